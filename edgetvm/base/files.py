@@ -1,0 +1,101 @@
+"""Files are written aside and renamed: a reader sees the whole of one, or none."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from edgetvm.base.errors import StorageError
+
+_MENDS = {
+    errno.ENOSPC: "free some space there, or choose another folder",
+    errno.EDQUOT: "your disk quota is used up: free some space",
+    errno.EFBIG: "the file size limit of this shell is too small: see `ulimit -f`",
+    errno.EACCES: "you may not write there: choose another folder or mend its permissions",
+    errno.EPERM: "you may not write there: choose another folder or mend its permissions",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "the folder does not exist: make it first",
+    errno.ENOTDIR: "part of the path is a file, not a folder",
+    errno.EISDIR: "the path is a folder: name a file in it",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn any OSError inside into a StorageError that names `path` and the mend.
+
+    Raises:
+        StorageError: for every OSError but one that already is an edgetvm error.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        mend = _MENDS.get(error.errno or 0)
+        raise StorageError(
+            (error.strerror or str(error)).lower(), where=str(path), mend=mend
+        ) from error
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path` when the block ends without an error, and never before.
+
+    Raises:
+        StorageError: disk full, no permission, no such folder. Nothing is left behind.
+    """
+    with storage_errors(path):
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all.
+
+    Raises:
+        StorageError: as `written_aside`.
+    """
+    with written_aside(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, whole or not at all.
+
+    Raises:
+        StorageError: as `written_aside`.
+    """
+    write_bytes(path, text.encode())
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of `data` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes as 64 hexadecimal digits.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    with storage_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

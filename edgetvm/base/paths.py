@@ -1,0 +1,57 @@
+"""Where things lie: the user's folders first, then what edgetvm ships."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG Base Directory Specification says to ignore relative paths.
+    base = Path(value) if value.startswith("/") else Path.home() / fallback
+    return base / "edgetvm"
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/edgetvm`: anything in it can be made again."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def config_folder() -> Path:
+    """`$XDG_CONFIG_HOME/edgetvm`: the user's boards, devices and recipes."""
+    return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def data_folder() -> Path:
+    """`$XDG_DATA_HOME/edgetvm`: measurements and tuning records, which cannot be made again."""
+    return _xdg("XDG_DATA_HOME", ".local/share")
+
+
+def shipped_folder(kind: str) -> Path:
+    """The folder of board profiles (`devices`) or `recipes` that comes with edgetvm."""
+    inside_wheel = _PACKAGE / "_data" / kind
+    return inside_wheel if inside_wheel.is_dir() else _PACKAGE.parent / kind
+
+
+def search_folders(kind: str) -> list[Path]:
+    """Folders to look in for `devices` or `recipes`, the first one winning.
+
+    `$EDGETVM_DEVICES` or `$EDGETVM_RECIPES` (folders joined by `:`), `./devices` or `./recipes`,
+    the user's configuration folder, and what edgetvm ships.
+    """
+    named = os.environ.get(f"EDGETVM_{kind.upper()}", "").split(":")
+    folders = [Path(name) for name in named if name]
+    folders += [Path.cwd() / kind, config_folder() / kind, shipped_folder(kind)]
+    seen: dict[Path, None] = {}
+    for folder in folders:
+        if folder.is_dir():
+            seen.setdefault(folder.resolve())
+    return list(seen)
+
+
+def model_folders() -> list[Path]:
+    """Folders of `$EDGETVM_MODELS` (joined by `:`), where recipes find model files by name."""
+    return [Path(name) for name in os.environ.get("EDGETVM_MODELS", "").split(":") if name]

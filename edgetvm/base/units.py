@@ -1,0 +1,37 @@
+"""Numbers as people read them. The value's unit stands in its name; this only chooses the words."""
+
+from __future__ import annotations
+
+
+def format_ms(value_ms: float) -> str:
+    """Milliseconds with three significant digits: `0.0874 ms`, `12.3 ms`, `1 340 ms`."""
+    if value_ms >= 1000:
+        return f"{value_ms:,.0f} ms".replace(",", " ")
+    digits = 0 if value_ms >= 100 else 1 if value_ms >= 10 else 2 if value_ms >= 1 else 3
+    return f"{value_ms:.{digits}f} ms"
+
+
+def format_bytes(size_bytes: float) -> str:
+    """Bytes in powers of 1024: `812 B`, `4.5 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GB"
+
+
+def format_count(value: float) -> str:
+    """A count in thousands, millions or billions: `4.5 M`."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.1f} {unit}"
+    return f"{value:.0f}"
+
+
+def format_duration(value_s: float) -> str:
+    """Seconds as `0.4 s`, `12 s`, `3 min 05 s`."""
+    if value_s < 10:
+        return f"{value_s:.1f} s"
+    if value_s < 100:
+        return f"{value_s:.0f} s"
+    return f"{value_s // 60:.0f} min {value_s % 60:02.0f} s"

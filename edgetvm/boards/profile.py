@@ -1,0 +1,127 @@
+"""The `BoardProfile` record and the YAML files it is read from."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from edgetvm.base.errors import NotFoundError
+from edgetvm.base.paths import search_folders
+from edgetvm.base.yamlfile import read_yaml
+
+_STRICT = ConfigDict(extra="forbid")
+Positive = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Cache:
+    """Sizes of one core's view of the caches."""
+
+    l1d_bytes: Annotated[int, Field(gt=0, description="Level 1 data cache of one core, bytes.")]
+    l2_bytes: Annotated[int, Field(gt=0, description="Level 2 cache, bytes.")]
+    l3_bytes: Annotated[int, Field(ge=0, description="Level 3 cache, bytes; 0 for none.")] = 0
+    l2_shared: Annotated[bool, Field(description="Whether all cores share level 2.")] = False
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BoardProfile:
+    """What the compiler must know about a board. One YAML file in `devices/`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Equals the file's.")]
+    description: Annotated[str, Field(description="What people call the board.")]
+    triple: Annotated[
+        str, Field(description="LLVM target triple: `aarch64-linux-gnu`, `x86_64-linux-gnu`, …")
+    ]
+    cpu: Annotated[str, Field(description="LLVM's name of the core: `cortex-a72`, `haswell`, …")]
+    vector_lanes: Annotated[Positive, Field(description="float32 lanes of one vector register.")]
+    vector_registers: Annotated[Positive, Field(description="Vector registers of a core.")]
+    cores: Annotated[Positive, Field(description="Cores to run on.")]
+    cache: Annotated[Cache, Field(description="Cache sizes.")]
+    memory_bytes: Annotated[Positive, Field(description="Memory of the board, bytes.")]
+    clock_mhz: Annotated[Positive, Field(description="Highest sustained clock of a core, MHz.")]
+    features: Annotated[
+        tuple[str, ...],
+        Field(description="LLVM features to switch on (`+dotprod`) or off (`-prefer-256-bit`)."),
+    ] = ()
+    required_cpu_flags: Annotated[
+        tuple[str, ...],
+        Field(description="Flags of /proc/cpuinfo that the code needs; checked before it is run."),
+    ] = ()
+    float_abi: Annotated[
+        Literal["hard", "soft"] | None, Field(description="32-bit ARM only: floating-point ABI.")
+    ] = None
+    emulated: Annotated[
+        bool, Field(description="Run under emulation: times are marked and never ranked.")
+    ] = False
+    source: Annotated[str, Field(description="Where the figures come from.")] = ""
+
+    @property
+    def architecture(self) -> str:
+        """The first word of the triple, as `uname -m` prints it."""
+        word = self.triple.split("-", 1)[0]
+        return "armv7l" if word.startswith("armv7") else word
+
+
+@dataclass(frozen=True, config=_STRICT)
+class _DetectedFile:
+    """The content of `local.yaml`: the rest is read from this machine."""
+
+    name: str
+    description: str
+    detect: Literal[True]
+
+
+
+def _profile_files() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in search_folders("devices"):
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def read_profile(path: Path) -> BoardProfile:
+    """Read one profile file, or detect this machine where the file says `detect: true`.
+
+    Raises:
+        ConfigurationError: naming file, line, key path and the mend.
+    """
+    from edgetvm.boards.detect import detect_local
+
+    if path.stem == "local":
+        head = read_yaml(path, _DetectedFile)
+        return detect_local(head.name, head.description)
+    profile = read_yaml(path, BoardProfile)
+    if profile.name != path.stem:
+        raise NotFoundError(
+            f"name is {profile.name!r}", where=str(path), mend=f"call it {path.stem!r} as its file"
+        )
+    return profile
+
+
+def load_profile(name: str) -> BoardProfile:
+    """The profile of that name from the search path (`edgetvm.base.paths.search_folders`).
+
+    Raises:
+        NotFoundError: no such profile; names the nearest one.
+        ConfigurationError: its file cannot be used.
+    """
+    files = _profile_files()
+    if name not in files:
+        near = difflib.get_close_matches(name, files, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm boards list"
+        raise NotFoundError(f"no board profile is called {name!r}", mend=mend)
+    return read_profile(files[name])
+
+
+def list_profiles() -> list[BoardProfile]:
+    """All profiles on the search path, by name.
+
+    Raises:
+        ConfigurationError: one of the files cannot be used.
+    """
+    return [read_profile(path) for _, path in sorted(_profile_files().items())]

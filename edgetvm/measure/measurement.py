@@ -1,0 +1,199 @@
+"""The `Measurement` record: raw samples and all that they were taken in, as versioned JSON.
+
+Statistics are computed from it (`edgetvm.measure.statistics`), never stored instead of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from edgetvm.base.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the samples were taken on and in.
+
+    Attributes:
+        device: name of the board in the inventory; `local` for this machine.
+        profile: name of the board profile that the code was compiled for.
+        emulated: the board's instructions are emulated: its times say nothing about a real one.
+        cpu: the CPU's own name.
+        machine: as `uname -m` prints it.
+        kernel: as `uname -r` prints it, on the board.
+        threads: threads that the model ran on.
+        cores: cores that the process could use.
+        governor: clock governor of the first core; None where the kernel shows none.
+        load_average: one-minute load before the measurement began.
+        versions: of everything that made or ran the code.
+    """
+
+    device: str
+    profile: str
+    emulated: bool
+    cpu: str
+    machine: str
+    kernel: str
+    threads: int
+    cores: int
+    governor: str | None
+    load_average: float
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """How far the compiled model's outputs lie from its reference runtime's, on the same inputs.
+
+    Attributes:
+        reference: name and version of the reference.
+        max_abs_error: largest absolute difference over all elements of all outputs.
+        max_relative_error: the same divided by the largest magnitude of that output.
+        tolerance: the relative error from which a model is refused.
+        worst_output: the output with the largest relative error.
+        samples: input sets compared (chunks, for a stream).
+        inputs: what they were: `random, seed 0`, or the recipe's data.
+    """
+
+    reference: str
+    max_abs_error: float
+    max_relative_error: float
+    tolerance: float
+    worst_output: str
+    samples: int
+    inputs: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance (never true for NaN)."""
+        return self.max_relative_error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """One kernel of the compiled model and where its schedule came from.
+
+    Attributes:
+        name: of the function in the compiled library.
+        calls: how often one run calls it.
+        schedule: `default`, `tuned` or `library`.
+        rule: the schedule rule that answered.
+    """
+
+    name: str
+    calls: int
+    schedule: Literal["default", "tuned", "library"]
+    rule: str
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step on the way to the measurement, and how long it took."""
+
+    title: str
+    elapsed_s: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model, measured once on one device.
+
+    Attributes:
+        id: unique; begins with the time, so that names sort by age.
+        taken_at: UTC, ISO 8601.
+        model: name of the model; the recipe's name where there is one.
+        task: the recipe's task; empty without a recipe.
+        scenario: `single-stream` runs the same input back to back; `stream` feeds the chunks of a
+            signal one after the other, back to back, and carries the state.
+        samples_ns: duration of each timed run in nanoseconds, in the order taken. For a stream,
+            the service time of each chunk.
+        warmup: untimed runs before the first sample.
+        open_ns: from the package's bytes on the board to a model ready to run, verified.
+        first_run_ns: the first run after that.
+        peak_memory_bytes: the most memory that the process held beyond the bare server, from open
+            to the last run.
+        package_sha256, package_size_bytes: of the package file that was measured.
+        library_size_bytes: of the compiled library in it, parameters included.
+        deadline_ms: the time that the recipe allows for one run or chunk.
+        chunk_ms: duration of the signal in one chunk of a stream.
+        correctness: against the reference runtime.
+        metrics: the recipe's own figures, by name.
+        kernels: of the compiled model.
+        environment: see `Environment`.
+        steps: what was done before the measurement.
+    """
+
+    id: str
+    taken_at: str
+    model: str
+    task: str
+    scenario: Literal["single-stream", "stream"]
+    samples_ns: tuple[int, ...]
+    warmup: int
+    open_ns: int
+    first_run_ns: int
+    peak_memory_bytes: int
+    package_sha256: str
+    package_size_bytes: int
+    library_size_bytes: int
+    deadline_ms: float | None
+    chunk_ms: float | None
+    correctness: Correctness
+    metrics: Mapping[str, float]
+    kernels: tuple[KernelRecord, ...]
+    environment: Environment
+    steps: tuple[StepRecord, ...] = field(default_factory=tuple)
+    schema_version: int = SCHEMA_VERSION
+
+
+_ADAPTER = TypeAdapter(Measurement)
+
+
+def to_json(measurement: Measurement) -> bytes:
+    """The measurement as JSON text."""
+    return _ADAPTER.dump_json(measurement)
+
+
+def from_json(data: bytes, where: str) -> Measurement:
+    """Read a measurement back.
+
+    Raises:
+        ConfigurationError: not a measurement of this schema version; names `where`.
+    """
+    try:
+        measurement = _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        raise ConfigurationError(
+            "not a measurement of edgetvm", where=where, mend="was it cut off or edited?"
+        ) from error
+    if measurement.schema_version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"measurement of schema version {measurement.schema_version}",
+            where=where,
+            mend=f"this edgetvm reads version {SCHEMA_VERSION}",
+        )
+    return measurement
+
+
+def read_measurement(path: Path) -> Measurement:
+    """Read one file of the store.
+
+    Raises:
+        ConfigurationError: see `from_json`; also where the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
+        ) from error
+    return from_json(data, str(path))
