@@ -119,8 +119,7 @@ def _known_keys(schema: dict[str, Any], at: KeyPath) -> list[str]:
     for key in at:
         below: list[dict[str, Any]] = []
         for part in parts:
-            for option in [part, *part.get("anyOf", [])]:
-                option = resolved(option)
+            for option in map(resolved, [part, *part.get("anyOf", [])]):
                 if isinstance(key, int):
                     below.append(option.get("items") or {})
                 elif key in option.get("properties", {}):
@@ -170,7 +169,8 @@ def _translated(
     # Pydantic puts names of union members into the path: keep only the keys of the file.
     at: KeyPath = ()
     for key in first["loc"]:
-        if (*at, key) in reader.lines or first["type"] in ("missing", "unexpected_keyword_argument"):
+        absent = first["type"] in ("missing", "unexpected_keyword_argument")
+        if absent or (*at, key) in reader.lines:
             at = (*at, key)
     known_at = at if at in reader.lines else at[:-1]
     where = f"{reader.path}:{reader.lines.get(known_at, 1)}"

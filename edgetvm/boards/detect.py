@@ -136,7 +136,9 @@ def detect_local(name: str, description: str) -> BoardProfile:
         vector_registers=level.registers,
         cores=len(os.sched_getaffinity(0)),
         # A kernel that hides its caches (some virtual machines) gets the smallest usual ones.
-        cache=Cache(l1d_bytes=l1 or 32 << 10, l2_bytes=l2 or 256 << 10, l3_bytes=l3, l2_shared=shared),
+        cache=Cache(
+            l1d_bytes=l1 or 32 << 10, l2_bytes=l2 or 256 << 10, l3_bytes=l3, l2_shared=shared
+        ),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         clock_mhz=_clock_mhz(),
         source="detected on this machine",

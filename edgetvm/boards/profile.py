@@ -75,7 +75,6 @@ class _DetectedFile:
     detect: Literal[True]
 
 
-
 def _profile_files() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in search_folders("devices"):

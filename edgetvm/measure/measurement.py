@@ -14,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.compile.artifact import Kernel
+from edgetvm.models.correctness import Correctness
 
 SCHEMA_VERSION = 1
 
@@ -47,51 +49,6 @@ class Environment:
     governor: str | None
     load_average: float
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Correctness:
-    """How far the compiled model's outputs lie from its reference runtime's, on the same inputs.
-
-    Attributes:
-        reference: name and version of the reference.
-        max_abs_error: largest absolute difference over all elements of all outputs.
-        max_relative_error: the same divided by the largest magnitude of that output.
-        tolerance: the relative error from which a model is refused.
-        worst_output: the output with the largest relative error.
-        samples: input sets compared (chunks, for a stream).
-        inputs: what they were: `random, seed 0`, or the recipe's data.
-    """
-
-    reference: str
-    max_abs_error: float
-    max_relative_error: float
-    tolerance: float
-    worst_output: str
-    samples: int
-    inputs: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is within the tolerance (never true for NaN)."""
-        return self.max_relative_error <= self.tolerance
-
-
-@dataclass(frozen=True)
-class KernelRecord:
-    """One kernel of the compiled model and where its schedule came from.
-
-    Attributes:
-        name: of the function in the compiled library.
-        calls: how often one run calls it.
-        schedule: `default`, `tuned` or `library`.
-        rule: the schedule rule that answered.
-    """
-
-    name: str
-    calls: int
-    schedule: Literal["default", "tuned", "library"]
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -149,7 +106,7 @@ class Measurement:
     chunk_ms: float | None
     correctness: Correctness
     metrics: Mapping[str, float]
-    kernels: tuple[KernelRecord, ...]
+    kernels: tuple[Kernel, ...]
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
     schema_version: int = SCHEMA_VERSION

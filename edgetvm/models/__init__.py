@@ -1,0 +1,24 @@
+"""Importers, the `Model` they make, and the reference runtimes it is compared with."""
+
+from edgetvm.models.importers import IMPORTERS, import_model
+from edgetvm.models.model import (
+    Arrays,
+    ImportOptions,
+    Model,
+    Provenance,
+    Signature,
+    State,
+    TensorSpec,
+)
+
+__all__ = [
+    "IMPORTERS",
+    "Arrays",
+    "ImportOptions",
+    "Model",
+    "Provenance",
+    "Signature",
+    "State",
+    "TensorSpec",
+    "import_model",
+]

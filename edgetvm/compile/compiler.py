@@ -1,0 +1,125 @@
+"""Model and board profile in, artifact out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.base.errors import CompileError
+from edgetvm.base.native import native_words_kept_back
+from edgetvm.base.steps import Step, step
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.artifact import Artifact, Kernel
+from edgetvm.compile.linker import link_shared
+from edgetvm.compile.passes import GRAPH_PASSES, LOWERING_PASSES, Pass
+from edgetvm.compile.schedules import schedule_module
+from edgetvm.compile.target import target_for
+from edgetvm.models.model import Model
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+
+def optimise(model: Model, profile: BoardProfile) -> IRModule:
+    """The model's graph as fused, unscheduled kernels: what is scheduled and tuned.
+
+    Raises:
+        CompileError: a pass refused the model; names the pass and those that ran before.
+    """
+    with step("optimise the graph") as this, native_words_kept_back(), target_for(profile):
+        return _run(GRAPH_PASSES, model.module, model, this)
+
+
+def compile_model(
+    model: Model, profile: BoardProfile, tuning_database: Path | None = None
+) -> Artifact:
+    """Compile for one board profile.
+
+    Args:
+        model: from `edgetvm.models.import_model`.
+        profile: of the board that will run it; it need not be this machine.
+        tuning_database: a folder that `edgetvm.tune` wrote; its schedules are used where it has
+            one for a kernel.
+
+    Raises:
+        CompileError: a pass, code generation or the linker refused the model.
+    """
+    import tvm
+    from tvm import relax
+
+    module = optimise(model, profile)
+    calls = _kernel_calls(module)
+    with step(f"schedule {len(calls)} kernels") as this:
+        with native_words_kept_back():
+            module, rules = schedule_module(module, profile, tuning_database)
+        tuned = sum(origin == "tuned" for origin, _ in rules.values())
+        this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
+    with step(f"generate code for {profile.name}") as this:
+        target = target_for(profile)
+        with native_words_kept_back(), target:
+            module = _run(LOWERING_PASSES, module, model, this)
+            try:
+                executable = relax.build(module, target=target, relax_pipeline=None)
+                library = _link(executable)
+            except tvm.error.TVMError as error:
+                raise CompileError(
+                    f"code generation failed: {_reason(error)}", where=model.name
+                ) from error
+        this.detail = f"{profile.triple}, {profile.cpu}"
+    return Artifact(
+        name=model.name,
+        library=library,
+        profile=profile,
+        signature=model.signature,
+        provenance=model.provenance,
+        kernels=tuple(Kernel(name, count, *rules[name]) for name, count in calls.items()),
+    )
+
+
+def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -> IRModule:
+    import tvm
+
+    for index, one in enumerate(passes):
+        try:
+            module = one.make()(module)
+        except Exception as error:  # TVM's passes raise every kind; all mean that they refuse it
+            raise CompileError(
+                f"the pass {one.title!r} failed: {_reason(error)}",
+                where=model.name,
+                mend="it ran after: " + ", ".join(done.title for done in passes[:index]),
+            ) from error
+        this.advance(index + 1, len(passes), one.title)
+    assert isinstance(module, tvm.ir.IRModule)
+    return module
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _kernel_calls(module: IRModule) -> dict[str, int]:
+    """How often one run calls each kernel, in the order of first calls."""
+    import tvm
+    from tvm import relax
+
+    counts: Counter[str] = Counter()
+    call_tir = tvm.ir.Op.get("relax.call_tir")
+
+    def visit(node: Any) -> None:
+        if isinstance(node, relax.Call) and node.op == call_tir:
+            counts[node.args[0].name_hint] += 1
+
+    for function in module.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
+    return dict(counts)
+
+
+def _link(executable: Any) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
+        path = Path(folder, "model.so")
+        executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
+        return path.read_bytes()

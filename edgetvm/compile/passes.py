@@ -1,0 +1,68 @@
+"""The compiler's passes: one list, each with the title that logs and reports use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A titled step from module to module."""
+
+    title: str
+    make: Callable[[], Callable[[IRModule], IRModule]]
+
+
+def _relax(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
+    def make() -> Callable[[IRModule], IRModule]:
+        from tvm import relax
+
+        made: Callable[[IRModule], IRModule] = getattr(relax.transform, name)()
+        return made
+
+    return make
+
+
+def _dispatch(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
+    def make() -> Callable[[IRModule], IRModule]:
+        from tvm import relax
+
+        made: Callable[[IRModule], IRModule] = getattr(relax.backend, name)()
+        return made
+
+    return make
+
+
+# From the imported graph to one fused kernel a call: what tuning takes its tasks from.
+GRAPH_PASSES = (
+    Pass("lower sampling", _dispatch("DispatchSampling")),
+    Pass("lower sort and scan", _dispatch("DispatchSortScan")),
+    Pass("turn operators into loops", _relax("LegalizeOps")),
+    Pass("classify the loops", _relax("AnnotateTIROpPattern")),
+    Pass("fold constants", _relax("FoldConstant")),
+    Pass("choose what to fuse", _relax("FuseOps")),
+    Pass("fuse loops", _relax("FuseTIR")),
+    Pass("drop what is unused", _relax("DeadCodeElimination")),
+)
+
+# From scheduled kernels to the virtual machine's program, memory planned.
+LOWERING_PASSES = (
+    Pass("turn reshapes into views", _relax("RewriteDataflowReshape")),
+    Pass("leave dataflow form", _relax("ToNonDataflow")),
+    Pass("allow side effects", _relax("RemovePurityChecking")),
+    Pass("call kernels by destination", _relax("CallTIRRewrite")),
+    Pass("plan memory", _relax("StaticPlanBlockMemory")),
+    Pass("allocate", _relax("LowerAllocTensor")),
+    Pass("free after last use", _relax("KillAfterLastUse")),
+    Pass("lower runtime calls", _relax("LowerRuntimeBuiltin")),
+    Pass("compute scalars", _relax("ComputePrimValue")),
+    Pass("lower shapes", _relax("VMShapeLower")),
+    Pass("name symbols", _relax("AttachGlobalSymbol")),
+)
+
+PASSES = (*GRAPH_PASSES, *LOWERING_PASSES)

@@ -1,0 +1,82 @@
+"""Default schedules: small rules, asked in order, and the record of which one answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgetvm.boards.profile import BoardProfile
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+    from tvm.s_tir import Schedule
+    from tvm.tirx import PrimFunc
+
+Origin = Literal["default", "tuned", "library"]
+
+# A rule takes a kernel and a board profile, and answers with a schedule, or None for "not mine".
+Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
+
+RULES: tuple[tuple[str, Rule], ...] = ()
+
+
+def schedule_module(
+    module: IRModule, profile: BoardProfile, tuning_database: Path | None
+) -> tuple[IRModule, dict[str, tuple[Origin, str]]]:
+    """Give every kernel its schedule: a tuned one where the database has it, else a rule's.
+
+    Returns:
+        the module, and for each kernel's name the origin of its schedule and the rule.
+    """
+    from tvm import s_tir, tirx
+
+    scheduled: dict[str, tuple[Origin, str]] = {}
+    tuned = _tuned(module, profile, tuning_database)
+    result = module.clone()
+    for variable, function in module.functions.items():
+        if not isinstance(function, tirx.PrimFunc):
+            continue
+        name = variable.name_hint
+        if name in tuned:
+            result[variable] = tuned[name]
+            scheduled[name] = ("tuned", "MetaSchedule")
+            continue
+        scheduled[name] = ("default", "none")
+        for title, rule in RULES:
+            schedule: s_tir.Schedule | None = rule(function, profile)
+            if schedule is not None:
+                result[variable] = schedule.mod["main"].with_attrs(function.attrs)
+                scheduled[name] = ("default", title)
+                break
+    return result, scheduled
+
+
+def _tuned(
+    module: IRModule, profile: BoardProfile, tuning_database: Path | None
+) -> dict[str, PrimFunc]:
+    """Kernels that the tuning database has a schedule for."""
+    if tuning_database is None:
+        return {}
+    from tvm import tirx
+    from tvm.s_tir import meta_schedule
+
+    from edgetvm.compile.target import target_for
+
+    target = target_for(profile)
+    database = meta_schedule.database.JSONDatabase(work_dir=str(tuning_database))
+    found = {}
+    for variable, function in module.functions.items():
+        if isinstance(function, tirx.PrimFunc):
+            task = _as_task(function)
+            schedule = database.query_schedule(task, target, workload_name=variable.name_hint)
+            if schedule is not None:
+                found[variable.name_hint] = schedule.mod["main"].with_attrs(function.attrs)
+    return found
+
+
+def _as_task(function: PrimFunc) -> IRModule:
+    """A kernel in the form that MetaSchedule keeps workloads in."""
+    from tvm.ir import IRModule
+
+    return IRModule({"main": function.with_attr("global_symbol", "main")})

@@ -1,0 +1,183 @@
+"""What every importer gives, and what they share."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetvm.base.errors import InputError, ModelUnreadableError
+from edgetvm.models.model import ImportOptions, Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model as an importer leaves it; `edgetvm.models.importers` adds the rest."""
+
+    module: IRModule
+    signature: Signature
+    operators: Mapping[str, int]
+    parameter_count: int
+    changes: tuple[str, ...]
+
+
+Axis = int | str | None
+
+
+def fixed_shapes(
+    axes: Mapping[str, Sequence[Axis]], options: ImportOptions, path: Path
+) -> dict[str, tuple[int, ...]]:
+    """Static shapes of the inputs. A dynamic axis is None, or a symbol that axes may share.
+
+    A dynamic axis takes its size from `options.shapes`. Where the user gave none, a symbol that
+    is known from another input keeps that size; else 1 for a first axis (the batch) and for a
+    symbol that is a first axis elsewhere, 224 for the last two of a rank-4 image, 128 for others.
+
+    Raises:
+        InputError: a given shape has another rank, contradicts a fixed axis, or is not positive.
+    """
+    sizes: dict[str, int] = {}
+    for name, declared in axes.items():
+        if name in options.shapes:
+            given = _checked(name, declared, options.shapes[name], path)
+            sizes |= {
+                axis: size
+                for axis, size in zip(declared, given, strict=True)
+                if isinstance(axis, str)
+            }
+    for declared in axes.values():
+        for index, axis in enumerate(declared):
+            if isinstance(axis, str) and index == 0:
+                sizes.setdefault(axis, 1)
+    shapes = {}
+    for name, declared in axes.items():
+        shape = list(options.shapes.get(name, ()))
+        if not shape:
+            for index, axis in enumerate(declared):
+                guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else 128
+                size = axis if isinstance(axis, int) else sizes.get(axis or "", guess)
+                shape.append(size)
+                if isinstance(axis, str):
+                    sizes[axis] = size
+        shapes[name] = tuple(shape)
+    return shapes
+
+
+def _checked(
+    name: str, declared: Sequence[Axis], given: tuple[int, ...], path: Path
+) -> tuple[int, ...]:
+    fits = len(given) == len(declared) and all(
+        not isinstance(axis, int) or axis == size
+        for axis, size in zip(declared, given, strict=True)
+    )
+    if not fits or any(size < 1 for size in given):
+        raise InputError(
+            f"input {name!r} cannot have shape [{', '.join(map(str, given))}]",
+            where=str(path),
+            mend=f"the model declares [{shown_axes(declared)}]; a ? may be any positive number",
+        )
+    return given
+
+
+def shown_axes(declared: Sequence[Axis]) -> str:
+    """Declared axes as text, `?` for a dynamic one."""
+    return ", ".join(str(axis) if isinstance(axis, int) else "?" for axis in declared)
+
+
+def shape_changes(
+    axes: Mapping[str, Sequence[Axis]], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """A sentence for each input whose dynamic axes were fixed."""
+    return [
+        f"input {name} [{shown_axes(axes[name])}] fixed to [{', '.join(map(str, shape))}]"
+        for name, shape in shapes.items()
+        if any(not isinstance(axis, int) for axis in axes[name])
+    ]
+
+
+def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> None:
+    """Refuse options that name inputs which the model does not have.
+
+    Raises:
+        InputError: naming the inputs that there are.
+    """
+    for name in (*options.shapes, *options.bindings):
+        if name not in known:
+            raise InputError(
+                f"the model has no input {name!r}",
+                where=str(path),
+                mend=f"its inputs are {', '.join(known)}",
+            )
+
+
+def relax_signature(
+    module: IRModule, input_names: Sequence[str], output_names: Sequence[str], path: Path
+) -> Signature:
+    """The signature of `main`, under the names that the source file uses.
+
+    Raises:
+        ModelUnreadableError: an input or output keeps a dynamic shape, or is not a tensor.
+    """
+    main = module["main"]
+    fields = list(getattr(main.ret_ty, "fields", None) or [main.ret_ty])
+    inputs = [
+        _tensor(name, parameter.ty, path)
+        for name, parameter in zip(input_names, main.params, strict=True)
+    ]
+    outputs = [_tensor(name, ty, path) for name, ty in zip(output_names, fields, strict=True)]
+    return Signature(tuple(inputs), tuple(outputs))
+
+
+def _tensor(name: str, ty: object, path: Path) -> TensorSpec:
+    shape = getattr(ty, "shape", None)
+    try:
+        axes = tuple(int(axis) for axis in shape)  # type: ignore[union-attr]
+    except (TypeError, ValueError) as error:
+        raise ModelUnreadableError(
+            f"{name!r} keeps a dynamic shape",
+            where=str(path),
+            mend=f"fix the inputs' shapes, for example --shape {name}=1,3,224,224",
+        ) from error
+    return TensorSpec(name, axes, str(ty.dtype))  # type: ignore[attr-defined]
+
+
+def parameter_count(module: IRModule) -> int:
+    """Elements of all constant tensors in the module's Relax functions."""
+    from tvm import relax
+    from tvm.ir.expr import GenericConst
+
+    counted: set[int] = set()
+    total = 0
+
+    def visit(node: object) -> None:
+        nonlocal total
+        if isinstance(node, GenericConst) and hash(node) not in counted:
+            counted.add(hash(node))
+            total += int(np.prod(node.value.shape, dtype=np.int64))
+
+    for function in module.functions.values():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
+    return total
+
+
+def converter_stopped(error: Exception, path: Path, mend: str) -> ModelUnreadableError:
+    """TVM's converters raise every kind of error; all mean that they cannot read this file."""
+    # Their half-built state complains on stderr when it is freed: free it now, while that is quiet.
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__context__
+    gc.collect()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # TVM's own errors end with the reason, after a native traceback.
+    reason = lines[-1] if lines else type(error).__name__
+    return ModelUnreadableError(f"TVM's converter stopped: {reason}", where=str(path), mend=mend)

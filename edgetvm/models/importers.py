@@ -1,0 +1,132 @@
+"""The table of importers, and the one function that picks from it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from edgetvm.base.errors import ModelUnreadableError, UnsupportedOperatorsError
+from edgetvm.base.files import sha256_of_file
+from edgetvm.base.native import native_words_kept_back
+from edgetvm.base.pins import check_pins, installed_version
+from edgetvm.base.steps import step
+from edgetvm.models.imported import Imported
+from edgetvm.models.model import ImportOptions, Model, Provenance
+
+
+@dataclass(frozen=True)
+class Importer:
+    """One source format.
+
+    Attributes:
+        suffixes: of its files, lower case.
+        module: of this room, with `read(path, options) -> Imported`; imported when it is used.
+        packages: whose versions belong to a model's provenance.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    packages: tuple[str, ...]
+
+
+IMPORTERS = (
+    Importer("onnx", (".onnx",), "onnx_importer", ("apache-tvm", "onnx", "onnxsim")),
+    Importer("tflite", (".tflite", ".lite"), "tflite_importer", ("apache-tvm", "tflite")),
+    Importer("torch", (".pt2",), "torch_importer", ("apache-tvm", "torch")),
+)
+
+
+def importer_for(path: Path) -> Importer:
+    """The importer for a file, by its suffix.
+
+    Raises:
+        ModelUnreadableError: no such file, a folder, an empty file, or a suffix that none reads.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        size_bytes = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ModelUnreadableError(
+            (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
+        ) from error
+    if size_bytes == 0:
+        raise ModelUnreadableError("the file is empty", where=str(path), mend="copy it again")
+    for importer in IMPORTERS:
+        if path.suffix.lower() in importer.suffixes:
+            return importer
+    known = ", ".join(suffix for importer in IMPORTERS for suffix in importer.suffixes)
+    raise ModelUnreadableError(
+        f"no importer reads {path.suffix or 'files without a suffix'}",
+        where=str(path),
+        mend=f"known suffixes: {known}",
+    )
+
+
+def unsupported(path: Path, nodes: dict[str, list[str]]) -> UnsupportedOperatorsError:
+    """One error for all operators that an importer does not know.
+
+    Args:
+        path: the model file.
+        nodes: names of the nodes by operator.
+    """
+    parts = []
+    for operator, names in sorted(nodes.items()):
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        parts.append(f"{operator} ({len(names)}x: {shown})")
+    return UnsupportedOperatorsError(
+        f"{len(nodes)} unsupported operator{'s' if len(nodes) > 1 else ''}: {'; '.join(parts)}",
+        where=str(path),
+        mend="export the model without them, or fix shapes and inputs so that they fold away",
+    )
+
+
+def import_model(path: Path, options: ImportOptions | None = None, name: str = "") -> Model:
+    """Read a model file into Relax.
+
+    Args:
+        path: an ONNX, TFLite or exported PyTorch file.
+        options: shapes, constant inputs and states to fix.
+        name: for reports; the file's own without it.
+
+    Raises:
+        ModelUnreadableError: missing, truncated, not of the format that its name says.
+        UnsupportedOperatorsError: all of them in one message.
+        InputError: a shape or name in `options` does not fit the model.
+        MissingToolError: a package of the importer is missing, or TVM's pins do not hold.
+    """
+    check_pins()
+    importer = importer_for(path)
+    options = options or ImportOptions()
+    with step(f"import {path.name}") as this:
+        with native_words_kept_back():
+            module = import_module(f"edgetvm.models.{importer.module}")
+            read: Callable[[Path, ImportOptions], Imported] = module.read
+            imported = read(path, options)
+        this.detail = f"{sum(imported.operators.values())} operators"
+    return Model(
+        name=name or path.stem,
+        module=imported.module,
+        signature=imported.signature.with_states(options.states),
+        operators=imported.operators,
+        parameter_count=imported.parameter_count,
+        source=path,
+        options=options,
+        provenance=Provenance(
+            file_name=path.name,
+            sha256=sha256_of_file(path),
+            importer=importer.name,
+            versions={
+                package: found
+                for package in importer.packages
+                if (found := installed_version(package))
+            },
+            changes=imported.changes,
+        ),
+    )

@@ -1,0 +1,153 @@
+"""The records that an importer makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and dtype (numpy's name) of one input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its elements."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class State:
+    """A stream's state: the next chunk's `input` is this chunk's `output`; it begins with zeros."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives, in order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[State, ...] = ()
+
+    def check_inputs(self, arrays: Arrays) -> None:
+        """Refuse inputs that do not fit.
+
+        Raises:
+            InputError: a name is missing or unknown, or a shape or dtype differs.
+        """
+        wanted = ", ".join(map(str, self.inputs))
+        names = {spec.name for spec in self.inputs}
+        for name in arrays:
+            if name not in names:
+                raise InputError(f"there is no input {name!r}", mend=f"the inputs are {wanted}")
+        for spec in self.inputs:
+            if spec.name not in arrays:
+                raise InputError(f"input {spec.name!r} is missing", mend=f"the inputs are {wanted}")
+            array = arrays[spec.name]
+            if tuple(array.shape) != spec.shape or array.dtype != spec.dtype:
+                found = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
+                raise InputError(f"input {spec.name!r} is {found}", mend=f"it should be {spec}")
+
+    def with_states(self, states: Mapping[str, str]) -> Signature:
+        """The same signature with `states` (input name to output name) carried from run to run.
+
+        Raises:
+            UsageError: a name is unknown, or the two tensors differ in shape or dtype.
+        """
+        inputs = {spec.name: spec for spec in self.inputs}
+        outputs = {spec.name: spec for spec in self.outputs}
+        for source, result in states.items():
+            if source not in inputs or result not in outputs:
+                raise UsageError(
+                    f"state {source} -> {result} names no input and output of this model",
+                    mend=f"inputs: {', '.join(inputs)}; outputs: {', '.join(outputs)}",
+                )
+            a, b = inputs[source], outputs[result]
+            if (a.shape, a.dtype) != (b.shape, b.dtype):
+                raise UsageError(
+                    f"state {source} is {a}, and {result} is {b}",
+                    mend="a state's input and output must have one shape and dtype",
+                )
+        pairs = tuple(State(source, result) for source, result in states.items())
+        return Signature(self.inputs, self.outputs, pairs)
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user fixes before a model is imported.
+
+    Attributes:
+        shapes: shapes of inputs, by name; they replace dynamic axes.
+        bindings: inputs that become constants, by name (a sample rate, a flag).
+        states: inputs fed from the last run's outputs, by name.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    bindings: Mapping[str, int | float | list[int] | list[float]] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model came from.
+
+    Attributes:
+        file_name: of the source, without its folder.
+        sha256: of the source file.
+        importer: the importer's name in `edgetvm.models.importers.IMPORTERS`.
+        versions: of the packages that had a part in importing.
+        changes: what was changed on the way, one sentence each.
+    """
+
+    file_name: str
+    sha256: str
+    importer: str
+    versions: Mapping[str, str]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """An imported model, whatever its source.
+
+    Attributes:
+        name: used for files and reports.
+        module: Relax functions, parameters as constants; `main` takes the inputs in order.
+        signature: see `Signature`.
+        operators: how often each of the source's operators occurs.
+        parameter_count: elements of all constants.
+        source: the file itself, for reference runtimes.
+        options: what the user fixed.
+        provenance: see `Provenance`.
+    """
+
+    name: str
+    module: IRModule
+    signature: Signature
+    operators: Mapping[str, int]
+    parameter_count: int
+    source: Path
+    options: ImportOptions
+    provenance: Provenance

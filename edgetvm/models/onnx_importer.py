@@ -1,0 +1,196 @@
+"""ONNX files into Relax: fix shapes, bind constants, simplify, convert."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from edgetvm.base.errors import InputError, ModelUnreadableError
+from edgetvm.models.imported import (
+    Axis,
+    Imported,
+    check_names,
+    converter_stopped,
+    fixed_shapes,
+    parameter_count,
+    relax_signature,
+    shape_changes,
+)
+from edgetvm.models.importers import unsupported
+from edgetvm.models.model import ImportOptions
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """Parse and check an ONNX file; its external data must lie in its own folder.
+
+    Raises:
+        ModelUnreadableError: not ONNX, truncated, or inconsistent.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(path)
+    except DecodeError as error:
+        raise ModelUnreadableError(
+            "not an ONNX file, or cut off", where=str(path), mend="export or copy it again"
+        ) from error
+    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "inconsistent"
+        # Nodes of a domain that onnx itself has no schema for: the importer names all of them.
+        if "No Op registered" in reason or "No opset import" in reason:
+            return model
+        raise ModelUnreadableError(
+            f"not a valid ONNX model: {reason}", where=str(path), mend="export it again"
+        ) from error
+    return model
+
+
+def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
+    """Axes of the inputs that are not parameters; a symbol or None for a dynamic one."""
+    parameters = {tensor.name for tensor in model.graph.initializer}
+    return {
+        value.name: tuple(
+            axis.dim_value if axis.dim_value > 0 else _symbol(axis.dim_param)
+            for axis in value.type.tensor_type.shape.dim
+        )
+        for value in model.graph.input
+        if value.name not in parameters
+    }
+
+
+def _symbol(text: str) -> str | None:
+    """The name of a dynamic axis; some exporters write `?` or `-1` for one without a name."""
+    return text if text.strip("?-1") else None
+
+
+def _bind(model: onnx.ModelProto, options: ImportOptions) -> list[str]:
+    """Turn bound inputs into parameters, in place. Answers with what was done."""
+    from onnx import helper, numpy_helper
+
+    changes = []
+    for name, value in options.bindings.items():
+        declared = next(entry for entry in model.graph.input if entry.name == name)
+        dtype = helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
+        shape = [axis.dim_value for axis in declared.type.tensor_type.shape.dim]
+        array = np.asarray(value, dtype=dtype)
+        if not shape and array.size == 1:
+            array = array.reshape(())
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+        model.graph.input.remove(declared)
+        changes.append(f"input {name} became the constant {value}")
+    return changes
+
+
+def _simplify(
+    model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]
+) -> tuple[onnx.ModelProto, str]:
+    """Fold what fixed shapes make constant. onnxsim first, then onnxslim, then as it is."""
+    import onnx
+
+    def by_onnxsim() -> onnx.ModelProto:
+        import onnxsim
+
+        simplified, _ = onnxsim.simplify(
+            model, overwrite_input_shapes={name: list(shape) for name, shape in shapes.items()}
+        )
+        onnx.checker.check_model(simplified)
+        return cast("onnx.ModelProto", simplified)
+
+    def by_onnxslim() -> onnx.ModelProto:
+        import onnxslim
+
+        given = [f"{name}:{','.join(map(str, shape))}" for name, shape in shapes.items() if shape]
+        slim = onnxslim.slim(model, input_shapes=given or None)
+        onnx.checker.check_model(slim)
+        return cast("onnx.ModelProto", slim)
+
+    for tool, simplify in (("onnxsim", by_onnxsim), ("onnxslim", by_onnxslim)):
+        try:
+            return simplify(), f"simplified by {tool}"
+        except Exception:  # both raise whatever their own parts raise, and either may be skipped
+            continue
+    return model, "not simplified: onnxsim and onnxslim both failed on this graph"
+
+
+def _operators(graph: onnx.GraphProto) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for node in graph.node:
+        counts[node.op_type] += 1
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                counts += _operators(below)
+    return counts
+
+
+def _unknown_nodes(graph: onnx.GraphProto, known: frozenset[str]) -> dict[str, list[str]]:
+    """Names of the nodes that the converter does not know, by operator."""
+    found: dict[str, list[str]] = {}
+    for node in graph.node:
+        label = node.name or f"node making {node.output[0] if node.output else '?'}"
+        if node.domain not in ("", "ai.onnx"):
+            found.setdefault(f"{node.domain}.{node.op_type}", []).append(label)
+        elif node.op_type not in known:
+            found.setdefault(node.op_type, []).append(label)
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                for operator, names in _unknown_nodes(below, known).items():
+                    found.setdefault(operator, []).extend(names)
+    return found
+
+
+def _converter_knows() -> frozenset[str]:
+    from tvm.relax.frontend.onnx import onnx_frontend
+
+    # TVM lists operators that it only knows how to refuse: their entry is None.
+    table = onnx_frontend._get_convert_map()
+    return frozenset(
+        name
+        for name, converter in table.items()
+        if converter is not None and any(part.startswith("_impl_v") for part in dir(converter))
+    )
+
+
+def read(path: Path, options: ImportOptions) -> Imported:
+    """Import an ONNX file. See `edgetvm.models.importers.import_model` for the errors."""
+    from tvm.relax.frontend.onnx import from_onnx
+
+    model = load(path)
+    axes = graph_inputs(model)
+    check_names(list(axes), options, path)
+    changes = _bind(model, options)
+    free = {name: declared for name, declared in axes.items() if name not in options.bindings}
+    shapes = fixed_shapes(free, options, path)
+    changes += shape_changes(axes, shapes)
+    operators = _operators(model.graph)
+    simplified, how = _simplify(model, shapes)
+    changes.append(how)
+    unknown = _unknown_nodes(simplified.graph, _converter_knows())
+    if unknown:
+        raise unsupported(path, unknown)
+    try:
+        module = from_onnx(simplified, shape_dict={n: list(s) for n, s in shapes.items()})
+    except Exception as error:
+        fixed = " ".join(f"--shape {name}={','.join(map(str, s))}" for name, s in shapes.items())
+        raise converter_stopped(error, path, f"these shapes may not fit it: {fixed}") from error
+    names = [name for name in graph_inputs(simplified) if name in shapes]
+    if missing := sorted(set(shapes) - set(names)):
+        raise InputError(
+            f"input {missing[0]!r} has no use in the graph", where=str(path), mend="bind it"
+        )
+    return Imported(
+        module=module,
+        signature=relax_signature(
+            module, names, [value.name for value in simplified.graph.output], path
+        ),
+        operators=dict(operators),
+        parameter_count=parameter_count(module),
+        changes=tuple(changes),
+    )

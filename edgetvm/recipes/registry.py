@@ -1,0 +1,191 @@
+"""The functions that a recipe names, and the check of the parameters that it gives them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, make_dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgetvm.recipes.data import Sample
+    from edgetvm.recipes.postprocess import Prediction
+
+Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Processing:
+    """A registered function and what a recipe says to it: `{name: image, scale: 1.0}`.
+
+    Attributes:
+        name: of the registered function.
+        parameters: its keyword arguments, as far as the recipe gives them.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[Result]):
+    function: Callable[..., Result]
+    parameters: TypeAdapter[Any]
+    needs_stream: bool
+    reads: str | None
+
+
+class Registry(Generic[Result]):
+    """Functions of one kind by name. Their keyword-only parameters are the keys in YAML."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, _Entry[Result]] = {}
+
+    def register(
+        self, name: str, *, needs_stream: bool = False, reads: str | None = None
+    ) -> Callable[[Function], Function]:
+        """Add the decorated function.
+
+        Args:
+            needs_stream: whether a recipe that names it must have a `stream`.
+            reads: for a metric, the postprocess whose prediction it reads.
+        """
+
+        def add(function: Function) -> Function:
+            adapter = TypeAdapter(_parameter_record(self.kind, name, function))
+            self._entries[name] = _Entry(function, adapter, needs_stream, reads)
+            return function
+
+        return add
+
+    def names(self, reads: str | None = None) -> list[str]:
+        """All names, or those of metrics that read one postprocess."""
+        return sorted(
+            name for name, entry in self._entries.items() if reads in (None, entry.reads)
+        )
+
+    def needs_stream(self, name: str) -> bool:
+        """Whether a recipe that names it must have a `stream`."""
+        return self._entries[name].needs_stream
+
+    def run(self, chosen: Processing, *arguments: object, **more: object) -> Result:
+        """Call the function that a recipe chose."""
+        return self._entries[chosen.name].function(*arguments, **chosen.parameters, **more)
+
+    def checked_name(self, name: object) -> str:
+        """`name` where it is registered.
+
+        Raises:
+            ValueError: it is not; names the nearest.
+        """
+        if isinstance(name, str) and name in self._entries:
+            return name
+        near = difflib.get_close_matches(str(name), self._entries, n=1)
+        known = ", ".join(self.names())
+        raise ValueError(f"{near[0]!r}, or another of: {known}" if near else f"one of: {known}")
+
+    def checked(self, value: object) -> Processing:
+        """A mapping of YAML as a Processing, its name and parameters checked.
+
+        Raises:
+            ValidationError: naming the key that is wrong.
+        """
+        if isinstance(value, Processing):
+            value = {**value.parameters, "name": value.name}
+        if not isinstance(value, dict):
+            raise refusal((), value, f"a mapping: `{{name: {self.names()[0]}, …}}`")
+        if "name" not in value:
+            raise ValidationError.from_exception_data(
+                self.kind, [InitErrorDetails(type="missing", loc=("name",), input=value)]
+            )
+        try:
+            name = self.checked_name(value["name"])
+        except ValueError as error:
+            raise refusal(("name",), value["name"], str(error)) from None
+        record = self._entries[name].parameters.validate_python(value)
+        return Processing(name, {key: getattr(record, key) for key in value if key != "name"})
+
+    def json_schema(self, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Any of the functions with its parameters, for editors."""
+        options = [self._entries[name].parameters.core_schema for name in self.names()]
+        return {"anyOf": [handler(option) for option in options]}
+
+
+def _parameter_record(kind: str, name: str, function: Callable[..., Any]) -> type[object]:
+    """A strict record with `name` and the function's keyword-only parameters."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [("name", Literal[name])]
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.default is inspect.Parameter.empty:
+            fields.append((parameter.name, hints[parameter.name]))
+        else:
+            default = field(default=parameter.default)
+            fields.append((parameter.name, hints[parameter.name], default))
+    title = "".join(word.capitalize() for word in f"{name}-{kind}".split("-"))
+    plain = make_dataclass(title, fields, kw_only=True, frozen=True)
+    plain.__doc__ = (function.__doc__ or "").split("\n\n", 1)[0]
+    return pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))(plain)
+
+
+def refusal(at: tuple[str | int, ...], value: object, should_be: str) -> ValidationError:
+    """An error to raise inside a validator, about the key at `at` below it."""
+    # The text is a template of pydantic's: a brace in it must go in as a value.
+    error = PydanticCustomError("recipe", "{should_be}", {"should_be": should_be})
+    return ValidationError.from_exception_data(
+        "recipe", [InitErrorDetails(type=error, loc=at, input=value)]
+    )
+
+
+@dataclass(frozen=True)
+class ChosenFrom:
+    """Marks a field of a record as a Processing of one registry."""
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.registry.checked)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.registry.json_schema(handler)
+
+
+@dataclass(frozen=True)
+class NameFrom:
+    """Marks a text field of a record as a name of one registry."""
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.registry.checked_name)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": self.registry.names()}
+
+
+# Here and not beside the functions, because the Recipe record names them and they name Recipe.
+DATA: Registry[tuple[Sample, ...]] = Registry("data")
+PREPROCESS: Registry[dict[str, NDArray[np.generic]]] = Registry("preprocess")
+POSTPROCESS: Registry[Prediction] = Registry("postprocess")
+METRICS: Registry[float] = Registry("metric")
