@@ -1,0 +1,232 @@
+"""Writing and reading `.edgetvm` files: plain ZIP, members stored, the manifest first.
+
+The same content gives the same bytes. A package is untrusted until every member's size and
+SHA-256 agree with the manifest; members are read into memory and never unpacked by name.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgetvm
+from edgetvm.base.errors import PackageError
+from edgetvm.base.files import sha256_of, storage_errors, write_bytes
+from edgetvm.compile.artifact import Artifact
+from edgetvm.models.correctness import Correctness
+from edgetvm.models.model import Arrays, TensorSpec
+from edgetvm.package.manifest import (
+    FORMAT_VERSION,
+    LIBRARY_NAME,
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    MAX_MEMBERS,
+    MAX_TOTAL_BYTES,
+    Manifest,
+    Member,
+    TargetNeeds,
+    manifest_from_json,
+    manifest_to_json,
+)
+
+# ZIP's own epoch: a package's bytes do not depend on when it was made.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A verified package.
+
+    Attributes:
+        manifest: see `Manifest`.
+        members: bytes by name, each equal to what the manifest says.
+        sha256, size_bytes: of the file.
+    """
+
+    manifest: Manifest
+    members: Mapping[str, bytes]
+    sha256: str
+    size_bytes: int
+
+    @property
+    def sample_inputs(self) -> dict[str, NDArray[np.generic]]:
+        """The inputs that the package tests itself with."""
+        return self._arrays("input", self.manifest.signature.inputs)
+
+    @property
+    def sample_outputs(self) -> dict[str, NDArray[np.generic]]:
+        """What the reference runtime answers to `sample_inputs`."""
+        return self._arrays("output", self.manifest.signature.outputs)
+
+    def _arrays(self, kind: str, specs: tuple[TensorSpec, ...]) -> dict[str, NDArray[np.generic]]:
+        return {
+            spec.name: np.frombuffer(
+                self.members[_sample_member(kind, index)], np.dtype(spec.dtype).newbyteorder("<")
+            )
+            .astype(spec.dtype)
+            .reshape(spec.shape)
+            for index, spec in enumerate(specs)
+        }
+
+
+def _sample_member(kind: str, index: int) -> str:
+    # Tensor names may hold any character: members are numbered in the signature's order.
+    return f"sample/{kind}-{index}.bin"
+
+
+def _little_endian(array: NDArray[np.generic]) -> bytes:
+    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def build_package(
+    artifact: Artifact,
+    correctness: Correctness | None,
+    sample_inputs: Arrays,
+    sample_outputs: Arrays,
+) -> bytes:
+    """The bytes of a package file.
+
+    Args:
+        artifact: from `edgetvm.compile.compile_model`.
+        correctness: from `edgetvm.package.gate.check`; None where the user went on without.
+        sample_inputs, sample_outputs: arrays by tensor name; what the package tests itself with.
+    """
+    signature = artifact.signature
+    members = {LIBRARY_NAME: artifact.library}
+    for index, spec in enumerate(signature.inputs):
+        members[_sample_member("input", index)] = _little_endian(sample_inputs[spec.name])
+    for index, spec in enumerate(signature.outputs):
+        members[_sample_member("output", index)] = _little_endian(sample_outputs[spec.name])
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        edgetvm_version=edgetvm.__version__,
+        name=artifact.name,
+        executor="relax-vm",
+        target=TargetNeeds.of(artifact.profile),
+        signature=signature,
+        provenance=artifact.provenance,
+        kernels=artifact.kernels,
+        correctness=correctness,
+        members=tuple(Member(name, sha256_of(data), len(data)) for name, data in members.items()),
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {MANIFEST_NAME: manifest_to_json(manifest), **members}.items():
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+    return buffer.getvalue()
+
+
+def write_package(
+    path: Path,
+    artifact: Artifact,
+    correctness: Correctness | None,
+    sample_inputs: Arrays,
+    sample_outputs: Arrays,
+) -> None:
+    """Write a package file, whole or not at all. See `build_package`.
+
+    Raises:
+        StorageError: disk full, no permission, no such folder.
+    """
+    write_bytes(path, build_package(artifact, correctness, sample_inputs, sample_outputs))
+
+
+def read_package(path: Path) -> Package:
+    """Read and verify a package file.
+
+    Raises:
+        PackageError: see `verify_package`.
+        StorageError: the file cannot be read.
+    """
+    with storage_errors(path):
+        data = path.read_bytes()
+    return verify_package(data, str(path))
+
+
+def verify_package(data: bytes, where: str) -> Package:
+    """Verify the bytes of a package file that is not trusted.
+
+    Raises:
+        PackageError: not a package, cut off, altered, of a newer format, or over the limits of
+            `edgetvm.package.manifest`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _check_entries(entries, where)
+            manifest = manifest_from_json(archive.read(entries[0]), where)
+            _check_names(manifest, entries, where)
+            members = {entry.filename: archive.read(entry) for entry in entries[1:]}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, PackageError):
+            raise
+        raise PackageError(
+            "not an .edgetvm package, or cut off", where=where, mend="copy it again"
+        ) from error
+    for member in manifest.members:
+        if sha256_of(members[member.name]) != member.sha256:
+            raise PackageError(
+                f"{member.name} was altered", where=where, mend="copy it again, or package anew"
+            )
+    package = Package(manifest, members, sha256_of(data), len(data))
+    _check_content(package, where)
+    return package
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], where: str) -> None:
+    mend = "package the model again with edgetvm"
+    if not entries or entries[0].filename != MANIFEST_NAME:
+        raise PackageError("it does not begin with a manifest", where=where, mend=mend)
+    if len(entries) > MAX_MEMBERS or sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
+        raise PackageError("it claims more than a package may hold", where=where, mend=mend)
+    if entries[0].file_size > MAX_MANIFEST_BYTES:
+        raise PackageError("its manifest is too large", where=where, mend=mend)
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 0x1:
+            raise PackageError(f"{entry.filename} is not plain", where=where, mend=mend)
+
+
+def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str) -> None:
+    present = [entry.filename for entry in entries[1:]]
+    promised = [member.name for member in manifest.members]
+    if present != promised:
+        strange = sorted(set(present) ^ set(promised)) or ["a member stands twice or out of order"]
+        raise PackageError(
+            f"its members are not those of its manifest: {strange[0]}",
+            where=where,
+            mend="copy it again, or package anew",
+        )
+
+
+# What a tensor may hold: nothing that numpy would have to unpickle.
+_DTYPES = frozenset(
+    ("float16", "float32", "float64", "bool")
+    + tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+)
+
+
+def _check_content(package: Package, where: str) -> None:
+    if LIBRARY_NAME not in package.members:
+        raise PackageError("it holds no compiled model", where=where, mend="package it anew")
+    signature = package.manifest.signature
+    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        for index, spec in enumerate(specs):
+            if spec.dtype not in _DTYPES or any(size < 0 for size in spec.shape):
+                raise PackageError(
+                    f"{spec.name!r} is no tensor", where=where, mend="package it anew"
+                )
+            sample = package.members.get(_sample_member(kind, index))
+            if sample is None or len(sample) != spec.size_bytes:
+                raise PackageError(
+                    f"its sample {kind} {spec.name!r} is damaged",
+                    where=where,
+                    mend="package it anew",
+                )

@@ -1,0 +1,125 @@
+"""Runs a verified package in this process, with TVM's Relax virtual machine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import PackageError
+from edgetvm.boards.detect import cpu_flags
+from edgetvm.models.model import Arrays, Signature
+from edgetvm.package.archive import Package
+from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
+
+
+def check_machine(needs: TargetNeeds) -> None:
+    """Refuse code that this machine cannot run, before any of it is mapped.
+
+    Raises:
+        PackageError: another architecture, or a missing CPU feature.
+    """
+    machine = platform.machine()
+    if machine != needs.architecture:
+        raise PackageError(
+            f"it is compiled for {needs.architecture} ({needs.profile})",
+            mend=f"this machine is {machine}: package it for a profile of that architecture",
+        )
+    missing = [flag for flag in needs.required_cpu_flags if flag not in cpu_flags()]
+    if missing:
+        raise PackageError(
+            f"it needs the CPU feature{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            mend=f"this CPU lacks {'them' if len(missing) > 1 else 'it'}: "
+            "package it for a profile without",
+        )
+
+
+class Executor:
+    """A model ready to run.
+
+    TVM keeps one pool of worker threads a process: the first executor of a process decides how
+    many there are.
+    """
+
+    def __init__(self, library: bytes, signature: Signature, threads: int | None = None) -> None:
+        """Load a compiled library.
+
+        Args:
+            library: the shared object of an artifact or package.
+            signature: of the model.
+            threads: to run on; all cores without it.
+        """
+        if threads is not None:
+            os.environ["TVM_NUM_THREADS"] = str(threads)
+        # TVM would pin this thread to one core, and all that it starts later with it.
+        os.environ["TVM_BIND_THREADS"] = "0"
+        import tvm
+        from tvm import relax
+
+        # The library leaves libm's functions undefined: they must be in the global scope.
+        ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
+        self.signature = signature
+        self._tvm = tvm
+        with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
+            path = Path(folder, LIBRARY_NAME)
+            path.write_bytes(library)
+            module = tvm.runtime.load_module(str(path))
+        self._machine = relax.VirtualMachine(module, tvm.cpu())
+        self._invoke = self._machine.module["invoke_stateful"]
+
+    @classmethod
+    def of(cls, package: Package, threads: int | None = None) -> Executor:
+        """An executor for a verified package.
+
+        Raises:
+            PackageError: this machine cannot run it.
+        """
+        check_machine(package.manifest.target)
+        return cls(package.members[LIBRARY_NAME], package.manifest.signature, threads)
+
+    def set_inputs(self, inputs: Arrays) -> None:
+        """Set what the next runs take.
+
+        Raises:
+            InputError: an input does not fit the signature.
+        """
+        self.signature.check_inputs(inputs)
+        self._set(inputs)
+
+    def _set(self, inputs: Arrays) -> None:
+        tensors = [
+            self._tvm.runtime.tensor(np.ascontiguousarray(inputs[spec.name]))
+            for spec in self.signature.inputs
+        ]
+        self._machine.set_input("main", *tensors)
+
+    def run_ns(self) -> int:
+        """One run on the inputs that were set. Answers with its duration in nanoseconds."""
+        began = time.perf_counter_ns()
+        self._invoke("main")
+        return time.perf_counter_ns() - began
+
+    def outputs(self) -> dict[str, NDArray[np.generic]]:
+        """What the last run gave."""
+        results: Any = self._machine.get_outputs("main")
+        if len(self.signature.outputs) == 1 and hasattr(results, "numpy"):
+            results = [results]
+        names = [spec.name for spec in self.signature.outputs]
+        return dict(zip(names, (result.numpy() for result in results), strict=True))
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Set the inputs, run once, give the outputs.
+
+        Raises:
+            InputError: an input does not fit the signature.
+        """
+        self.set_inputs(inputs)
+        self.run_ns()
+        return self.outputs()
