@@ -1,0 +1,19 @@
+"""Everything that touches a board: inventory, tracker, servers, sessions."""
+
+from edgetvm.farm.inventory import Board, find_board, load_inventory
+from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.session import BoardSession, connect, connected
+from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
+
+__all__ = [
+    "Address",
+    "Board",
+    "BoardSession",
+    "LocalBoard",
+    "connect",
+    "connected",
+    "find_board",
+    "load_inventory",
+    "request_board",
+    "tracker_summary",
+]

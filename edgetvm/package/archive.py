@@ -21,6 +21,7 @@ from edgetvm.base.files import sha256_of, storage_errors, write_bytes
 from edgetvm.compile.artifact import Artifact
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays, TensorSpec
+from edgetvm.package.arrays import DTYPES, from_bytes, to_bytes
 from edgetvm.package.manifest import (
     FORMAT_VERSION,
     LIBRARY_NAME,
@@ -66,11 +67,9 @@ class Package:
 
     def _arrays(self, kind: str, specs: tuple[TensorSpec, ...]) -> dict[str, NDArray[np.generic]]:
         return {
-            spec.name: np.frombuffer(
-                self.members[_sample_member(kind, index)], np.dtype(spec.dtype).newbyteorder("<")
+            spec.name: from_bytes(
+                self.members[_sample_member(kind, index)], spec.dtype, spec.shape
             )
-            .astype(spec.dtype)
-            .reshape(spec.shape)
             for index, spec in enumerate(specs)
         }
 
@@ -78,10 +77,6 @@ class Package:
 def _sample_member(kind: str, index: int) -> str:
     # Tensor names may hold any character: members are numbered in the signature's order.
     return f"sample/{kind}-{index}.bin"
-
-
-def _little_endian(array: NDArray[np.generic]) -> bytes:
-    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def build_package(
@@ -100,9 +95,9 @@ def build_package(
     signature = artifact.signature
     members = {LIBRARY_NAME: artifact.library}
     for index, spec in enumerate(signature.inputs):
-        members[_sample_member("input", index)] = _little_endian(sample_inputs[spec.name])
+        members[_sample_member("input", index)] = to_bytes(sample_inputs[spec.name])
     for index, spec in enumerate(signature.outputs):
-        members[_sample_member("output", index)] = _little_endian(sample_outputs[spec.name])
+        members[_sample_member("output", index)] = to_bytes(sample_outputs[spec.name])
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         edgetvm_version=edgetvm.__version__,
@@ -206,20 +201,13 @@ def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str)
         )
 
 
-# What a tensor may hold: nothing that numpy would have to unpickle.
-_DTYPES = frozenset(
-    ("float16", "float32", "float64", "bool")
-    + tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-)
-
-
 def _check_content(package: Package, where: str) -> None:
     if LIBRARY_NAME not in package.members:
         raise PackageError("it holds no compiled model", where=where, mend="package it anew")
     signature = package.manifest.signature
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
         for index, spec in enumerate(specs):
-            if spec.dtype not in _DTYPES or any(size < 0 for size in spec.shape):
+            if spec.dtype not in DTYPES or any(size < 0 for size in spec.shape):
                 raise PackageError(
                     f"{spec.name!r} is no tensor", where=where, mend="package it anew"
                 )

@@ -1,0 +1,196 @@
+"""What a board does for edgetvm, beside the stock RPC vocabulary.
+
+Each function takes a JSON request and a payload, and answers with one message: a JSON header and
+a payload. A session is a process of its own, so the open package is the process's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetvm.base.errors import EdgetvmError, PackageError
+from edgetvm.package.archive import verify_package
+from edgetvm.package.arrays import pack, unpack
+from edgetvm.package.executor import Executor
+
+Answer = tuple[dict[str, Any], bytes]
+
+# Exit code of the session before this one, where it died; a session's process inherits it.
+last_exit_code: int | None = None
+
+_executor: Executor | None = None
+_resident_before_open_bytes = 0
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _opened() -> Executor:
+    if _executor is None:
+        raise PackageError("no package is open in this session", mend="open one first")
+    return _executor
+
+
+def facts(_request: dict[str, Any], _payload: bytes) -> Answer:
+    """What the board is and how it stands now."""
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    cpu = ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Model", "Hardware"):
+            cpu = value.strip()
+            break
+    return {
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "cpu": cpu or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "governor": governor.read_text().strip() if governor.is_file() else None,
+        "load_average": os.getloadavg()[0],
+        "last_exit_code": last_exit_code,
+    }, b""
+
+
+def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
+    """Verify the uploaded package `file`, load it and run its sample once.
+
+    Answers with `open_ns` (bytes on the board to ready), `first_run_ns`, and the sample's outputs.
+    """
+    global _executor, _resident_before_open_bytes  # noqa: PLW0603 - the session's one package
+    import tvm  # noqa: F401 - the runtime belongs to the server, not to the model's cold start
+
+    # "5" resets the high-water mark of resident memory: see proc(5), clear_refs.
+    Path("/proc/self/clear_refs").write_text("5")
+    _resident_before_open_bytes = _status_bytes("VmRSS")
+    began_ns = time.perf_counter_ns()
+    package = verify_package(Path(request["file"]).read_bytes(), request["file"])
+    executor = Executor.of(package, request["threads"])
+    open_ns = time.perf_counter_ns() - began_ns
+    executor.set_inputs(package.sample_inputs)
+    first_run_ns = executor.run_ns()
+    _executor = executor
+    described, payload = pack(executor.outputs())
+    return {"open_ns": open_ns, "first_run_ns": first_run_ns, "arrays": described}, payload
+
+
+def run(request: dict[str, Any], payload: bytes) -> Answer:
+    """One run on the arrays of the payload. Answers with the outputs and `duration_ns`."""
+    executor = _opened()
+    executor.set_inputs(unpack(request["arrays"], payload))
+    duration_ns = executor.run_ns()
+    described, data = pack(executor.outputs())
+    return {"duration_ns": duration_ns, "arrays": described}, data
+
+
+def time_runs(request: dict[str, Any], payload: bytes) -> Answer:
+    """Run `count` times on the inputs that were last set, or on the arrays of the payload.
+
+    Stops early after `max_s` seconds. Answers with the duration of every run, int64 nanoseconds.
+    """
+    executor = _opened()
+    if request["arrays"]:
+        executor.set_inputs(unpack(request["arrays"], payload))
+    until_s = time.monotonic() + request["max_s"]
+    samples_ns = []
+    for _ in range(request["count"]):
+        samples_ns.append(executor.run_ns())
+        if time.monotonic() > until_s:
+            break
+    return {}, np.asarray(samples_ns, "<i8").tobytes()
+
+
+def stream(request: dict[str, Any], payload: bytes) -> Answer:
+    """Run the chunks of the payload back to back, the state carried, which begins with zeros.
+
+    The payload's arrays are `[chunks, *shape]` for each input that is not a state. Answers with
+    `[chunks, *shape]` for each output that is not a state, and `service_ns`, `[chunks]`.
+    A chunk's service time covers setting its inputs, the run, and reading its outputs.
+    """
+    executor = _opened()
+    signature = executor.signature
+    chunks = unpack(request["arrays"], payload)
+    states = {state.input: state.output for state in signature.states}
+    carried = {
+        spec.name: np.zeros(spec.shape, spec.dtype)
+        for spec in signature.inputs
+        if spec.name in states
+    }
+    kept: dict[str, list[Any]] = {
+        spec.name: [] for spec in signature.outputs if spec.name not in states.values()
+    }
+    service_ns = []
+    for index in range(len(next(iter(chunks.values())))):
+        inputs = {name: array[index] for name, array in chunks.items()}
+        began_ns = time.perf_counter_ns()
+        outputs = executor.run({**inputs, **carried})
+        carried = {source: outputs[result] for source, result in states.items()}
+        service_ns.append(time.perf_counter_ns() - began_ns)
+        for name, values in kept.items():
+            values.append(outputs[name])
+    results = {name: np.stack(values) for name, values in kept.items()}
+    described, data = pack({**results, "service_ns": np.asarray(service_ns, "int64")})
+    return {"arrays": described}, data
+
+
+def memory(_request: dict[str, Any], _payload: bytes) -> Answer:
+    """The most memory held since the package was opened, beyond what the server held before."""
+    peak_bytes = _status_bytes("VmHWM") - _resident_before_open_bytes
+    return {"peak_memory_bytes": max(peak_bytes, 0)}, b""
+
+
+FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
+    "edgetvm.facts": facts,
+    "edgetvm.open": open_package,
+    "edgetvm.run": run,
+    "edgetvm.time_runs": time_runs,
+    "edgetvm.stream": stream,
+    "edgetvm.memory": memory,
+}
+
+
+def encode(header: dict[str, Any], payload: bytes) -> bytes:
+    """One message: u32 length of the header, the header as JSON, the payload."""
+    text = json.dumps(header).encode()
+    return struct.pack("<I", len(text)) + text + payload
+
+
+def decode(message: bytes) -> Answer:
+    """The header and payload of `encode`."""
+    (size_bytes,) = struct.unpack_from("<I", message)
+    return json.loads(message[4 : 4 + size_bytes]), message[4 + size_bytes :]
+
+
+def _answering(function: Callable[[dict[str, Any], bytes], Answer]) -> Callable[[bytes], bytes]:
+    def answer(message: Any) -> bytes:
+        try:
+            return encode(*function(*decode(bytes(message))))
+        except EdgetvmError as error:
+            told = {"kind": type(error).__name__, "what": error.what, "mend": error.mend}
+        except MemoryError:
+            told = {"kind": "BoardMemoryError", "what": "the board has too little memory"}
+        except Exception as error:  # whatever went wrong must reach the host in words
+            told = {"kind": "BoardError", "what": f"{type(error).__name__}: {error}"}
+        return encode({"error": told}, b"")
+
+    return answer
+
+
+def register() -> None:
+    """Offer the functions to RPC clients of this process."""
+    import tvm_ffi
+
+    for name, function in FUNCTIONS.items():
+        tvm_ffi.register_global_func(name, _answering(function), override=True)

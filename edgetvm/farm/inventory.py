@@ -1,0 +1,118 @@
+"""The user's boards, in YAML."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from edgetvm.base.errors import ConfigurationError, NotFoundError, UsageError
+from edgetvm.base.paths import config_folder
+from edgetvm.base.yamlfile import read_yaml
+from edgetvm.boards.profile import list_profiles
+from edgetvm.farm.tracker_client import Address
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BoardEntry:
+    """One board as its inventory file writes it."""
+
+    profile: Annotated[str, Field(description="Name of its board profile, as `rpi4`.")]
+    tracker: Annotated[
+        str, Field(description="HOST:PORT of the tracker that its RPC server registers with.")
+    ]
+    key: Annotated[str, Field(description="Key that its RPC server registers under.")]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Inventory:
+    """An inventory file: boards by name."""
+
+    boards: Annotated[Mapping[str, BoardEntry], Field(description="Boards by name.")] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board to work on.
+
+    Attributes:
+        name: in the inventory; `local` for this machine.
+        profile: name of its board profile.
+        tracker: where its server registers; None for `local`, whose tracker is started for it.
+        key: that its server registers under.
+    """
+
+    name: str
+    profile: str
+    tracker: Address | None = None
+    key: str = ""
+
+
+LOCAL = Board("local", "local")
+
+
+def inventory_path() -> Path:
+    """`$EDGETVM_INVENTORY`, or `boards.yaml` in the user's configuration folder."""
+    named = os.environ.get("EDGETVM_INVENTORY")
+    return Path(named) if named else config_folder() / "boards.yaml"
+
+
+def load_inventory(path: Path | None = None) -> dict[str, Board]:
+    """All boards by name; `local` is always one of them.
+
+    Args:
+        path: the file; `inventory_path()` without it, where it need not exist.
+
+    Raises:
+        ConfigurationError: naming file, line, key path and the mend.
+    """
+    boards = {LOCAL.name: LOCAL}
+    path = path or inventory_path()
+    if not path.exists():
+        return boards
+    for name, entry in read_yaml(path, Inventory).boards.items():
+        if name == LOCAL.name:
+            raise ConfigurationError(
+                "a board is called 'local'", where=str(path), mend="that name is this machine's"
+            )
+        try:
+            tracker = Address.parse(entry.tracker)
+        except UsageError as error:
+            raise ConfigurationError(
+                f"boards.{name}.tracker: {error.what}", where=str(path), mend=error.mend
+            ) from error
+        boards[name] = Board(name, entry.profile, tracker, entry.key)
+    return boards
+
+
+def find_board(name: str) -> Board:
+    """The board of that name.
+
+    Raises:
+        NotFoundError: no such board; says so when it is the name of a profile.
+        ConfigurationError: the inventory cannot be read.
+    """
+    boards = load_inventory()
+    if name in boards:
+        return boards[name]
+    if name in {profile.name for profile in list_profiles()}:
+        raise NotFoundError(
+            f"{name!r} is a board profile, and no board of the inventory is called so",
+            mend=f"add the board to {inventory_path()}; `edgetvm package` needs no board",
+        )
+    near = difflib.get_close_matches(name, boards, n=1)
+    known = ", ".join(boards)
+    raise NotFoundError(
+        f"no board is called {name!r}",
+        mend=f"did you mean {near[0]!r}?" if near else f"known boards: {known}",
+    )

@@ -1,0 +1,121 @@
+"""The local board: a real tracker and a real RPC server on loopback, each a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+
+from edgetvm.base.errors import BoardError, TrackerUnreachableError
+from edgetvm.base.steps import step
+from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.tracker_client import Address, registered_keys
+
+_LOOPBACK = "127.0.0.1"
+_START_DEADLINE_S = 60.0
+
+
+class LocalBoard:
+    """Starts on `start` or `with`, and ends with its owner, even if that is killed.
+
+    Attributes:
+        tracker: address of the tracker.
+        key: that the server registers under; random, so that no other local board is mistaken.
+        processes: tracker and server.
+    """
+
+    def __init__(self) -> None:
+        self.key = f"local-{secrets.token_hex(8)}"
+        self.tracker = Address(_LOOPBACK, 0)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def board(self) -> Board:
+        """The inventory's view of it."""
+        return Board(LOCAL.name, LOCAL.profile, self.tracker, self.key)
+
+    def start(self) -> None:
+        """Start both processes and wait until the server has registered.
+
+        Raises:
+            BoardError: they did not come up in time.
+        """
+        with step("start the local board") as this:
+            with _listening_socket() as listener:
+                self.tracker = Address(_LOOPBACK, listener.getsockname()[1])
+                self._spawn("tracker", listener)
+            with _listening_socket() as listener:
+                self._spawn("server", listener, str(self.tracker), self.key)
+            try:
+                self._wait_until_registered()
+            except BaseException:
+                self.stop()
+                raise
+            this.detail = f"tracker {self.tracker}"
+
+    def _spawn(self, name: str, listener: socket.socket, *arguments: str) -> None:
+        # The tracker answers with errors on stdout too: both streams go where nobody must read.
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, "-m", f"edgetvm.farm.{name}", str(listener.fileno()), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+            # Python's default lock-step of threads and forks is safe only without native pools.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def _wait_until_registered(self) -> None:
+        until_s = time.monotonic() + _START_DEADLINE_S
+        while time.monotonic() < until_s:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise BoardError(
+                        f"the local board's {name} ended with exit code {process.returncode}",
+                        mend="run again with EDGETVM_NATIVE_LOG=1 to see its words",
+                    )
+            with contextlib.suppress(TrackerUnreachableError):
+                if self.key in registered_keys(self.tracker, 2.0):
+                    return
+            time.sleep(0.05)
+        raise BoardError(
+            f"the local board did not come up within {_START_DEADLINE_S:g} s",
+            mend="run again with EDGETVM_NATIVE_LOG=1 to see its words",
+        )
+
+    def stop(self) -> None:
+        """End both processes and whatever they started."""
+        for process in self.processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdin:
+                process.stdin.close()
+        self.processes.clear()
+
+    def __enter__(self) -> LocalBoard:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _listening_socket() -> socket.socket:
+    # Bound here and handed down: the port is known before the process is up, and cannot be taken.
+    listener = socket.socket()
+    listener.bind((_LOOPBACK, 0))
+    listener.listen(16)
+    return listener

@@ -1,0 +1,307 @@
+"""A session with a board: one process on it, one package, every call with a deadline.
+
+TVM's client waits for ever, and its own time limit is kept by the board, which does not help when
+the board is frozen. Calls run in a thread here; at the deadline, or on Ctrl-C, the session's
+socket is shut down, which ends the call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base import errors
+from edgetvm.base.errors import (
+    BoardCrashError,
+    BoardError,
+    BoardGoneError,
+    BoardMemoryError,
+    BoardTimeoutError,
+    EdgetvmError,
+    TrackerUnreachableError,
+)
+from edgetvm.base.native import native_words_kept_back
+from edgetvm.base.steps import step
+from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.inventory import Board
+from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.tracker_client import Address, registered_keys, request_board
+from edgetvm.models.model import Arrays
+from edgetvm.package.arrays import pack, unpack
+
+Result = TypeVar("Result")
+
+_CONNECT_DEADLINE_S = 20.0
+_WAIT_FOR_BOARD_S = 60.0
+# The board's own limit is the last resort against a session whose host vanished without a word.
+_SESSION_LIMIT_S = 24 * 3600.0
+_RETURN_DEADLINE_S = 6.0
+
+
+class BoardSession:
+    """What a host does with a board. Make one with `connect`.
+
+    Every method raises:
+        BoardTimeoutError: no answer before the deadline.
+        BoardGoneError: the connection broke, and the board does not come back.
+        BoardCrashError: the model's code died, and the board is there again.
+        BoardMemoryError: the board has too little memory.
+        BoardError: anything else that the board reports.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._address = Address("", 0)
+        self._worker = ThreadPoolExecutor(1, f"board-{board.name}")
+        self._remote: Any = None
+        self._broken = False
+
+    def _connect(self) -> None:
+        from tvm import rpc
+
+        if self.board.tracker is None:
+            raise BoardError("it has no tracker", where=self.board.name)
+        self._address, key = request_board(self.board.tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        self._remote = self._call(
+            lambda: rpc.connect(
+                self._address.host, self._address.port, key, session_timeout=_SESSION_LIMIT_S
+            ),
+            "connecting",
+            _CONNECT_DEADLINE_S,
+        )
+
+    def facts(self, deadline_s: float = 20.0) -> dict[str, Any]:
+        """What the board is and how it stands: see `board_service.facts`."""
+        return self._ask("edgetvm.facts", {}, b"", deadline_s)[0]
+
+    def open(
+        self, package: bytes, threads: int | None, deadline_s: float = 300.0
+    ) -> tuple[int, int, dict[str, NDArray[np.generic]]]:
+        """Send a package, open it on the board, and run its sample once.
+
+        Returns:
+            nanoseconds to open, nanoseconds of the first run, and the outputs of the sample.
+        """
+        file = "model.edgetvm"
+        self._call(
+            lambda: self._remote.upload(bytearray(package), file), "receiving the package", deadline_s
+        )
+        header, payload = self._ask(
+            "edgetvm.open", {"file": file, "threads": threads}, b"", deadline_s
+        )
+        return header["open_ns"], header["first_run_ns"], unpack(header["arrays"], payload)
+
+    def run(
+        self, inputs: Arrays, deadline_s: float = 300.0
+    ) -> tuple[int, dict[str, NDArray[np.generic]]]:
+        """One run. Answers with its duration in nanoseconds and the outputs."""
+        described, payload = pack(inputs)
+        header, data = self._ask("edgetvm.run", {"arrays": described}, payload, deadline_s)
+        return header["duration_ns"], unpack(header["arrays"], data)
+
+    def time_runs(
+        self, count: int, max_s: float, inputs: Arrays | None = None, deadline_s: float = 300.0
+    ) -> NDArray[np.int64]:
+        """Run `count` times, or for `max_s` seconds. Answers with each duration in nanoseconds."""
+        described, payload = pack(inputs or {})
+        request = {"count": count, "max_s": max_s, "arrays": described}
+        _, data = self._ask("edgetvm.time_runs", request, payload, max_s + deadline_s)
+        return np.frombuffer(data, "<i8").astype(np.int64)
+
+    def stream(
+        self, chunks: Arrays, deadline_s: float = 600.0
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.generic]]]:
+        """Run chunks back to back, the state carried: see `board_service.stream`.
+
+        Returns:
+            the service time of each chunk in nanoseconds, and `[chunks, *shape]` for each output.
+        """
+        described, payload = pack(chunks)
+        header, data = self._ask("edgetvm.stream", {"arrays": described}, payload, deadline_s)
+        outputs = unpack(header["arrays"], data)
+        return outputs.pop("service_ns").astype(np.int64), outputs
+
+    def peak_memory_bytes(self, deadline_s: float = 20.0) -> int:
+        """The most memory that the session held for its package so far."""
+        return int(self._ask("edgetvm.memory", {}, b"", deadline_s)[0]["peak_memory_bytes"])
+
+    def close(self) -> None:
+        """End the session; the board becomes free."""
+        remote, self._remote = self._remote, None
+        if not self._broken:
+            with contextlib.suppress(EdgetvmError):
+                self._call(lambda: _drop(remote), "closing", 5.0)
+        self._shut_socket()
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(
+        self, function: str, request: dict[str, Any], payload: bytes, deadline_s: float
+    ) -> tuple[dict[str, Any], bytes]:
+        message = encode(request, payload)
+
+        def ask() -> bytes:
+            return bytes(self._remote.get_function(function)(message))
+
+        header, data = decode(self._call(ask, f"answering {function}", deadline_s))
+        if "error" in header:
+            told = header["error"]
+            kind = getattr(errors, told["kind"], BoardError)
+            raise kind(told["what"], where=f"board {self.board.name}", mend=told.get("mend"))
+        return header, data
+
+    def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
+        future = self._worker.submit(work)
+        try:
+            return _wait(future, deadline_s)
+        except FutureTimeoutError as error:
+            self._abandon(future)
+            raise BoardTimeoutError(
+                f"the board did not answer within {deadline_s:g} s while {doing}",
+                where=f"board {self.board.name}",
+                mend="is it frozen or overloaded? restart it and run the same command again",
+            ) from error
+        except (KeyboardInterrupt, SystemExit):
+            self._abandon(future)
+            raise
+        except AttributeError as error:
+            raise BoardError(
+                f"its RPC server is not edgetvm's: {error}",
+                where=f"board {self.board.name}",
+                mend="start it with: python -m edgetvm.farm.server (see docs/how-to/boards.md)",
+            ) from error
+        except (RuntimeError, ConnectionError, OSError) as error:
+            self._broken = True
+            raise self._what_happened(error, doing) from error
+
+    def _abandon(self, future: Future[Any]) -> None:
+        self._broken = True
+        self._shut_socket()
+        with contextlib.suppress(Exception):
+            future.exception(timeout=5)
+
+    def _shut_socket(self) -> None:
+        """Shut every socket of this process that is connected to the board's server."""
+        for entry in Path("/proc/self/fd").iterdir():
+            try:
+                if not entry.readlink().name.startswith("socket:"):
+                    continue
+                with socket.socket(fileno=os.dup(int(entry.name))) as twin:
+                    if twin.getpeername()[:2] == (self._address.host, self._address.port):
+                        twin.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def _what_happened(self, error: Exception, doing: str) -> BoardError:
+        """A broken connection in the user's words: did the board go, or the code on it?"""
+        where = f"board {self.board.name}"
+        text = str(error)
+        if "Error caught from RPC call" in text:
+            reason = text.rsplit("Error caught from RPC call:", 1)[1].strip()
+            if "bad_alloc" in reason or "out of memory" in reason.lower():
+                return BoardMemoryError(
+                    f"it has too little memory while {doing}", where=where, mend="use a smaller model"
+                )
+            return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
+        exit_code = self._exit_code_after_return()
+        if exit_code is None:
+            return BoardGoneError(
+                f"the connection broke while {doing}, and it did not come back",
+                where=where,
+                mend="check its power and network, then run the same command again",
+            )
+        name = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+        if exit_code == -signal.SIGKILL:
+            return BoardMemoryError(
+                f"the process was killed while {doing} (SIGKILL), most likely for lack of memory",
+                where=where,
+                mend="use a smaller model or input, or free memory on the board",
+            )
+        return BoardCrashError(
+            f"the model's code died while {doing} ({name}); the board itself is up again",
+            where=where,
+            mend="try another schedule (without the tuning database) and report it",
+        )
+
+    def _exit_code_after_return(self) -> int | None:
+        """How the session's process ended, asked of the board; None if it does not come back."""
+        if self.board.tracker is None:
+            return None
+        until_s = time.monotonic() + _RETURN_DEADLINE_S
+        while time.monotonic() < until_s:
+            try:
+                if self.board.key in registered_keys(self.board.tracker, 2.0):
+                    successor = BoardSession(self.board)
+                    try:
+                        successor._connect()
+                        code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
+                    finally:
+                        successor.close()
+                    if code is not None:
+                        return int(code)
+            except TrackerUnreachableError:
+                return None
+            except BoardError:
+                pass
+            time.sleep(0.3)
+        return None
+
+
+def _wait(future: Future[Result], deadline_s: float) -> Result:
+    # In short turns: a main thread that waits without end does not see Ctrl-C on every platform.
+    until_s = time.monotonic() + deadline_s
+    while True:
+        remaining_s = until_s - time.monotonic()
+        try:
+            return future.result(timeout=min(max(remaining_s, 0.0), 0.5))
+        except FutureTimeoutError:
+            if future.done() or remaining_s <= 0:
+                raise
+
+
+def _drop(remote: Any) -> None:
+    del remote
+
+
+@contextmanager
+def connect(board: Board) -> Iterator[BoardSession]:
+    """A session with a board whose server is up.
+
+    Raises:
+        TrackerUnreachableError: its tracker does not answer.
+        BoardBusyError: it did not become free in time.
+        BoardTimeoutError, BoardGoneError: its server does not answer.
+    """
+    session = BoardSession(board)
+    with step(f"connect to {board.name}"), native_words_kept_back():
+        session._connect()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def connected(board: Board) -> Iterator[BoardSession]:
+    """A session with any board; for `local` its tracker and server are started, and ended after.
+
+    Raises:
+        see `connect`.
+    """
+    if board.tracker is not None:
+        with connect(board) as session:
+            yield session
+        return
+    with LocalBoard() as local, connect(local.board) as session:
+        yield session
