@@ -151,13 +151,14 @@ def memory(_request: dict[str, Any], _payload: bytes) -> Answer:
     return {"peak_memory_bytes": max(peak_bytes, 0)}, b""
 
 
+# Offered under "edgetvm.NAME".
 FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
-    "edgetvm.facts": facts,
-    "edgetvm.open": open_package,
-    "edgetvm.run": run,
-    "edgetvm.time_runs": time_runs,
-    "edgetvm.stream": stream,
-    "edgetvm.memory": memory,
+    "facts": facts,
+    "open": open_package,
+    "run": run,
+    "time_runs": time_runs,
+    "stream": stream,
+    "memory": memory,
 }
 
 
@@ -193,4 +194,4 @@ def register() -> None:
     import tvm_ffi
 
     for name, function in FUNCTIONS.items():
-        tvm_ffi.register_global_func(name, _answering(function), override=True)
+        tvm_ffi.register_global_func(f"edgetvm.{name}", _answering(function), override=True)

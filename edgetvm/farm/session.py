@@ -49,6 +49,16 @@ _WAIT_FOR_BOARD_S = 60.0
 _SESSION_LIMIT_S = 24 * 3600.0
 _RETURN_DEADLINE_S = 6.0
 
+# The board's functions in words, for errors.
+_DOING = {
+    "facts": "telling its facts",
+    "open": "opening the package",
+    "run": "running the model",
+    "time_runs": "timing the model",
+    "stream": "running the stream",
+    "memory": "telling its memory",
+}
+
 
 class BoardSession:
     """What a host does with a board. Make one with `connect`.
@@ -84,7 +94,7 @@ class BoardSession:
 
     def facts(self, deadline_s: float = 20.0) -> dict[str, Any]:
         """What the board is and how it stands: see `board_service.facts`."""
-        return self._ask("edgetvm.facts", {}, b"", deadline_s)[0]
+        return self._ask("facts", {}, b"", deadline_s)[0]
 
     def open(
         self, package: bytes, threads: int | None, deadline_s: float = 300.0
@@ -96,11 +106,11 @@ class BoardSession:
         """
         file = "model.edgetvm"
         self._call(
-            lambda: self._remote.upload(bytearray(package), file), "receiving the package", deadline_s
+            lambda: self._remote.upload(bytearray(package), file),
+            "receiving the package",
+            deadline_s,
         )
-        header, payload = self._ask(
-            "edgetvm.open", {"file": file, "threads": threads}, b"", deadline_s
-        )
+        header, payload = self._ask("open", {"file": file, "threads": threads}, b"", deadline_s)
         return header["open_ns"], header["first_run_ns"], unpack(header["arrays"], payload)
 
     def run(
@@ -108,7 +118,7 @@ class BoardSession:
     ) -> tuple[int, dict[str, NDArray[np.generic]]]:
         """One run. Answers with its duration in nanoseconds and the outputs."""
         described, payload = pack(inputs)
-        header, data = self._ask("edgetvm.run", {"arrays": described}, payload, deadline_s)
+        header, data = self._ask("run", {"arrays": described}, payload, deadline_s)
         return header["duration_ns"], unpack(header["arrays"], data)
 
     def time_runs(
@@ -117,7 +127,7 @@ class BoardSession:
         """Run `count` times, or for `max_s` seconds. Answers with each duration in nanoseconds."""
         described, payload = pack(inputs or {})
         request = {"count": count, "max_s": max_s, "arrays": described}
-        _, data = self._ask("edgetvm.time_runs", request, payload, max_s + deadline_s)
+        _, data = self._ask("time_runs", request, payload, max_s + deadline_s)
         return np.frombuffer(data, "<i8").astype(np.int64)
 
     def stream(
@@ -129,13 +139,13 @@ class BoardSession:
             the service time of each chunk in nanoseconds, and `[chunks, *shape]` for each output.
         """
         described, payload = pack(chunks)
-        header, data = self._ask("edgetvm.stream", {"arrays": described}, payload, deadline_s)
+        header, data = self._ask("stream", {"arrays": described}, payload, deadline_s)
         outputs = unpack(header["arrays"], data)
         return outputs.pop("service_ns").astype(np.int64), outputs
 
     def peak_memory_bytes(self, deadline_s: float = 20.0) -> int:
         """The most memory that the session held for its package so far."""
-        return int(self._ask("edgetvm.memory", {}, b"", deadline_s)[0]["peak_memory_bytes"])
+        return int(self._ask("memory", {}, b"", deadline_s)[0]["peak_memory_bytes"])
 
     def close(self) -> None:
         """End the session; the board becomes free."""
@@ -147,14 +157,18 @@ class BoardSession:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _ask(
-        self, function: str, request: dict[str, Any], payload: bytes, deadline_s: float
+        self,
+        function: str,
+        request: dict[str, Any],
+        payload: bytes,
+        deadline_s: float,
     ) -> tuple[dict[str, Any], bytes]:
         message = encode(request, payload)
 
         def ask() -> bytes:
-            return bytes(self._remote.get_function(function)(message))
+            return bytes(self._remote.get_function(f"edgetvm.{function}")(message))
 
-        header, data = decode(self._call(ask, f"answering {function}", deadline_s))
+        header, data = decode(self._call(ask, _DOING[function], deadline_s))
         if "error" in header:
             told = header["error"]
             kind = getattr(errors, told["kind"], BoardError)
@@ -211,7 +225,9 @@ class BoardSession:
             reason = text.rsplit("Error caught from RPC call:", 1)[1].strip()
             if "bad_alloc" in reason or "out of memory" in reason.lower():
                 return BoardMemoryError(
-                    f"it has too little memory while {doing}", where=where, mend="use a smaller model"
+                    f"it has too little memory while {doing}",
+                    where=where,
+                    mend="use a smaller model",
                 )
             return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
         exit_code = self._exit_code_after_return()

@@ -1,0 +1,20 @@
+"""Latency, memory and correctness of packages on boards; the store of what was measured."""
+
+from edgetvm.measure.measurement import Environment, Measurement, StepRecord
+from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.statistics import Summary, percentile, summarise
+from edgetvm.measure.store import latest, load, save
+
+__all__ = [
+    "Environment",
+    "Measurement",
+    "Plan",
+    "StepRecord",
+    "Summary",
+    "latest",
+    "load",
+    "measure",
+    "percentile",
+    "save",
+    "summarise",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +15,22 @@ from edgetvm.base.errors import InputError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import installed_version
 from edgetvm.base.steps import warn
-from edgetvm.models.model import Arrays, Model, Signature
+from edgetvm.models.importers import import_model, importer_for
+from edgetvm.models.model import Arrays, ImportOptions, Model, Signature
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reference runtime needs: the model file, what was fixed, and the signature."""
+
+    path: Path
+    options: ImportOptions
+    signature: Signature
+
+    @classmethod
+    def of(cls, model: Model) -> Source:
+        """The source of an imported model."""
+        return cls(model.source, model.options, model.signature)
 
 
 class Reference(Protocol):
@@ -27,17 +44,18 @@ class Reference(Protocol):
 
 
 class _OnnxRuntime:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, source: Source) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(
-            str(model.source), options, providers=["CPUExecutionProvider"]
+            str(source.path), options, providers=["CPUExecutionProvider"]
         )
         self._bound = _bound_arrays(
-            model, {entry.name: _ORT_DTYPES.get(entry.type) for entry in self._session.get_inputs()}
+            source,
+            {entry.name: _ORT_DTYPES.get(entry.type) for entry in self._session.get_inputs()},
         )
         self._outputs = [entry.name for entry in self._session.get_outputs()]
 
@@ -58,29 +76,29 @@ _ORT_DTYPES = {
 }
 
 
-def _bound_arrays(model: Model, dtypes: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
+def _bound_arrays(source: Source, dtypes: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
     return {
         name: np.asarray(value, dtype=dtypes[name])
-        for name, value in model.options.bindings.items()
+        for name, value in source.options.bindings.items()
     }
 
 
 class _OnnxEvaluator:
     """The onnx package's own evaluator: plain numpy, slow, and always there."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, source: Source) -> None:
         import onnx
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
-        source = onnx.load(model.source)
+        model = onnx.load(source.path)
         self.name = f"onnx.reference {onnx.__version__}"
-        self._evaluator = ReferenceEvaluator(source)
+        self._evaluator = ReferenceEvaluator(model)
         self._bound = _bound_arrays(
-            model,
+            source,
             {
                 entry.name: helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type).name
-                for entry in source.graph.input
+                for entry in model.graph.input
             },
         )
 
@@ -90,18 +108,18 @@ class _OnnxEvaluator:
 
 
 class _LiteRT:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, source: Source) -> None:
         with native_words_kept_back():
             from ai_edge_litert.interpreter import Interpreter
 
-            self._interpreter = Interpreter(model_path=str(model.source))
+            self._interpreter = Interpreter(model_path=str(source.path))
             self.name = f"ai-edge-litert {installed_version('ai-edge-litert')}"
             for spec, detail in zip(
-                model.signature.inputs, self._interpreter.get_input_details(), strict=True
+                source.signature.inputs, self._interpreter.get_input_details(), strict=True
             ):
                 self._interpreter.resize_tensor_input(detail["index"], spec.shape)
             self._interpreter.allocate_tensors()
-        self._names = [spec.name for spec in model.signature.outputs]
+        self._names = [spec.name for spec in source.signature.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         for detail in self._interpreter.get_input_details():
@@ -115,13 +133,13 @@ class _LiteRT:
 
 
 class _TorchProgram:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, source: Source) -> None:
         import torch
 
         self.name = f"torch {torch.__version__}"
         self._torch = torch
-        self._module = torch.export.load(model.source).module()
-        self._signature = model.signature
+        self._module = torch.export.load(source.path).module()
+        self._signature = source.signature
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         tensors = [self._torch.from_numpy(inputs[spec.name]) for spec in self._signature.inputs]
@@ -137,15 +155,16 @@ class _ImportedModule:
     It cannot notice a mistake of the importer, and says so in its name.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, source: Source) -> None:
         import tvm
         from tvm import relax
 
         self.name = "the importer's own evaluation (no reference runtime is installed)"
         self._tvm = tvm
-        self._signature = model.signature
+        self._signature = source.signature
         with native_words_kept_back(), tvm.transform.PassContext(opt_level=0):
-            executable = relax.build(model.module, target="llvm")
+            module = import_model(source.path, source.options).module
+            executable = relax.build(module, target="llvm")
         self._machine = relax.VirtualMachine(executable, tvm.cpu())
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
@@ -158,29 +177,29 @@ class _ImportedModule:
 
 
 # By importer, the best first; each with the package that it needs (None: always there).
-_REFERENCES: dict[str, tuple[tuple[str | None, Callable[[Model], Reference]], ...]] = {
+_REFERENCES: dict[str, tuple[tuple[str | None, Callable[[Source], Reference]], ...]] = {
     "onnx": (("onnxruntime", _OnnxRuntime), (None, _OnnxEvaluator)),
     "tflite": (("ai-edge-litert", _LiteRT), (None, _ImportedModule)),
     "torch": (("torch", _TorchProgram),),
 }
 
 
-def reference_for(model: Model) -> Reference:
+def reference_for(source: Source) -> Reference:
     """The best reference runtime that is installed for the model's source format.
 
     Raises:
         InputError: the reference runtime itself refuses the model.
     """
-    for package, make in _REFERENCES[model.provenance.importer]:
+    for package, make in _REFERENCES[importer_for(source.path).name]:
         if package is not None and installed_version(package) is None:
             warn(f"{package} is not installed: the result is checked with a slower or weaker one")
             continue
         try:
-            return make(model)
+            return make(source)
         except Exception as error:  # each runtime has its own; all mean that it refuses the file
             raise InputError(
                 f"{package or 'the reference evaluator'} refuses it: {str(error).splitlines()[0]}",
-                where=str(model.source),
+                where=str(source.path),
                 mend="the model does not run in its own runtime: mend or export it again",
             ) from error
     raise AssertionError("every importer has a reference that is always there")

@@ -47,13 +47,22 @@ class Package:
     Attributes:
         manifest: see `Manifest`.
         members: bytes by name, each equal to what the manifest says.
-        sha256, size_bytes: of the file.
+        data: the file's bytes.
     """
 
     manifest: Manifest
     members: Mapping[str, bytes]
-    sha256: str
-    size_bytes: int
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return sha256_of(self.data)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return len(self.data)
 
     @property
     def sample_inputs(self) -> dict[str, NDArray[np.generic]]:
@@ -67,9 +76,7 @@ class Package:
 
     def _arrays(self, kind: str, specs: tuple[TensorSpec, ...]) -> dict[str, NDArray[np.generic]]:
         return {
-            spec.name: from_bytes(
-                self.members[_sample_member(kind, index)], spec.dtype, spec.shape
-            )
+            spec.name: from_bytes(self.members[_sample_member(kind, index)], spec.dtype, spec.shape)
             for index, spec in enumerate(specs)
         }
 
@@ -171,7 +178,7 @@ def verify_package(data: bytes, where: str) -> Package:
             raise PackageError(
                 f"{member.name} was altered", where=where, mend="copy it again, or package anew"
             )
-    package = Package(manifest, members, sha256_of(data), len(data))
+    package = Package(manifest, members, data)
     _check_content(package, where)
     return package
 

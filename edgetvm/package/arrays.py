@@ -14,8 +14,8 @@ from edgetvm.models.model import Arrays
 
 # What a tensor may hold: nothing that numpy would have to unpickle.
 DTYPES = frozenset(
-    ("float16", "float32", "float64", "bool")
-    + tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+    ["float16", "float32", "float64", "bool"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
 
 
@@ -57,7 +57,9 @@ def unpack(described: Sequence[dict[str, Any]], data: bytes) -> dict[str, NDArra
     for entry in described:
         shape = [int(size) for size in entry["shape"]]
         if entry["dtype"] not in DTYPES:
-            raise PackageError(f"dtype {entry['dtype']}", mend=f"one of {', '.join(sorted(DTYPES))}")
+            raise PackageError(
+                f"dtype {entry['dtype']}", mend=f"one of {', '.join(sorted(DTYPES))}"
+            )
         size_bytes = math.prod(shape) * np.dtype(entry["dtype"]).itemsize
         arrays[str(entry["name"])] = from_bytes(
             data[offset : offset + size_bytes], entry["dtype"], shape

@@ -15,7 +15,7 @@ from edgetvm.compile.compiler import compile_model
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model
-from edgetvm.models.reference import reference_for
+from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.executor import Executor, check_machine
 from edgetvm.package.manifest import TargetNeeds
 
@@ -62,7 +62,7 @@ def check(
         InputError: `inputs` do not fit the model, or the reference refuses it.
     """
     with step("check against the reference") as this:
-        reference = reference_for(model)
+        reference = reference_for(Source.of(model))
         sample = dict(inputs) if inputs is not None else dict(fill(model.signature, "random"))
         model.signature.check_inputs(sample)
         expected = {

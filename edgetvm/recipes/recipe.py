@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import yaml
 from pydantic import ConfigDict, Field, StrictFloat, StrictInt, field_validator, model_validator
 from pydantic.dataclasses import dataclass
-from typing_extensions import Self
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
 from edgetvm.base.paths import search_folders
@@ -212,7 +212,9 @@ class Recipe:
             if metric not in fitting:
                 some = f"one of: {', '.join(fitting)}" if fitting else "left out"
                 raise refusal(
-                    ("metrics", index), metric, f"{some} (after postprocess {self.postprocess.name})"
+                    ("metrics", index),
+                    metric,
+                    f"{some} (for {self.postprocess.name})",
                 )
 
 
@@ -230,13 +232,13 @@ def _anchored(file: ModelFile, folder: Path) -> ModelFile:
 
 def _read_recipe(path: Path) -> Recipe:
     recipe = read_yaml(path, Recipe)
-    if not path.resolve().with_suffix("").as_posix().endswith("/" + recipe.name):
+    if not path.absolute().with_suffix("").as_posix().endswith("/" + recipe.name):
         raise ConfigurationError(
             f"name is {recipe.name!r}",
             where=str(path),
             mend=f"it should end in {path.stem!r}: the path below the recipes folder",
         )
-    folder = path.resolve().parent
+    folder = path.absolute().parent
     data = recipe.data and Processing(
         recipe.data.name,
         {
@@ -262,7 +264,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
     path = Path(name_or_path)
-    if path.suffix == ".yaml":
+    if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise NotFoundError("no such recipe file", where=name_or_path, mend="check the path")
         return _read_recipe(path)
@@ -322,8 +324,6 @@ def starting_recipe(
     Raises:
         ConfigurationError: a recipe cannot have that name, or a shape is not of positive sizes.
     """
-    import re
-
     if not re.fullmatch(f"{_WORD}(/{_WORD})*", name):
         raise ConfigurationError(
             f"{name!r} cannot be a recipe's name",

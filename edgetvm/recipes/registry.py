@@ -6,12 +6,17 @@ import difflib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import pydantic.dataclasses
-from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
-from pydantic import ValidationError
+from pydantic import (
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ class Processing:
 @dataclass(frozen=True)
 class _Entry(Generic[Result]):
     function: Callable[..., Result]
+    record: type[Any]
     parameters: TypeAdapter[Any]
     needs_stream: bool
     reads: str | None
@@ -64,25 +70,23 @@ class Registry(Generic[Result]):
         """
 
         def add(function: Function) -> Function:
-            adapter = TypeAdapter(_parameter_record(self.kind, name, function))
-            self._entries[name] = _Entry(function, adapter, needs_stream, reads)
+            record = _parameter_record(self.kind, name, function)
+            self._entries[name] = _Entry(function, record, TypeAdapter(record), needs_stream, reads)
             return function
 
         return add
 
     def names(self, reads: str | None = None) -> list[str]:
         """All names, or those of metrics that read one postprocess."""
-        return sorted(
-            name for name, entry in self._entries.items() if reads in (None, entry.reads)
-        )
+        return sorted(name for name, entry in self._entries.items() if reads in (None, entry.reads))
 
     def needs_stream(self, name: str) -> bool:
         """Whether a recipe that names it must have a `stream`."""
         return self._entries[name].needs_stream
 
-    def run(self, chosen: Processing, *arguments: object, **more: object) -> Result:
+    def run(self, chosen: Processing, *arguments: object) -> Result:
         """Call the function that a recipe chose."""
-        return self._entries[chosen.name].function(*arguments, **chosen.parameters, **more)
+        return self._entries[chosen.name].function(*arguments, **chosen.parameters)
 
     def checked_name(self, name: object) -> str:
         """`name` where it is registered.
@@ -107,14 +111,18 @@ class Registry(Generic[Result]):
         if not isinstance(value, dict):
             raise refusal((), value, f"a mapping: `{{name: {self.names()[0]}, …}}`")
         if "name" not in value:
-            raise ValidationError.from_exception_data(
-                self.kind, [InitErrorDetails(type="missing", loc=("name",), input=value)]
-            )
+            raise _refusal("missing", ("name",), value)
         try:
             name = self.checked_name(value["name"])
         except ValueError as error:
             raise refusal(("name",), value["name"], str(error)) from None
-        record = self._entries[name].parameters.validate_python(value)
+        entry = self._entries[name]
+        # Told first: a misspelt key most often is the one that is missing, too.
+        known = {parameter.name for parameter in fields(entry.record)}
+        for key in value:
+            if key not in known:
+                raise _refusal("unexpected_keyword_argument", (key,), value[key])
+        record = entry.parameters.validate_python(value)
         return Processing(name, {key: getattr(record, key) for key in value if key != "name"})
 
     def json_schema(self, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -126,17 +134,17 @@ class Registry(Generic[Result]):
 def _parameter_record(kind: str, name: str, function: Callable[..., Any]) -> type[object]:
     """A strict record with `name` and the function's keyword-only parameters."""
     hints = typing.get_type_hints(function, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [("name", Literal[name])]
+    keys: list[tuple[str, Any] | tuple[str, Any, Any]] = [("name", Literal[name])]
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if parameter.default is inspect.Parameter.empty:
-            fields.append((parameter.name, hints[parameter.name]))
+            keys.append((parameter.name, hints[parameter.name]))
         else:
             default = field(default=parameter.default)
-            fields.append((parameter.name, hints[parameter.name], default))
+            keys.append((parameter.name, hints[parameter.name], default))
     title = "".join(word.capitalize() for word in f"{name}-{kind}".split("-"))
-    plain = make_dataclass(title, fields, kw_only=True, frozen=True)
+    plain = make_dataclass(title, keys, kw_only=True, frozen=True)
     plain.__doc__ = (function.__doc__ or "").split("\n\n", 1)[0]
     return pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid"))(plain)
 
@@ -145,9 +153,14 @@ def refusal(at: tuple[str | int, ...], value: object, should_be: str) -> Validat
     """An error to raise inside a validator, about the key at `at` below it."""
     # The text is a template of pydantic's: a brace in it must go in as a value.
     error = PydanticCustomError("recipe", "{should_be}", {"should_be": should_be})
-    return ValidationError.from_exception_data(
-        "recipe", [InitErrorDetails(type=error, loc=at, input=value)]
-    )
+    return _refusal(error, at, value)
+
+
+def _refusal(
+    error: str | PydanticCustomError, at: tuple[str | int, ...], value: object
+) -> ValidationError:
+    details = InitErrorDetails(type=error, loc=at, input=value)
+    return ValidationError.from_exception_data("recipe", [details])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""`edgetvm bench`: from a model to a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetvm.cli.options import (
+    database_option,
+    device_option,
+    json_option,
+    mismatch_option,
+    subject_options,
+    threads_option,
+)
+
+
+@click.command("bench")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
+@device_option
+@click.option("--runs", type=click.IntRange(1), default=100, show_default=True, help="Timed runs.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
+)
+@click.option(
+    "--max-time",
+    "max_s",
+    type=click.FloatRange(0.1),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Begin no run after so long.",
+)
+@threads_option
+@subject_options
+@database_option
+@mismatch_option
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a report too: .html, .md, .csv or .json.",
+)
+@json_option
+def command(
+    models: tuple[str, ...],
+    device: str,
+    runs: int,
+    warmup: int,
+    max_s: float,
+    threads: int | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    bindings: tuple[tuple[str, int | float], ...],
+    database: str | None,
+    allow_mismatch: bool,
+    report_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile models, check them against their reference runtime, and measure them on a board.
+
+    \b
+    edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
+    edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
+    edgetvm bench model.onnx --device rpi4      on a board of the inventory
+    """
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.farm import find_board
+    from edgetvm.measure import Plan
+    from edgetvm.report import check_format, render_json, summary_table, warning_lines, write_report
+    from edgetvm.workflow import bench, find_subject
+
+    terminal = Terminal(as_json)
+    board = find_board(device)
+    if report_path is not None:
+        check_format(report_path)
+    plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
+    measurements = []
+    with terminal.steps():
+        for name in models:
+            subject = find_subject(name, dict(shapes), dict(bindings))
+            tuned = Path(database) if database else None
+            measurements.append(bench(subject, board, plan, tuned))
+    document: Any = None
+    if as_json:
+        import json
+
+        document = json.loads(render_json(measurements))
+    terminal.result(document, summary_table(measurements))
+    for line in warning_lines(measurements):
+        terminal.say(line)
+    if report_path is not None:
+        write_report(measurements, report_path)
+        terminal.say(f"report: {report_path.resolve()}")

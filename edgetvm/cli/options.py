@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+device_option = click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Board of the inventory to use; local is this machine.",
+)
+profile_option = click.option(
+    "--device",
+    "profile",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Board, or board profile, to compile for (see: edgetvm boards list).",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads to run on; all cores without it."
+)
+database_option = click.option(
+    "--database",
+    type=click.Path(path_type=None),
+    metavar="FOLDER",
+    help="Folder of tuned schedules, as edgetvm tune wrote it.",
+)
+mismatch_option = click.option(
+    "--allow-mismatch",
+    is_flag=True,
+    help="Go on although the answers differ from the reference runtime's.",
+)
+
+
+class _Shape(click.ParamType):
+    name = "NAME=1,3,224,224"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
+        name, separator, sizes = str(value).rpartition("=")
+        try:
+            if not separator or not name:
+                raise ValueError
+            return name, tuple(int(size) for size in sizes.split(",") if size.strip())
+        except ValueError:
+            self.fail(f"{value!r} is no shape: write NAME=1,3,224,224", param, ctx)
+
+
+class _Binding(click.ParamType):
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int | float]:
+        name, separator, text = str(value).rpartition("=")
+        try:
+            if not separator or not name:
+                raise ValueError
+            return name, int(text) if text.lstrip("+-").isdigit() else float(text)
+        except ValueError:
+            self.fail(f"{value!r} binds nothing: write NAME=16000", param, ctx)
+
+
+def subject_options(command: Command) -> Command:
+    """`--shape` and `--bind`, which fix a model's inputs."""
+    shape = click.option(
+        "--shape", "shapes", type=_Shape(), multiple=True, help="Fix an input's shape; repeatable."
+    )
+    bind = click.option(
+        "--bind", "bindings", type=_Binding(), multiple=True, help="Make an input a constant."
+    )
+    return shape(bind(command))

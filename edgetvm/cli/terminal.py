@@ -1,0 +1,97 @@
+"""All words to the user: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from edgetvm.base.steps import StepEvent, listening
+from edgetvm.base.units import format_duration
+
+
+class Terminal:
+    """One for each command.
+
+    Steps are a live display on a terminal, and plain lines elsewhere. With `as_json`, stdout
+    carries one JSON document and nothing else.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        # A duplicate of descriptor 2: the library keeps native words off the original meanwhile.
+        log = os.fdopen(os.dup(2), "w", buffering=1)
+        self._log = Console(file=log, highlight=False, soft_wrap=True)
+        self._out = Console(file=sys.stdout, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            console=self._log,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._tasks: list[TaskID] = []
+
+    def result(self, document: Any, shown: RenderableType) -> None:
+        """The command's result: `document` as JSON, or `shown` for people."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+        else:
+            self._out.print(shown)
+
+    def say(self, sentence: str) -> None:
+        """A sentence beside the result."""
+        self._log.print(sentence, markup=False)
+
+    @contextmanager
+    def steps(self) -> Iterator[None]:
+        """Show the steps that happen inside the block."""
+        if not self._log.is_terminal:
+            with listening(self._plain):
+                yield
+            return
+        with self._progress, listening(self._live):
+            yield
+
+    def _plain(self, event: StepEvent) -> None:
+        if event.state in ("note", "warning"):
+            self._sentence(event)
+        elif event.state in ("finished", "failed"):
+            self._log.print(self._line(event), markup=False)
+
+    def _live(self, event: StepEvent) -> None:
+        if event.state in ("note", "warning"):
+            self._sentence(event)
+        elif event.state == "started":
+            self._tasks.append(self._progress.add_task(event.title, total=None, detail=""))
+        elif event.state == "advanced":
+            self._progress.update(
+                self._tasks[-1],
+                completed=event.done,
+                total=event.total or None,
+                detail=event.detail,
+            )
+        else:
+            self._progress.remove_task(self._tasks.pop())
+            colour = "green" if event.state == "finished" else "red"
+            self._log.print(self._line(event), style=colour, markup=False)
+
+    def _sentence(self, event: StepEvent) -> None:
+        word = "warning: " if event.state == "warning" else ""
+        style = "yellow" if word else "dim"
+        self._log.print(f"{word}{event.detail}", style=style, markup=False)
+
+    def _line(self, event: StepEvent) -> str:
+        mark = "✓" if event.state == "finished" else "✗"
+        detail = f"  {event.detail}" if event.detail else ""
+        indent = "  " * event.depth
+        return f"{indent}{mark} {event.title}  {format_duration(event.elapsed_s)}{detail}"

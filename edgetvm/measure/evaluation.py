@@ -1,0 +1,108 @@
+"""What a board answers to a recipe's data, beside what the reference runtime answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import NumericError
+from edgetvm.farm.session import BoardSession
+from edgetvm.models.correctness import Correctness, worst_error
+from edgetvm.models.model import Arrays, Signature
+from edgetvm.models.reference import Reference, run_stream
+from edgetvm.recipes import Recipe, Sample, decision_agreement, interpret, prepare, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One board's answers.
+
+    Attributes:
+        correctness: the worst of all samples.
+        metrics: mean of each figure over the samples.
+        service_ns: of each chunk, for a stream; else empty.
+    """
+
+    correctness: Correctness
+    metrics: Mapping[str, float]
+    service_ns: tuple[int, ...]
+
+
+def evaluate(
+    session: BoardSession,
+    signature: Signature,
+    reference: Reference,
+    *,
+    recipe: Recipe,
+    samples: tuple[Sample, ...],
+    tolerance: float,
+) -> Evaluation:
+    """Run every sample of a recipe's data on the board and in the reference, and compare.
+
+    Args:
+        session: with the recipe's package open.
+        signature: of the package.
+        tolerance: from which a model counts as wrong.
+
+    Raises:
+        BoardError: the board failed, see `edgetvm.farm.session`.
+    """
+    worst: Correctness | None = None
+    figures: dict[str, list[float]] = {}
+    service_ns: list[int] = []
+    for sample in samples:
+        inputs = prepare(recipe, sample)
+        found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
+        service_ns += durations_ns
+        error = worst_error(found, expected)
+        if worst is None or not error.max_relative_error <= worst.max_relative_error:
+            worst = Correctness(
+                reference=reference.name,
+                max_abs_error=error.max_abs_error,
+                max_relative_error=error.max_relative_error,
+                tolerance=tolerance,
+                worst_output=error.output,
+                samples=len(durations_ns) or len(samples),
+                inputs=f"the recipe's data ({sample.name})",
+                checked_on=f"board {session.board.name}",
+            )
+        if recipe.postprocess is not None:
+            prediction = interpret(recipe, found, sample)
+            by_reference = interpret(recipe, expected, sample)
+            named = {
+                **score(recipe, prediction, sample),
+                "decision_agreement_pct": decision_agreement(recipe, prediction, by_reference),
+            }
+            for name, value in named.items():
+                figures.setdefault(name, []).append(value)
+    if worst is None:
+        raise NumericError("its data holds no sample", where=recipe.name, mend="see its `data`")
+    metrics = {name: fmean(values) for name, values in figures.items()}
+    return Evaluation(worst, metrics, tuple(service_ns))
+
+
+def _answers(
+    session: BoardSession,
+    signature: Signature,
+    reference: Reference,
+    recipe: Recipe,
+    inputs: Arrays,
+) -> tuple[Arrays, Arrays, list[int]]:
+    if recipe.stream is None:
+        _, found = session.run(inputs)
+        return found, _named(reference.run(inputs), signature), []
+    durations_ns, found = session.stream(inputs)
+    expected = run_stream(reference, signature, inputs)
+    return found, expected, durations_ns.tolist()
+
+
+def _named(results: Arrays, signature: Signature) -> dict[str, NDArray[np.generic]]:
+    # Compilers may rename outputs; their order is the model's.
+    return {
+        spec.name: np.asarray(value)
+        for spec, value in zip(signature.outputs, results.values(), strict=True)
+    }

@@ -1,0 +1,182 @@
+"""A package on a board, measured: always the file that users deploy, timed on the board."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+import edgetvm
+from edgetvm.base.steps import step
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.farm.session import BoardSession
+from edgetvm.measure.evaluation import evaluate
+from edgetvm.measure.measurement import Environment, Measurement, StepRecord
+from edgetvm.models.correctness import Correctness, worst_error
+from edgetvm.models.model import Arrays
+from edgetvm.models.reference import Source, reference_for
+from edgetvm.package.archive import Package
+from edgetvm.package.gate import TOLERANCE, refusal
+from edgetvm.package.manifest import LIBRARY_NAME
+from edgetvm.recipes import Recipe, prepare, samples
+
+# Runs are asked for in portions, so that progress is seen and a dead board is noticed.
+_PORTION_S = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    Attributes:
+        runs: timed runs; for a stream, at least so many chunks.
+        warmup: untimed runs before them.
+        max_s: no new run begins after so many seconds.
+        threads: to run on; all cores of the board without it.
+        allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
+    """
+
+    runs: int = 100
+    warmup: int = 10
+    max_s: float = 30.0
+    threads: int | None = None
+    allow_mismatch: bool = False
+
+
+def measure(
+    session: BoardSession,
+    package: Package,
+    profile: BoardProfile,
+    *,
+    source: Source,
+    recipe: Recipe | None = None,
+    plan: Plan | None = None,
+    steps: Sequence[StepRecord] = (),
+) -> Measurement:
+    """Deploy a package, test it on the board, and measure it there.
+
+    Args:
+        session: with the board, nothing open.
+        package: verified.
+        profile: of the board.
+        source: of the model, for the reference runtime.
+        recipe: its data and metrics; without one the package's own sample is run.
+        plan: see `Plan`.
+        steps: what was done before, for the record.
+
+    Raises:
+        NumericError: the board's answers are wrong.
+        PackageError: the board cannot run the package.
+        BoardError: the board failed, see `edgetvm.farm.session`.
+    """
+    plan = plan or Plan()
+    manifest = package.manifest
+    facts = session.facts()
+    with step("deploy and self-test") as this:
+        open_ns, first_run_ns, answers = session.open(package.data, plan.threads)
+        correctness = _self_test(package, answers, session.board.name)
+        this.detail = f"open {open_ns / 1e6:.1f} ms, first run {first_run_ns / 1e6:.1f} ms"
+        if not correctness.passed and not plan.allow_mismatch:
+            raise refusal(correctness, manifest.name)
+    metrics: dict[str, float] = {}
+    stream = recipe.stream if recipe is not None else None
+    samples_ns: list[int] = []
+    inputs: Arrays = package.sample_inputs
+    if recipe is not None and recipe.data is not None:
+        with step(f"run the recipe's data on {session.board.name}") as this:
+            chosen = samples(recipe)
+            inputs = prepare(recipe, chosen[0])
+            if stream is not None:
+                session.stream({name: array[: plan.warmup] for name, array in inputs.items()})
+            evaluation = evaluate(
+                session,
+                manifest.signature,
+                reference_for(source),
+                recipe=recipe,
+                samples=chosen,
+                tolerance=TOLERANCE,
+            )
+            correctness = evaluation.correctness
+            metrics.update(evaluation.metrics)
+            samples_ns += evaluation.service_ns
+            this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
+            if not correctness.passed and not plan.allow_mismatch:
+                raise refusal(correctness, manifest.name)
+    if stream is None:
+        samples_ns = _single_stream(session, inputs, plan)
+    else:
+        while len(samples_ns) < plan.runs and sum(samples_ns) < plan.max_s * 1e9:
+            samples_ns += session.stream(inputs)[0].tolist()
+    return Measurement(
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+        taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=manifest.name,
+        task=recipe.task if recipe is not None else "",
+        scenario="single-stream" if stream is None else "stream",
+        samples_ns=tuple(samples_ns),
+        warmup=plan.warmup,
+        open_ns=open_ns,
+        first_run_ns=first_run_ns,
+        peak_memory_bytes=session.peak_memory_bytes(),
+        package_sha256=package.sha256,
+        package_size_bytes=package.size_bytes,
+        library_size_bytes=manifest.sizes_bytes[LIBRARY_NAME],
+        deadline_ms=recipe.deadline_ms if recipe is not None else None,
+        chunk_ms=stream.chunk_ms if stream is not None else None,
+        correctness=correctness,
+        metrics=metrics,
+        kernels=manifest.kernels,
+        environment=_environment(session.board.name, profile, facts, package, plan),
+        steps=tuple(steps),
+    )
+
+
+def _self_test(package: Package, answers: Arrays, board: str) -> Correctness:
+    error = worst_error(answers, package.sample_outputs)
+    checked = package.manifest.correctness
+    return Correctness(
+        reference=checked.reference if checked is not None else "the package's sample",
+        max_abs_error=error.max_abs_error,
+        max_relative_error=error.max_relative_error,
+        tolerance=checked.tolerance if checked is not None else TOLERANCE,
+        worst_output=error.output,
+        samples=1,
+        inputs=f"the package's sample ({checked.inputs})" if checked else "the package's sample",
+        checked_on=f"board {board}",
+    )
+
+
+def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[int]:
+    with step(f"time {plan.runs} runs on {session.board.name}") as this:
+        session.time_runs(plan.warmup, plan.max_s / 3, inputs)
+        samples_ns: list[int] = []
+        spent_s = 0.0
+        while len(samples_ns) < plan.runs and spent_s < plan.max_s:
+            portion = session.time_runs(plan.runs - len(samples_ns), _PORTION_S)
+            samples_ns += portion.tolist()
+            spent_s += float(portion.sum()) / 1e9
+            median_ms = float(np.median(samples_ns)) / 1e6
+            this.advance(len(samples_ns), plan.runs, f"median {median_ms:.3f} ms")
+    return samples_ns
+
+
+def _environment(
+    device: str, profile: BoardProfile, facts: dict[str, Any], package: Package, plan: Plan
+) -> Environment:
+    return Environment(
+        device=device,
+        profile=profile.name,
+        emulated=profile.emulated,
+        cpu=facts["cpu"],
+        machine=facts["machine"],
+        kernel=facts["kernel"],
+        threads=plan.threads or facts["cores"],
+        cores=facts["cores"],
+        governor=facts["governor"],
+        load_average=facts["load_average"],
+        versions={"edgetvm": edgetvm.__version__, **package.manifest.provenance.versions},
+    )

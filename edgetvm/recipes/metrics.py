@@ -1,0 +1,179 @@
+"""How good a prediction is: against the sample's label, and against another runtime's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from edgetvm.base.errors import ConfigurationError
+from edgetvm.recipes.data import Sample
+from edgetvm.recipes.postprocess import Prediction
+from edgetvm.recipes.recipe import Recipe
+from edgetvm.recipes.registry import METRICS, Processing
+
+Box: TypeAlias = tuple[float, float, float, float]
+
+_BOXES = TypeAdapter(list[Box])
+_SPANS = TypeAdapter(list[tuple[float, float]])
+_WORD = TypeAdapter(str | int)
+_TEXT = TypeAdapter(str)
+
+_FOUND_SHARE = 0.5  # of a label's area that a predicted box must cover
+_SAME_BOX_OVERLAP = 0.5  # intersection over union
+
+
+def score(recipe: Recipe, prediction: Prediction, sample: Sample) -> dict[str, float]:
+    """The recipe's metrics of one prediction, by name.
+
+    Raises:
+        ConfigurationError: the sample has no label of the sort that a metric compares with.
+    """
+    scores = {}
+    for name in recipe.metrics:
+        try:
+            scores[name] = METRICS.run(Processing(name), prediction, sample)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"metric {name} cannot compare with label {sample.label!r}",
+                where=f"recipe {recipe.name}: data.label",
+                mend="give the data a label of the sort that the metric compares with",
+            ) from error
+    return scores
+
+
+def decision_agreement(recipe: Recipe, a: Prediction, b: Prediction) -> float:
+    """Percent of decisions that two predictions of one sample share.
+
+    Decisions are boxes of text (the same where their intersection over union reaches 0.5),
+    chunks of a stream, the best class, letters of a text.
+    """
+    name = recipe.postprocess.name if recipe.postprocess else ""
+    agreement = _AGREEMENTS.get(name)
+    return agreement(a, b) if agreement else _percent(a == b, 1)
+
+
+def _percent(part: float, whole: int) -> float:
+    """Of nothing, all is right."""
+    return 100.0 * part / whole if whole else 100.0
+
+
+@METRICS.register("lines_found_pct", reads="text-boxes")
+def lines_found_pct(prediction: Prediction, sample: Sample) -> float:
+    """Percent of labelled lines with a box over their centre and half of their area."""
+    lines = _BOXES.validate_python(sample.label)
+    boxes = prediction["boxes"]
+    return _percent(sum(any(_finds(box, line) for box in boxes) for line in lines), len(lines))
+
+
+def _finds(box: Box, line: Box) -> bool:
+    x, y = (line[0] + line[2]) / 2, (line[1] + line[3]) / 2
+    covers_centre = box[0] <= x <= box[2] and box[1] <= y <= box[3]
+    return covers_centre and _area(_common(box, line)) >= _FOUND_SHARE * _area(line)
+
+
+def _common(a: Box, b: Box) -> Box:
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def _area(box: Box) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+@METRICS.register("box_count", reads="text-boxes")
+def box_count(prediction: Prediction, sample: Sample) -> float:
+    """How many boxes are predicted."""
+    return float(len(prediction["boxes"]))
+
+
+@METRICS.register("speech_chunk_accuracy_pct", reads="speech-probability")
+def speech_chunk_accuracy_pct(
+    prediction: Prediction,
+    sample: Sample,
+    *,
+    border_ms: Annotated[
+        float, Field(ge=0, description="Chunks so near to a border are left out.")
+    ] = 100.0,
+) -> float:
+    """Percent of chunks whose decision is the label's, at their middle."""
+    spans = _SPANS.validate_python(sample.label)
+    chunk_s = prediction["chunk_s"]
+    borders = [border for span in spans for border in span]
+    right = counted = 0
+    for index, said in enumerate(prediction["speech"]):
+        start, end = index * chunk_s, (index + 1) * chunk_s
+        near = border_ms / 1000
+        if any(start - near < border < end + near for border in borders):
+            continue
+        middle = (start + end) / 2
+        counted += 1
+        right += said == any(first <= middle <= last for first, last in spans)
+    return _percent(right, counted)
+
+
+@METRICS.register("top1", reads="top-k")
+def top1(prediction: Prediction, sample: Sample) -> float:
+    """1 where the best class is the label, by its name or index; else 0."""
+    best = prediction["classes"][0]
+    label = _WORD.validate_python(sample.label)
+    return float(label == (best["index"] if isinstance(label, int) else best["label"]))
+
+
+@METRICS.register("character_accuracy_pct", reads="ctc-text")
+def character_accuracy_pct(prediction: Prediction, sample: Sample) -> float:
+    """Percent of the label's letters left after the edits that make the prediction of it."""
+    label = _TEXT.validate_python(sample.label)
+    edits = _edit_distance(label, prediction["text"])
+    return _percent(max(0, len(label) - edits), len(label))
+
+
+def _edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Least number of insertions, deletions and replacements that make `b` of `a` (Levenshtein)."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        before, row = row, [i]
+        for j, y in enumerate(b, start=1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y)))
+    return row[-1]
+
+
+def _boxes_agree(a: Prediction, b: Prediction) -> float:
+    """Boxes with a partner, of all boxes of both: each box has at most one partner."""
+    left: list[Box] = list(b["boxes"])
+    pairs = 0
+    for box in a["boxes"]:
+        partner = max(left, key=lambda other: _overlap(box, other), default=None)
+        if partner is not None and _overlap(box, partner) >= _SAME_BOX_OVERLAP:
+            left.remove(partner)
+            pairs += 1
+    return _percent(2 * pairs, len(a["boxes"]) + len(b["boxes"]))
+
+
+def _overlap(a: Box, b: Box) -> float:
+    common = _area(_common(a, b))
+    union = _area(a) + _area(b) - common
+    return common / union if union else 0.0
+
+
+def _chunks_agree(a: Prediction, b: Prediction) -> float:
+    pairs = list(zip_longest(a["speech"], b["speech"]))
+    return _percent(sum(x == y for x, y in pairs), len(pairs))
+
+
+def _best_agrees(a: Prediction, b: Prediction) -> float:
+    return _percent(a["classes"][0]["index"] == b["classes"][0]["index"], 1)
+
+
+def _letters_agree(a: Prediction, b: Prediction) -> float:
+    longest = max(len(a["text"]), len(b["text"]))
+    return _percent(longest - _edit_distance(a["text"], b["text"]), longest)
+
+
+_AGREEMENTS: dict[str, Callable[[Prediction, Prediction], float]] = {
+    "text-boxes": _boxes_agree,
+    "speech-probability": _chunks_agree,
+    "top-k": _best_agrees,
+    "ctc-text": _letters_agree,
+}

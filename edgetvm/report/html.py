@@ -1,0 +1,196 @@
+"""The report as one HTML file that loads nothing: for a browser, a mail or an archive."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgetvm.base.units import format_bytes, format_duration, format_ms
+from edgetvm.measure.measurement import Measurement
+from edgetvm.report import svg
+from edgetvm.report.results import Result, by_model, results
+from edgetvm.report.verdict import verdicts
+from edgetvm.report.words import format_error, format_factor, format_figure, plural, shown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_MOST_ROWS = 30
+# Of a page of many measurements, so that it stays small enough for a mail.
+_ROWS_OF_PAGE = 480
+_DOTS_OF_PAGE = 3200
+_ERROR = re.compile(r"\d\.\de-\d+")
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """The SVG texts of one measurement; `steps` is empty where none were recorded."""
+
+    histogram: str
+    samples: str
+    cold_start: str
+    sizes: str
+    steps: str
+
+
+def _most_rows(measurements: int) -> int:
+    """Kernels and steps to tell of each measurement."""
+    return max(8, min(_MOST_ROWS, _ROWS_OF_PAGE // measurements))
+
+
+def _most_dots(measurements: int) -> int:
+    return max(60, min(svg.MOST_DOTS, _DOTS_OF_PAGE // measurements))
+
+
+def _drawings(result: Result, among: int) -> Drawings:
+    measurement, summary = result.measurement, result.summary
+    samples_ms = [sample / 1e6 for sample in measurement.samples_ns]
+    percentiles = {"p50": summary.p50_ms, "p90": summary.p90_ms, "p99": summary.p99_ms}
+    told = ", ".join(f"{name} {format_ms(value)}" for name, value in percentiles.items())
+    open_ms, first_ms = measurement.open_ns / 1e6, measurement.first_run_ns / 1e6
+    sizes = [
+        ("peak memory", measurement.peak_memory_bytes),
+        ("package file", measurement.package_size_bytes),
+        ("library in it", measurement.library_size_bytes),
+    ]
+    steps = [
+        (f"{step.title} ({step.detail})" if step.detail else step.title, step.elapsed_s)
+        for step in measurement.steps[: _most_rows(among)]
+    ]
+    return Drawings(
+        svg.histogram(
+            samples_ms, percentiles, f"Distribution of the latencies: {told}", result.run
+        ),
+        svg.sample_plot(
+            samples_ms,
+            None if result.emulated else measurement.deadline_ms,
+            f"Latencies in the order taken, from {format_ms(summary.min_ms)} to "
+            f"{format_ms(summary.max_ms)}",
+            result.run,
+            _most_dots(among),
+        ),
+        svg.bars(
+            [
+                ("open", open_ms, format_ms(open_ms)),
+                ("first run", first_ms, format_ms(first_ms)),
+                ("later runs (p50)", summary.p50_ms, format_ms(summary.p50_ms)),
+            ],
+            "Cold start",
+        ),
+        svg.bars(
+            [(name, float(size), format_bytes(size)) for name, size in sizes],
+            "Memory and sizes",
+        ),
+        svg.timeline(steps, "Steps before the measurement") if steps else "",
+    )
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measurement as the template reads it.
+
+    Attributes:
+        runs_per_mark: consecutive samples in one mark of the sample plot.
+    """
+
+    anchor: str
+    result: Result
+    drawings: Drawings
+    facts: list[tuple[str, str]]
+    runs_per_mark: int
+
+    @property
+    def kernels_told(self) -> str:
+        """`12 kernels: 10 tuned, 2 default`."""
+        kernels = self.result.measurement.kernels
+        kinds = Counter(kernel.schedule for kernel in kernels).most_common()
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds)
+        return plural(len(kernels), "kernel") + (f": {told}" if told else "")
+
+
+def _facts(measurement: Measurement) -> list[tuple[str, str]]:
+    place = measurement.environment
+    facts = [
+        ("Board profile", place.profile + (" (emulated)" if place.emulated else "")),
+        ("CPU", place.cpu),
+        ("Machine, kernel", f"{place.machine}, {place.kernel}"),
+        ("Threads", f"{place.threads} of {plural(place.cores, 'core')}"),
+        ("Clock governor", place.governor or "the kernel shows none"),
+        ("Load before the first run", f"{place.load_average:.2f} (one-minute average)"),
+        ("Taken at", measurement.taken_at),
+        ("Measurement", measurement.id),
+        ("Package SHA-256", measurement.package_sha256),
+    ]
+    facts += [(f"Version of {shown(name)}", text) for name, text in place.versions.items()]
+    return [(name, shown(text, 80)) for name, text in facts]
+
+
+def _unbroken(text: str) -> str:
+    """`text` with its errors held together: browsers break `1.2e-06` at the hyphen."""
+    from markupsafe import Markup, escape
+
+    return Markup(_ERROR.sub(r'<span class="n">\g<0></span>', str(escape(text))))  # noqa: S704
+
+
+def _jinja() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    jinja = Environment(
+        loader=PackageLoader("edgetvm.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters |= {
+        "ms": format_ms,
+        "bytes": format_bytes,
+        "duration": format_duration,
+        "error": format_error,
+        "factor": format_factor,
+        "figure": format_figure,
+        "shown": shown,
+        "plural": plural,
+        "unbroken": _unbroken,
+        # Only for the drawings of svg.py, which escapes what it is given.
+        "drawing": Markup,
+    }
+    return jinja
+
+
+def render_html(measurements: Sequence[Measurement], title: str = "edgetvm report") -> str:
+    """Verdicts, summary and one section for each model, as one self-contained page.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    found = results(measurements)
+    sections = [
+        Section(
+            f"m{number}",
+            result,
+            _drawings(result, len(found)),
+            _facts(result.measurement),
+            svg.runs_per_mark(result.summary.count, _most_dots(len(found))),
+        )
+        for number, result in enumerate(found, start=1)
+    ]
+    of_result = {id(section.result): section for section in sections}
+    groups = [[of_result[id(result)] for result in group] for group in by_model(found)]
+    times = sorted(shown(measurement.taken_at) for measurement in measurements)
+    return (
+        _jinja()
+        .get_template("report.html.j2")
+        .render(
+            title=shown(title, 200),
+            taken=list(dict.fromkeys([times[0], times[-1]])),
+            models=list(zip(verdicts(found), groups, strict=True)),
+            real=[section for section in sections if not section.result.emulated],
+            emulated=[section for section in sections if section.result.emulated],
+            most_rows=_most_rows(len(found)),
+        )
+    )

@@ -1,0 +1,147 @@
+"""Measurements with their figures, in the one order that every report shows them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgetvm.base.errors import UsageError
+from edgetvm.base.units import format_ms
+from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.statistics import Summary, summarise
+from edgetvm.report.words import format_error, plural, shown
+
+# Names stand in many places of a page, kernels' only once.
+_LONGEST = 48
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement, ready to be shown.
+
+    Attributes:
+        model, device: as shown; an emulated device says so.
+        findings: what speaks against the figures, each with its remedy, gravest first.
+    """
+
+    measurement: Measurement
+    summary: Summary
+    model: str
+    device: str
+    findings: tuple[str, ...]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the times must not be compared with those of a real device."""
+        return self.measurement.environment.emulated
+
+    @property
+    def right(self) -> bool:
+        """Whether the answers are within the tolerance of the reference's."""
+        return self.measurement.correctness.passed
+
+    @property
+    def run(self) -> str:
+        """What one sample is the duration of."""
+        return "chunk" if self.measurement.scenario == "stream" else "run"
+
+    @property
+    def threads(self) -> str:
+        """`4 threads`."""
+        return plural(self.measurement.environment.threads, "thread")
+
+    @property
+    def deadline(self) -> str:
+        """How the samples stand to the deadline; an emulated device's say nothing about it."""
+        misses, deadline_ms = self.summary.deadline_misses, self.measurement.deadline_ms
+        if misses is None or deadline_ms is None:
+            return "no deadline is set"
+        if self.emulated:
+            return f"{format_ms(deadline_ms)} deadline not judged under emulation"
+        runs = plural(self.summary.count, self.run)
+        if misses:
+            return f"over its {format_ms(deadline_ms)} deadline in {misses} of {runs}"
+        return f"within its {format_ms(deadline_ms)} deadline in all {runs}"
+
+    @property
+    def late(self) -> bool:
+        """Whether a real device misses a deadline or falls behind the signal."""
+        if self.emulated:
+            return False
+        factor = self.summary.real_time_factor
+        return bool(self.summary.deadline_misses) or (factor is not None and factor >= 1)
+
+
+def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
+    correctness = measurement.correctness
+    found = []
+    if not correctness.passed:
+        found.append(
+            f"wrong answers: output {shown(correctness.worst_output)} is off by "
+            f"{format_error(correctness.max_relative_error)} where "
+            f"{format_error(correctness.tolerance)} is allowed: do not deploy it; "
+            "compile it without tuned schedules and compare again"
+        )
+    factor = summary.real_time_factor
+    if factor is not None and factor >= 1 and not measurement.environment.emulated:
+        found.append(
+            f"real-time factor {factor:.3g}: the device falls behind the signal; "
+            "tune the model, use more threads or a faster device"
+        )
+    return (*found, *(shown(warning, 300) for warning in summary.warnings))
+
+
+def results(measurements: Sequence[Measurement]) -> list[Result]:
+    """Real devices before emulated ones; models as they come.
+
+    The real devices of a model stand by their p50, those that answer wrongly last. Emulated ones
+    stand as they come: their times rank nothing.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    if not measurements:
+        raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
+    for measurement in measurements:
+        if not measurement.samples_ns:
+            raise UsageError(
+                "the measurement holds no samples",
+                where=measurement.id,
+                mend="leave it out or measure again: edgetvm bench MODEL",
+            )
+
+    def key(measurement: Measurement) -> tuple[str, str, bool, int]:
+        place = measurement.environment
+        return measurement.model, place.device, place.emulated, place.threads
+
+    times = Counter(key(measurement) for measurement in measurements)
+    found = []
+    for measurement in measurements:
+        summary = summarise(measurement)
+        device = shown(measurement.environment.device, _LONGEST)
+        if times[key(measurement)] > 1:
+            device += f" at {shown(measurement.taken_at)}"
+        if measurement.environment.emulated:
+            device += " (emulated)"
+        findings = _findings(measurement, summary)
+        found.append(
+            Result(measurement, summary, shown(measurement.model, _LONGEST), device, findings)
+        )
+    order = list(dict.fromkeys(measurement.model for measurement in measurements))
+
+    def rank(result: Result) -> tuple[bool, int, bool, float]:
+        model = order.index(result.measurement.model)
+        if result.emulated:
+            return True, model, False, 0.0
+        return False, model, not result.right, result.summary.p50_ms
+
+    return sorted(found, key=rank)
+
+
+def by_model(found: Sequence[Result]) -> list[list[Result]]:
+    """The results of each model together, in the order of `found`."""
+    groups: dict[str, list[Result]] = {}
+    for result in found:
+        groups.setdefault(result.measurement.model, []).append(result)
+    return list(groups.values())

@@ -1,0 +1,115 @@
+"""The summary as a table for a terminal of 80 columns or more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.measure.measurement import Measurement
+from edgetvm.report.results import Result, results
+from edgetvm.report.words import format_error, format_factor, format_figure, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_CAPTION = (
+    "p50, p90, p99: of all timed runs (chunks, for a stream), after the warm-up. "
+    "Cold start: open plus first run. RTF: real-time factor, mean time of a chunk by its duration. "
+    "Memory: peak beyond the bare server. Emulated times say nothing about a "
+    "real board. ✓ ✗: largest relative error against the reference."
+)
+_EMULATED = "Emulated, unranked"
+
+
+def _bare_ms(value_ms: float) -> str:
+    return format_ms(value_ms).removesuffix(" ms")
+
+
+def _name_cell(result: Result) -> Text:
+    from rich.text import Text
+
+    return Text.assemble((result.model, "bold"), f"\n{result.device}, ", result.threads)
+
+
+def _correctness_cell(result: Result) -> Text:
+    from rich.text import Text
+
+    correctness = result.measurement.correctness
+    mark, style = ("✓", "green") if result.right else ("✗", "bold red")
+    cell = Text.assemble(
+        (f"{mark} {format_error(correctness.max_relative_error)}", style),
+        f"\n{shown(correctness.reference)}",
+    )
+    for name, value in result.measurement.metrics.items():
+        cell.append(f"\n{shown(name)} {format_figure(value)}")
+    misses = result.summary.deadline_misses
+    if misses is not None and not result.emulated:
+        deadline = f"\ndeadline {format_ms(result.measurement.deadline_ms or 0)} "
+        told = f"✗ {misses} of {result.summary.count} late" if misses else "✓"
+        cell.append(deadline + told, style="yellow" if misses else "")
+    return cell
+
+
+def _add_rows(table: Table, rows: Iterable[Result]) -> None:
+    for index, result in enumerate(rows):
+        if index:
+            table.add_row()
+        summary, measurement = result.summary, result.measurement
+        table.add_row(
+            _name_cell(result),
+            *(_bare_ms(value) for value in (summary.p50_ms, summary.p90_ms, summary.p99_ms)),
+            f"{_bare_ms(summary.cold_start_ms)}\n{format_factor(summary.real_time_factor)}",
+            f"{format_bytes(measurement.peak_memory_bytes)}\n"
+            f"{format_bytes(measurement.package_size_bytes)}",
+            _correctness_cell(result),
+        )
+
+
+def summary_table(measurements: Sequence[Measurement]) -> Table:
+    """One row for each measurement; emulated devices stand in a section of their own.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    found = results(measurements)
+    table = Table(
+        box=box.HORIZONTALS,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        caption=Text(_CAPTION),
+        caption_justify="left",
+        caption_style="dim",
+    )
+    table.add_column("Model\nDevice", ratio=1, min_width=14, overflow="fold")
+    for name in ("p50", "p90", "p99"):
+        table.add_column(f"{name}\nms", justify="right", no_wrap=True)
+    table.add_column("Cold ms\nRTF", justify="right", no_wrap=True)
+    table.add_column("Memory\nPackage", justify="right", no_wrap=True)
+    table.add_column("Correctness\nMetrics", ratio=1, min_width=18, overflow="fold")
+    _add_rows(table, (result for result in found if not result.emulated))
+    emulated = [result for result in found if result.emulated]
+    if emulated:
+        table.add_section()
+        table.add_row(Text(_EMULATED, style="italic yellow"))
+        table.add_row()
+        _add_rows(table, emulated)
+    return table
+
+
+def warning_lines(measurements: Sequence[Measurement]) -> list[str]:
+    """What speaks against the figures: each sentence once, with every model and device it is about.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    about: dict[str, dict[str, None]] = {}
+    for result in results(measurements):
+        for finding in result.findings:
+            about.setdefault(finding, {})[f"{result.model} on {result.device}"] = None
+    return [f"{', '.join(subjects)}: {finding}" for finding, subjects in about.items()]

@@ -1,0 +1,186 @@
+"""Reports for other programs and for notes: Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.measure.measurement import Measurement, to_json
+from edgetvm.report.results import Result, results
+from edgetvm.report.table import warning_lines
+from edgetvm.report.verdict import verdicts
+from edgetvm.report.words import NONE, format_error, format_factor, format_figure, printable, shown
+
+JSON_SCHEMA_VERSION = 1
+_MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_HEAD = (
+    "Model",
+    "Device",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "Cold start ms",
+    "Peak memory",
+    "Package",
+    "Real-time factor",
+    "Correctness",
+    "Metrics",
+)
+_HOW = (
+    "p50, p90 and p99 are of all timed runs (chunks, for a stream), after the warm-up. Cold start "
+    "is open plus first run. Peak memory is what the process held beyond the bare server, from "
+    "open to the last run. The real-time factor is the mean time of a chunk by the duration of its "
+    "signal. Correctness is the largest relative error against the reference."
+)
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", html.escape(text, quote=False))
+
+
+def _markdown_table(rows: Iterable[Result]) -> list[str]:
+    lines = [" | ".join(_HEAD), "|".join([":--"] * 2 + ["--:"] * 7 + [":--"] * 2)]
+    for result in rows:
+        measurement, summary = result.measurement, result.summary
+        correctness = measurement.correctness
+        latencies = (summary.p50_ms, summary.p90_ms, summary.p99_ms, summary.cold_start_ms)
+        cells = [
+            result.model,
+            f"{result.device}, {result.threads}",
+            *(format_ms(value).removesuffix(" ms") for value in latencies),
+            format_bytes(measurement.peak_memory_bytes),
+            format_bytes(measurement.package_size_bytes),
+            format_factor(summary.real_time_factor),
+            f"{'✓' if result.right else '✗'} {format_error(correctness.max_relative_error)} "
+            f"against {shown(correctness.reference)}",
+            "; ".join(f"{shown(n)} {format_figure(v)}" for n, v in measurement.metrics.items())
+            or NONE,
+        ]
+        lines.append(" | ".join(_markdown(cell) for cell in cells))
+    return [f"| {line} |" for line in lines]
+
+
+def render_markdown(measurements: Sequence[Measurement]) -> str:
+    """Verdicts, tables and warnings as GitHub-flavoured Markdown.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    found = results(measurements)
+    lines = ["# edgetvm report", ""]
+    lines += [
+        f"- {verdict.mark}: **{_markdown(verdict.model)}**: {_markdown(verdict.sentence)}"
+        for verdict in verdicts(found)
+    ]
+    real = [result for result in found if not result.emulated]
+    emulated = [result for result in found if result.emulated]
+    if real:
+        lines += ["", "## Summary", "", *_markdown_table(real)]
+    if emulated:
+        lines += ["", "## Emulated devices", "", "These times say nothing about a real board, and "]
+        lines[-1] += "are not ranked."
+        lines += ["", *_markdown_table(emulated)]
+    lines += ["", _HOW]
+    warnings = warning_lines(measurements)
+    if warnings:
+        lines += ["", "## Warnings", "", *(f"- {_markdown(line)}" for line in warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def _csv_cell(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        clean = printable(value)
+        # A spreadsheet would run such a cell as a formula.
+        return f"'{clean}" if clean.startswith(("=", "+", "-", "@")) else clean
+    return value
+
+
+def _csv_row(result: Result) -> dict[str, object]:
+    measurement, summary = result.measurement, result.summary
+    environment = measurement.environment
+    correctness = measurement.correctness
+    return {
+        "model": measurement.model,
+        "device": environment.device,
+        "emulated": environment.emulated,
+        "profile": environment.profile,
+        "threads": environment.threads,
+        "task": measurement.task,
+        "scenario": measurement.scenario,
+        "taken_at": measurement.taken_at,
+        "runs": summary.count,
+        "warmup_runs": measurement.warmup,
+        "min_ms": summary.min_ms,
+        "p50_ms": summary.p50_ms,
+        "p90_ms": summary.p90_ms,
+        "p99_ms": summary.p99_ms,
+        "max_ms": summary.max_ms,
+        "mean_ms": summary.mean_ms,
+        "deadline_ms": measurement.deadline_ms,
+        "deadline_misses": summary.deadline_misses,
+        "chunk_ms": measurement.chunk_ms,
+        "real_time_factor": summary.real_time_factor,
+        "open_ms": measurement.open_ns / 1e6,
+        "first_run_ms": measurement.first_run_ns / 1e6,
+        "cold_start_ms": summary.cold_start_ms,
+        "peak_memory_bytes": measurement.peak_memory_bytes,
+        "package_size_bytes": measurement.package_size_bytes,
+        "library_size_bytes": measurement.library_size_bytes,
+        "correct": correctness.passed,
+        "max_relative_error": correctness.max_relative_error,
+        "max_abs_error": correctness.max_abs_error,
+        "tolerance": correctness.tolerance,
+        "reference": correctness.reference,
+        "cpu": environment.cpu,
+        "governor": environment.governor,
+        "package_sha256": measurement.package_sha256,
+        "id": measurement.id,
+        "warnings": " | ".join(result.findings),
+        **{f"metric_{name}": value for name, value in measurement.metrics.items()},
+    }
+
+
+def render_csv(measurements: Sequence[Measurement]) -> str:
+    """One row for each measurement, in full precision, with units in the header.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    rows = [_csv_row(result) for result in results(measurements)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_csv_cell(name) for name in names])
+    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
+    return file.getvalue()
+
+
+def render_json(measurements: Sequence[Measurement]) -> str:
+    """All figures and all raw data. What is no finite number stands as null.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    entries = []
+    for result in results(measurements):
+        summary = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(result.summary).items()
+        }
+        summary |= {"correct": result.right, "warnings": list(result.findings)}
+        entries.append({"summary": summary, "measurement": json.loads(to_json(result.measurement))})
+    report = {"schema_version": JSON_SCHEMA_VERSION, "measurements": entries}
+    return json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,57 @@
+"""How reports spell names, counts and errors. Names come from files of others: none is trusted."""
+
+from __future__ import annotations
+
+import math
+
+NONE = "—"
+_LONGEST_NAME = 64
+
+
+def printable(text: str) -> str:
+    """`text` on one line without control, direction or other invisible characters.
+
+    A terminal would obey them and XML forbids some; each becomes U+FFFD.
+    """
+    one_line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in one_line)
+
+
+def shown(text: str, longest: int = _LONGEST_NAME) -> str:
+    """`printable` text, its middle left out where it is longer than `longest`."""
+    clean = printable(text) or "(unnamed)"
+    if len(clean) <= longest:
+        return clean
+    head = (longest - 1) // 2
+    return f"{clean[:head]}…{clean[head + 1 - longest :]}"
+
+
+def format_error(value: float) -> str:
+    """A numerical error with two digits: `1.2e-06`."""
+    if math.isnan(value):
+        return "not a number"
+    return "infinite" if math.isinf(value) else f"{value:.1e}"
+
+
+def format_figure(value: float) -> str:
+    """A figure of unknown unit with four significant digits."""
+    if math.isnan(value):
+        return "not a number"
+    if value == int(value) if math.isfinite(value) else False:
+        return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.4g}"
+
+
+def format_factor(value: float | None) -> str:
+    """A real-time factor: below 1, the device keeps up with the signal."""
+    return NONE if value is None else f"{value:.3g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def joined(parts: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

@@ -1,0 +1,41 @@
+"""One report file, its format told by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from edgetvm.base.errors import UsageError
+from edgetvm.base.files import write_text
+from edgetvm.measure.measurement import Measurement
+from edgetvm.report.html import render_html
+from edgetvm.report.text import render_csv, render_json, render_markdown
+
+# A format is called as its file name ends.
+RENDERERS: Mapping[str, Callable[[Sequence[Measurement]], str]] = {
+    "html": render_html,
+    "md": render_markdown,
+    "csv": render_csv,
+    "json": render_json,
+}
+
+
+def write_report(
+    measurements: Sequence[Measurement], path: Path, format: str | None = None
+) -> None:
+    """Write the measurements to `path`, whole or not at all.
+
+    Args:
+        format: one of `RENDERERS`; None to tell it from the suffix of `path`.
+
+    Raises:
+        UsageError: no such format, no measurements, or one without samples.
+        StorageError: the file cannot be written.
+    """
+    name = (path.suffix[1:] if format is None else format).lower()
+    render = RENDERERS.get(name)
+    if render is None:
+        known = ", ".join(RENDERERS)
+        what = f"there is no report format {name!r}" if name else "the format cannot be told"
+        raise UsageError(what, where=str(path), mend=f"end the file's name in one of: {known}")
+    write_text(path, render(measurements))

@@ -1,0 +1,107 @@
+"""Subject and profile in, package out; cached by the hash of all that it depends on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import edgetvm
+from edgetvm.base import cache
+from edgetvm.base.errors import StorageError
+from edgetvm.base.files import sha256_of, sha256_of_file
+from edgetvm.base.pins import PINNED
+from edgetvm.base.steps import note
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.compiler import compile_model
+from edgetvm.models.reference import Source
+from edgetvm.package.archive import Package, read_package, write_package
+from edgetvm.package.gate import check
+from edgetvm.recipes import prepare, samples
+from edgetvm.workflow.subject import Subject
+
+_FILE = "model.edgetvm"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A package, ready for a board.
+
+    Attributes:
+        package: verified.
+        source: for reference runtimes.
+    """
+
+    package: Package
+    source: Source
+
+
+def build(
+    subject: Subject,
+    profile: BoardProfile,
+    tuning_database: Path | None = None,
+    allow_mismatch: bool = False,
+) -> Built:
+    """Import, compile, check against the reference, package; or take it from the cache.
+
+    Args:
+        subject: what to build.
+        profile: of the board that will run it.
+        tuning_database: folder of tuned schedules.
+        allow_mismatch: package a model that is wrong all the same.
+
+    Raises:
+        ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
+        StorageError: the cache folder cannot be written.
+    """
+    depends_on = {
+        "model": sha256_of_file(subject.path),
+        "name": subject.name,
+        "options": asdict(subject.options),
+        "profile": asdict(profile),
+        "tuning": _folder_digest(tuning_database) if tuning_database else "",
+        "data": asdict(subject.recipe)["data"] if subject.recipe else None,
+        "allow_mismatch": allow_mismatch,
+        "versions": {**PINNED, "edgetvm": edgetvm.__version__, "code": _code_digest()},
+    }
+
+    def make(folder: Path) -> None:
+        model = subject.load()
+        artifact = compile_model(model, profile, tuning_database)
+        recipe = subject.recipe
+        inputs = None
+        if recipe is not None and recipe.data is not None and recipe.stream is None:
+            inputs = prepare(recipe, samples(recipe)[0])
+        checked = check(artifact, model, inputs, allow_mismatch=allow_mismatch)
+        write_package(
+            folder / _FILE,
+            artifact,
+            checked.correctness,
+            checked.sample_inputs,
+            checked.sample_outputs,
+        )
+
+    folder, was_there = cache.get_or_make("packages", depends_on, make)
+    if was_there:
+        note(f"{subject.name} for {profile.name} is taken from the cache")
+    path = folder / _FILE
+    package = read_package(path)
+    return Built(package, Source(subject.path, subject.options, package.manifest.signature))
+
+
+def _folder_digest(folder: Path) -> str:
+    if not folder.is_dir():
+        raise StorageError("no such folder", where=str(folder), mend="tune first: edgetvm tune")
+    return sha256_of(
+        "".join(sha256_of_file(path) for path in sorted(folder.glob("*.json"))).encode()
+    )
+
+
+def _code_digest() -> str:
+    """Of the rooms that shape a package: a change in the compiler makes old packages stale."""
+    root = Path(edgetvm.__file__).parent
+    parts = [
+        sha256_of_file(path)
+        for room in ("models", "compile", "package")
+        for path in sorted((root / room).rglob("*.py"))
+    ]
+    return sha256_of("".join(parts).encode())

@@ -1,0 +1,93 @@
+"""One run of a package, recipe or model on a board, with inputs from a file or made up."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import InputError, StorageError
+from edgetvm.base.files import write_bytes
+from edgetvm.base.steps import step
+from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.session import connected
+from edgetvm.models.fills import FillMode, fill
+from edgetvm.models.model import Arrays
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run gave.
+
+    Attributes:
+        outputs: arrays by name.
+        duration_ns: of the run, timed on the board.
+    """
+
+    outputs: dict[str, NDArray[np.generic]]
+    duration_ns: int
+
+
+def read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Arrays by name from an .npz file; pickled objects are refused.
+
+    Raises:
+        InputError: not an .npz file, or it holds objects.
+        StorageError: the file cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise StorageError(
+            (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
+        ) from error
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise InputError(
+            "not an .npz file of plain arrays",
+            where=str(path),
+            mend="write it with numpy.savez(path, NAME=array, …)",
+        ) from error
+
+
+def write_outputs(path: Path, outputs: Arrays) -> None:
+    """Write arrays by name as an .npz file, whole or not at all.
+
+    Raises:
+        StorageError: disk full, no permission.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **dict(outputs))
+    write_bytes(path, buffer.getvalue())
+
+
+def run(
+    package: bytes,
+    inputs: Arrays,
+    board: Board = LOCAL,
+    threads: int | None = None,
+) -> RunResult:
+    """Run a package once on a board.
+
+    Args:
+        package: bytes of the package file, verified on the board before they are used.
+        inputs: arrays by name.
+
+    Raises:
+        InputError: an input does not fit.
+        PackageError: the board cannot run it.
+        BoardError: the board failed.
+    """
+    with connected(board) as session, step(f"run on {board.name}"):
+        session.open(package, threads)
+        duration_ns, outputs = session.run(inputs)
+    return RunResult(outputs, duration_ns)
+
+
+__all__ = ["FillMode", "RunResult", "fill", "read_inputs", "run", "write_outputs"]
