@@ -17,7 +17,7 @@ from edgetvm.cli.options import (
 )
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
 @click.option("--runs", type=click.IntRange(1), default=100, show_default=True, help="Timed runs.")

@@ -26,11 +26,14 @@ profile_option = click.option(
     help="Board, or board profile, to compile for (see: edgetvm boards list).",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads to run on; all cores without it."
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Threads to run on; all cores without it.",
 )
 database_option = click.option(
     "--database",
-    type=click.Path(path_type=None),
+    type=click.Path(),
     metavar="FOLDER",
     help="Folder of tuned schedules, as edgetvm tune wrote it.",
 )
@@ -41,7 +44,7 @@ mismatch_option = click.option(
 )
 
 
-class _Shape(click.ParamType):
+class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     name = "NAME=1,3,224,224"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
@@ -54,7 +57,7 @@ class _Shape(click.ParamType):
             self.fail(f"{value!r} is no shape: write NAME=1,3,224,224", param, ctx)
 
 
-class _Binding(click.ParamType):
+class _Binding(click.ParamType[tuple[str, int | float]]):
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int | float]:

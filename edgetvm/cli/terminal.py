@@ -28,7 +28,9 @@ class Terminal:
         # A duplicate of descriptor 2: the library keeps native words off the original meanwhile.
         log = os.fdopen(os.dup(2), "w", buffering=1)
         self._log = Console(file=log, highlight=False, soft_wrap=True)
-        self._out = Console(file=sys.stdout, highlight=False)
+        # Where stdout is a file or pipe there is no width to keep to.
+        width = None if sys.stdout.isatty() else 120
+        self._out = Console(file=sys.stdout, highlight=False, width=width)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

@@ -18,10 +18,10 @@ from edgetvm.report.words import format_error, format_factor, format_figure, plu
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_MOST_ROWS = 30
-# Of a page of many measurements, so that it stays small enough for a mail.
-_ROWS_OF_PAGE = 480
-_DOTS_OF_PAGE = 3200
+# A page small enough for a mail tells of each measurement as much as fits, the first of these best:
+# how many kernels and steps, and how many marks of the sample plot.
+_DETAILS = ((30, svg.MOST_DOTS), (20, 150), (12, 80), (2, 40))
+_MOST_BYTES = 490_000
 _ERROR = re.compile(r"\d\.\de-\d+")
 
 
@@ -36,16 +36,7 @@ class Drawings:
     steps: str
 
 
-def _most_rows(measurements: int) -> int:
-    """Kernels and steps to tell of each measurement."""
-    return max(8, min(_MOST_ROWS, _ROWS_OF_PAGE // measurements))
-
-
-def _most_dots(measurements: int) -> int:
-    return max(60, min(svg.MOST_DOTS, _DOTS_OF_PAGE // measurements))
-
-
-def _drawings(result: Result, among: int) -> Drawings:
+def _drawings(result: Result, rows: int, dots: int) -> Drawings:
     measurement, summary = result.measurement, result.summary
     samples_ms = [sample / 1e6 for sample in measurement.samples_ns]
     percentiles = {"p50": summary.p50_ms, "p90": summary.p90_ms, "p99": summary.p99_ms}
@@ -58,7 +49,7 @@ def _drawings(result: Result, among: int) -> Drawings:
     ]
     steps = [
         (f"{step.title} ({step.detail})" if step.detail else step.title, step.elapsed_s)
-        for step in measurement.steps[: _most_rows(among)]
+        for step in measurement.steps[:rows]
     ]
     return Drawings(
         svg.histogram(
@@ -70,7 +61,7 @@ def _drawings(result: Result, among: int) -> Drawings:
             f"Latencies in the order taken, from {format_ms(summary.min_ms)} to "
             f"{format_ms(summary.max_ms)}",
             result.run,
-            _most_dots(among),
+            dots,
         ),
         svg.bars(
             [
@@ -125,7 +116,7 @@ def _facts(measurement: Measurement) -> list[tuple[str, str]]:
         ("Package SHA-256", measurement.package_sha256),
     ]
     facts += [(f"Version of {shown(name)}", text) for name, text in place.versions.items()]
-    return [(name, shown(text, 80)) for name, text in facts]
+    return [(name, shown(text)) for name, text in facts]
 
 
 def _unbroken(text: str) -> str:
@@ -162,26 +153,20 @@ def _jinja() -> Environment:
     return jinja
 
 
-def render_html(measurements: Sequence[Measurement], title: str = "edgetvm report") -> str:
-    """Verdicts, summary and one section for each model, as one self-contained page.
-
-    Raises:
-        UsageError: no measurements, or one without samples.
-    """
-    found = results(measurements)
+def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
     sections = [
         Section(
             f"m{number}",
             result,
-            _drawings(result, len(found)),
+            _drawings(result, rows, dots),
             _facts(result.measurement),
-            svg.runs_per_mark(result.summary.count, _most_dots(len(found))),
+            svg.runs_per_mark(result.summary.count, dots),
         )
         for number, result in enumerate(found, start=1)
     ]
     of_result = {id(section.result): section for section in sections}
     groups = [[of_result[id(result)] for result in group] for group in by_model(found)]
-    times = sorted(shown(measurement.taken_at) for measurement in measurements)
+    times = sorted(shown(result.measurement.taken_at) for result in found)
     return (
         _jinja()
         .get_template("report.html.j2")
@@ -191,6 +176,21 @@ def render_html(measurements: Sequence[Measurement], title: str = "edgetvm repor
             models=list(zip(verdicts(found), groups, strict=True)),
             real=[section for section in sections if not section.result.emulated],
             emulated=[section for section in sections if section.result.emulated],
-            most_rows=_most_rows(len(found)),
+            most_rows=rows,
         )
     )
+
+
+def render_html(measurements: Sequence[Measurement], title: str = "edgetvm report") -> str:
+    """Verdicts, summary and one section for each model, as one self-contained page.
+
+    Raises:
+        UsageError: no measurements, or one without samples.
+    """
+    found = results(measurements)
+    page = ""
+    for rows, dots in _DETAILS:
+        page = _page(found, title, rows, dots)
+        if len(page.encode()) < _MOST_BYTES:
+            break
+    return page

@@ -18,7 +18,7 @@ from edgetvm.report.words import shown
 
 WIDTH = 560
 _LEFT, _RIGHT = 52, WIDTH - 24
-_MOST_BARS = 48
+_MOST_BARS = 40
 # About one mark for every two pixels: more would not be seen, and make the page large.
 MOST_DOTS = 300
 _FAR_DEADLINE = 4.0
@@ -98,7 +98,7 @@ def histogram(
     y_scale = Scale(0.0, max(5, *counts), bottom, top)
     outline = "".join(
         f"M{_LEFT + index * width + 0.5:.1f} {bottom}"
-        f"V{min(y_scale(count), bottom - 1.5):.1f}h{width - 1:.1f}V{bottom}"
+        f"V{min(y_scale(count), bottom - 2):.0f}h{width - 1:.1f}V{bottom}"
         for index, count in enumerate(counts)
         if count
     )

@@ -1,8 +1,23 @@
 """The verbs: what each command does, for Python callers too."""
 
 from edgetvm.workflow.bench import bench
-from edgetvm.workflow.build import Built, build
-from edgetvm.workflow.running import RunResult, run
-from edgetvm.workflow.subject import Subject, find_subject
+from edgetvm.workflow.build import Built, build, check_model
+from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
+from edgetvm.workflow.subject import Subject, find_profile, find_subject, new_recipe
+from edgetvm.workflow.tuning import tune
 
-__all__ = ["Built", "RunResult", "Subject", "bench", "build", "find_subject", "run"]
+__all__ = [
+    "Built",
+    "RunResult",
+    "Subject",
+    "bench",
+    "build",
+    "check_model",
+    "find_profile",
+    "find_subject",
+    "new_recipe",
+    "read_inputs",
+    "run",
+    "tune",
+    "write_outputs",
+]

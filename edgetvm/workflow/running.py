@@ -15,8 +15,8 @@ from edgetvm.base.files import write_bytes
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected
-from edgetvm.models.fills import FillMode, fill
 from edgetvm.models.model import Arrays
+from edgetvm.package.archive import Package
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def write_outputs(path: Path, outputs: Arrays) -> None:
 
 
 def run(
-    package: bytes,
+    package: Package,
     inputs: Arrays,
     board: Board = LOCAL,
     threads: int | None = None,
@@ -76,7 +76,7 @@ def run(
     """Run a package once on a board.
 
     Args:
-        package: bytes of the package file, verified on the board before they are used.
+        package: verified; the board verifies it again.
         inputs: arrays by name.
 
     Raises:
@@ -85,9 +85,6 @@ def run(
         BoardError: the board failed.
     """
     with connected(board) as session, step(f"run on {board.name}"):
-        session.open(package, threads)
+        session.open(package.data, threads)
         duration_ns, outputs = session.run(inputs)
     return RunResult(outputs, duration_ns)
-
-
-__all__ = ["FillMode", "RunResult", "fill", "read_inputs", "run", "write_outputs"]

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetvm.base.errors import NotFoundError
+from edgetvm.base.errors import NotFoundError, UsageError
+from edgetvm.base.files import storage_errors, write_text
+from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.farm.inventory import load_inventory
 from edgetvm.models.importers import import_model
 from edgetvm.models.model import ImportOptions, Model
-from edgetvm.recipes import Recipe, find_recipe, list_recipes, load_recipe, model_file
+from edgetvm.recipes import (
+    Recipe,
+    find_recipe,
+    list_recipes,
+    load_recipe,
+    model_file,
+    starting_recipe,
+)
 
 Binding = int | float | list[int] | list[float]
 
@@ -82,3 +93,38 @@ def _of_recipe(
         states=dict(recipe.stream.states) if recipe.stream is not None else {},
     )
     return Subject(recipe.name, model_file(recipe), options, recipe)
+
+
+def find_profile(name: str) -> BoardProfile:
+    """The profile of that name, or of the board of that name.
+
+    Raises:
+        NotFoundError: neither.
+        ConfigurationError: its file, or the inventory, cannot be used.
+    """
+    boards = load_inventory()
+    return load_profile(boards[name].profile if name in boards else name)
+
+
+def new_recipe(subject: Subject, name: str | None = None, path: Path | None = None) -> Path:
+    """Write a starting recipe for a model file.
+
+    Args:
+        subject: of a model file; it is imported, so that its inputs are known.
+        name: of the recipe; the model's own without it.
+        path: to write; `recipes/NAME.yaml` in this folder without it.
+
+    Raises:
+        UsageError: the file exists.
+        ModelError: the model cannot be read.
+        StorageError: the file cannot be written.
+    """
+    name = name or re.sub(r"[^a-z0-9._-]+", "-", subject.name.lower()).strip("-._") or "model"
+    path = path or Path("recipes", f"{name}.yaml")
+    if path.exists():
+        raise UsageError("it exists", where=str(path), mend="choose another with --output")
+    shapes = {spec.name: spec.shape for spec in subject.load().signature.inputs}
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, starting_recipe(name, subject.path.resolve(), shapes))
+    return path

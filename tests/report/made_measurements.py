@@ -19,6 +19,7 @@ def make(
     relative_error: float = 1.2e-6,
     samples_ns: tuple[int, ...] = tuple(range(1 * MS, 101 * MS, MS)),
     kernels: int = 3,
+    kernel_name: str = "fused_conv2d_add_relu",
     **changes: object,
 ) -> Measurement:
     """100 runs of 1, 2, … 100 ms: p50 is 51 ms, p90 91 ms, p99 100 ms, the mean 50.5 ms."""
@@ -49,9 +50,7 @@ def make(
         ),
         metrics={},
         kernels=tuple(
-            Kernel(
-                f"fused_conv2d_add_relu_{n}", 1 + n % 4, "tuned" if n % 3 else "default", "matmul"
-            )
+            Kernel(f"{kernel_name}_{n}", 1 + n % 4, "tuned" if n % 3 else "default", "matmul")
             for n in range(kernels)
         ),
         environment=Environment(

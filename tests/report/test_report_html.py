@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_measurements import MS, make
 
@@ -167,7 +167,7 @@ def test_any_measurement_makes_a_page(
     checked(render_html([measurement], model))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.integers(), st.text(min_size=1, max_size=300), st.integers(0, 12))
 def test_ten_models_on_four_boards_stay_small(seed: int, name: str, power: int) -> None:
     draw = random.Random(seed).randint
@@ -187,16 +187,25 @@ def test_ten_models_on_four_boards_stay_small(seed: int, name: str, power: int) 
     assert len(render_html(many).encode()) < 500_000
 
 
-def test_the_longest_names_stay_small() -> None:
+@pytest.mark.parametrize("letter", ["\U0001f600", '"'])
+def test_the_longest_names_stay_small(letter: str) -> None:
+    draw = random.Random(1).randint
     many = [
         make(
-            f"{model}" + "\U0001f600" * 300,
-            f"{board}" + "\U0001f600" * 300,
-            samples_ns=tuple(range(1, 2500 * MS, MS)),
-            deadline_ms=30.0,
+            f"{model}" + letter * 300,
+            f"{board}" + letter * 300,
+            samples_ns=tuple(draw(1, MS) for _ in range(2500)),
+            deadline_ms=0.5,
             kernels=200,
+            kernel_name="k" * 300,
+            steps=(StepRecord("s" * 300, 1.5),) * 30,
         )
         for model in range(10)
         for board in range(4)
     ]
     assert len(render_html(many).encode()) < 500_000
+
+
+def test_a_small_report_tells_thirty_kernels_and_each_sample() -> None:
+    page = render_html([make(kernels=31, samples_ns=(MS,) * 300)])
+    assert "… and 1 more." in page and "Each dot is one run." in page

@@ -60,6 +60,7 @@ def _tuned(
         return {}
     from tvm import tirx
     from tvm.s_tir import meta_schedule
+    from tvm.s_tir.meta_schedule.tune_context import _normalize_mod
 
     from edgetvm.compile.target import target_for
 
@@ -68,15 +69,8 @@ def _tuned(
     found = {}
     for variable, function in module.functions.items():
         if isinstance(function, tirx.PrimFunc):
-            task = _as_task(function)
-            schedule = database.query_schedule(task, target, workload_name=variable.name_hint)
+            name = variable.name_hint
+            schedule = database.query_schedule(_normalize_mod(function), target, name)
             if schedule is not None:
-                found[variable.name_hint] = schedule.mod["main"].with_attrs(function.attrs)
+                found[name] = schedule.mod["main"].with_attrs(function.attrs)
     return found
-
-
-def _as_task(function: PrimFunc) -> IRModule:
-    """A kernel in the form that MetaSchedule keeps workloads in."""
-    from tvm.ir import IRModule
-
-    return IRModule({"main": function.with_attr("global_symbol", "main")})

@@ -1,0 +1,48 @@
+"""`edgetvm compile`: a model as a library for one target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgetvm.cli.options import database_option, json_option, profile_option, subject_options
+
+
+@click.command("compile", short_help="Compile a model for a board.")
+@click.argument("model", metavar="MODEL|RECIPE")
+@profile_option
+@subject_options
+@database_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Library to write (.so).",
+)
+@json_option
+def command(
+    model: str,
+    profile: str,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    bindings: tuple[tuple[str, int | float], ...],
+    database: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile a model for a board and show its kernels. It is not checked: package does that."""
+    from edgetvm.base.files import write_bytes
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.cli.views import artifact_document, artifact_view
+    from edgetvm.compile import compile_model
+    from edgetvm.workflow import find_profile, find_subject
+
+    terminal = Terminal(as_json)
+    with terminal.steps():
+        subject = find_subject(model, dict(shapes), dict(bindings))
+        target = find_profile(profile)
+        artifact = compile_model(subject.load(), target, Path(database) if database else None)
+        if output is not None:
+            write_bytes(output, artifact.library)
+    terminal.result(artifact_document(artifact, output), artifact_view(artifact, output))

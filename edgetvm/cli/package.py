@@ -1,0 +1,55 @@
+"""`edgetvm package`: one file to copy to the board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgetvm.cli.options import (
+    database_option,
+    json_option,
+    mismatch_option,
+    profile_option,
+    subject_options,
+)
+
+
+@click.command("package", short_help="Write one verified file to copy to the board.")
+@click.argument("model", metavar="MODEL|RECIPE")
+@profile_option
+@subject_options
+@database_option
+@mismatch_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Package to write; MODEL-DEVICE.edgetvm in this folder without it.",
+)
+@json_option
+def command(
+    model: str,
+    profile: str,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    bindings: tuple[tuple[str, int | float], ...],
+    database: str | None,
+    allow_mismatch: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile a model, compare it with its reference runtime, and write one verified file."""
+    from edgetvm.base.files import write_bytes
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.cli.views import package_document, package_view
+    from edgetvm.workflow import build, find_profile, find_subject
+
+    terminal = Terminal(as_json)
+    with terminal.steps():
+        subject = find_subject(model, dict(shapes), dict(bindings))
+        target = find_profile(profile)
+        built = build(subject, target, Path(database) if database else None, allow_mismatch)
+        path = output or Path(f"{subject.name.replace('/', '-')}-{target.name}.edgetvm")
+        write_bytes(path, built.package.data)
+    terminal.result(package_document(built.package, path), package_view(built.package, path))

@@ -1,0 +1,40 @@
+"""`edgetvm report`: what was measured, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetvm.cli.options import json_option
+
+
+@click.command("report", short_help="Show measurements side by side.")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N measurements.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write it: .html, .md, .csv or .json.",
+)
+@json_option
+def command(ids: tuple[str, ...], last: int | None, output: Path | None, as_json: bool) -> None:
+    """Show measurements: those named, or the newest of each model on each device."""
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.measure import latest, load
+    from edgetvm.report import render_json, summary_table, warning_lines, write_report
+
+    terminal = Terminal(as_json)
+    measurements = [load(name) for name in ids] if ids else latest(last)
+    if output is not None:
+        write_report(measurements, output)
+    document: Any = json.loads(render_json(measurements)) if as_json else None
+    terminal.result(document, summary_table(measurements))
+    for line in warning_lines(measurements):
+        terminal.say(line)
+    if output is not None:
+        terminal.say(f"report: {output.resolve()}")

@@ -1,0 +1,77 @@
+"""`edgetvm run`: one run, with inputs of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgetvm.cli.options import device_option, json_option, subject_options, threads_option
+
+
+@click.command("run", short_help="Run a model or package once, with inputs of your own.")
+@click.argument("model", metavar="PACKAGE|MODEL|RECIPE")
+@device_option
+@click.option(
+    "--inputs",
+    "inputs_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Arrays by input name.",
+)
+@click.option(
+    "--fill",
+    "fill_mode",
+    type=click.Choice(["zeros", "ones", "random"]),
+    default="random",
+    show_default=True,
+    help="Inputs made up, where no file is given.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Write the outputs, arrays by name.",
+)
+@threads_option
+@subject_options
+@json_option
+def command(
+    model: str,
+    device: str,
+    inputs_path: Path | None,
+    fill_mode: str,
+    seed: int,
+    output: Path | None,
+    threads: int | None,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    bindings: tuple[tuple[str, int | float], ...],
+    as_json: bool,
+) -> None:
+    """Run a model or package once on a board and show what it answers."""
+    from typing import cast
+
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.cli.views import run_document, run_view
+    from edgetvm.farm import find_board
+    from edgetvm.models.fills import FillMode, fill
+    from edgetvm.package import read_package
+    from edgetvm.workflow import build, find_profile, find_subject, read_inputs, run, write_outputs
+
+    terminal = Terminal(as_json)
+    board = find_board(device)
+    with terminal.steps():
+        if model.endswith(".edgetvm"):
+            package = read_package(Path(model))
+        else:
+            subject = find_subject(model, dict(shapes), dict(bindings))
+            package = build(subject, find_profile(board.profile)).package
+        signature = package.manifest.signature
+        mode = cast(FillMode, fill_mode)
+        inputs = read_inputs(inputs_path) if inputs_path else fill(signature, mode, seed)
+        result = run(package, inputs, board, threads)
+        if output is not None:
+            write_outputs(output, result.outputs)
+    terminal.result(run_document(result, output), run_view(result, output))

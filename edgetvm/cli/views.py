@@ -1,0 +1,281 @@
+"""What commands print: documents for `--json`, tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgetvm.base.units import format_bytes, format_count, format_ms
+
+if TYPE_CHECKING:
+    from edgetvm.base.cache import CacheEntry
+    from edgetvm.boards import BoardProfile
+    from edgetvm.compile import Artifact, Kernel
+    from edgetvm.models import Model, Signature
+    from edgetvm.models.correctness import Correctness
+    from edgetvm.package import Package
+    from edgetvm.recipes import Recipe
+    from edgetvm.tune import Tuned
+    from edgetvm.workflow.doctor import Finding
+    from edgetvm.workflow.running import RunResult
+
+_MOST_ROWS = 40
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=index == 0)
+    return table
+
+
+def _facts(rows: Mapping[str, object]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(str(value)))
+    return table
+
+
+def _tensors(signature: Signature) -> dict[str, object]:
+    rows: dict[str, object] = {}
+    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        for spec in specs:
+            rows[f"{kind} {spec.name}"] = f"{spec.dtype}[{', '.join(map(str, spec.shape))}]"
+    for state in signature.states:
+        rows[f"state {state.input}"] = f"takes {state.output} of the run before"
+    return rows
+
+
+def _correctness(correctness: Correctness | None) -> dict[str, object]:
+    if correctness is None:
+        return {}
+    word = "agrees with" if correctness.passed else "DIFFERS from"
+    return {
+        "answers": f"{word} {correctness.reference}: largest error "
+        f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
+        f"value; output {correctness.worst_output}; {correctness.inputs})"
+    }
+
+
+def model_document(model: Model, correctness: Correctness | None) -> dict[str, Any]:
+    """`edgetvm import --json`."""
+    return {
+        "name": model.name,
+        "signature": asdict(model.signature),
+        "operators": dict(model.operators),
+        "parameter_count": model.parameter_count,
+        "provenance": asdict(model.provenance),
+        "correctness": asdict(correctness) if correctness else None,
+    }
+
+
+def model_view(model: Model, correctness: Correctness | None) -> RenderableType:
+    """`edgetvm import`."""
+    operators = sorted(model.operators.items(), key=lambda entry: (-entry[1], entry[0]))
+    rows = {
+        "model": f"{model.name} ({model.provenance.importer})",
+        **_tensors(model.signature),
+        "parameters": format_count(model.parameter_count),
+        "operators": ", ".join(f"{name} {count}" for name, count in operators),
+        "changed": "; ".join(model.provenance.changes) or "nothing",
+        **_correctness(correctness),
+    }
+    return _facts(rows)
+
+
+def _kernels(kernels: Sequence[Kernel]) -> Table:
+    table = _table("kernel", "calls", "schedule", "rule", right=("calls",))
+    for kernel in kernels[:_MOST_ROWS]:
+        table.add_row(kernel.name, str(kernel.calls), kernel.schedule, kernel.rule)
+    if len(kernels) > _MOST_ROWS:
+        table.add_row(f"… and {len(kernels) - _MOST_ROWS} more", "", "", "")
+    return table
+
+
+def artifact_document(artifact: Artifact, path: Path | None) -> dict[str, Any]:
+    """`edgetvm compile --json`."""
+    return {
+        "name": artifact.name,
+        "profile": artifact.profile.name,
+        "library_size_bytes": len(artifact.library),
+        "kernels": [asdict(kernel) for kernel in artifact.kernels],
+        "path": str(path) if path else None,
+    }
+
+
+def artifact_view(artifact: Artifact, path: Path | None) -> RenderableType:
+    """`edgetvm compile`."""
+    facts = {
+        "model": artifact.name,
+        "target": f"{artifact.profile.name} ({artifact.profile.triple}, {artifact.profile.cpu})",
+        "library": format_bytes(len(artifact.library)),
+    }
+    if path is not None:
+        facts["written to"] = str(path)
+    return Group(_kernels(artifact.kernels), "", _facts(facts))
+
+
+def package_document(package: Package, path: Path) -> dict[str, Any]:
+    """`edgetvm package --json`."""
+    return {
+        "path": str(path),
+        "sha256": package.sha256,
+        "size_bytes": package.size_bytes,
+        "manifest": asdict(package.manifest),
+    }
+
+
+def package_view(package: Package, path: Path) -> RenderableType:
+    """`edgetvm package`."""
+    manifest = package.manifest
+    return _facts(
+        {
+            "package": path,
+            "model": manifest.name,
+            "target": f"{manifest.target.profile} ({manifest.target.triple}, "
+            f"{manifest.target.cpu})",
+            "size": format_bytes(package.size_bytes),
+            "sha256": package.sha256,
+            **_tensors(manifest.signature),
+            **_correctness(manifest.correctness),
+        }
+    )
+
+
+def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:
+    """`edgetvm run --json`: outputs are described; `--output` keeps them whole."""
+    return {
+        "duration_ns": result.duration_ns,
+        "outputs": {
+            name: {
+                "shape": list(array.shape),
+                "dtype": array.dtype.name,
+                "min": float(array.min()) if array.size else None,
+                "max": float(array.max()) if array.size else None,
+                "mean": float(array.mean()) if array.size else None,
+            }
+            for name, array in result.outputs.items()
+        },
+        "path": str(path) if path else None,
+    }
+
+
+def run_view(result: RunResult, path: Path | None) -> RenderableType:
+    """`edgetvm run`."""
+    table = _table("output", "tensor", "min", "max", "mean", right=("min", "max", "mean"))
+    for name, entry in run_document(result, path)["outputs"].items():
+        tensor = f"{entry['dtype']}[{', '.join(map(str, entry['shape']))}]"
+        figures = [
+            "—" if entry[key] is None else f"{entry[key]:.5g}" for key in ("min", "max", "mean")
+        ]
+        table.add_row(name, Text(tensor), *figures)
+    facts: dict[str, object] = {"this run": format_ms(result.duration_ns / 1e6)}
+    if path is not None:
+        facts["written to"] = path
+    return Group(table, "", _facts(facts))
+
+
+def tuned_document(tuned: Tuned) -> dict[str, Any]:
+    """`edgetvm tune --json`."""
+    return {
+        "database": str(tuned.database),
+        "trials": tuned.trials,
+        "kernels": [asdict(kernel) for kernel in tuned.kernels],
+    }
+
+
+def tuned_view(tuned: Tuned) -> RenderableType:
+    """`edgetvm tune`."""
+    table = _table("kernel", "best", right=("best",))
+    for kernel in tuned.kernels:
+        best = format_ms(kernel.latency_ms) if kernel.latency_ms is not None else "not tried"
+        table.add_row(kernel.name, best)
+    facts = {
+        "trials": tuned.trials,
+        "records": tuned.database,
+        "next": f"edgetvm bench MODEL --database {tuned.database}",
+    }
+    return Group(table, "", _facts(facts))
+
+
+def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:
+    """`edgetvm boards list`."""
+    table = _table("name", "architecture", "core", "cores", "lanes", "memory", "board")
+    for profile in profiles:
+        table.add_row(
+            profile.name,
+            profile.architecture,
+            profile.cpu,
+            str(profile.cores),
+            str(profile.vector_lanes),
+            format_bytes(profile.memory_bytes),
+            profile.description + (" (emulated)" if profile.emulated else ""),
+        )
+    return table
+
+
+def recipes_view(recipes: Sequence[Recipe]) -> RenderableType:
+    """`edgetvm recipes list`."""
+    table = _table("name", "task", "description")
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.task, recipe.description)
+    return table
+
+
+def recipe_document(recipe: Recipe) -> dict[str, Any]:
+    """`edgetvm recipes show --json`."""
+    from edgetvm.recipes import Recipe as RecipeRecord
+
+    document: dict[str, Any] = TypeAdapter(RecipeRecord).dump_python(
+        recipe, mode="json", exclude_none=True
+    )
+    return document
+
+
+def record_view(record: Mapping[str, Any]) -> RenderableType:
+    """Any record: a key and its value on each line."""
+    return _facts({key: _plain(value) for key, value in record.items()})
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_plain(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(part) for part in value) or "none"
+    return str(value)
+
+
+def cache_document(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:
+    """`edgetvm cache list --json`."""
+    return [{**asdict(entry), "path": str(entry.path)} for entry in entries]
+
+
+def cache_view(entries: Sequence[CacheEntry]) -> RenderableType:
+    """`edgetvm cache list`."""
+    table = _table("kind", "key", "size", right=("size",))
+    for entry in entries:
+        table.add_row(entry.kind, entry.key, format_bytes(entry.size_bytes))
+    total_bytes = sum(entry.size_bytes for entry in entries)
+    return Group(table, "", f"{len(entries)} entries, {format_bytes(total_bytes)}")
+
+
+def doctor_view(findings: Sequence[Finding]) -> RenderableType:
+    """`edgetvm doctor`."""
+    marks = {"fine": ("✓", "green"), "absent": ("-", "yellow"), "failed": ("✗", "red")}
+    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    for finding in findings:
+        mark, colour = marks[finding.state]
+        text = Text(finding.found)
+        if finding.mend:
+            text.append(f"\n{finding.mend}", style=colour)
+        table.add_row(Text(mark, style=colour), Text(finding.what), text)
+    return table

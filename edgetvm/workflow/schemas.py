@@ -1,0 +1,21 @@
+"""The published YAML formats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgetvm.base.yamlfile import json_schema
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.farm.inventory import Inventory
+from edgetvm.recipes import Recipe
+
+FORMATS: dict[str, tuple[type[object], str]] = {
+    "board": (BoardProfile, "edgetvm board profile"),
+    "inventory": (Inventory, "edgetvm inventory of boards"),
+    "recipe": (Recipe, "edgetvm recipe"),
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of one of `FORMATS`."""
+    return json_schema(*FORMATS[name])
