@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 
 def format_ms(value_ms: float) -> str:
     """Milliseconds with three significant digits: `0.0874 ms`, `12.3 ms`, `1 340 ms`."""
-    if value_ms >= 1000:
+    if not math.isfinite(value_ms) or value_ms <= 0:
+        return f"{value_ms:g} ms"
+    rounded = float(f"{value_ms:.3g}")
+    if rounded >= 1000:
         return f"{value_ms:,.0f} ms".replace(",", " ")
-    digits = 0 if value_ms >= 100 else 1 if value_ms >= 10 else 2 if value_ms >= 1 else 3
-    return f"{value_ms:.{digits}f} ms"
+    return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f} ms"
 
 
 def format_bytes(size_bytes: float) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
@@ -94,7 +94,7 @@ class Measurement:
     model: str
     task: str
     scenario: Literal["single-stream", "stream"]
-    samples_ns: tuple[int, ...]
+    samples_ns: Annotated[tuple[int, ...], Field(min_length=1)]
     warmup: int
     open_ns: int
     first_run_ns: int

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import PlainSerializer
 
 from edgetvm.models.model import Arrays
+
+
+# JSON has no infinity: it is written as the text "inf", which is read back as a number.
+_JsonFloat = Annotated[
+    float,
+    PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
+]
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,8 @@ class Correctness:
     """
 
     reference: str
-    max_abs_error: float
-    max_relative_error: float
+    max_abs_error: _JsonFloat
+    max_relative_error: _JsonFloat
     tolerance: float
     worst_output: str
     samples: int

@@ -20,6 +20,25 @@ RENDERERS: Mapping[str, Callable[[Sequence[Measurement]], str]] = {
 }
 
 
+def check_format(path: Path, format: str | None = None) -> str:
+    """The format of a report file: one of `RENDERERS`.
+
+    Args:
+        format: the format itself; None to tell it from the suffix of `path`.
+
+    Raises:
+        UsageError: no such format, or its folder does not exist.
+    """
+    name = (path.suffix[1:] if format is None else format).lower()
+    if name not in RENDERERS:
+        known = ", ".join(RENDERERS)
+        what = f"there is no report format {name!r}" if name else "the format cannot be told"
+        raise UsageError(what, where=str(path), mend=f"end the file's name in one of: {known}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError("its folder does not exist", where=str(path), mend="make it first")
+    return name
+
+
 def write_report(
     measurements: Sequence[Measurement], path: Path, format: str | None = None
 ) -> None:
@@ -29,13 +48,7 @@ def write_report(
         format: one of `RENDERERS`; None to tell it from the suffix of `path`.
 
     Raises:
-        UsageError: no such format, no measurements, or one without samples.
+        UsageError: no such format or folder, no measurements, or one without samples.
         StorageError: the file cannot be written.
     """
-    name = (path.suffix[1:] if format is None else format).lower()
-    render = RENDERERS.get(name)
-    if render is None:
-        known = ", ".join(RENDERERS)
-        what = f"there is no report format {name!r}" if name else "the format cannot be told"
-        raise UsageError(what, where=str(path), mend=f"end the file's name in one of: {known}")
-    write_text(path, render(measurements))
+    write_text(path, RENDERERS[check_format(path, format)](measurements))
