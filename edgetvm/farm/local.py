@@ -15,9 +15,9 @@ from types import TracebackType
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.listening import LOOPBACK, listening_socket
 from edgetvm.farm.tracker_client import Address, registered_keys
 
-_LOOPBACK = "127.0.0.1"
 _START_DEADLINE_S = 60.0
 
 
@@ -32,7 +32,7 @@ class LocalBoard:
 
     def __init__(self) -> None:
         self.key = f"local-{secrets.token_hex(8)}"
-        self.tracker = Address(_LOOPBACK, 0)
+        self.tracker = Address(LOOPBACK, 0)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -47,11 +47,12 @@ class LocalBoard:
             BoardError: they did not come up in time.
         """
         with step("start the local board") as this:
-            with _listening_socket() as listener:
-                self.tracker = Address(_LOOPBACK, listener.getsockname()[1])
+            # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
+            with listening_socket() as listener:
+                self.tracker = Address(LOOPBACK, listener.getsockname()[1])
                 self._spawn("tracker", listener)
-            with _listening_socket() as listener:
-                self._spawn("server", listener, str(self.tracker), self.key)
+            with listening_socket() as listener:
+                self._spawn("server", listener, "--tracker", str(self.tracker), "--key", self.key)
             try:
                 self._wait_until_registered()
             except BaseException:
@@ -62,7 +63,13 @@ class LocalBoard:
     def _spawn(self, name: str, listener: socket.socket, *arguments: str) -> None:
         # The tracker answers with errors on stdout too: both streams go where nobody must read.
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", f"edgetvm.farm.{name}", str(listener.fileno()), *arguments],
+            [
+                sys.executable,
+                "-m",
+                f"edgetvm.farm.{name}",
+                *("--fd", str(listener.fileno())),
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
@@ -111,11 +118,3 @@ class LocalBoard:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _listening_socket() -> socket.socket:
-    # Bound here and handed down: the port is known before the process is up, and cannot be taken.
-    listener = socket.socket()
-    listener.bind((_LOOPBACK, 0))
-    listener.listen(16)
-    return listener

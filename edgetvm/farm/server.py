@@ -1,4 +1,6 @@
-"""A board's TVM RPC server: `python -m edgetvm.farm.server SOCKET_FD TRACKER KEY`.
+"""A board's TVM RPC server.
+
+    python -m edgetvm.farm.server --port 9090 --tracker 127.0.0.1:9190 --key my-board
 
 The stock server, supervised: TVM 0.27's own loses its listening thread for good when a session's
 process dies or the tracker is away for a minute, while the process looks alive.
@@ -6,15 +8,15 @@ process dies or the tracker is away for a minute, while the process looks alive.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import socket
-import sys
 import time
 
 from edgetvm.farm import board_service
-from edgetvm.farm.parent import die_with_parent
+from edgetvm.farm.listening import address, listener_of, parser_for
 from edgetvm.farm.tracker_client import Address
 
 _EXIT_CODE = re.compile(r"error code (-?\d+)")
@@ -39,9 +41,15 @@ def serve(listener: socket.socket, tracker: Address, key: str) -> None:
 
 
 def main() -> None:
-    """Serve on the listening socket that was inherited, until the parent ends."""
-    die_with_parent()
-    serve(socket.socket(fileno=int(sys.argv[1])), Address.parse(sys.argv[2]), sys.argv[3])
+    """Serve until Ctrl-C, or on an inherited socket until the parent ends."""
+    parser = parser_for("edgetvm.farm.server", "Serve this board to the clients of a tracker.")
+    parser.add_argument(
+        "--tracker", type=address, required=True, metavar="HOST:PORT", help="where to register"
+    )
+    parser.add_argument("--key", required=True, help="to register under, as the inventory says")
+    arguments = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(listener_of(parser, arguments), arguments.tracker, arguments.key)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""A TVM RPC tracker in a process of its own: `python -m edgetvm.farm.tracker SOCKET_FD`."""
+"""A TVM RPC tracker: `python -m edgetvm.farm.tracker --port 9190`."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import socket
-import sys
 
-from edgetvm.farm.parent import die_with_parent
+from edgetvm.farm.listening import listener_of, parser_for
 
 
 def main() -> None:
-    """Serve on the listening socket that was inherited, until the parent ends."""
-    die_with_parent()
+    """Serve until Ctrl-C, or on an inherited socket until the parent ends."""
+    parser = parser_for("edgetvm.farm.tracker", "Bring clients and boards together.")
+    listener = listener_of(parser, parser.parse_args())
     from tvm.rpc.tracker import TrackerServerHandler
 
     logging.getLogger("RPCTracker").setLevel(logging.ERROR)
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    TrackerServerHandler(listener, stop_key=None).run()
+    with contextlib.suppress(KeyboardInterrupt):
+        TrackerServerHandler(listener, stop_key=None).run()
 
 
 if __name__ == "__main__":

@@ -82,7 +82,9 @@ class _Connection:
 
 @contextmanager
 def _connected(tracker: Address, deadline_s: float) -> Iterator[_Connection]:
-    mend = "start it (python -m tvm.exec.rpc_tracker --host 127.0.0.1), or correct the inventory"
+    mend = (
+        f"start it (python -m edgetvm.farm.tracker --port {tracker.port}), or correct the inventory"
+    )
     try:
         connection = _Connection(tracker, deadline_s)
     except (OSError, ConnectionError) as error:

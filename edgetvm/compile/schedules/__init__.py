@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.schedules.loops import loops
+from edgetvm.compile.schedules.tiled import tiled
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -18,7 +20,8 @@ Origin = Literal["default", "tuned", "library"]
 # A rule takes a kernel and a board profile, and answers with a schedule, or None for "not mine".
 Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
 
-RULES: tuple[tuple[str, Rule], ...] = ()
+# Asked in this order; the first that answers is taken.
+RULES: tuple[tuple[str, Rule], ...] = (("register tile", tiled), ("parallel loops", loops))
 
 
 def schedule_module(
@@ -44,7 +47,10 @@ def schedule_module(
             continue
         scheduled[name] = ("default", "none")
         for title, rule in RULES:
-            schedule: s_tir.Schedule | None = rule(function, profile)
+            try:
+                schedule = rule(function, profile)
+            except s_tir.ScheduleError:
+                continue  # this kernel has a form that the rule did not foresee
             if schedule is not None:
                 result[variable] = schedule.mod["main"].with_attrs(function.attrs)
                 scheduled[name] = ("default", title)

@@ -1,0 +1,71 @@
+"""Questions asked of a kernel's blocks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+_SPATIAL = 0
+_REDUCTION = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a kernel.
+
+    Attributes:
+        handle: the schedule's name for it.
+        node: its statement.
+        spatial, reduction: extents of its axes, in order.
+    """
+
+    handle: Any
+    node: Any
+    spatial: tuple[int, ...]
+    reduction: tuple[int, ...]
+
+    @property
+    def work(self) -> int:
+        """Times that its body is run."""
+        return math.prod(self.spatial) * math.prod(self.reduction)
+
+    @property
+    def spatial_variables(self) -> list[Any]:
+        """Variables of the spatial axes, in order."""
+        return [axis.var for axis in self.node.iter_vars if axis.iter_type == _SPATIAL]
+
+
+def blocks_of(schedule: Any) -> list[Block] | None:
+    """All blocks in order, or None where one has a dynamic extent or an axis of another kind."""
+    found = []
+    for handle in schedule.get_child_blocks(schedule.get_sblock("root")):
+        node = schedule.get(handle)
+        spatial: list[int] = []
+        reduction: list[int] = []
+        for axis in node.iter_vars:
+            try:
+                extent = int(axis.dom.extent)
+            except TypeError:
+                return None
+            if axis.iter_type not in (_SPATIAL, _REDUCTION):
+                return None
+            (spatial if axis.iter_type == _SPATIAL else reduction).append(extent)
+        if [axis.iter_type for axis in node.iter_vars] != [_SPATIAL] * len(spatial) + [
+            _REDUCTION
+        ] * len(reduction):
+            return None
+        found.append(Block(handle, node, tuple(spatial), tuple(reduction)))
+    return found
+
+
+def uses(expression: Any, variable: Any) -> bool:
+    """Whether an index expression depends on a variable."""
+    from tvm import tirx
+
+    return any(found.same_as(variable) for found in tirx.analysis.undefined_vars(expression))
+
+
+def indices_of_reads(block: Block) -> list[list[Any]]:
+    """First index of each dimension, for each tensor that the block reads."""
+    return [[part.min for part in read.region] for read in block.node.reads]
