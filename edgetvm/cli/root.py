@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-import edgetvm
 from edgetvm.base.errors import EdgetvmError
+from edgetvm.base.version import __version__
 
 # Name on the command line to module in this room; each holds a click command called `command`.
 COMMANDS = {
@@ -48,7 +48,7 @@ class _Root(click.Group):
 
 
 @click.group(cls=_Root, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(edgetvm.__version__, prog_name="edgetvm")
+@click.version_option(__version__, prog_name="edgetvm")
 def root() -> None:
     """Compile, tune, package and measure trained models on the boards you own.
 

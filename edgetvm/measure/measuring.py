@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-import edgetvm
 from edgetvm.base.steps import step
+from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.evaluation import evaluate
@@ -178,5 +178,5 @@ def _environment(
         cores=facts["cores"],
         governor=facts["governor"],
         load_average=facts["load_average"],
-        versions={"edgetvm": edgetvm.__version__, **package.manifest.provenance.versions},
+        versions={"edgetvm": __version__, **package.manifest.provenance.versions},
     )

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import edgetvm
 from edgetvm.base.errors import PackageError
 from edgetvm.base.files import sha256_of, storage_errors, write_bytes
+from edgetvm.base.version import __version__
 from edgetvm.compile.artifact import Artifact
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays, TensorSpec
@@ -107,7 +107,7 @@ def build_package(
         members[_sample_member("output", index)] = to_bytes(sample_outputs[spec.name])
     manifest = Manifest(
         format_version=FORMAT_VERSION,
-        edgetvm_version=edgetvm.__version__,
+        edgetvm_version=__version__,
         name=artifact.name,
         executor="relax-vm",
         target=TargetNeeds.of(artifact.profile),

@@ -185,7 +185,7 @@ def render_html(measurements: Sequence[Measurement], title: str = "edgetvm repor
     """Verdicts, summary and one section for each model, as one self-contained page.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     found = results(measurements)
     page = ""

@@ -71,7 +71,7 @@ def summary_table(measurements: Sequence[Measurement]) -> Table:
     """One row for each measurement; emulated devices stand in a section of their own.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     from rich import box
     from rich.table import Table
@@ -106,7 +106,7 @@ def warning_lines(measurements: Sequence[Measurement]) -> list[str]:
     """What speaks against the figures: each sentence once, with every model and device it is about.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     about: dict[str, dict[str, None]] = {}
     for result in results(measurements):

@@ -71,7 +71,7 @@ def render_markdown(measurements: Sequence[Measurement]) -> str:
     """Verdicts, tables and warnings as GitHub-flavoured Markdown.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     found = results(measurements)
     lines = ["# edgetvm report", ""]
@@ -157,7 +157,7 @@ def render_csv(measurements: Sequence[Measurement]) -> str:
     Text that a spreadsheet would take for a formula gets an apostrophe before it.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     rows = [_csv_row(result) for result in results(measurements)]
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -172,7 +172,7 @@ def render_json(measurements: Sequence[Measurement]) -> str:
     """All figures and all raw data. What is no finite number stands as null.
 
     Raises:
-        UsageError: no measurements, or one without samples.
+        UsageError: no measurements.
     """
     entries = []
     for result in results(measurements):

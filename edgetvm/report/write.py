@@ -48,7 +48,7 @@ def write_report(
         format: one of `RENDERERS`; None to tell it from the suffix of `path`.
 
     Raises:
-        UsageError: no such format or folder, no measurements, or one without samples.
+        UsageError: no such format or folder, or no measurements.
         StorageError: the file cannot be written.
     """
     write_text(path, RENDERERS[check_format(path, format)](measurements))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import edgetvm
 from edgetvm.base import cache
 from edgetvm.base.errors import StorageError
 from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.pins import PINNED
 from edgetvm.base.steps import note
+from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.models.correctness import Correctness
@@ -63,7 +63,7 @@ def build(
         "tuning": _folder_digest(tuning_database) if tuning_database else "",
         "data": asdict(subject.recipe)["data"] if subject.recipe else None,
         "allow_mismatch": allow_mismatch,
-        "versions": {**PINNED, "edgetvm": edgetvm.__version__, "code": _code_digest()},
+        "versions": {**PINNED, "edgetvm": __version__, "code": _code_digest()},
     }
 
     def make(folder: Path) -> None:
@@ -100,7 +100,7 @@ def _folder_digest(folder: Path) -> str:
 
 def _code_digest() -> str:
     """Of the rooms that shape a package: a change in the compiler makes old packages stale."""
-    root = Path(edgetvm.__file__).parent
+    root = Path(__file__).parent.parent
     parts = [
         sha256_of_file(path)
         for room in ("models", "compile", "package")
