@@ -67,18 +67,18 @@ def command(
     edgetvm bench model.onnx --device rpi4      on a board of the inventory
     """
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm import find_board
+    from edgetvm.farm import find_board, standing
     from edgetvm.measure import Plan
     from edgetvm.report import check_format, render_json, summary_table, warning_lines, write_report
     from edgetvm.workflow import bench, find_subject
 
     terminal = Terminal(as_json)
-    board = find_board(device)
+    named = find_board(device)
     if report_path is not None:
         check_format(report_path)
     plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
     measurements = []
-    with terminal.steps():
+    with terminal.steps(), standing(named) as board:
         for name in models:
             subject = find_subject(name, dict(shapes), dict(bindings))
             tuned = Path(database) if database else None

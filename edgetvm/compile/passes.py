@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgetvm.compile.folding import fold_constants
+
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
@@ -42,9 +44,10 @@ def _dispatch(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
 GRAPH_PASSES = (
     Pass("lower sampling", _dispatch("DispatchSampling")),
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
+    Pass("fold small constants", lambda: fold_constants),
     Pass("turn operators into loops", _relax("LegalizeOps")),
     Pass("classify the loops", _relax("AnnotateTIROpPattern")),
-    Pass("fold constants", _relax("FoldConstant")),
+    Pass("fold other constants", _relax("FoldConstant")),
     Pass("choose what to fuse", _relax("FuseOps")),
     Pass("fuse loops", _relax("FuseTIR")),
     Pass("drop what is unused", _relax("DeadCodeElimination")),

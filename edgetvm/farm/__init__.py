@@ -2,7 +2,7 @@
 
 from edgetvm.farm.inventory import Board, find_board, load_inventory
 from edgetvm.farm.local import LocalBoard
-from edgetvm.farm.session import BoardSession, connect, connected
+from edgetvm.farm.session import BoardSession, connect, connected, standing
 from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "find_board",
     "load_inventory",
     "request_board",
+    "standing",
     "tracker_summary",
 ]

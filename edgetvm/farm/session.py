@@ -309,15 +309,25 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 
 @contextmanager
-def connected(board: Board) -> Iterator[BoardSession]:
-    """A session with any board; for `local` its tracker and server are started, and ended after.
+def standing(board: Board) -> Iterator[Board]:
+    """The board with its server up; for `local` tracker and server are started, and ended after.
 
     Raises:
-        see `connect`.
+        BoardError: the local board did not come up.
     """
     if board.tracker is not None:
-        with connect(board) as session:
-            yield session
+        yield board
         return
-    with LocalBoard() as local, connect(local.board) as session:
+    with LocalBoard() as local:
+        yield local.board
+
+
+@contextmanager
+def connected(board: Board) -> Iterator[BoardSession]:
+    """A session with any board, `local` included.
+
+    Raises:
+        see `standing` and `connect`.
+    """
+    with standing(board) as up, connect(up) as session:
         yield session

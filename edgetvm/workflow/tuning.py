@@ -7,7 +7,7 @@ from pathlib import Path
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import optimise
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.session import standing
 from edgetvm.tune.tuning import Tuned, database_folder, tune_module
 from edgetvm.workflow.subject import Subject
 
@@ -30,7 +30,5 @@ def tune(
     profile = load_profile(board.profile)
     module = optimise(subject.load(), profile)
     folder = database or database_folder(profile)
-    if board.tracker is not None:
-        return tune_module(module, profile, board, trials, folder)
-    with LocalBoard() as local:
-        return tune_module(module, profile, local.board, trials, folder)
+    with standing(board) as up:
+        return tune_module(module, profile, up, trials, folder)
