@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run"]
+PYTHON_SCRIPTS = [ROOT / "scripts" / "docs"]
+SCRIPTS = [*sorted({*(ROOT / "scripts").iterdir()} - {*PYTHON_SCRIPTS}), ROOT / ".ci" / "run"]
 
 # In halves, so that this file does not name one either.
 REGISTRY_HOSTS = re.compile(
@@ -63,6 +64,12 @@ def test_scripts_are_executable_and_stop_at_errors(script: Path) -> None:
     text = script.read_text()
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
+
+
+@pytest.mark.parametrize("script", PYTHON_SCRIPTS, ids=lambda path: path.name)
+def test_python_scripts_are_executable(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    assert script.read_text().startswith("#!/usr/bin/env python3\n")
 
 
 def test_setup_refuses_an_unknown_group_before_it_does_anything() -> None:

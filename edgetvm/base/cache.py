@@ -61,10 +61,13 @@ def get_or_make(
     with storage_errors(root):
         entry.parent.mkdir(parents=True, exist_ok=True)
         (root / _LOCKS).mkdir(exist_ok=True)
-    with FileLock(root / _LOCKS / f"{kind}-{key}"):
+        lock = FileLock(root / _LOCKS / f"{kind}-{key}").acquire()
+    with lock:
         if entry.is_dir():
             return entry, True
         with storage_errors(entry):
+            for stale in entry.parent.glob(f".{key}.*"):  # of a maker that was killed
+                shutil.rmtree(stale)
             aside = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=entry.parent))
         try:
             make(aside)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from edgetvm.base.errors import StorageError
+from edgetvm.base.errors import EdgetvmError, StorageError
 
 _MENDS = {
     errno.ENOSPC: "free some space there, or choose another folder",
@@ -35,7 +35,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError:
+    except EdgetvmError:  # some are OSErrors, too: a board that is gone is a ConnectionError
         raise
     except OSError as error:
         mend = _MENDS.get(error.errno or 0)

@@ -18,7 +18,7 @@ def format_ms(value_ms: float) -> str:
 def format_bytes(size_bytes: float) -> str:
     """Bytes in powers of 1024: `812 B`, `4.5 MB`."""
     for unit in ("B", "kB", "MB"):
-        if size_bytes < 1024:
+        if round(size_bytes, 1) < 1024:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.1f} GB"
@@ -27,15 +27,16 @@ def format_bytes(size_bytes: float) -> str:
 def format_count(value: float) -> str:
     """A count in thousands, millions or billions: `4.5 M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
+        if value >= limit * 0.99995:  # what rounds to 1000.0 of the next
             return f"{value / limit:.1f} {unit}"
     return f"{value:.0f}"
 
 
 def format_duration(value_s: float) -> str:
     """Seconds as `0.4 s`, `12 s`, `3 min 05 s`."""
-    if value_s < 10:
+    if round(value_s, 1) < 10:
         return f"{value_s:.1f} s"
-    if value_s < 100:
-        return f"{value_s:.0f} s"
-    return f"{value_s // 60:.0f} min {value_s % 60:02.0f} s"
+    whole_s = round(value_s)
+    if whole_s < 100:
+        return f"{whole_s} s"
+    return f"{whole_s // 60} min {whole_s % 60:02} s"

@@ -48,10 +48,11 @@ class _Reader:
         if not node.tag.startswith("tag:yaml.org,2002:"):
             raise self.refuse(node, f"tag {node.tag} is not known", "write a plain value")
         try:
-            return self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
+            return _plain(self._scalars.construct_object(node))
+        # PyYAML's constructors fall over a wrong `!!bool x` in each their own way.
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise self.refuse(
-                node, f"{node.value!r} is not a value", "put it in quotes to mean text"
+                node, f"{_short(node.value)} is not a value", "put it in quotes to mean text"
             ) from error
 
     def _mapping(self, node: yaml.MappingNode, at: KeyPath) -> dict[str, object]:
@@ -60,11 +61,33 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.refuse(key_node, "a key must be one word", "check the indentation")
             key = str(key_node.value)
+            if not _is_text(key):
+                raise self.refuse(key_node, f"key {key!r} is not text", "write plain letters")
             if key in result:
                 raise self.refuse(key_node, f"key {key!r} stands twice", "keep one of them")
             result[key] = self.value(value_node, (*at, key))
             self.lines[(*at, key)] = _line(key_node)
         return result
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be printed: an escape like `\\ud800` makes half a character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _plain(value: object) -> object:
+    """Give back a scalar that every later step can print and compare.
+
+    Raises:
+        ValueError: a collection under a scalar, half a character, or a number beyond 64 bits.
+    """
+    if isinstance(value, (list, dict, set)):
+        raise ValueError("a collection without members")
+    if isinstance(value, str) and not _is_text(value):
+        raise ValueError("half a character")
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise ValueError("beyond 64 bits")
+    return value
 
 
 def _line(node: yaml.Node) -> int:
@@ -73,7 +96,8 @@ def _line(node: yaml.Node) -> int:
 
 def _compose(path: Path) -> yaml.Node | None:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
             (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
@@ -94,9 +118,12 @@ def _compose(path: Path) -> yaml.Node | None:
             where=where,
             mend="check the indentation, colons and quotes around that line",
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    # A directive or escape with a number that is too large ends in Python's own errors.
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise ConfigurationError(
-            "not YAML", where=str(path), mend="check for stray control characters or nesting"
+            "not YAML",
+            where=str(path),
+            mend="check for stray control characters, escapes or nesting",
         ) from error
 
 

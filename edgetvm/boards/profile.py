@@ -44,7 +44,7 @@ class BoardProfile:
     memory_bytes: Annotated[Positive, Field(description="Memory of the board, bytes.")]
     clock_mhz: Annotated[Positive, Field(description="Highest sustained clock of a core, MHz.")]
     features: Annotated[
-        tuple[str, ...],
+        tuple[Annotated[str, Field(pattern=r"^[+-][A-Za-z0-9._-]+$")], ...],
         Field(description="LLVM features to switch on (`+dotprod`) or off (`-prefer-256-bit`)."),
     ] = ()
     required_cpu_flags: Annotated[
@@ -91,15 +91,18 @@ def read_profile(path: Path) -> BoardProfile:
     """
     from edgetvm.boards.detect import detect_local
 
+    record: BoardProfile | _DetectedFile
     if path.stem == "local":
-        head = read_yaml(path, _DetectedFile)
-        return detect_local(head.name, head.description)
-    profile = read_yaml(path, BoardProfile)
-    if profile.name != path.stem:
+        record = read_yaml(path, _DetectedFile)
+    else:
+        record = read_yaml(path, BoardProfile)
+    if record.name != path.stem:
         raise NotFoundError(
-            f"name is {profile.name!r}", where=str(path), mend=f"call it {path.stem!r} as its file"
+            f"name is {record.name!r}", where=str(path), mend=f"call it {path.stem!r} as its file"
         )
-    return profile
+    if isinstance(record, BoardProfile):
+        return record
+    return detect_local(record.name, record.description)
 
 
 def load_profile(name: str) -> BoardProfile:

@@ -78,11 +78,12 @@ def command(
         check_format(report_path)
     plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
     measurements = []
-    with terminal.steps(), standing(named) as board:
-        for name in models:
-            subject = find_subject(name, dict(shapes), dict(bindings))
-            tuned = Path(database) if database else None
-            measurements.append(bench(subject, board, plan, tuned))
+    tuned = Path(database) if database else None
+    with terminal.steps():
+        subjects = [find_subject(name, dict(shapes), dict(bindings)) for name in models]
+        with standing(named) as board:
+            for subject in subjects:
+                measurements.append(bench(subject, board, plan, tuned))
     document: Any = None
     if as_json:
         import json

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from edgetvm.cli.options import device_option, json_option, subject_options, threads_option
+from edgetvm.cli.options import (
+    device_option,
+    json_option,
+    mismatch_option,
+    subject_options,
+    threads_option,
+)
 
 
 @click.command("run", short_help="Run a model or package once, with inputs of your own.")
@@ -37,6 +43,7 @@ from edgetvm.cli.options import device_option, json_option, subject_options, thr
 )
 @threads_option
 @subject_options
+@mismatch_option
 @json_option
 def command(
     model: str,
@@ -48,6 +55,7 @@ def command(
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, int | float], ...],
+    allow_mismatch: bool,
     as_json: bool,
 ) -> None:
     """Run a model or package once on a board and show what it answers."""
@@ -67,11 +75,12 @@ def command(
             package = read_package(Path(model))
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
-            package = build(subject, find_profile(board.profile)).package
+            profile = find_profile(board.profile)
+            package = build(subject, profile, allow_mismatch=allow_mismatch).package
         signature = package.manifest.signature
         mode = cast(FillMode, fill_mode)
         inputs = read_inputs(inputs_path) if inputs_path else fill(signature, mode, seed)
-        result = run(package, inputs, board, threads)
+        result = run(package, inputs, board, threads, allow_mismatch)
         if output is not None:
             write_outputs(output, result.outputs)
     terminal.result(run_document(result, output), run_view(result, output))

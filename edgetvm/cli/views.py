@@ -37,6 +37,7 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def _facts(rows: Mapping[str, object]) -> Table:
+    """A name and its value on each line."""
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

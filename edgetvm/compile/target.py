@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.native import native_words_kept_back
 from edgetvm.boards.profile import BoardProfile
 
 if TYPE_CHECKING:
@@ -11,9 +13,21 @@ if TYPE_CHECKING:
 
 
 def target_for(profile: BoardProfile) -> Target:
-    """The LLVM target of a profile."""
-    from tvm.target import Target
+    """The LLVM target of a profile.
 
+    Raises:
+        ConfigurationError: LLVM knows no such core; it would make code for any other in silence.
+    """
+    from tvm.target import Target, codegen
+
+    with native_words_kept_back():
+        known = codegen.llvm_is_valid_cpu(profile.cpu, profile.triple)
+    if not known:
+        raise ConfigurationError(
+            f"LLVM knows no core {profile.cpu!r} of {profile.triple}",
+            where=f"board profile {profile.name}",
+            mend="correct `cpu` or `triple` there; LLVM's names are those of GCC's -mcpu",
+        )
     description: dict[str, object] = {
         "kind": "llvm",
         "mtriple": profile.triple,

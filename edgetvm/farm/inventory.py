@@ -9,16 +9,32 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from edgetvm.base.errors import ConfigurationError, NotFoundError, UsageError
+from edgetvm.base.errors import NotFoundError, UsageError
 from edgetvm.base.paths import config_folder
 from edgetvm.base.yamlfile import read_yaml
 from edgetvm.boards.profile import list_profiles
 from edgetvm.farm.tracker_client import Address
 
 _STRICT = ConfigDict(extra="forbid")
+_THIS_MACHINE = "local"
+_VARIABLE = "EDGETVM_INVENTORY"
+
+
+def _address(text: str) -> str:
+    try:
+        Address.parse(text)
+    except UsageError as error:
+        raise ValueError("an address as HOST:PORT, for example 127.0.0.1:9190") from error
+    return text
+
+
+def _board_name(name: str) -> str:
+    if name == _THIS_MACHINE:
+        raise ValueError("another name: that one is this machine's")
+    return name
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -27,7 +43,9 @@ class BoardEntry:
 
     profile: Annotated[str, Field(description="Name of its board profile, as `rpi4`.")]
     tracker: Annotated[
-        str, Field(description="HOST:PORT of the tracker that its RPC server registers with.")
+        str,
+        AfterValidator(_address),
+        Field(description="HOST:PORT of the tracker that its RPC server registers with."),
     ]
     key: Annotated[str, Field(description="Key that its RPC server registers under.")]
 
@@ -36,9 +54,10 @@ class BoardEntry:
 class Inventory:
     """An inventory file: boards by name."""
 
-    boards: Annotated[Mapping[str, BoardEntry], Field(description="Boards by name.")] = field(
-        default_factory=dict
-    )
+    boards: Annotated[
+        Mapping[Annotated[str, AfterValidator(_board_name)], BoardEntry],
+        Field(description="Boards by name."),
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,12 +77,12 @@ class Board:
     key: str = ""
 
 
-LOCAL = Board("local", "local")
+LOCAL = Board(_THIS_MACHINE, "local")
 
 
 def inventory_path() -> Path:
     """`$EDGETVM_INVENTORY`, or `boards.yaml` in the user's configuration folder."""
-    named = os.environ.get("EDGETVM_INVENTORY")
+    named = os.environ.get(_VARIABLE)
     return Path(named) if named else config_folder() / "boards.yaml"
 
 
@@ -71,27 +90,19 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
     """All boards by name; `local` is always one of them.
 
     Args:
-        path: the file; `inventory_path()` without it, where it need not exist.
+        path: the file; `inventory_path()` without it, which need not exist unless
+            `$EDGETVM_INVENTORY` names it.
 
     Raises:
         ConfigurationError: naming file, line, key path and the mend.
     """
     boards = {LOCAL.name: LOCAL}
+    named = path is not None or bool(os.environ.get(_VARIABLE))
     path = path or inventory_path()
-    if not path.exists():
+    if not path.exists() and not named:
         return boards
     for name, entry in read_yaml(path, Inventory).boards.items():
-        if name == LOCAL.name:
-            raise ConfigurationError(
-                "a board is called 'local'", where=str(path), mend="that name is this machine's"
-            )
-        try:
-            tracker = Address.parse(entry.tracker)
-        except UsageError as error:
-            raise ConfigurationError(
-                f"boards.{name}.tracker: {error.what}", where=str(path), mend=error.mend
-            ) from error
-        boards[name] = Board(name, entry.profile, tracker, entry.key)
+        boards[name] = Board(name, entry.profile, Address.parse(entry.tracker), entry.key)
     return boards
 
 

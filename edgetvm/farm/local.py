@@ -13,6 +13,7 @@ import time
 from types import TracebackType
 
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
+from edgetvm.base.pins import check_pins
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.listening import LOOPBACK, listening_socket
@@ -44,8 +45,10 @@ class LocalBoard:
         """Start both processes and wait until the server has registered.
 
         Raises:
+            MissingToolError: TVM and its ffi package do not belong together.
             BoardError: they did not come up in time.
         """
+        check_pins()
         with step("start the local board") as this:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:

@@ -14,6 +14,7 @@ import os
 import re
 import socket
 import time
+from typing import Any
 
 from edgetvm.farm import board_service
 from edgetvm.farm.listening import address, listener_of, parser_for
@@ -27,13 +28,22 @@ def serve(listener: socket.socket, tracker: Address, key: str) -> None:
     from tvm.rpc import server
 
     server.logger.setLevel(logging.ERROR)
+    serve_one = server._serving
+
+    def serving(*arguments: Any) -> None:
+        serve_one(*arguments)
+        # It ended well: what became of a session before it is of no concern to the next.
+        board_service.last_exit_code = None
+
+    server._serving = serving
     board_service.register()
     host, port = listener.getsockname()
     while True:
         try:
             server._listen_loop(listener, port, key, (tracker.host, tracker.port), None, host)
-        except RuntimeError as error:
-            # The session's process died, or the tracker was away too long: go on all the same.
+        except Exception as error:
+            # The session's process died, the tracker was away too long, or a stranger spoke to the
+            # port in a way that TVM's loop does not survive: go on all the same.
             found = _EXIT_CODE.search(str(error))
             board_service.last_exit_code = int(found.group(1)) if found else None
             os.chdir("/")

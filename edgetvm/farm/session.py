@@ -150,7 +150,7 @@ class BoardSession:
     def close(self) -> None:
         """End the session; the board becomes free."""
         remote, self._remote = self._remote, None
-        if not self._broken:
+        if remote is not None and not self._broken:
             with contextlib.suppress(EdgetvmError):
                 self._call(lambda: _drop(remote), "closing", 5.0)
         self._shut_socket()

@@ -10,8 +10,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,9 @@ _REQUEST = 4
 _SUMMARY = 6
 _SUCCESS = 0
 _MAX_ANSWER_BYTES = 1 << 20
+# A tracker greets at once; only a free board may be long in coming.
+_GREETING_DEADLINE_S = 5.0
+_MALFORMED = "its answer is malformed"
 
 
 @dataclass(frozen=True)
@@ -42,29 +44,42 @@ class Address:
             UsageError: not of that form.
         """
         host, _, port = text.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
             raise UsageError(f"{text!r} is no address", mend="write HOST:PORT, as 127.0.0.1:9190")
         return cls(host, int(port))
 
 
+class _Silent(Exception):
+    """The tracker greeted, and gave no answer before the deadline."""
+
+
 class _Connection:
     def __init__(self, tracker: Address, deadline_s: float) -> None:
+        greeting_s = min(deadline_s, _GREETING_DEADLINE_S)
+        self._until_s = time.monotonic() + greeting_s
+        self._socket = socket.create_connection((tracker.host, tracker.port), greeting_s)
+        try:
+            self._socket.sendall(_MAGIC)
+            if self._read(4) != _MAGIC:
+                raise ConnectionError("something else than a tracker answers there")
+        except BaseException:
+            self.close()
+            raise
         self._until_s = time.monotonic() + deadline_s
-        self._socket = socket.create_connection((tracker.host, tracker.port), deadline_s)
-        self._socket.sendall(_MAGIC)
-        if self._read(4) != _MAGIC:
-            raise ConnectionError("something else than a tracker answers there")
 
     def close(self) -> None:
         self._socket.close()
 
     def ask(self, message: list[Any]) -> Any:
         data = json.dumps(message).encode()
-        self._socket.sendall(struct.pack("<i", len(data)) + data)
-        (size_bytes,) = struct.unpack("<i", self._read(4))
-        if not 0 <= size_bytes <= _MAX_ANSWER_BYTES:
-            raise ConnectionError("its answer is malformed")
-        return json.loads(self._read(size_bytes))
+        try:
+            self._socket.sendall(struct.pack("<i", len(data)) + data)
+            (size_bytes,) = struct.unpack("<i", self._read(4))
+            if not 0 <= size_bytes <= _MAX_ANSWER_BYTES:
+                raise ValueError(_MALFORMED)
+            return json.loads(self._read(size_bytes))
+        except TimeoutError as error:
+            raise _Silent from error
 
     def _read(self, size_bytes: int) -> bytes:
         data = b""
@@ -80,26 +95,34 @@ class _Connection:
         return data
 
 
-@contextmanager
-def _connected(tracker: Address, deadline_s: float) -> Iterator[_Connection]:
-    mend = (
-        f"start it (python -m edgetvm.farm.tracker --port {tracker.port}), or correct the inventory"
+def _unreachable(tracker: Address, reason: str) -> TrackerUnreachableError:
+    return TrackerUnreachableError(
+        f"the tracker does not answer: {reason}",
+        where=str(tracker),
+        mend=f"start it (python -m edgetvm.farm.tracker --port {tracker.port}), "
+        "or correct the inventory",
     )
+
+
+def _asked(tracker: Address, question: list[Any], deadline_s: float) -> Any:
+    """What the tracker answers.
+
+    Raises:
+        TrackerUnreachableError: nothing answers there, or something else than a tracker.
+        _Silent: it greeted, and no answer came in time.
+    """
     try:
-        connection = _Connection(tracker, deadline_s)
-    except (OSError, ConnectionError) as error:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error).lower()
-        raise TrackerUnreachableError(
-            f"the tracker does not answer: {reason}", where=str(tracker), mend=mend
-        ) from error
-    try:
-        yield connection
-    except (ConnectionError, struct.error, ValueError) as error:
-        raise TrackerUnreachableError(
-            f"the tracker broke off: {error}", where=str(tracker), mend=mend
-        ) from error
-    finally:
-        connection.close()
+        with closing(_Connection(tracker, deadline_s)) as connection:
+            code, answer = connection.ask(question)
+    except OSError as error:
+        late = isinstance(error, TimeoutError)
+        reason = "no answer in time" if late else (error.strerror or str(error)).lower()
+        raise _unreachable(tracker, reason) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _unreachable(tracker, _MALFORMED) from error
+    if code != _SUCCESS:
+        raise _unreachable(tracker, "it refuses the request")
+    return answer
 
 
 def tracker_summary(tracker: Address, deadline_s: float = 5.0) -> dict[str, Any]:
@@ -108,15 +131,12 @@ def tracker_summary(tracker: Address, deadline_s: float = 5.0) -> dict[str, Any]
     Raises:
         TrackerUnreachableError: nothing answers there, or not in time.
     """
-    with _connected(tracker, deadline_s) as connection:
-        try:
-            code, summary = connection.ask([_SUMMARY])
-        except TimeoutError as error:
-            raise TrackerUnreachableError(
-                "the tracker is silent", where=str(tracker), mend="restart it"
-            ) from error
-    if code != _SUCCESS or not isinstance(summary, dict):
-        raise TrackerUnreachableError("its answer is malformed", where=str(tracker))
+    try:
+        summary = _asked(tracker, [_SUMMARY], deadline_s)
+    except _Silent as error:
+        raise _unreachable(tracker, "it is silent") from error
+    if not isinstance(summary, dict):
+        raise _unreachable(tracker, _MALFORMED)
     return summary
 
 
@@ -127,6 +147,8 @@ def registered_keys(tracker: Address, deadline_s: float = 5.0) -> list[str]:
         TrackerUnreachableError: nothing answers there, or not in time.
     """
     servers = tracker_summary(tracker, deadline_s).get("server_info", [])
+    if not isinstance(servers, list) or not all(isinstance(server, dict) for server in servers):
+        raise _unreachable(tracker, _MALFORMED)
     return [str(server.get("key", "")).removeprefix("server:") for server in servers]
 
 
@@ -140,17 +162,17 @@ def request_board(tracker: Address, key: str, wait_s: float = 60.0) -> tuple[Add
         TrackerUnreachableError: nothing answers there.
         BoardBusyError: none became free in time.
     """
-    with _connected(tracker, wait_s) as connection:
-        try:
-            answer = connection.ask([_REQUEST, key, "", 1])
-        except TimeoutError as error:
-            known = ", ".join(sorted(set(registered_keys(tracker)))) or "none"
-            raise BoardBusyError(
-                f"no board with key {key!r} became free within {wait_s:g} s",
-                where=f"tracker {tracker}",
-                mend=f"wait for it or check that its server runs; registered now: {known}",
-            ) from error
-        code, (host, port, match_key) = answer
-        if code != _SUCCESS:
-            raise ConnectionError("it refused the request")
-    return Address(str(host), int(port)), str(match_key)
+    try:
+        answer = _asked(tracker, [_REQUEST, key, "", 1], wait_s)
+    except _Silent as error:
+        known = ", ".join(sorted(set(registered_keys(tracker)))) or "none"
+        raise BoardBusyError(
+            f"no board with key {key!r} became free within {wait_s:g} s",
+            where=f"tracker {tracker}",
+            mend=f"wait for it or check that its server runs; registered now: {known}",
+        ) from error
+    try:
+        host, port, match_key = answer
+        return Address.parse(f"{host}:{port}"), str(match_key)
+    except (UsageError, TypeError, ValueError) as error:
+        raise _unreachable(tracker, _MALFORMED) from error

@@ -1,16 +1,19 @@
 """Latency, memory and correctness of packages on boards; the store of what was measured."""
 
+from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.statistics import Summary, percentile, summarise
 from edgetvm.measure.store import latest, load, save
 
 __all__ = [
+    "Deployment",
     "Environment",
     "Measurement",
     "Plan",
     "StepRecord",
     "Summary",
+    "deploy",
     "latest",
     "load",
     "measure",

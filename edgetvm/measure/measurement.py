@@ -5,6 +5,7 @@ Statistics are computed from it (`edgetvm.measure.statistics`), never stored ins
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -126,19 +127,28 @@ def from_json(data: bytes, where: str) -> Measurement:
     Raises:
         ConfigurationError: not a measurement of this schema version; names `where`.
     """
+    # First of all: another version may have other fields.
+    version = _version(data)
+    if version not in (None, SCHEMA_VERSION):
+        raise ConfigurationError(
+            f"measurement of schema version {version}",
+            where=where,
+            mend=f"this edgetvm reads version {SCHEMA_VERSION}",
+        )
     try:
-        measurement = _ADAPTER.validate_json(data)
+        return _ADAPTER.validate_json(data)
     except ValidationError as error:
         raise ConfigurationError(
             "not a measurement of edgetvm", where=where, mend="was it cut off or edited?"
         ) from error
-    if measurement.schema_version != SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"measurement of schema version {measurement.schema_version}",
-            where=where,
-            mend=f"this edgetvm reads version {SCHEMA_VERSION}",
-        )
-    return measurement
+
+
+def _version(data: bytes) -> object:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return document.get("schema_version") if isinstance(document, dict) else None
 
 
 def read_measurement(path: Path) -> Measurement:

@@ -14,9 +14,9 @@ from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
+from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
-from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
@@ -76,17 +76,14 @@ def measure(
     plan = plan or Plan()
     manifest = package.manifest
     facts = session.facts()
-    with step("deploy and self-test") as this:
-        open_ns, first_run_ns, answers = session.open(package.data, plan.threads)
-        correctness = _self_test(package, answers, session.board.name)
-        this.detail = f"open {open_ns / 1e6:.1f} ms, first run {first_run_ns / 1e6:.1f} ms"
-        if not correctness.passed and not plan.allow_mismatch:
-            raise refusal(correctness, manifest.name)
+    deployment = deploy(session, package, plan.threads, plan.allow_mismatch)
+    correctness = deployment.correctness
     metrics: dict[str, float] = {}
-    stream = recipe.stream if recipe is not None else None
     samples_ns: list[int] = []
     inputs: Arrays = package.sample_inputs
+    stream = None
     if recipe is not None and recipe.data is not None:
+        stream = recipe.stream
         with step(f"run the recipe's data on {session.board.name}") as this:
             chosen = samples(recipe)
             inputs = prepare(recipe, chosen[0])
@@ -119,8 +116,8 @@ def measure(
         scenario="single-stream" if stream is None else "stream",
         samples_ns=tuple(samples_ns),
         warmup=plan.warmup,
-        open_ns=open_ns,
-        first_run_ns=first_run_ns,
+        open_ns=deployment.open_ns,
+        first_run_ns=deployment.first_run_ns,
         peak_memory_bytes=session.peak_memory_bytes(),
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
@@ -132,21 +129,6 @@ def measure(
         kernels=manifest.kernels,
         environment=_environment(session.board.name, profile, facts, package, plan),
         steps=tuple(steps),
-    )
-
-
-def _self_test(package: Package, answers: Arrays, board: str) -> Correctness:
-    error = worst_error(answers, package.sample_outputs)
-    checked = package.manifest.correctness
-    return Correctness(
-        reference=checked.reference if checked is not None else "the package's sample",
-        max_abs_error=error.max_abs_error,
-        max_relative_error=error.max_relative_error,
-        tolerance=checked.tolerance if checked is not None else TOLERANCE,
-        worst_output=error.output,
-        samples=1,
-        inputs=f"the package's sample ({checked.inputs})" if checked else "the package's sample",
-        checked_on=f"board {board}",
     )
 
 

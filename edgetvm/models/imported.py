@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import traceback
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, ModelUnreadableError
-from edgetvm.models.model import ImportOptions, Signature, TensorSpec
+from edgetvm.models.model import DTYPES, ImportOptions, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -48,11 +50,14 @@ def fixed_shapes(
     for name, declared in axes.items():
         if name in options.shapes:
             given = _checked(name, declared, options.shapes[name], path)
-            sizes |= {
-                axis: size
-                for axis, size in zip(declared, given, strict=True)
-                if isinstance(axis, str)
-            }
+            for axis, size in zip(declared, given, strict=True):
+                if isinstance(axis, str) and sizes.setdefault(axis, size) != size:
+                    raise InputError(
+                        f"input {name!r} has {size} for the axis {axis!r} that is {sizes[axis]} "
+                        "elsewhere",
+                        where=str(path),
+                        mend="inputs that share an axis need one size for it",
+                    )
     for declared in axes.values():
         for index, axis in enumerate(declared):
             if isinstance(axis, str) and index == 0:
@@ -118,16 +123,63 @@ def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> Non
             )
 
 
+def bound_array(
+    name: str, axes: Sequence[Axis], dtype: str, options: ImportOptions, path: Path
+) -> NDArray[np.generic]:
+    """The constant that an input is bound to, in the input's own shape and dtype.
+
+    Raises:
+        InputError: the dtype cannot hold the value, or the value has another shape.
+    """
+    value = options.bindings[name]
+    refusal = InputError(
+        f"input {name!r} cannot be {value}",
+        where=str(path),
+        mend=f"it is {dtype}[{shown_axes(axes)}]",
+    )
+    try:
+        given = np.asarray(value)
+        array = given.astype(dtype)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise refusal from error
+    if dtype not in DTYPES or (array.dtype.kind in "iub" and not np.array_equal(array, given)):
+        raise refusal
+    if array.size == 1:
+        one = tuple(axis if isinstance(axis, int) else 1 for axis in axes)
+        array = array.reshape(one) if set(one) <= {1} else array
+    if array.ndim != len(axes) or any(
+        isinstance(axis, int) and axis != size for axis, size in zip(axes, array.shape, strict=True)
+    ):
+        raise refusal
+    return array
+
+
 def relax_signature(
     module: IRModule, input_names: Sequence[str], output_names: Sequence[str], path: Path
 ) -> Signature:
     """The signature of `main`, under the names that the source file uses.
 
     Raises:
-        ModelUnreadableError: an input or output keeps a dynamic shape, or is not a tensor.
+        ModelUnreadableError: an input or output keeps a dynamic shape, is not a tensor of plain
+            numbers, or shares its name; or there is no output.
     """
+    if not output_names:
+        raise ModelUnreadableError("it has no outputs", where=str(path), mend="export it again")
+    for names in (input_names, output_names):
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise ModelUnreadableError(
+                    f"{name!r} names {count} tensors", where=str(path), mend="rename all but one"
+                )
     main = module["main"]
     fields = list(getattr(main.ret_ty, "fields", None) or [main.ret_ty])
+    if len(fields) != len(output_names) or len(main.params) != len(input_names):
+        raise ModelUnreadableError(
+            f"of {len(input_names)} inputs and {len(output_names)} outputs TVM's converter keeps "
+            f"{len(main.params)} and {len(fields)}",
+            where=str(path),
+            mend="export it again",
+        )
     inputs = [
         _tensor(name, parameter.ty, path)
         for name, parameter in zip(input_names, main.params, strict=True)
@@ -146,7 +198,14 @@ def _tensor(name: str, ty: object, path: Path) -> TensorSpec:
             where=str(path),
             mend=f"fix the inputs' shapes, for example --shape {name}=1,3,224,224",
         ) from error
-    return TensorSpec(name, axes, str(ty.dtype))  # type: ignore[attr-defined]
+    dtype = str(ty.dtype)  # type: ignore[attr-defined]
+    if dtype not in DTYPES:
+        raise ModelUnreadableError(
+            f"{name!r} is {dtype}",
+            where=str(path),
+            mend=f"export it with inputs and outputs of {', '.join(DTYPES)}",
+        )
+    return TensorSpec(name, axes, dtype)
 
 
 def parameter_count(module: IRModule) -> int:

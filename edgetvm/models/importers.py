@@ -77,8 +77,11 @@ def unsupported(path: Path, nodes: dict[str, list[str]]) -> UnsupportedOperators
         nodes: names of the nodes by operator.
     """
     parts = []
-    for operator, names in sorted(nodes.items()):
-        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    # Protocol Buffers gives a name that is not UTF-8 as bytes.
+    for operator, names in sorted(nodes.items(), key=str):
+        # Fused nodes carry the names of all that went into them: the beginning is enough.
+        shown = ", ".join(f"{name!s:.40}" for name in names[:3])
+        shown += ", …" if len(names) > 3 else ""
         parts.append(f"{operator} ({len(names)}x: {shown})")
     return UnsupportedOperatorsError(
         f"{len(nodes)} unsupported operator{'s' if len(nodes) > 1 else ''}: {'; '.join(parts)}",

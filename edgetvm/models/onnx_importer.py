@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, ModelUnreadableError
 from edgetvm.models.imported import (
     Axis,
     Imported,
+    bound_array,
     check_names,
     converter_stopped,
     fixed_shapes,
@@ -71,21 +73,40 @@ def _symbol(text: str) -> str | None:
     return text if text.strip("?-1") else None
 
 
-def _bind(model: onnx.ModelProto, options: ImportOptions) -> list[str]:
+def bound_inputs(
+    model: onnx.ModelProto, options: ImportOptions, path: Path
+) -> dict[str, NDArray[np.generic]]:
+    """The constants of bound inputs, by name.
+
+    Raises:
+        InputError: an input cannot hold its value.
+    """
+    from onnx import helper
+
+    axes = graph_inputs(model)
+    return {
+        entry.name: bound_array(
+            entry.name,
+            axes[entry.name],
+            helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type).name,
+            options,
+            path,
+        )
+        for entry in model.graph.input
+        if entry.name in options.bindings
+    }
+
+
+def _bind(model: onnx.ModelProto, options: ImportOptions, path: Path) -> list[str]:
     """Turn bound inputs into parameters, in place. Answers with what was done."""
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     changes = []
-    for name, value in options.bindings.items():
+    for name, array in bound_inputs(model, options, path).items():
         declared = next(entry for entry in model.graph.input if entry.name == name)
-        dtype = helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
-        shape = [axis.dim_value for axis in declared.type.tensor_type.shape.dim]
-        array = np.asarray(value, dtype=dtype)
-        if not shape and array.size == 1:
-            array = array.reshape(())
         model.graph.initializer.append(numpy_helper.from_array(array, name))
         model.graph.input.remove(declared)
-        changes.append(f"input {name} became the constant {value}")
+        changes.append(f"input {name} became the constant {options.bindings[name]}")
     return changes
 
 
@@ -165,7 +186,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     model = load(path)
     axes = graph_inputs(model)
     check_names(list(axes), options, path)
-    changes = _bind(model, options)
+    changes = _bind(model, options, path)
     free = {name: declared for name, declared in axes.items() if name not in options.bindings}
     shapes = fixed_shapes(free, options, path)
     changes += shape_changes(axes, shapes)

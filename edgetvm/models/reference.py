@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from edgetvm.base.errors import InputError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import installed_version
 from edgetvm.base.steps import warn
+from edgetvm.models.imported import bound_array
 from edgetvm.models.importers import import_model, importer_for
 from edgetvm.models.model import Arrays, ImportOptions, Model, Signature
 
@@ -34,7 +35,11 @@ class Source:
 
 
 class Reference(Protocol):
-    """Runs the model's own source file, not what edgetvm made of it."""
+    """Runs the model's own source file, not what edgetvm made of it.
+
+    Raises:
+        InputError: from `run`, where the runtime refuses the inputs.
+    """
 
     name: str
 
@@ -48,15 +53,18 @@ class _OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors arrive as exceptions
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(
             str(source.path), options, providers=["CPUExecutionProvider"]
         )
-        self._bound = _bound_arrays(
-            source,
-            {entry.name: _ORT_DTYPES.get(entry.type) for entry in self._session.get_inputs()},
-        )
+        self._bound = {
+            entry.name: bound_array(
+                entry.name, entry.shape, _ORT_DTYPES[entry.type], source.options, source.path
+            )
+            for entry in self._session.get_inputs()
+            if entry.name in source.options.bindings
+        }
         self._outputs = [entry.name for entry in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
@@ -70,17 +78,14 @@ _ORT_DTYPES = {
     "tensor(float16)": "float16",
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
+    "tensor(int16)": "int16",
     "tensor(int8)": "int8",
+    "tensor(uint64)": "uint64",
+    "tensor(uint32)": "uint32",
+    "tensor(uint16)": "uint16",
     "tensor(uint8)": "uint8",
     "tensor(bool)": "bool",
 }
-
-
-def _bound_arrays(source: Source, dtypes: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
-    return {
-        name: np.asarray(value, dtype=dtypes[name])
-        for name, value in source.options.bindings.items()
-    }
 
 
 class _OnnxEvaluator:
@@ -88,19 +93,14 @@ class _OnnxEvaluator:
 
     def __init__(self, source: Source) -> None:
         import onnx
-        from onnx import helper
         from onnx.reference import ReferenceEvaluator
+
+        from edgetvm.models.onnx_importer import bound_inputs
 
         model = onnx.load(source.path)
         self.name = f"onnx.reference {onnx.__version__}"
         self._evaluator = ReferenceEvaluator(model)
-        self._bound = _bound_arrays(
-            source,
-            {
-                entry.name: helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type).name
-                for entry in model.graph.input
-            },
-        )
+        self._bound = bound_inputs(model, source.options, source.path)
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         results: list[NDArray[np.generic]] = self._evaluator.run(None, {**inputs, **self._bound})  # type: ignore[assignment]
@@ -176,6 +176,30 @@ class _ImportedModule:
         return dict(zip(names, (result.numpy() for result in results), strict=True))
 
 
+class _Guarded:
+    """A reference whose errors are edgetvm's."""
+
+    def __init__(self, reference: Reference, path: Path) -> None:
+        self.name = reference.name
+        self._reference = reference
+        self._path = path
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        try:
+            return self._reference.run(inputs)
+        except Exception as error:  # as above: an index beyond a table, no memory, no kernel
+            raise InputError(
+                f"{self.name} cannot run it on these inputs: {_reason(error)}",
+                where=str(self._path),
+                mend="give it inputs that it takes, with --inputs or a recipe's data",
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
 # By importer, the best first; each with the package that it needs (None: always there).
 _REFERENCES: dict[str, tuple[tuple[str | None, Callable[[Source], Reference]], ...]] = {
     "onnx": (("onnxruntime", _OnnxRuntime), (None, _OnnxEvaluator)),
@@ -195,10 +219,10 @@ def reference_for(source: Source) -> Reference:
             warn(f"{package} is not installed: the result is checked with a slower or weaker one")
             continue
         try:
-            return make(source)
+            return _Guarded(make(source), source.path)
         except Exception as error:  # each runtime has its own; all mean that it refuses the file
             raise InputError(
-                f"{package or 'the reference evaluator'} refuses it: {str(error).splitlines()[0]}",
+                f"{package or 'the reference evaluator'} refuses it: {_reason(error)}",
                 where=str(source.path),
                 mend="the model does not run in its own runtime: mend or export it again",
             ) from error
@@ -227,7 +251,7 @@ def run_stream(
     count = len(next(iter(chunks.values())))
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     for index in range(count):
-        inputs = {name: np.ascontiguousarray(array[index]) for name, array in chunks.items()}
+        inputs = {name: np.asarray(array[index], order="C") for name, array in chunks.items()}
         outputs = reference.run({**inputs, **carried})
         for state in signature.states:
             carried[state.input] = np.asarray(outputs[state.output])

@@ -19,7 +19,10 @@ from edgetvm.models.imported import (
     shape_changes,
 )
 from edgetvm.models.importers import unsupported
-from edgetvm.models.model import ImportOptions
+from edgetvm.models.model import DTYPES, ImportOptions
+
+# An offset that leads astray ends in any of these: FlatBuffers checks nothing before it reads.
+_DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 def _load(path: Path) -> Any:
@@ -35,7 +38,7 @@ def _load(path: Path) -> Any:
         model = tflite.Model.GetRootAsModel(data, 0)
         for index in range(model.SubgraphsLength()):
             model.Subgraphs(index).TensorsLength()
-    except (struct.error, IndexError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise _cut_off(path) from error
     if model.SubgraphsLength() == 0:
         raise ModelUnreadableError("it holds no graph", where=str(path), mend="export it again")
@@ -66,10 +69,22 @@ def _operator_names(model: Any) -> list[str]:
     return names
 
 
-def _dtype(tensor: Any) -> str:
+def _dtype(tensor: Any, path: Path) -> str:
     from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
-    return str(OperatorConverter.get_tensor_type_str(OperatorConverter, tensor.Type()))
+    try:
+        return str(OperatorConverter.get_tensor_type_str(OperatorConverter, tensor.Type()))
+    except NotImplementedError as error:
+        raise ModelUnreadableError(
+            f"input {tensor.Name().decode()!r} is of TFLite's type {tensor.Type()}",
+            where=str(path),
+            mend=f"export it with inputs of {', '.join(DTYPES)}",
+        ) from error
+
+
+# Operators that may multiply float activations by int8 weights (dynamic-range quantisation).
+_HYBRID = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_INT8 = 9  # tflite.TensorType.INT8
 
 
 def _quantised_nodes(model: Any, names: list[str]) -> dict[str, list[str]]:
@@ -78,6 +93,10 @@ def _quantised_nodes(model: Any, names: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for index, name in enumerate(names):
         operator = graph.Operators(index)
+        if name in _HYBRID and graph.Tensors(operator.Inputs(1)).Type() == _INT8:
+            label = graph.Tensors(operator.Outputs(0)).Name().decode()
+            found.setdefault(f"{name} with int8 weights", []).append(label)
+            continue
         for position in range(operator.OutputsLength()):
             quantisation = graph.Tensors(operator.Outputs(position)).Quantization()
             if name != "DEQUANTIZE" and quantisation and quantisation.ScaleLength() > 0:
@@ -105,7 +124,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
                 declared = tensor.ShapeAsNumpy()
             sizes = [] if isinstance(declared, int) else declared.tolist()
             axes[tensor.Name().decode()] = tuple(size if size > 0 else None for size in sizes)
-        dtypes = {tensor.Name().decode(): _dtype(tensor) for tensor in inputs}
+        dtypes = {tensor.Name().decode(): _dtype(tensor, path) for tensor in inputs}
         known = OperatorConverter(model, graph, ExprTable(), None).convert_map
         unknown: dict[str, list[str]] = {}
         for index, name in enumerate(names):
@@ -113,7 +132,8 @@ def read(path: Path, options: ImportOptions) -> Imported:
                 output = graph.Tensors(graph.Operators(index).Outputs(0)).Name().decode()
                 unknown.setdefault(name, []).append(output)
         unknown |= _quantised_nodes(model, names)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        output_names = [tensor.Name().decode() for tensor in outputs]
+    except _DAMAGE as error:
         raise _cut_off(path) from error
     if unknown:
         raise unsupported(path, unknown)
@@ -129,9 +149,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
         module = module[0]
     return Imported(
         module=module,
-        signature=relax_signature(
-            module, list(axes), [tensor.Name().decode() for tensor in outputs], path
-        ),
+        signature=relax_signature(module, list(axes), output_names, path),
         operators=dict(Counter(names)),
         parameter_count=parameter_count(module),
         changes=tuple(shape_changes(axes, shapes)),

@@ -21,7 +21,7 @@ from edgetvm.base.version import __version__
 from edgetvm.compile.artifact import Artifact
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays, TensorSpec
-from edgetvm.package.arrays import DTYPES, from_bytes, to_bytes
+from edgetvm.package.arrays import from_bytes, to_bytes
 from edgetvm.package.manifest import (
     FORMAT_VERSION,
     LIBRARY_NAME,
@@ -174,7 +174,8 @@ def verify_package(data: bytes, where: str) -> Package:
             "not an .edgetvm package, or cut off", where=where, mend="copy it again"
         ) from error
     for member in manifest.members:
-        if sha256_of(members[member.name]) != member.sha256:
+        data_of = members[member.name]
+        if len(data_of) != member.size_bytes or sha256_of(data_of) != member.sha256:
             raise PackageError(
                 f"{member.name} was altered", where=where, mend="copy it again, or package anew"
             )
@@ -199,7 +200,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], where: str) -> None:
 def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str) -> None:
     present = [entry.filename for entry in entries[1:]]
     promised = [member.name for member in manifest.members]
-    if present != promised:
+    if present != promised or len({MANIFEST_NAME, *promised}) != len(entries):
         strange = sorted(set(present) ^ set(promised)) or ["a member stands twice or out of order"]
         raise PackageError(
             f"its members are not those of its manifest: {strange[0]}",
@@ -214,14 +215,12 @@ def _check_content(package: Package, where: str) -> None:
     signature = package.manifest.signature
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
         for index, spec in enumerate(specs):
-            if spec.dtype not in DTYPES or any(size < 0 for size in spec.shape):
+            try:
+                from_bytes(package.members[_sample_member(kind, index)], spec.dtype, spec.shape)
+            except (KeyError, PackageError) as error:
+                reason = error.what if isinstance(error, PackageError) else "it is missing"
                 raise PackageError(
-                    f"{spec.name!r} is no tensor", where=where, mend="package it anew"
-                )
-            sample = package.members.get(_sample_member(kind, index))
-            if sample is None or len(sample) != spec.size_bytes:
-                raise PackageError(
-                    f"its sample {kind} {spec.name!r} is damaged",
+                    f"its sample {kind} {spec.name!r} is damaged: {reason}",
                     where=where,
                     mend="package it anew",
-                )
+                ) from error

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError
-from edgetvm.models.model import Arrays
+from edgetvm.models.model import DTYPES, Arrays
 
-# What a tensor may hold: nothing that numpy would have to unpickle.
-DTYPES = frozenset(
-    ["float16", "float32", "float64", "bool"]
-    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-)
+# Of an array in numpy.
+_MAX_RANK = 64
+_AGAIN = "send it again"
 
 
 def to_bytes(array: NDArray[np.generic]) -> bytes:
@@ -30,10 +28,10 @@ def from_bytes(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[np.gene
     Raises:
         PackageError: the bytes do not fill the shape, or the dtype is none of `DTYPES`.
     """
-    if dtype not in DTYPES or any(size < 0 for size in shape):
+    if dtype not in DTYPES or len(shape) > _MAX_RANK or any(size < 0 for size in shape):
         raise PackageError(f"{dtype}{list(shape)} is no tensor", mend="package the model again")
     if len(data) != math.prod(shape) * np.dtype(dtype).itemsize:
-        raise PackageError(f"{len(data)} bytes are no {dtype}{list(shape)}", mend="send it again")
+        raise PackageError(f"{len(data)} bytes are no {dtype}{list(shape)}", mend=_AGAIN)
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
 
 
@@ -55,14 +53,16 @@ def unpack(described: Sequence[dict[str, Any]], data: bytes) -> dict[str, NDArra
     arrays = {}
     offset = 0
     for entry in described:
-        shape = [int(size) for size in entry["shape"]]
-        if entry["dtype"] not in DTYPES:
-            raise PackageError(
-                f"dtype {entry['dtype']}", mend=f"one of {', '.join(sorted(DTYPES))}"
-            )
-        size_bytes = math.prod(shape) * np.dtype(entry["dtype"]).itemsize
-        arrays[str(entry["name"])] = from_bytes(
-            data[offset : offset + size_bytes], entry["dtype"], shape
-        )
+        try:
+            name, dtype = str(entry["name"]), str(entry["dtype"])
+            shape = [int(size) for size in entry["shape"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise PackageError("a tensor without name, dtype or shape", mend=_AGAIN) from error
+        if dtype not in DTYPES or name in arrays:
+            raise PackageError(f"{name!r} is no tensor of its own", mend=_AGAIN)
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        arrays[name] = from_bytes(data[offset : offset + size_bytes], dtype, shape)
         offset += size_bytes
+    if offset != len(data):
+        raise PackageError(f"{len(data) - offset} bytes belong to no tensor", mend=_AGAIN)
     return arrays

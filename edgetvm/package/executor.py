@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError
+from edgetvm.base.files import write_bytes
 from edgetvm.boards.detect import cpu_flags
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.package.archive import Package
@@ -69,7 +70,7 @@ class Executor:
         self._tvm = tvm
         with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
             path = Path(folder, LIBRARY_NAME)
-            path.write_bytes(library)
+            write_bytes(path, library)
             module = tvm.runtime.load_module(str(path))
         self._machine = relax.VirtualMachine(module, tvm.cpu())
         self._invoke = self._machine.module["invoke_stateful"]
@@ -95,7 +96,7 @@ class Executor:
 
     def _set(self, inputs: Arrays) -> None:
         tensors = [
-            self._tvm.runtime.tensor(np.ascontiguousarray(inputs[spec.name]))
+            self._tvm.runtime.tensor(np.asarray(inputs[spec.name], order="C"))
             for spec in self.signature.inputs
         ]
         self._machine.set_input("main", *tensors)

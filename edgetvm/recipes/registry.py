@@ -84,6 +84,10 @@ class Registry(Generic[Result]):
         """Whether a recipe that names it must have a `stream`."""
         return self._entries[name].needs_stream
 
+    def summary(self, name: str) -> str:
+        """What a function says of itself, in one paragraph."""
+        return (self._entries[name].function.__doc__ or "").split("\n\n", 1)[0].strip()
+
     def run(self, chosen: Processing, *arguments: object) -> Result:
         """Call the function that a recipe chose."""
         return self._entries[chosen.name].function(*arguments, **chosen.parameters)

@@ -15,6 +15,7 @@ from edgetvm.base.files import write_bytes
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected
+from edgetvm.measure.deployment import deploy
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
 
@@ -72,19 +73,23 @@ def run(
     inputs: Arrays,
     board: Board = LOCAL,
     threads: int | None = None,
+    allow_mismatch: bool = False,
 ) -> RunResult:
     """Run a package once on a board.
 
     Args:
         package: verified; the board verifies it again.
         inputs: arrays by name.
+        allow_mismatch: run although the board's answers to the package's sample are wrong.
 
     Raises:
         InputError: an input does not fit.
+        NumericError: the board's answers to the package's sample are wrong.
         PackageError: the board cannot run it.
         BoardError: the board failed.
     """
-    with connected(board) as session, step(f"run on {board.name}"):
-        session.open(package.data, threads)
-        duration_ns, outputs = session.run(inputs)
+    with connected(board) as session:
+        deploy(session, package, threads, allow_mismatch)
+        with step(f"run on {board.name}"):
+            duration_ns, outputs = session.run(inputs)
     return RunResult(outputs, duration_ns)
