@@ -40,6 +40,76 @@ class Operator:
     custom: str = ""
 
 
+def _numbers(builder: flatbuffers.Builder, values: Sequence[int]) -> int:
+    return int(builder.CreateNumpyVector(np.array(values, np.int32)))
+
+
+def _tables(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return int(builder.EndVector())
+
+
+def _buffer(builder: flatbuffers.Builder, data: NDArray[np.generic] | None) -> int:
+    content = None if data is None else builder.CreateByteVector(data.tobytes())
+    tflite.BufferStart(builder)
+    if content is not None:
+        tflite.BufferAddData(builder, content)
+    return int(tflite.BufferEnd(builder))
+
+
+def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
+    name, shape = builder.CreateString(tensor.name), _numbers(builder, tensor.shape)
+    quantisation = None
+    if tensor.scale:
+        scale = builder.CreateNumpyVector(np.array([tensor.scale], np.float32))
+        zero = builder.CreateNumpyVector(np.array([0], np.int64))
+        tflite.QuantizationParametersStart(builder)
+        tflite.QuantizationParametersAddScale(builder, scale)
+        tflite.QuantizationParametersAddZeroPoint(builder, zero)
+        quantisation = tflite.QuantizationParametersEnd(builder)
+    tflite.TensorStart(builder)
+    tflite.TensorAddShape(builder, shape)
+    tflite.TensorAddType(builder, _TYPES[tensor.dtype])
+    tflite.TensorAddBuffer(builder, buffer)
+    tflite.TensorAddName(builder, name)
+    if quantisation is not None:
+        tflite.TensorAddQuantization(builder, quantisation)
+    return int(tflite.TensorEnd(builder))
+
+
+def _code(builder: flatbuffers.Builder, operator: Operator) -> int:
+    custom = builder.CreateString(operator.custom) if operator.custom else None
+    number = getattr(tflite.BuiltinOperator, operator.name)
+    tflite.OperatorCodeStart(builder)
+    tflite.OperatorCodeAddBuiltinCode(builder, number)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, 127))
+    tflite.OperatorCodeAddVersion(builder, 1)
+    if custom is not None:
+        tflite.OperatorCodeAddCustomCode(builder, custom)
+    return int(tflite.OperatorCodeEnd(builder))
+
+
+def _operator(builder: flatbuffers.Builder, operator: Operator, code: int) -> int:
+    options = None
+    if operator.name == "FULLY_CONNECTED":
+        tflite.FullyConnectedOptionsStart(builder)
+        tflite.FullyConnectedOptionsAddFusedActivationFunction(
+            builder, tflite.ActivationFunctionType.RELU
+        )
+        options = tflite.FullyConnectedOptionsEnd(builder)
+    taken, given = _numbers(builder, operator.inputs), _numbers(builder, operator.outputs)
+    tflite.OperatorStart(builder)
+    tflite.OperatorAddOpcodeIndex(builder, code)
+    tflite.OperatorAddInputs(builder, taken)
+    tflite.OperatorAddOutputs(builder, given)
+    if options is not None:
+        tflite.OperatorAddBuiltinOptionsType(builder, tflite.BuiltinOptions.FullyConnectedOptions)
+        tflite.OperatorAddBuiltinOptions(builder, options)
+    return int(tflite.OperatorEnd(builder))
+
+
 def write(
     path: Path,
     tensors: Sequence[Tensor],
@@ -49,74 +119,13 @@ def write(
 ) -> Path:
     """Write a model of one graph."""
     builder = flatbuffers.Builder(1024)
-
-    def numbers(values: Sequence[int]) -> int:
-        return int(builder.CreateNumpyVector(np.array(values, np.int32)))
-
-    def tables(offsets: Sequence[int]) -> int:
-        builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
-            builder.PrependUOffsetTRelative(offset)
-        return int(builder.EndVector())
-
-    buffers, made_tensors, codes, made_operators = [], [], [], []
-    for tensor in tensors:
-        data = b"" if tensor.data is None else tensor.data.tobytes()
-        content = builder.CreateByteVector(data) if data else None
-        tflite.BufferStart(builder)
-        if content is not None:
-            tflite.BufferAddData(builder, content)
-        buffers.append(tflite.BufferEnd(builder))
-        name, shape = builder.CreateString(tensor.name), numbers(tensor.shape)
-        quantisation = None
-        if tensor.scale:
-            scale = builder.CreateNumpyVector(np.array([tensor.scale], np.float32))
-            zero = builder.CreateNumpyVector(np.array([0], np.int64))
-            tflite.QuantizationParametersStart(builder)
-            tflite.QuantizationParametersAddScale(builder, scale)
-            tflite.QuantizationParametersAddZeroPoint(builder, zero)
-            quantisation = tflite.QuantizationParametersEnd(builder)
-        tflite.TensorStart(builder)
-        tflite.TensorAddShape(builder, shape)
-        tflite.TensorAddType(builder, _TYPES[tensor.dtype])
-        tflite.TensorAddBuffer(builder, len(buffers))  # the first buffer of a file is empty
-        tflite.TensorAddName(builder, name)
-        if quantisation is not None:
-            tflite.TensorAddQuantization(builder, quantisation)
-        made_tensors.append(tflite.TensorEnd(builder))
-    for index, operator in enumerate(operators):
-        custom = builder.CreateString(operator.custom) if operator.custom else None
-        number = getattr(tflite.BuiltinOperator, operator.name)
-        tflite.OperatorCodeStart(builder)
-        tflite.OperatorCodeAddBuiltinCode(builder, number)
-        tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, 127))
-        tflite.OperatorCodeAddVersion(builder, 1)
-        if custom is not None:
-            tflite.OperatorCodeAddCustomCode(builder, custom)
-        codes.append(tflite.OperatorCodeEnd(builder))
-        options = None
-        if operator.name == "FULLY_CONNECTED":
-            tflite.FullyConnectedOptionsStart(builder)
-            tflite.FullyConnectedOptionsAddFusedActivationFunction(
-                builder, tflite.ActivationFunctionType.RELU
-            )
-            options = tflite.FullyConnectedOptionsEnd(builder)
-        taken, given = numbers(operator.inputs), numbers(operator.outputs)
-        tflite.OperatorStart(builder)
-        tflite.OperatorAddOpcodeIndex(builder, index)
-        tflite.OperatorAddInputs(builder, taken)
-        tflite.OperatorAddOutputs(builder, given)
-        if options is not None:
-            tflite.OperatorAddBuiltinOptionsType(
-                builder, tflite.BuiltinOptions.FullyConnectedOptions
-            )
-            tflite.OperatorAddBuiltinOptions(builder, options)
-        made_operators.append(tflite.OperatorEnd(builder))
+    # The first buffer of a file is empty.
+    buffers = [_buffer(builder, data) for data in (None, *(one.data for one in tensors))]
     graph_parts = (
-        tables(made_tensors),
-        numbers(inputs),
-        numbers(outputs),
-        tables(made_operators),
+        _tables(builder, [_tensor(builder, one, at + 1) for at, one in enumerate(tensors)]),
+        _numbers(builder, inputs),
+        _numbers(builder, outputs),
+        _tables(builder, [_operator(builder, one, at) for at, one in enumerate(operators)]),
     )
     tflite.SubGraphStart(builder)
     tflite.SubGraphAddTensors(builder, graph_parts[0])
@@ -124,9 +133,8 @@ def write(
     tflite.SubGraphAddOutputs(builder, graph_parts[2])
     tflite.SubGraphAddOperators(builder, graph_parts[3])
     graph = tflite.SubGraphEnd(builder)
-    tflite.BufferStart(builder)
-    empty = tflite.BufferEnd(builder)
-    parts = (tables(codes), tables([graph]), tables([empty, *buffers]))
+    codes = [_code(builder, one) for one in operators]
+    parts = [_tables(builder, offsets) for offsets in (codes, [graph], buffers)]
     tflite.ModelStart(builder)
     tflite.ModelAddVersion(builder, 3)
     tflite.ModelAddOperatorCodes(builder, parts[0])

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from edgetvm.cli.options import database_option, json_option, profile_option, subject_options
+from edgetvm.cli.options import (
+    NewFile,
+    database_option,
+    json_option,
+    profile_option,
+    subject_options,
+)
 
 
 @click.command("compile", short_help="Compile a model for a board.")
@@ -17,7 +23,7 @@ from edgetvm.cli.options import database_option, json_option, profile_option, su
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFile(),
     metavar="FILE",
     help="Library to write (.so).",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -33,7 +34,7 @@ threads_option = click.option(
 )
 database_option = click.option(
     "--database",
-    type=click.Path(),
+    type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
     help="Folder of tuned schedules, as edgetvm tune wrote it.",
 )
@@ -42,6 +43,19 @@ mismatch_option = click.option(
     is_flag=True,
     help="Go on although the answers differ from the reference runtime's.",
 )
+
+
+class NewFile(click.Path):
+    """A file to write: its folder is looked for before the work and not after it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        path = Path(super().convert(value, param, ctx))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"{str(path)!r}: its folder does not exist: make it first", param, ctx)
+        return path
 
 
 class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):

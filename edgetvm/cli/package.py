@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgetvm.cli.options import (
+    NewFile,
     database_option,
     json_option,
     mismatch_option,
@@ -24,7 +25,7 @@ from edgetvm.cli.options import (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFile(),
     metavar="FILE",
     help="Package to write; MODEL-DEVICE.edgetvm in this folder without it.",
 )

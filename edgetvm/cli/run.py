@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgetvm.cli.options import (
+    NewFile,
     device_option,
     json_option,
     mismatch_option,
@@ -37,7 +38,7 @@ from edgetvm.cli.options import (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=NewFile(),
     metavar="FILE.npz",
     help="Write the outputs, arrays by name.",
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +16,23 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.base.units import format_duration
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with code 1: leave it to the root command."""
+        raise BrokenPipeError
+
+
+def _finite(value: Any) -> Any:
+    """A document with the text `inf` or `nan` for each number that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value
 
 
 class Terminal:
@@ -26,11 +45,14 @@ class Terminal:
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
         # A duplicate of descriptor 2: the library keeps native words off the original meanwhile.
-        log = os.fdopen(os.dup(2), "w", buffering=1)
-        self._log = Console(file=log, highlight=False, soft_wrap=True)
+        # Marks that the user's encoding lacks become question marks.
+        log = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
+        self._log = _Console(file=log, highlight=False, soft_wrap=True)
         # Where stdout is a file or pipe there is no width to keep to.
         width = None if sys.stdout.isatty() else 120
-        self._out = Console(file=sys.stdout, highlight=False, width=width)
+        self._out = _Console(file=sys.stdout, highlight=False, width=width)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -46,7 +68,8 @@ class Terminal:
     def result(self, document: Any, shown: RenderableType) -> None:
         """The command's result: `document` as JSON, or `shown` for people."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+            sys.stdout.write(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
+            sys.stdout.flush()
         else:
             self._out.print(shown)
 

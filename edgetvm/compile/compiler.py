@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.base.errors import CompileError
+from edgetvm.base.errors import CompileError, EdgetvmError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
@@ -46,11 +46,12 @@ def compile_model(
     Raises:
         CompileError: a pass, code generation or the linker refused the model.
     """
-    import tvm
     from tvm import relax
 
     module = optimise(model, profile)
     calls = _kernel_calls(module)
+    if not calls:
+        raise CompileError("it computes nothing: its outputs are its inputs", where=model.name)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
             module, rules = schedule_module(module, profile, tuning_database)
@@ -63,7 +64,9 @@ def compile_model(
             try:
                 executable = relax.build(module, target=target, relax_pipeline=None)
                 library = _link(executable)
-            except tvm.error.TVMError as error:
+            except EdgetvmError:
+                raise
+            except Exception as error:  # as for the passes
                 raise CompileError(
                     f"code generation failed: {_reason(error)}", where=model.name
                 ) from error
@@ -86,7 +89,7 @@ def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -
             raise CompileError(
                 f"the pass {one.title!r} failed: {_reason(error)}",
                 where=model.name,
-                mend="it ran after: " + ", ".join(done.title for done in passes[:index]),
+                mend=f"it ran after: {', '.join(done.title for done in passes[:index]) or 'none'}",
             ) from error
         this.advance(index + 1, len(passes), one.title)
     return module

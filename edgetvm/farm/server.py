@@ -46,8 +46,9 @@ def serve(listener: socket.socket, tracker: Address, key: str) -> None:
             # port in a way that TVM's loop does not survive: go on all the same.
             found = _EXIT_CODE.search(str(error))
             board_service.last_exit_code = int(found.group(1)) if found else None
-            os.chdir("/")
-            time.sleep(0.2)
+        # By now the error is gone and its frames with it, which held the tracker's connection.
+        os.chdir("/")
+        time.sleep(0.2)
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def measure(
         with step(f"run the recipe's data on {session.board.name}") as this:
             chosen = samples(recipe)
             inputs = prepare(recipe, chosen[0])
-            if stream is not None:
+            if stream is not None and plan.warmup > 0:
                 session.stream({name: array[: plan.warmup] for name, array in inputs.items()})
             evaluation = evaluate(
                 session,

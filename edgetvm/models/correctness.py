@@ -25,7 +25,8 @@ class Correctness:
     Attributes:
         reference: name and version of the reference.
         max_abs_error: largest absolute difference over all elements of all outputs.
-        max_relative_error: the same divided by the largest magnitude of that output, 0.01 at least.
+        max_relative_error: the same divided by the largest magnitude of that output; outputs
+            below a hundredth are judged more mildly, see `worst_error`.
         tolerance: the relative error from which a model is refused.
         worst_output: the output with the largest relative error.
         samples: input sets compared (chunks, for a stream).
@@ -48,9 +49,12 @@ class Correctness:
         return self.max_relative_error <= self.tolerance
 
 
-# A saturated sigmoid or a softmax over thousands is tiny, and its last bits are noise: outputs
-# below a hundredth are judged as if they reached it.
-_LEAST_MAGNITUDE = 1e-2
+# A saturated sigmoid or a softmax over thousands is tiny, and its last bits are noise: an output
+# whose largest value is below a hundredth is judged as if it reached that, and its error relative
+# to what it does reach counts a fiftieth, so that a kernel that answers zeros is still found.
+_SMALL_MAGNITUDE = 1e-2
+_SMALL_SHARE = 0.02
+_LEAST_MAGNITUDE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class OutputError:
 
 def worst_error(found: Arrays, expected: Arrays) -> OutputError:
     """The output that lies furthest from what is expected, relative to its largest magnitude.
+
+    An output whose largest magnitude is below a hundredth is judged as if it reached that, with a
+    fiftieth of its true relative error as the least.
 
     Equal infinities and NaN in the same places are equal; NaN anywhere else is an infinite error,
     as are a missing output and another shape.
@@ -90,4 +97,8 @@ def _error(name: str, found: np.ndarray | None, wanted: np.ndarray) -> OutputErr
     if not np.isfinite(largest):
         return OutputError(name, float("inf"), float("inf"))
     magnitude = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-    return OutputError(name, largest, largest / max(float(magnitude), _LEAST_MAGNITUDE))
+    relative = max(
+        largest / max(float(magnitude), _SMALL_MAGNITUDE),
+        _SMALL_SHARE * largest / max(float(magnitude), _LEAST_MAGNITUDE),
+    )
+    return OutputError(name, largest, relative)

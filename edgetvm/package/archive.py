@@ -193,7 +193,10 @@ def _check_entries(entries: list[zipfile.ZipInfo], where: str) -> None:
     if entries[0].file_size > MAX_MANIFEST_BYTES:
         raise PackageError("its manifest is too large", where=where, mend=mend)
     for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 0x1:
+        stored = (
+            entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
+        )
+        if not stored or entry.flag_bits & 0x1:
             raise PackageError(f"{entry.filename} is not plain", where=where, mend=mend)
 
 

@@ -7,12 +7,11 @@ Candidates become shared objects, so that a board needs no compiler.
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import subprocess
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,15 +39,16 @@ class WarmBuilder:
     """A pool of workers that outlives batches. Use with `with`."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._folder = tempfile.TemporaryDirectory(prefix="edgetvm-candidates-")
-        self._pool = self._new_pool()
+        from tvm.support.popen_pool import PopenPoolExecutor
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+        words = None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL
+        self._folder = tempfile.TemporaryDirectory(prefix="edgetvm-candidates-")
+        # TVM's pool and not Python's: there a worker that dies takes the whole batch with it, and
+        # workers run the user's main script once more.
+        self._pool = PopenPoolExecutor(workers, timeout=_TIMEOUT_S, stdout=words, stderr=words)
 
     def build(self, inputs: Sequence[Any]) -> list[Any]:
-        """Build candidates; a crash or timeout costs that candidate, and the workers are renewed.
+        """Build candidates; a crash or timeout costs that candidate, and its worker is renewed.
 
         Args:
             inputs: MetaSchedule's BuilderInput, each a module and its target.
@@ -65,17 +65,7 @@ class WarmBuilder:
             )
             for one in inputs
         ]
-        return [BuilderResult(*self._result(future)) for future in futures]
-
-    def _result(self, future: Future[str]) -> tuple[str | None, str | None]:
-        try:
-            return future.result(timeout=_TIMEOUT_S), None
-        except (FutureTimeoutError, BrokenProcessPool) as error:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = self._new_pool()
-            return None, f"the build was lost: {type(error).__name__}"
-        except Exception as error:  # whatever the compiler raises costs this candidate alone
-            return None, str(error)
+        return [BuilderResult(*_result(future)) for future in futures]
 
     def as_metaschedule(self) -> Any:
         """This builder as MetaSchedule takes it."""
@@ -100,5 +90,14 @@ class WarmBuilder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
         self._folder.cleanup()
+
+
+def _result(future: Future[str]) -> tuple[str | None, str | None]:
+    try:
+        return future.result(), None
+    except (TimeoutError, ChildProcessError) as error:
+        return None, f"the build was lost: {type(error).__name__}"
+    except Exception as error:  # whatever the compiler raises costs this candidate alone
+        return None, str(error)

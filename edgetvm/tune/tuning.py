@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import BoardError
 from edgetvm.base.files import storage_errors
+from edgetvm.base.frames import quick_frames
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.paths import data_folder
 from edgetvm.base.steps import Step, step
@@ -71,6 +72,7 @@ def tune_module(
         BoardError: the board has no tracker.
         StorageError: the database cannot be written.
     """
+    quick_frames()
     from tvm.s_tir import meta_schedule
 
     if board.tracker is None:
@@ -88,6 +90,7 @@ def tune_module(
                 session_timeout_sec=60,
             ),
             max_workers=1,
+            initializer=quick_frames,
         )
         counting = _Counting(runner, this, trials)
         with WarmBuilder(len(os.sched_getaffinity(0))) as builder:

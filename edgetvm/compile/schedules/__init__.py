@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.tiled import tiled
@@ -64,6 +65,7 @@ def _tuned(
     """Kernels that the tuning database has a schedule for."""
     if tuning_database is None:
         return {}
+    quick_frames()
     from tvm import tirx
     from tvm.s_tir import meta_schedule
     from tvm.s_tir.meta_schedule.tune_context import _normalize_mod

@@ -43,6 +43,8 @@ def _largest_divisor(extent: int, most: int) -> int:
 
 def choose_tile(block: Block, profile: BoardProfile) -> Tile | None:
     """The tile for a reduction block, or None where its last axis is not read contiguously."""
+    if not block.spatial:
+        return None
     last = len(block.spatial) - 1
     variable = block.spatial_variables[last]
     vector_reads, strided = [], False

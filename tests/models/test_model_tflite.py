@@ -1,0 +1,136 @@
+"""TFLite files: what is imported, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_tflite import Operator, Tensor, write, write_custom, write_quantised
+from mutations import mutated
+
+from edgetvm.base.errors import (
+    EdgetvmError,
+    InputError,
+    ModelUnreadableError,
+    UnsupportedOperatorsError,
+)
+from edgetvm.models import ImportOptions, Signature, TensorSpec, import_model
+
+
+def test_a_model_is_told_as_the_file_tells_it(dense_tflite: Path) -> None:
+    model = import_model(dense_tflite)
+    assert model.signature == Signature(
+        (TensorSpec("x", (1, 6), "float32"),), (TensorSpec("y", (1, 4), "float32"),)
+    )
+    assert model.operators == {"FULLY_CONNECTED": 1, "TANH": 1}
+    assert model.parameter_count == 4 * 6 + 4
+    assert model.provenance.importer == "tflite"
+    assert model.provenance.changes == ()
+
+
+def test_a_real_model_has_the_signature_that_litert_sees(okay_nabu_tflite: Path) -> None:
+    interpreter = Interpreter(model_path=str(okay_nabu_tflite))
+    signature = import_model(okay_nabu_tflite).signature
+    for specs, details in (
+        (signature.inputs, interpreter.get_input_details()),
+        (signature.outputs, interpreter.get_output_details()),
+    ):
+        assert [(spec.name, list(spec.shape), spec.dtype) for spec in specs] == [
+            (one["name"], one["shape"].tolist(), one["dtype"].__name__) for one in details
+        ]
+
+
+def test_a_shape_that_does_not_fit_is_refused(dense_tflite: Path) -> None:
+    with pytest.raises(InputError, match=r"input 'x' cannot have shape \[2, 6\]"):
+        import_model(dense_tflite, ImportOptions(shapes={"x": (2, 6)}))
+    with pytest.raises(InputError, match="the model has no input 'z'"):
+        import_model(dense_tflite, ImportOptions(shapes={"z": (2, 6)}))
+
+
+def test_unsupported_operators_stand_in_one_message(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOperatorsError, match=r"CUSTOM Warp \(2x: a, b\)"):
+        import_model(write_custom(tmp_path / "m.tflite"))
+
+
+def test_a_quantised_model_is_refused_by_its_operators(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOperatorsError) as caught:
+        import_model(write_quantised(tmp_path / "m.tflite"))
+    assert caught.value.what == (
+        "2 unsupported operators: FULLY_CONNECTED with int8 weights (1x: hidden); "
+        "quantised TANH (1x: y)"
+    )
+
+
+def test_int8_weights_of_float_activations_are_refused(tmp_path: Path) -> None:
+    tensors = [
+        Tensor("x", (1, 6)),
+        Tensor("weights", (4, 6), "int8", np.ones((4, 6), np.int8), 0.1),
+        Tensor("bias", (4,), data=np.zeros(4, np.float32)),
+        Tensor("y", (1, 4)),
+    ]
+    path = write(
+        tmp_path / "m.tflite", tensors, [Operator("FULLY_CONNECTED", (0, 1, 2), (3,))], [0], [3]
+    )
+    with pytest.raises(
+        UnsupportedOperatorsError, match=r"FULLY_CONNECTED with int8 weights \(1x: y\)"
+    ):
+        import_model(path)
+
+
+def test_an_input_of_text_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.tflite",
+        [Tensor("x", (1,), "string"), Tensor("y", (1,), "string")],
+        [Operator("RESHAPE", (0,), (1,))],
+        [0],
+        [1],
+    )
+    with pytest.raises(ModelUnreadableError):
+        import_model(path)
+
+
+def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
+    tensors = [Tensor("x", (2,)), Tensor("y", (2,)), Tensor("y", (2,))]
+    operators = [Operator("TANH", (0,), (1,)), Operator("LOGISTIC", (0,), (2,))]
+    path = write(tmp_path / "m.tflite", tensors, operators, [0], [1, 2])
+    with pytest.raises(ModelUnreadableError, match="'y' names 2 tensors"):
+        import_model(path)
+
+
+def test_another_file_is_refused(tmp_path: Path, tiny_onnx: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tiny_onnx.read_bytes())
+    with pytest.raises(ModelUnreadableError, match="not a TFLite file"):
+        import_model(path)
+
+
+@pytest.mark.parametrize("sixteenth", range(1, 16))
+def test_a_cut_off_file_is_refused(
+    okay_nabu_tflite: Path, dense_tflite: Path, tmp_path: Path, sixteenth: int
+) -> None:
+    for source in (okay_nabu_tflite, dense_tflite):
+        data = source.read_bytes()
+        path = tmp_path / "m.tflite"
+        path.write_bytes(data[: len(data) * sixteenth // 16])
+        with pytest.raises(ModelUnreadableError):
+            import_model(path)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_garbage_gives_an_edgetvm_error(
+    tmp_path: Path, dense_tflite: Path, data: st.DataObject
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(data.draw(mutated(dense_tflite.read_bytes())))
+    try:
+        import_model(path)
+    except EdgetvmError as error:
+        str(error).encode()
+        assert error.mend

@@ -1,0 +1,438 @@
+"""Package files: written the same each time, and refused when anything is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from mutations import mutated
+from numpy.typing import NDArray
+
+import edgetvm
+from edgetvm.base.errors import PackageError, StorageError
+from edgetvm.base.files import sha256_of
+from edgetvm.boards import load_profile
+from edgetvm.compile import Artifact, compile_model
+from edgetvm.models import import_model
+from edgetvm.models.model import DTYPES
+from edgetvm.package import Executor, check, read_package, write_package
+from edgetvm.package.archive import Package, build_package, verify_package
+from edgetvm.package.arrays import from_bytes, pack, to_bytes, unpack
+from edgetvm.package.gate import Checked
+
+Members = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def artifact(odd_names_onnx: Path) -> Artifact:
+    return compile_model(import_model(odd_names_onnx), load_profile("local"))
+
+
+@pytest.fixture(scope="module")
+def checked(artifact: Artifact, odd_names_onnx: Path) -> Checked:
+    return check(artifact, import_model(odd_names_onnx))
+
+
+@pytest.fixture(scope="module")
+def data(artifact: Artifact, checked: Checked) -> bytes:
+    return build_package(
+        artifact, checked.correctness, checked.sample_inputs, checked.sample_outputs
+    )
+
+
+@pytest.fixture(autouse=True)
+def never_loaded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """No test here may load a model's code, but for those that say so in their name."""
+    if "runs" not in request.node.name:
+        monkeypatch.setattr(
+            Executor, "__init__", lambda *_: pytest.fail("the model's code was loaded")
+        )
+
+
+def zipped(members: Members, compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
+    return buffer.getvalue()
+
+
+def unzipped(data: bytes) -> Members:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_package_runs_and_answers_as_its_sample(
+    tmp_path: Path, artifact: Artifact, checked: Checked, data: bytes
+) -> None:
+    path = tmp_path / "m.edgetvm"
+    sample = checked.sample_inputs, checked.sample_outputs
+    write_package(path, artifact, checked.correctness, *sample)
+    assert path.read_bytes() == data
+    package = read_package(path)
+    assert package.sha256 == sha256_of(data)
+    assert package.size_bytes == len(data)
+    manifest = package.manifest
+    assert manifest.edgetvm_version == edgetvm.__version__
+    assert manifest.signature == artifact.signature
+    assert manifest.kernels == artifact.kernels
+    assert manifest.provenance == artifact.provenance
+    assert manifest.correctness == checked.correctness
+    assert manifest.target.profile == "local"
+    assert package.members["model.so"] == artifact.library
+    assert sum(manifest.sizes_bytes.values()) == sum(map(len, package.members.values()))
+    for found, wanted in zip((package.sample_inputs, package.sample_outputs), sample, strict=True):
+        assert list(found) == list(wanted)
+        for name in wanted:
+            np.testing.assert_array_equal(found[name], wanted[name])
+    answers = Executor.of(package).run(package.sample_inputs)
+    for name, wanted_array in package.sample_outputs.items():
+        np.testing.assert_allclose(answers[name], wanted_array, rtol=1e-5)
+
+
+def test_the_same_content_gives_the_same_bytes(
+    odd_names_onnx: Path, artifact: Artifact, checked: Checked, data: bytes
+) -> None:
+    again = compile_model(import_model(odd_names_onnx), load_profile("local"))
+    rest = (checked.sample_inputs, checked.sample_outputs)
+    assert build_package(again, checked.correctness, *rest) == data
+    assert build_package(artifact, None, *rest) != data
+
+
+def test_the_manifest_comes_first_and_members_are_plain(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    assert [entry.filename for entry in entries] == [
+        "manifest.json",
+        "model.so",
+        "sample/input-0.bin",
+        "sample/output-0.bin",
+        "sample/output-1.bin",
+        "sample/output-2.bin",
+    ]
+    assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+    assert {entry.external_attr >> 16 for entry in entries} == {0o644}
+
+
+def test_errors_that_json_does_not_know_survive(artifact: Artifact, checked: Checked) -> None:
+    wrong = replace(checked.correctness, max_abs_error=math.inf, max_relative_error=math.nan)
+    data = build_package(artifact, wrong, checked.sample_inputs, checked.sample_outputs)
+    found = verify_package(data, "m").manifest.correctness
+    assert found is not None
+    assert found.max_abs_error == math.inf
+    assert math.isnan(found.max_relative_error)
+    json.loads(unzipped(data)["manifest.json"], parse_constant=pytest.fail)
+
+
+def refused(data: bytes) -> PackageError:
+    with pytest.raises(PackageError) as caught:
+        verify_package(data, "m.edgetvm")
+    assert caught.value.where == "m.edgetvm"
+    assert caught.value.mend
+    str(caught.value).encode()
+    return caught.value
+
+
+@pytest.mark.parametrize("sixteenth", range(16))
+def test_a_cut_off_package_is_refused(data: bytes, sixteenth: int) -> None:
+    assert "cut off" in refused(data[: len(data) * sixteenth // 16]).what
+    refused(data[: -1 - sixteenth])
+
+
+def with_member(change: Callable[[Members], object]) -> Callable[[bytes], bytes]:
+    def damage(data: bytes) -> bytes:
+        members = unzipped(data)
+        change(members)
+        return zipped(members)
+
+    return damage
+
+
+def with_manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    def damage(data: bytes) -> bytes:
+        members = unzipped(data)
+        manifest = json.loads(members["manifest.json"])
+        change(manifest)
+        members["manifest.json"] = json.dumps(manifest).encode()
+        return zipped(members)
+
+    return damage
+
+
+def renamed(old: str, new: str) -> Callable[[bytes], bytes]:
+    """A member under another name, in the manifest, too."""
+
+    def damage(data: bytes) -> bytes:
+        members = {new if name == old else name: one for name, one in unzipped(data).items()}
+        manifest = json.loads(members["manifest.json"])
+        next(one for one in manifest["members"] if one["name"] == old)["name"] = new
+        members["manifest.json"] = json.dumps(manifest).encode()
+        return zipped(members)
+
+    return damage
+
+
+def manifest_last(data: bytes) -> bytes:
+    members = unzipped(data)
+    manifest = members.pop("manifest.json")
+    return zipped({**members, "manifest.json": manifest})
+
+
+def twice(data: bytes) -> bytes:
+    """The library stands twice in the file and in the manifest."""
+    members = unzipped(data)
+    manifest = json.loads(members["manifest.json"])
+    manifest["members"].append(
+        next(one for one in manifest["members"] if one["name"] == "model.so")
+    )
+    members["manifest.json"] = json.dumps(manifest).encode()
+    buffer = io.BytesIO(zipped(members))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("model.so", members["model.so"])
+    return buffer.getvalue()
+
+
+def central(field: int, layout: str, number: int) -> Callable[[bytes], bytes]:
+    """Overwrite a field of the second member in ZIP's central directory (APPNOTE 4.3.12)."""
+
+    def damage(data: bytes) -> bytes:
+        at = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1) + field
+        size = struct.calcsize(layout)
+        return data[:at] + struct.pack(layout, number) + data[at + size :]
+
+    return damage
+
+
+def tensor(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    return with_manifest(lambda manifest: change(manifest["signature"]["inputs"][0]))
+
+
+def longer_sample(data: bytes) -> bytes:
+    """A sample of the wrong length, with a manifest that agrees to it."""
+    members = unzipped(data)
+    content = members["sample/input-0.bin"] + b"\0\0\0\0"
+    members["sample/input-0.bin"] = content
+    manifest = json.loads(members["manifest.json"])
+    entry = next(one for one in manifest["members"] if one["name"] == "sample/input-0.bin")
+    entry |= {"size_bytes": len(content), "sha256": sha256_of(content)}
+    members["manifest.json"] = json.dumps(manifest).encode()
+    return zipped(members)
+
+
+def without(name: str) -> Callable[[bytes], bytes]:
+    """Without a member, in the manifest, too."""
+
+    def damage(data: bytes) -> bytes:
+        members = unzipped(data)
+        del members[name]
+        manifest = json.loads(members["manifest.json"])
+        manifest["members"] = [one for one in manifest["members"] if one["name"] != name]
+        members["manifest.json"] = json.dumps(manifest).encode()
+        return zipped(members)
+
+    return damage
+
+
+def swap(members: Members) -> None:
+    """Two members with their contents exchanged."""
+    a, b = "sample/output-0.bin", "sample/output-1.bin"
+    members[a], members[b] = members[b], members[a]
+
+
+def flip(members: Members) -> None:
+    library = members["model.so"]
+    members["model.so"] = library[:100] + bytes([library[100] ^ 1]) + library[101:]
+
+
+def first_member(**keys: object) -> Callable[[bytes], bytes]:
+    return with_manifest(lambda manifest: manifest["members"][0].update(keys))
+
+
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda _: b"", "not an .edgetvm package, or cut off"),
+    "a ZIP without members": (lambda _: zipped({}), "does not begin with a manifest"),
+    "another ZIP": (lambda _: zipped({"a": b"b"}), "does not begin with a manifest"),
+    "altered member": (with_member(flip), "model.so was altered"),
+    "swapped members": (with_member(swap), "sample/output-0.bin was altered"),
+    "extra member": (with_member(lambda m: m.update(extra=b"x")), "not those of its manifest: ext"),
+    "missing member": (with_member(lambda m: m.pop("model.so")), "not those of its manifest: mod"),
+    "no library": (without("model.so"), "holds no compiled model"),
+    "no sample": (without("sample/output-2.bin"), "sample output 'd e' is damaged: it is missing"),
+    "path upwards": (renamed("model.so", "../model.so"), "manifest is wrong at members.0.name"),
+    "path upwards inside": (renamed("model.so", "a/../../b"), "wrong at members.0.name"),
+    "absolute path": (renamed("model.so", "/etc/passwd"), "wrong at members.0.name"),
+    "windows path": (renamed("model.so", "c:\\a"), "wrong at members.0.name"),
+    "empty name": (first_member(name=""), "wrong at members.0.name"),
+    "compressed": (lambda data: zipped(unzipped(data), zipfile.ZIP_DEFLATED), "is not plain"),
+    "encrypted flag": (central(8, "<H", 1), "is not plain"),
+    "unknown compression": (central(10, "<H", 99), "is not plain|not an .edgetvm"),
+    "huge claimed size": (central(24, "<I", 0xFFFFFFF0), "claims more than a package may hold"),
+    "claimed size too large": (central(24, "<I", 10**8), "is not plain"),
+    "offset astray": (central(42, "<I", 10**6), "cut off"),
+    "manifest last": (manifest_last, "does not begin with a manifest"),
+    "manifest not JSON": (
+        with_member(lambda m: m.update({"manifest.json": b"{"})),
+        "manifest is not JSON",
+    ),
+    "manifest not UTF-8": (
+        with_member(lambda m: m.update({"manifest.json": b'{"a": "\xff"}'})),
+        "manifest is not JSON",
+    ),
+    "manifest nested": (
+        with_member(lambda m: m.update({"manifest.json": b"[" * 100_000})),
+        "manifest is not JSON",
+    ),
+    "manifest a list": (
+        with_member(lambda m: m.update({"manifest.json": b"[1]"})),
+        "has package format None",
+    ),
+    "manifest too large": (
+        with_member(lambda m: m.update({"manifest.json": b" " * (5 << 20)})),
+        "manifest is too large",
+    ),
+    "newer format": (with_manifest(lambda m: m.update(format_version=2)), "has package format 2"),
+    "no format": (with_manifest(lambda m: m.pop("format_version")), "has package format None"),
+    "missing key": (with_manifest(lambda m: m.pop("signature")), "wrong at signature"),
+    "another executor": (with_manifest(lambda m: m.update(executor="sh")), "wrong at executor"),
+    "wrong SHA-256": (first_member(sha256="0" * 64), "model.so was altered"),
+    "SHA-256 too short": (first_member(sha256="0" * 63), "wrong at members.0.sha256"),
+    "wrong size": (first_member(size_bytes=7), "model.so was altered"),
+    "negative size": (first_member(size_bytes=-1), "wrong at members.0.size_bytes"),
+    "size beyond limit": (first_member(size_bytes=1 << 40), "wrong at members.0.size_bytes"),
+    "duplicate names": (twice, "stands twice or out of order"),
+    "unknown dtype": (tensor(lambda t: t.update(dtype="object")), "object\\[2, 3\\] is no tensor"),
+    "pickled dtype": (tensor(lambda t: t.update(dtype="O")), "is no tensor"),
+    "another dtype": (tensor(lambda t: t.update(dtype="float64")), "'in/x:0' is damaged: 24 bytes"),
+    "negative shape": (tensor(lambda t: t.update(shape=[-2, -3])), "is no tensor"),
+    "another shape": (tensor(lambda t: t.update(shape=[2, 4])), "'in/x:0' is damaged: 24 bytes"),
+    "shape that overflows to 0": (tensor(lambda t: t.update(shape=[1 << 32, 1 << 32])), "damaged"),
+    "shape beyond 64 bits": (tensor(lambda t: t.update(shape=[1 << 70])), "damaged"),
+    "too many axes": (tensor(lambda t: t.update(shape=[2, 3] + [1] * 100)), "is no tensor"),
+    "longer sample": (longer_sample, "sample input 'in/x:0' is damaged: 28 bytes are no float32"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_package_is_refused(data: bytes, name: str) -> None:
+    import re
+
+    damage, said = DAMAGES[name]
+    assert re.search(said, refused(damage(data)).what)
+
+
+def test_reading_is_told_by_path(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no such file"):
+        read_package(tmp_path / "m.edgetvm")
+    path = tmp_path / "m.edgetvm"
+    path.write_bytes(b"hello")
+    with pytest.raises(PackageError, match=f"{path}: not an .edgetvm package"):
+        read_package(path)
+
+
+def test_the_damages_start_from_a_package_that_is_whole(data: bytes) -> None:
+    verify_package(data, "m")
+    verify_package(zipped(unzipped(data)), "m")
+
+
+def test_random_damage_is_refused_or_without_effect(data: bytes) -> None:
+    """ZIP's own dates and attributes mean nothing; whatever counts is as it was, or refused."""
+    whole = verify_package(data, "m")
+
+    @settings(max_examples=400, deadline=None)
+    @given(mutated(data))
+    def damage(changed: bytes) -> None:
+        try:
+            package = verify_package(changed, "m")
+        except PackageError as error:
+            assert error.mend
+            return
+        assert package.manifest == whole.manifest
+        assert package.members == whole.members
+
+    damage()
+
+
+def test_damage_to_the_directory_is_refused_or_without_effect(data: bytes) -> None:
+    whole = verify_package(data, "m")
+    start = data.index(b"PK\x01\x02")
+
+    @settings(max_examples=300, deadline=None)
+    @given(mutated(data[start:]))
+    def damage(changed: bytes) -> None:
+        try:
+            package: Package = verify_package(data[:start] + changed, "m")
+        except PackageError:
+            return
+        assert (package.manifest, package.members) == (whole.manifest, whole.members)
+
+    damage()
+
+
+def any_array() -> st.SearchStrategy[NDArray[np.generic]]:
+    shapes = arrays_of.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)
+    dtypes = st.sampled_from(DTYPES).map(np.dtype)
+    swapped = dtypes.map(lambda dtype: dtype.newbyteorder(">"))
+    return arrays_of.arrays(st.one_of(dtypes, swapped), shapes)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=5), any_array(), max_size=4))
+def test_arrays_survive(arrays: dict[str, NDArray[np.generic]]) -> None:
+    described, content = pack(arrays)
+    found = unpack(json.loads(json.dumps(described)), content)
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert found[name].shape == array.shape
+        assert found[name].dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].flags.writeable
+
+
+def test_bytes_are_little_endian_and_row_major() -> None:
+    assert to_bytes(np.array([1, 256], ">i2")) == b"\x01\x00\x00\x01"
+    assert to_bytes(np.arange(6, dtype=np.uint8).reshape(2, 3).T) == bytes([0, 3, 1, 4, 2, 5])
+    assert from_bytes(b"\x01\x00\x00\x01", "int16", [2]).tolist() == [1, 256]
+    assert from_bytes(b"\x00\x00\x80\x3f", "float32", []) == np.float32(1)
+
+
+X = {"name": "x", "dtype": "uint8", "shape": [2]}
+
+
+@pytest.mark.parametrize(
+    ("described", "content"),
+    [
+        ([X], b"1"),
+        ([X], b"123"),
+        ([X], b""),
+        ([], b"1"),
+        ([X, X], b"1234"),
+        ([{**X, "dtype": "object"}], b"12"),
+        ([{**X, "dtype": ["uint8"]}], b"12"),
+        ([{**X, "shape": [-2]}], b"12"),
+        ([{**X, "shape": [-1, -2]}], b"12"),
+        ([{**X, "shape": ["a"]}], b"12"),
+        ([{**X, "shape": 2}], b"12"),
+        ([{**X, "shape": [1] * 100 + [2]}], b"12"),
+        ([{"name": "x", "dtype": "uint8"}], b"12"),
+        ([{"dtype": "uint8", "shape": [2]}], b"12"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    described: list[dict[str, Any]], content: bytes
+) -> None:
+    with pytest.raises(PackageError) as caught:
+        unpack(described, content)
+    assert caught.value.mend
