@@ -79,6 +79,8 @@ def test_commands_parse(page: Path) -> None:
         except click.exceptions.Exit:
             pass  # --help and --version leave at once
         except click.UsageError as error:
+            if "does not exist" in error.format_message():
+                continue  # a folder of the reader's
             refused.append(f"{line}: {error.format_message()}")
     assert refused == []
 

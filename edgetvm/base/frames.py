@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import inspect
 
-_FROZEN = ("importlib._bootstrap", "importlib._bootstrap_external")
+# Names that code without a file has in tracebacks, and a module to answer for each: what every
+# import goes through, what `python -m` and `python -c` begin with, and what TVM's parser evaluates.
+_FILELESS = {
+    "<frozen importlib._bootstrap>": "importlib._bootstrap",
+    "<frozen importlib._bootstrap_external>": "importlib._bootstrap_external",
+    "<frozen runpy>": "runpy",
+    "<string>": "builtins",
+    "<ast>": "builtins",
+}
 
 
 def quick_frames() -> None:
-    """Let `inspect` know the two frozen modules that every import goes through.
+    """Let `inspect` know the code that has no file.
 
     TVM parses a hundred intrinsics when `tvm.s_tir.meta_schedule` is imported, and for each asks
-    `inspect.stack()` about every frame. Frozen modules have no file, so `inspect` looks through all
-    of `sys.modules` for them, each time: the import takes a minute, and 5 s with this.
+    `inspect.stack()` about every frame. For a frame without a file `inspect` looks through all of
+    `sys.modules`, each time: the import takes a minute, and a few seconds with this.
     """
-    for name in _FROZEN:
-        inspect.modulesbyfile.setdefault(f"<frozen {name}>", name)  # type: ignore[attr-defined]
+    for file, module in _FILELESS.items():
+        inspect.modulesbyfile.setdefault(file, module)

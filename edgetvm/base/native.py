@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
@@ -24,12 +23,14 @@ def native_words_kept_back() -> Iterator[None]:
         return
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
+    with open(os.devnull, "wb") as sink:  # noqa: PTH123 - a device, not a path of ours
         os.dup2(sink.fileno(), 2)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
         try:
-            with redirect_stdout(io.StringIO()):
-                yield
-        finally:
             sys.stderr.flush()
+        finally:
             os.dup2(kept, 2)
             os.close(kept)

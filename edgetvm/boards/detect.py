@@ -41,7 +41,7 @@ _X86_LEVELS = (
         ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
         ("-prefer-256-bit",),
     ),
-    _Level("x86-64-v3", 8, 16, ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe")),
+    _Level("x86-64-v3", 8, 16, ("abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe")),
     _Level("x86-64", 4, 16, ("sse2",)),
 )
 
@@ -59,6 +59,10 @@ _ARM_PARTS = {
     "0xd40": "neoverse-v1",
     "0xd49": "neoverse-n2",
 }
+
+
+# Flag of /proc/cpuinfo to LLVM's feature.
+_ARM_FEATURES = {"asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fullfp16", "sve": "sve"}
 
 
 def cpu_flags() -> frozenset[str]:
@@ -104,12 +108,9 @@ def _cpu(machine: str) -> tuple[_Level, str]:
         return level, "x86_64-linux-gnu"
     if machine == "aarch64":
         cpu = _ARM_PARTS.get(_cpuinfo_value("CPU part"), "generic")
-        features = tuple(
-            f"+{llvm}"
-            for flag, llvm in (("asimddp", "dotprod"), ("i8mm", "i8mm"), ("asimdhp", "fullfp16"))
-            if flag in flags
-        )
-        return _Level(cpu, 4, 32, ("asimd",), ("+neon", *features)), "aarch64-linux-gnu"
+        found = {flag: llvm for flag, llvm in _ARM_FEATURES.items() if flag in flags}
+        features = ("+neon", *(f"+{llvm}" for llvm in found.values()))
+        return _Level(cpu, 4, 32, ("asimd", *found), features), "aarch64-linux-gnu"
     raise MissingToolError(
         f"this machine is {machine}",
         mend="edgetvm's host must be x86_64 or aarch64; other boards are reached from such a host",

@@ -20,7 +20,7 @@ from edgetvm.cli.options import (
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
-@click.option("--runs", type=click.IntRange(1), default=100, show_default=True, help="Timed runs.")
+@click.option("--runs", type=click.IntRange(1), default=200, show_default=True, help="Timed runs.")
 @click.option(
     "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
 )

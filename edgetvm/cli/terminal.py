@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.base.units import format_duration
+from edgetvm.base.words import printable
 
 
 class _Console(Console):
@@ -49,15 +50,15 @@ class Terminal:
         log = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
-        self._log = _Console(file=log, highlight=False, soft_wrap=True)
+        self._log = _Console(file=log, highlight=False, markup=False, soft_wrap=True)
         # Where stdout is a file or pipe there is no width to keep to.
         width = None if sys.stdout.isatty() else 120
-        self._out = _Console(file=sys.stdout, highlight=False, width=width)
+        self._out = _Console(file=sys.stdout, highlight=False, markup=False, width=width)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self._log,
             transient=True,
             redirect_stdout=False,
@@ -68,14 +69,19 @@ class Terminal:
     def result(self, document: Any, shown: RenderableType) -> None:
         """The command's result: `document` as JSON, or `shown` for people."""
         if self.as_json:
-            sys.stdout.write(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
-            sys.stdout.flush()
+            text = json.dumps(_finite(document), indent=1, allow_nan=False)
+            try:
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # Click would end the process with code 1 for one that has an error number.
+                raise BrokenPipeError from None
         else:
             self._out.print(shown)
 
     def say(self, sentence: str) -> None:
         """A sentence beside the result."""
-        self._log.print(sentence, markup=False)
+        self._log.print(printable(sentence))
 
     @contextmanager
     def steps(self) -> Iterator[None]:
@@ -91,7 +97,7 @@ class Terminal:
         if event.state in ("note", "warning"):
             self._sentence(event)
         elif event.state in ("finished", "failed"):
-            self._log.print(self._line(event), markup=False)
+            self._log.print(self._line(event))
 
     def _live(self, event: StepEvent) -> None:
         if event.state in ("note", "warning"):
@@ -108,15 +114,17 @@ class Terminal:
         else:
             self._progress.remove_task(self._tasks.pop())
             colour = "green" if event.state == "finished" else "red"
-            self._log.print(self._line(event), style=colour, markup=False)
+            self._log.print(self._line(event), style=colour)
 
     def _sentence(self, event: StepEvent) -> None:
         word = "warning: " if event.state == "warning" else ""
         style = "yellow" if word else "dim"
-        self._log.print(f"{word}{event.detail}", style=style, markup=False)
+        self._log.print(f"{word}{printable(event.detail)}", style=style)
 
     def _line(self, event: StepEvent) -> str:
         mark = "✓" if event.state == "finished" else "✗"
-        detail = f"  {event.detail}" if event.detail else ""
+        detail = f"  {printable(event.detail)}" if event.detail else ""
         indent = "  " * event.depth
-        return f"{indent}{mark} {event.title}  {format_duration(event.elapsed_s)}{detail}"
+        return (
+            f"{indent}{mark} {printable(event.title)}  {format_duration(event.elapsed_s)}{detail}"
+        )

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
+from edgetvm.base.words import printable
 
 if TYPE_CHECKING:
     from edgetvm.base.cache import CacheEntry
@@ -36,13 +37,18 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+def _row(table: Table, *cells: str) -> None:
+    """Add cells whose text may come from a file: nothing in it is obeyed."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
+
+
 def _facts(rows: Mapping[str, object]) -> Table:
     """A name and its value on each line."""
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, Text(str(value)))
+        _row(table, name, str(value))
     return table
 
 
@@ -96,9 +102,9 @@ def model_view(model: Model, correctness: Correctness | None) -> RenderableType:
 def _kernels(kernels: Sequence[Kernel]) -> Table:
     table = _table("kernel", "calls", "schedule", "rule", right=("calls",))
     for kernel in kernels[:_MOST_ROWS]:
-        table.add_row(kernel.name, str(kernel.calls), kernel.schedule, kernel.rule)
+        _row(table, kernel.name, str(kernel.calls), kernel.schedule, kernel.rule)
     if len(kernels) > _MOST_ROWS:
-        table.add_row(f"… and {len(kernels) - _MOST_ROWS} more", "", "", "")
+        _row(table, f"… and {len(kernels) - _MOST_ROWS} more", "", "", "")
     return table
 
 
@@ -178,7 +184,7 @@ def run_view(result: RunResult, path: Path | None) -> RenderableType:
         figures = [
             "—" if entry[key] is None else f"{entry[key]:.5g}" for key in ("min", "max", "mean")
         ]
-        table.add_row(name, Text(tensor), *figures)
+        _row(table, name, tensor, *figures)
     facts: dict[str, object] = {"this run": format_ms(result.duration_ns / 1e6)}
     if path is not None:
         facts["written to"] = path
@@ -199,7 +205,7 @@ def tuned_view(tuned: Tuned) -> RenderableType:
     table = _table("kernel", "best", right=("best",))
     for kernel in tuned.kernels:
         best = format_ms(kernel.latency_ms) if kernel.latency_ms is not None else "not tried"
-        table.add_row(kernel.name, best)
+        _row(table, kernel.name, best)
     facts = {
         "trials": tuned.trials,
         "records": tuned.database,
@@ -212,7 +218,8 @@ def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:
     """`edgetvm boards list`."""
     table = _table("name", "architecture", "core", "cores", "lanes", "memory", "board")
     for profile in profiles:
-        table.add_row(
+        _row(
+            table,
             profile.name,
             profile.architecture,
             profile.cpu,
@@ -228,7 +235,7 @@ def recipes_view(recipes: Sequence[Recipe]) -> RenderableType:
     """`edgetvm recipes list`."""
     table = _table("name", "task", "description")
     for recipe in recipes:
-        table.add_row(recipe.name, recipe.task, recipe.description)
+        _row(table, recipe.name, recipe.task, recipe.description)
     return table
 
 
@@ -264,7 +271,7 @@ def cache_view(entries: Sequence[CacheEntry]) -> RenderableType:
     """`edgetvm cache list`."""
     table = _table("kind", "key", "size", right=("size",))
     for entry in entries:
-        table.add_row(entry.kind, entry.key, format_bytes(entry.size_bytes))
+        _row(table, entry.kind, entry.key, format_bytes(entry.size_bytes))
     total_bytes = sum(entry.size_bytes for entry in entries)
     return Group(table, "", f"{len(entries)} entries, {format_bytes(total_bytes)}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError
+from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
@@ -28,7 +29,7 @@ def optimise(model: Model, profile: BoardProfile) -> IRModule:
     Raises:
         CompileError: a pass refused the model; names the pass and those that ran before.
     """
-    with step("optimise the graph") as this, native_words_kept_back(), target_for(profile):
+    with step("optimise the graph") as this, target_for(profile):
         return _run(GRAPH_PASSES, model.module, model, this)
 
 
@@ -59,11 +60,12 @@ def compile_model(
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     with step(f"generate code for {profile.name}") as this:
         target = target_for(profile)
-        with native_words_kept_back(), target:
+        with target:
             module = _run(LOWERING_PASSES, module, model, this)
             try:
-                executable = relax.build(module, target=target, relax_pipeline=None)
-                library = _link(executable)
+                with native_words_kept_back():
+                    executable = relax.build(module, target=target, relax_pipeline=None)
+                    library = _link(executable)
             except EdgetvmError:
                 raise
             except Exception as error:  # as for the passes
@@ -84,7 +86,8 @@ def compile_model(
 def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -> IRModule:
     for index, one in enumerate(passes):
         try:
-            module = one.make()(module)
+            with native_words_kept_back():
+                module = one.make()(module)
         except Exception as error:  # TVM's passes raise every kind; all mean that they refuse it
             raise CompileError(
                 f"the pass {one.title!r} failed: {_reason(error)}",
@@ -92,6 +95,7 @@ def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -
                 mend=f"it ran after: {', '.join(done.title for done in passes[:index]) or 'none'}",
             ) from error
         this.advance(index + 1, len(passes), one.title)
+    this.detail = f"{len(passes)} passes"
     return module
 
 
@@ -119,7 +123,8 @@ def _kernel_calls(module: IRModule) -> dict[str, int]:
 
 
 def _link(executable: Any) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
+    scratch = Path(tempfile.gettempdir())
+    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
         path = Path(folder, "model.so")
         executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
         return path.read_bytes()

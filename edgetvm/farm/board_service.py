@@ -12,6 +12,7 @@ import platform
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,15 @@ def facts(_request: dict[str, Any], _payload: bytes) -> Answer:
 def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     """Verify the uploaded package `file`, load it and run its sample once.
 
-    Answers with `open_ns` (bytes on the board to ready), `first_run_ns`, and the sample's outputs.
+    Answers with `open_ns` (bytes on the board to ready), `first_run_ns`, the `threads` that it
+    runs on, and the sample's outputs.
     """
     global _executor, _resident_before_open_bytes  # noqa: PLW0603 - the session's one package
     import tvm  # noqa: F401 - the runtime belongs to the server, not to the model's cold start
 
     # "5" resets the high-water mark of resident memory: see proc(5), clear_refs.
-    Path("/proc/self/clear_refs").write_text("5")
+    with suppress(OSError):  # a kernel without it: the mark then stands where the fork set it
+        Path("/proc/self/clear_refs").write_text("5")
     _resident_before_open_bytes = _status_bytes("VmRSS")
     began_ns = time.perf_counter_ns()
     package = verify_package(Path(request["file"]).read_bytes(), request["file"])
@@ -83,7 +86,12 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     first_run_ns = executor.run_ns()
     _executor = executor
     described, payload = pack(executor.outputs())
-    return {"open_ns": open_ns, "first_run_ns": first_run_ns, "arrays": described}, payload
+    return {
+        "open_ns": open_ns,
+        "first_run_ns": first_run_ns,
+        "threads": executor.threads,
+        "arrays": described,
+    }, payload
 
 
 def run(request: dict[str, Any], payload: bytes) -> Answer:

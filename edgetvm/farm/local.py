@@ -78,8 +78,6 @@ class LocalBoard:
             stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
             start_new_session=True,
-            # Python's default lock-step of threads and forks is safe only without native pools.
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
     def _wait_until_registered(self) -> None:

@@ -8,14 +8,15 @@ socket is shut down, which ends the call.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +61,23 @@ _DOING = {
 }
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A package that is open on a board.
+
+    Attributes:
+        open_ns: from the package's bytes on the board to a model ready to run, verified.
+        first_run_ns: the first run after that, on the package's sample.
+        threads: that the model runs on.
+        outputs: the board's answers to the sample.
+    """
+
+    open_ns: int
+    first_run_ns: int
+    threads: int
+    outputs: dict[str, NDArray[np.generic]]
+
+
 class BoardSession:
     """What a host does with a board. Make one with `connect`.
 
@@ -74,7 +92,6 @@ class BoardSession:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._address = Address("", 0)
-        self._worker = ThreadPoolExecutor(1, f"board-{board.name}")
         self._remote: Any = None
         self._broken = False
 
@@ -83,7 +100,9 @@ class BoardSession:
 
         if self.board.tracker is None:
             raise BoardError("it has no tracker", where=self.board.name)
-        self._address, key = request_board(self.board.tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        address, key = request_board(self.board.tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        # The number, not the name: the session's socket is found by it when it must be shut.
+        self._address = Address(socket.gethostbyname(address.host), address.port)
         self._remote = self._call(
             lambda: rpc.connect(
                 self._address.host, self._address.port, key, session_timeout=_SESSION_LIMIT_S
@@ -96,14 +115,8 @@ class BoardSession:
         """What the board is and how it stands: see `board_service.facts`."""
         return self._ask("facts", {}, b"", deadline_s)[0]
 
-    def open(
-        self, package: bytes, threads: int | None, deadline_s: float = 300.0
-    ) -> tuple[int, int, dict[str, NDArray[np.generic]]]:
-        """Send a package, open it on the board, and run its sample once.
-
-        Returns:
-            nanoseconds to open, nanoseconds of the first run, and the outputs of the sample.
-        """
+    def open(self, package: bytes, threads: int | None, deadline_s: float = 300.0) -> Opened:
+        """Send a package, open it on the board, and run its sample once."""
         file = "model.edgetvm"
         self._call(
             lambda: self._remote.upload(bytearray(package), file),
@@ -111,7 +124,12 @@ class BoardSession:
             deadline_s,
         )
         header, payload = self._ask("open", {"file": file, "threads": threads}, b"", deadline_s)
-        return header["open_ns"], header["first_run_ns"], unpack(header["arrays"], payload)
+        return Opened(
+            open_ns=header["open_ns"],
+            first_run_ns=header["first_run_ns"],
+            threads=header["threads"],
+            outputs=unpack(header["arrays"], payload),
+        )
 
     def run(
         self, inputs: Arrays, deadline_s: float = 300.0
@@ -154,7 +172,6 @@ class BoardSession:
             with contextlib.suppress(EdgetvmError):
                 self._call(lambda: _drop(remote), "closing", 5.0)
         self._shut_socket()
-        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _ask(
         self,
@@ -176,7 +193,11 @@ class BoardSession:
         return header, data
 
     def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
-        future = self._worker.submit(work)
+        future: Future[Result] = Future()
+        # A daemon: a call that even a shut socket does not end must not hold up the end of Python.
+        threading.Thread(
+            target=_settle, args=(future, work), name=f"board-{self.board.name}", daemon=True
+        ).start()
         try:
             return _wait(future, deadline_s)
         except FutureTimeoutError as error:
@@ -211,7 +232,7 @@ class BoardSession:
             try:
                 if not entry.readlink().name.startswith("socket:"):
                     continue
-                with socket.socket(fileno=os.dup(int(entry.name))) as twin:
+                with socket.fromfd(int(entry.name), socket.AF_INET, socket.SOCK_STREAM) as twin:
                     if twin.getpeername()[:2] == (self._address.host, self._address.port):
                         twin.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -230,12 +251,15 @@ class BoardSession:
                     mend="use a smaller model",
                 )
             return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
-        exit_code = self._exit_code_after_return()
+        back, exit_code = self._exit_code_after_return()
         if exit_code is None:
             return BoardGoneError(
-                f"the connection broke while {doing}, and it did not come back",
+                f"the connection broke while {doing}, and it "
+                + ("is back" if back else "did not come back"),
                 where=where,
-                mend="check its power and network, then run the same command again",
+                mend="run the same command again"
+                if back
+                else "check its power and network, then run the same command again",
             )
         name = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
         if exit_code == -signal.SIGKILL:
@@ -250,10 +274,11 @@ class BoardSession:
             mend="try another schedule (without the tuning database) and report it",
         )
 
-    def _exit_code_after_return(self) -> int | None:
-        """How the session's process ended, asked of the board; None if it does not come back."""
+    def _exit_code_after_return(self) -> tuple[bool, int | None]:
+        """Whether the board comes back, and how the session's process ended, where it tells."""
+        back = False
         if self.board.tracker is None:
-            return None
+            return back, None
         until_s = time.monotonic() + _RETURN_DEADLINE_S
         while time.monotonic() < until_s:
             try:
@@ -264,14 +289,22 @@ class BoardSession:
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
                     finally:
                         successor.close()
+                    back = True
                     if code is not None:
-                        return int(code)
+                        return back, int(code)
             except TrackerUnreachableError:
-                return None
+                return False, None
             except BoardError:
                 pass
             time.sleep(0.3)
-        return None
+        return back, None
+
+
+def _settle(future: Future[Result], work: Callable[[], Result]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # it belongs to whoever waits
+        future.set_exception(error)
 
 
 def _wait(future: Future[Result], deadline_s: float) -> Result:

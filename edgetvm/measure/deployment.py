@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgetvm.base.steps import step
-from edgetvm.farm.session import BoardSession
+from edgetvm.farm.session import BoardSession, Opened
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import TOLERANCE, refusal
@@ -16,13 +16,11 @@ class Deployment:
     """How a deployment went.
 
     Attributes:
-        open_ns: from the package's bytes on the board to a model ready to run, verified.
-        first_run_ns: the first run after that, on the package's sample.
+        opened: durations and threads, as the board tells them.
         correctness: the board's answers to the sample against those that the package brings.
     """
 
-    open_ns: int
-    first_run_ns: int
+    opened: Opened
     correctness: Correctness
 
 
@@ -46,20 +44,21 @@ def deploy(
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
     with step("deploy and self-test") as this:
-        open_ns, first_run_ns, answers = session.open(package.data, threads)
+        opened = session.open(package.data, threads)
         checked = package.manifest.correctness
-        error = worst_error(answers, package.sample_outputs)
+        error = worst_error(opened.outputs, package.sample_outputs)
         correctness = Correctness(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,
             max_relative_error=error.max_relative_error,
-            tolerance=checked.tolerance if checked else TOLERANCE,
+            tolerance=TOLERANCE,
             worst_output=error.output,
             samples=1,
             inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",
             checked_on=f"board {session.board.name}",
         )
-        this.detail = f"open {open_ns / 1e6:.1f} ms, first run {first_run_ns / 1e6:.1f} ms"
+        open_ms, first_run_ms = opened.open_ns / 1e6, opened.first_run_ns / 1e6
+        this.detail = f"open {open_ms:.1f} ms, first run {first_run_ms:.1f} ms"
         if not correctness.passed and not allow_mismatch:
             raise refusal(correctness, package.manifest.name)
-    return Deployment(open_ns, first_run_ns, correctness)
+    return Deployment(opened, correctness)

@@ -40,7 +40,7 @@ class Plan:
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
     """
 
-    runs: int = 100
+    runs: int = 200
     warmup: int = 10
     max_s: float = 30.0
     threads: int | None = None
@@ -109,15 +109,15 @@ def measure(
         while len(samples_ns) < plan.runs and sum(samples_ns) < plan.max_s * 1e9:
             samples_ns += session.stream(inputs)[0].tolist()
     return Measurement(
-        id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         model=manifest.name,
         task=recipe.task if recipe is not None else "",
         scenario="single-stream" if stream is None else "stream",
         samples_ns=tuple(samples_ns),
         warmup=plan.warmup,
-        open_ns=deployment.open_ns,
-        first_run_ns=deployment.first_run_ns,
+        open_ns=deployment.opened.open_ns,
+        first_run_ns=deployment.opened.first_run_ns,
         peak_memory_bytes=session.peak_memory_bytes(),
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
@@ -127,7 +127,9 @@ def measure(
         correctness=correctness,
         metrics=metrics,
         kernels=manifest.kernels,
-        environment=_environment(session.board.name, profile, facts, package, plan),
+        environment=_environment(
+            session.board.name, profile, facts, package, deployment.opened.threads
+        ),
         steps=tuple(steps),
     )
 
@@ -147,7 +149,7 @@ def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[in
 
 
 def _environment(
-    device: str, profile: BoardProfile, facts: dict[str, Any], package: Package, plan: Plan
+    device: str, profile: BoardProfile, facts: dict[str, Any], package: Package, threads: int
 ) -> Environment:
     return Environment(
         device=device,
@@ -156,7 +158,7 @@ def _environment(
         cpu=facts["cpu"],
         machine=facts["machine"],
         kernel=facts["kernel"],
-        threads=plan.threads or facts["cores"],
+        threads=threads,
         cores=facts["cores"],
         governor=facts["governor"],
         load_average=facts["load_average"],

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from edgetvm.measure.measurement import Measurement
 
+# Below it the 99th percentile is the slowest run, or the next to it.
+_FEWEST_FOR_P99 = 200
+
 
 def percentile(sorted_values: Sequence[float], fraction: float) -> float:
     """The value below which `fraction` of the samples lie, without interpolation.
@@ -51,10 +54,10 @@ def _warnings(measurement: Measurement, p50_ms: float, p90_ms: float) -> tuple[s
     found = []
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
-    if len(measurement.samples_ns) < 100:
+    if len(measurement.samples_ns) < _FEWEST_FOR_P99:
         found.append(
             f"p99 of {len(measurement.samples_ns)} samples is little more than the maximum: "
-            "measure at least 100 (--runs)"
+            f"measure at least {_FEWEST_FOR_P99} (--runs, --max-time)"
         )
     if p90_ms > 1.25 * p50_ms:
         found.append("p90 is over 1.25 times p50: something else ran; close it and measure again")

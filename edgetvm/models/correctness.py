@@ -25,8 +25,8 @@ class Correctness:
     Attributes:
         reference: name and version of the reference.
         max_abs_error: largest absolute difference over all elements of all outputs.
-        max_relative_error: the same divided by the largest magnitude of that output; outputs
-            below a hundredth are judged more mildly, see `worst_error`.
+        max_relative_error: largest error of an element beside the values around it, see
+            `worst_error`.
         tolerance: the relative error from which a model is refused.
         worst_output: the output with the largest relative error.
         samples: input sets compared (chunks, for a stream).
@@ -49,17 +49,19 @@ class Correctness:
         return self.max_relative_error <= self.tolerance
 
 
-# A saturated sigmoid or a softmax over thousands is tiny, and its last bits are noise: an output
-# whose largest value is below a hundredth is judged as if it reached that, and its error relative
-# to what it does reach counts a fiftieth, so that a kernel that answers zeros is still found.
-_SMALL_MAGNITUDE = 1e-2
-_SMALL_SHARE = 0.02
+# A saturated sigmoid or a softmax over thousands is tiny, and its last bits are noise: no element
+# is judged by less than a hundredth, nor by less than a hundredth of its output's largest value.
+_LEAST_SCALE = 1e-2
+# That alone would let zeros pass for an output that is tiny throughout.
+_TINY_SHARE = 0.02
 _LEAST_MAGNITUDE = 1e-6
+# float16 keeps 11 bits where float32 keeps 24, and sums are as long: its errors count a sixteenth.
+_COARSENESS = {"float16": 16.0}
 
 
 @dataclass(frozen=True)
 class OutputError:
-    """The error of one output: absolute, and relative to the largest magnitude expected."""
+    """The error of one output: absolute, and relative as `worst_error` says."""
 
     output: str
     max_abs_error: float
@@ -67,10 +69,11 @@ class OutputError:
 
 
 def worst_error(found: Arrays, expected: Arrays) -> OutputError:
-    """The output that lies furthest from what is expected, relative to its largest magnitude.
+    """The output that lies furthest from what is expected.
 
-    An output whose largest magnitude is below a hundredth is judged as if it reached that, with a
-    fiftieth of its true relative error as the least.
+    Each element's error is divided by the largest value of its row or column, whichever is less (a
+    detector's boxes in pixels and its scores may share a tensor), with the floors above. Integers
+    must be equal, but for one quantum of 8-bit ones.
 
     Equal infinities and NaN in the same places are equal; NaN anywhere else is an infinite error,
     as are a missing output and another shape.
@@ -81,24 +84,51 @@ def worst_error(found: Arrays, expected: Arrays) -> OutputError:
     worst = OutputError(next(iter(expected), ""), 0.0, 0.0)
     for name, wanted in expected.items():
         error = _error(name, found.get(name), wanted)
-        if error.max_relative_error > worst.max_relative_error:
+        if _badness(error) > _badness(worst):
             worst = error
     return worst
 
 
+def _badness(error: OutputError) -> tuple[float, float]:
+    return error.max_relative_error, error.max_abs_error
+
+
 def _error(name: str, found: np.ndarray | None, wanted: np.ndarray) -> OutputError:
-    if found is None or found.shape != wanted.shape:
-        return OutputError(name, float("inf"), float("inf"))
+    wrong = OutputError(name, float("inf"), float("inf"))
+    if found is None or found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return wrong
     a, b = found.astype(np.float64), wanted.astype(np.float64)
     differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
     if not differs.any():
         return OutputError(name, 0.0, 0.0)
-    largest = float(np.abs(a[differs] - b[differs]).max())
+    errors = np.where(differs, np.abs(np.subtract(a, b, where=differs, out=np.zeros_like(a))), 0.0)
+    largest = float(errors.max())
     if not np.isfinite(largest):
-        return OutputError(name, float("inf"), float("inf"))
-    magnitude = np.abs(b[np.isfinite(b)]).max(initial=0.0)
+        return wrong
+    magnitudes = np.where(np.isfinite(b), np.abs(b), 0.0)
+    magnitude = float(magnitudes.max())
+    if wanted.dtype.kind in "iub":
+        return _integer_error(name, largest, magnitude, wanted.dtype)
     relative = max(
-        largest / max(float(magnitude), _SMALL_MAGNITUDE),
-        _SMALL_SHARE * largest / max(float(magnitude), _LEAST_MAGNITUDE),
+        float((errors / _scales(magnitudes, magnitude)).max()),
+        _TINY_SHARE * largest / max(magnitude, _LEAST_MAGNITUDE),
     )
-    return OutputError(name, largest, relative)
+    return OutputError(name, largest, relative / _COARSENESS.get(wanted.dtype.name, 1.0))
+
+
+def _scales(magnitudes: np.ndarray, magnitude: float) -> np.ndarray:
+    """What each element's error is divided by."""
+    scales = np.full(magnitudes.shape, magnitude)
+    for axis, size in enumerate(magnitudes.shape):
+        if size > 1:
+            scales = np.minimum(scales, magnitudes.max(axis=axis, keepdims=True))
+    floored: np.ndarray = np.maximum(scales, max(_LEAST_SCALE, 0.01 * magnitude))
+    return floored
+
+
+def _integer_error(
+    name: str, largest: float, magnitude: float, dtype: np.dtype[np.generic]
+) -> OutputError:
+    if dtype.itemsize == 1 and dtype.kind in "iu":
+        return OutputError(name, largest, 0.0 if largest <= 1 else largest / max(magnitude, 1.0))
+    return OutputError(name, largest, float("inf"))

@@ -196,7 +196,7 @@ def _tensor(name: str, ty: object, path: Path) -> TensorSpec:
         raise ModelUnreadableError(
             f"{name!r} keeps a dynamic shape",
             where=str(path),
-            mend=f"fix the inputs' shapes, for example --shape {name}=1,3,224,224",
+            mend="fix the shapes of the inputs (--shape NAME=1,3,224,224) that it depends on",
         ) from error
     dtype = str(ty.dtype)  # type: ignore[attr-defined]
     if dtype not in DTYPES:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from edgetvm.base.errors import ModelUnreadableError, UnsupportedOperatorsError
-from edgetvm.base.files import sha256_of_file
+from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
@@ -69,6 +69,23 @@ def importer_for(path: Path) -> Importer:
     )
 
 
+def source_digest(path: Path) -> str:
+    """The SHA-256 of a model file; where an ONNX file keeps weights beside itself, of them too.
+
+    Raises:
+        StorageError: a file cannot be read.
+        ModelUnreadableError: not ONNX, although its name says so.
+    """
+    own = sha256_of_file(path)
+    # Parsing takes long: only a file that may name others is looked into.
+    if path.suffix.lower() != ".onnx" or b"location" not in path.read_bytes():
+        return own
+    from edgetvm.models.onnx_importer import external_files
+
+    beside = [sha256_of_file(one) for one in external_files(path)]
+    return sha256_of("".join([own, *beside]).encode()) if beside else own
+
+
 def unsupported(path: Path, nodes: dict[str, list[str]]) -> UnsupportedOperatorsError:
     """One error for all operators that an importer does not know.
 
@@ -123,7 +140,7 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
         options=options,
         provenance=Provenance(
             file_name=path.name,
-            sha256=sha256_of_file(path),
+            sha256=source_digest(path),
             importer=importer.name,
             versions={
                 package: found

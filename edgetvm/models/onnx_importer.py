@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     import onnx
 
 
+# What onnx's checker minds and the importer does not: nodes of a domain that onnx has no schema
+# for (all of them are named later), and outputs whose shape is left to be inferred.
+_TOLERABLE = ("No Op registered", "No opset import", "Field 'shape' of 'type' is required")
+
+
 def load(path: Path) -> onnx.ModelProto:
     """Parse and check an ONNX file; its external data must lie in its own folder.
 
@@ -41,18 +47,60 @@ def load(path: Path) -> onnx.ModelProto:
         model = onnx.load(path)
         onnx.checker.check_model(path)
     except DecodeError as error:
-        raise ModelUnreadableError(
-            "not an ONNX file, or cut off", where=str(path), mend="export or copy it again"
-        ) from error
+        raise _not_onnx(path) from error
     except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "inconsistent"
-        # Nodes of a domain that onnx itself has no schema for: the importer names all of them.
-        if "No Op registered" in reason or "No opset import" in reason:
+        shaped = all(entry.type.tensor_type.HasField("shape") for entry in model.graph.input)
+        if shaped and any(tolerable in reason for tolerable in _TOLERABLE):
             return model
         raise ModelUnreadableError(
             f"not a valid ONNX model: {reason}", where=str(path), mend="export it again"
         ) from error
     return model
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files in which an ONNX file keeps weights, in its own folder.
+
+    Raises:
+        ModelUnreadableError: not ONNX, or a file is named that lies elsewhere.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise _not_onnx(path) from error
+    names = {
+        entry.value
+        for tensor in _tensors(model.graph)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelUnreadableError(
+                f"its weights are said to lie in {name}",
+                where=str(path),
+                mend="keep them in the model's own folder",
+            )
+    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for below in (attribute.g, *attribute.graphs):
+                yield from _tensors(below)
+
+
+def _not_onnx(path: Path) -> ModelUnreadableError:
+    return ModelUnreadableError(
+        "not an ONNX file, or cut off", where=str(path), mend="export or copy it again"
+    )
 
 
 def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
@@ -200,7 +248,8 @@ def read(path: Path, options: ImportOptions) -> Imported:
         module = from_onnx(simplified, shape_dict={n: list(s) for n, s in shapes.items()})
     except Exception as error:
         fixed = " ".join(f"--shape {name}={','.join(map(str, s))}" for name, s in shapes.items())
-        raise converter_stopped(error, path, f"these shapes may not fit it: {fixed}") from error
+        mend = f"TVM's converter lacks a part of it, or it does not fit these shapes: {fixed}"
+        raise converter_stopped(error, path, mend) from error
     names = [name for name in graph_inputs(simplified) if name in shapes]
     if missing := sorted(set(shapes) - set(names)):
         raise InputError(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.base.errors import PackageError
+from edgetvm.base.errors import PackageError, UsageError
 from edgetvm.base.files import sha256_of, storage_errors, write_bytes
 from edgetvm.base.version import __version__
 from edgetvm.compile.artifact import Artifact
@@ -216,6 +216,19 @@ def _check_content(package: Package, where: str) -> None:
     if LIBRARY_NAME not in package.members:
         raise PackageError("it holds no compiled model", where=where, mend="package it anew")
     signature = package.manifest.signature
+    expected = [
+        LIBRARY_NAME,
+        *(_sample_member("input", index) for index in range(len(signature.inputs))),
+        *(_sample_member("output", index) for index in range(len(signature.outputs))),
+    ]
+    if list(package.members) != expected:
+        raise PackageError(
+            "its members are not those of its signature", where=where, mend="package it anew"
+        )
+    try:
+        signature.with_states({state.input: state.output for state in signature.states})
+    except UsageError as error:
+        raise PackageError(error.what, where=where, mend="package it anew") from error
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
         for index, spec in enumerate(specs):
             try:

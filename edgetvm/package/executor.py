@@ -33,7 +33,8 @@ def check_machine(needs: TargetNeeds) -> None:
             f"it is compiled for {needs.architecture} ({needs.profile})",
             mend=f"this machine is {machine}: package it for a profile of that architecture",
         )
-    missing = [flag for flag in needs.required_cpu_flags if flag not in cpu_flags()]
+    present = cpu_flags()
+    missing = [flag for flag in needs.required_cpu_flags if flag not in present]
     if missing:
         raise PackageError(
             f"it needs the CPU feature{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
@@ -47,6 +48,10 @@ class Executor:
 
     TVM keeps one pool of worker threads a process: the first executor of a process decides how
     many there are.
+
+    Attributes:
+        signature: of the model.
+        threads: that it runs on.
     """
 
     def __init__(self, library: bytes, signature: Signature, threads: int | None = None) -> None:
@@ -57,8 +62,8 @@ class Executor:
             signature: of the model.
             threads: to run on; all cores without it.
         """
-        if threads is not None:
-            os.environ["TVM_NUM_THREADS"] = str(threads)
+        # Said in every case: without it TVM takes OMP_NUM_THREADS, or half of the cores.
+        os.environ["TVM_NUM_THREADS"] = str(threads or len(os.sched_getaffinity(0)))
         # TVM would pin this thread to one core, and all that it starts later with it.
         os.environ["TVM_BIND_THREADS"] = "0"
         import tvm
@@ -67,6 +72,7 @@ class Executor:
         # The library leaves libm's functions undefined: they must be in the global scope.
         ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
         self.signature = signature
+        self.threads = int(tvm.get_global_func("runtime.NumThreads")())
         self._tvm = tvm
         with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
             path = Path(folder, LIBRARY_NAME)

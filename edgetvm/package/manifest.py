@@ -126,7 +126,7 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
     version = document.get("format_version") if isinstance(document, dict) else None
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise PackageError(
             f"it has package format {version}",
             where=where,

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.base.words import printable
 from edgetvm.measure.measurement import Measurement, to_json
 from edgetvm.report.results import Result, results
 from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
-from edgetvm.report.words import NONE, format_error, format_factor, format_figure, printable, shown
+from edgetvm.report.words import NONE, format_error, format_factor, format_figure, shown
 
 JSON_SCHEMA_VERSION = 1
 _MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")

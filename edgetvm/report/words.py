@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import math
 
+from edgetvm.base.words import printable
+
 NONE = "—"
 _LONGEST_NAME = 64
-
-
-def printable(text: str) -> str:
-    """`text` on one line without control, direction or other invisible characters.
-
-    A terminal would obey them and XML forbids some; each becomes U+FFFD.
-    """
-    one_line = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in one_line)
 
 
 def shown(text: str, longest: int = _LONGEST_NAME) -> str:

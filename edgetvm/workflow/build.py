@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from edgetvm.base import cache
 from edgetvm.base.errors import StorageError
 from edgetvm.base.files import sha256_of, sha256_of_file
-from edgetvm.base.pins import PINNED
+from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note
-from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.models.correctness import Correctness
+from edgetvm.models.importers import source_digest
 from edgetvm.models.model import Model
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package, read_package, write_package
 from edgetvm.package.gate import check
-from edgetvm.recipes import prepare, samples
+from edgetvm.recipes import Recipe, prepare, samples
 from edgetvm.workflow.subject import Subject
 
 _FILE = "model.edgetvm"
+
+# Whatever has a part in making or checking a package.
+_PACKAGES = (
+    *PINNED,
+    *("onnx", "onnxsim", "onnxslim", "tflite", "torch", "ziglang"),
+    *("onnxruntime", "ai-edge-litert"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,15 @@ def build(
         StorageError: the cache folder cannot be written.
     """
     depends_on = {
-        "model": sha256_of_file(subject.path),
+        "model": source_digest(subject.path),
         "name": subject.name,
         "options": asdict(subject.options),
         "profile": asdict(profile),
         "tuning": _folder_digest(tuning_database) if tuning_database else "",
-        "data": asdict(subject.recipe)["data"] if subject.recipe else None,
+        "recipe": _recipe_digest(subject.recipe) if subject.recipe else "",
         "allow_mismatch": allow_mismatch,
-        "versions": {**PINNED, "edgetvm": __version__, "code": _code_digest()},
+        "versions": {package: installed_version(package) for package in _PACKAGES},
+        "code": _code_digest(),
     }
 
     def make(folder: Path) -> None:
@@ -98,12 +109,32 @@ def _folder_digest(folder: Path) -> str:
     )
 
 
+def _recipe_digest(recipe: Recipe) -> str:
+    """Of all that a recipe says, and of the local files that its data come from."""
+    document = TypeAdapter(Recipe).dump_python(recipe, mode="json")
+    files: list[str] = []
+
+    def look(part: object) -> None:
+        if isinstance(part, dict):
+            path = part.get("path")
+            if isinstance(path, str) and Path(path).is_file():
+                files.append(sha256_of_file(Path(path)))
+            for below in part.values():
+                look(below)
+        elif isinstance(part, list):
+            for below in part:
+                look(below)
+
+    look(document)
+    return sha256_of(json.dumps([document, files], sort_keys=True, default=str).encode())
+
+
 def _code_digest() -> str:
     """Of the rooms that shape a package: a change in the compiler makes old packages stale."""
     root = Path(__file__).parent.parent
     parts = [
         sha256_of_file(path)
-        for room in ("models", "compile", "package")
+        for room in ("recipes", "models", "compile", "package")
         for path in sorted((root / room).rglob("*.py"))
     ]
     return sha256_of("".join(parts).encode())

@@ -110,7 +110,7 @@ def _xgboost() -> Finding:
         found = installed_version(name)
         if found is not None:
             return Finding("xgboost", "fine", f"{name} {found}")
-    return Finding("xgboost", "failed", "not installed", "run: pip install xgboost-cpu")
+    return Finding("xgboost", "absent", "not installed", "tuning: pip install 'edgetvm[tune]'")
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (

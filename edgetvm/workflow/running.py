@@ -41,9 +41,10 @@ def read_inputs(path: Path) -> dict[str, NDArray[np.generic]]:
         StorageError: the file cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with loaded as archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise StorageError(
@@ -64,7 +65,11 @@ def write_outputs(path: Path, outputs: Arrays) -> None:
         StorageError: disk full, no permission.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(outputs))
+    # Not numpy.savez: it takes names as keywords, and an output may be called `file`.
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     write_bytes(path, buffer.getvalue())
 
 

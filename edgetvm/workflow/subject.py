@@ -116,6 +116,7 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
 
     Raises:
         UsageError: the file exists.
+        ConfigurationError: a recipe cannot have that name.
         ModelError: the model cannot be read.
         StorageError: the file cannot be written.
     """
@@ -124,7 +125,8 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
     if path.exists():
         raise UsageError("it exists", where=str(path), mend="choose another with --output")
     shapes = {spec.name: spec.shape for spec in subject.load().signature.inputs}
+    text = starting_recipe(name, subject.path.resolve(), shapes)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, starting_recipe(name, subject.path.resolve(), shapes))
+    write_text(path, text)
     return path

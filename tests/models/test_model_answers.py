@@ -34,7 +34,7 @@ def f32(*values: float) -> NDArray[np.float32]:
     return np.array(values, np.float32)
 
 
-# By hand: largest difference, and the same divided by the largest finite magnitude expected.
+# By hand: largest difference, and the same beside the values around it.
 ERRORS = [
     ({"y": f32(1, 2)}, {"y": f32(1, 2)}, OutputError("y", 0, 0)),
     ({"y": f32(1, 2.5)}, {"y": f32(1, 2)}, OutputError("y", 0.5, 0.25)),
@@ -54,9 +54,24 @@ ERRORS = [
     ({"y": f32(1), "z": f32(5)}, {"y": f32(1)}, OutputError("y", 0, 0)),
     ({"y": f32()}, {"y": f32()}, OutputError("y", 0, 0)),
     ({}, {}, OutputError("", 0, 0)),
-    ({"y": np.array([True, False])}, {"y": np.array([True, True])}, OutputError("y", 1, 1)),
+    ({"y": np.array([True, False])}, {"y": np.array([True, True])}, OutputError("y", 1, INF)),
     ({"y": np.array([250], np.uint8)}, {"y": np.array([5], np.uint8)}, OutputError("y", 245, 49)),
-    ({"y": np.array(3)}, {"y": np.array(2)}, OutputError("y", 1, 0.5)),
+    ({"y": np.array(3)}, {"y": np.array(2)}, OutputError("y", 1, INF)),
+    # One quantum of an 8-bit tensor is rounding, two are not.
+    ({"y": np.array([4, 9], np.int8)}, {"y": np.array([5, 9], np.int8)}, OutputError("y", 1, 0)),
+    ({"y": np.array([3, 8], np.int8)}, {"y": np.array([5, 8], np.int8)}, OutputError("y", 2, 0.25)),
+    ({"y": f32(1)}, {"y": np.array([1.0])}, OutputError("y", INF, INF)),
+    # Boxes of 640 pixels and scores of 1 in one tensor: a score is judged beside scores.
+    (
+        {"y": np.array([[640.0, 320.0], [0.5, 1.0]])},
+        {"y": np.array([[640.0, 320.0], [1.0, 1.0]])},
+        OutputError("y", 0.5, 0.5 / 6.4),
+    ),
+    (
+        {"y": np.array([0.5, 1.0], np.float16)},
+        {"y": np.array([0.75, 1.0], np.float16)},
+        OutputError("y", 0.25, 0.25 / 16),
+    ),
     # Below a hundredth an output is judged more mildly, but zeros instead of it are found.
     ({"y": np.array([9e-4])}, {"y": np.array([1e-3])}, OutputError("y", 1e-4, 1e-2)),
     ({"y": np.array([9.9e-6])}, {"y": np.array([1e-5])}, OutputError("y", 1e-7, 2e-4)),

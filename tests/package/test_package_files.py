@@ -270,7 +270,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "extra member": (with_member(lambda m: m.update(extra=b"x")), "not those of its manifest: ext"),
     "missing member": (with_member(lambda m: m.pop("model.so")), "not those of its manifest: mod"),
     "no library": (without("model.so"), "holds no compiled model"),
-    "no sample": (without("sample/output-2.bin"), "sample output 'd e' is damaged: it is missing"),
+    "no sample": (without("sample/output-2.bin"), "members are not those of its signature"),
     "path upwards": (renamed("model.so", "../model.so"), "manifest is wrong at members.0.name"),
     "path upwards inside": (renamed("model.so", "a/../../b"), "wrong at members.0.name"),
     "absolute path": (renamed("model.so", "/etc/passwd"), "wrong at members.0.name"),

@@ -18,6 +18,7 @@ from made_measurements import make
 from rich.console import Console
 
 from edgetvm.base.errors import UsageError
+from edgetvm.base.words import printable
 from edgetvm.measure.measurement import Measurement, from_json
 from edgetvm.report import (
     RENDERERS,
@@ -30,7 +31,7 @@ from edgetvm.report import (
 )
 from edgetvm.report.results import results
 from edgetvm.report.verdict import verdicts
-from edgetvm.report.words import printable, shown
+from edgetvm.report.words import shown
 
 HOSTILE = "<script>alert(1)</script>"
 

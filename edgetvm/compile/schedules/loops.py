@@ -48,8 +48,8 @@ def spread(schedule: Any, block: Block, profile: BoardProfile) -> None:
     if not spatial or profile.cores == 1 or block.work < PARALLEL_WORK:
         return
     outer = spatial[:-1] if block.spatial[-1] >= 4 and len(spatial) > 1 else spatial
-    while len(outer) > 1 and math.prod(block.spatial[: len(outer)]) < 2:
-        outer = spatial[: len(outer) + 1]
+    if math.prod(block.spatial[: len(outer)]) < 2:
+        outer = spatial
     schedule.parallel(schedule.fuse(*outer) if len(outer) > 1 else outer[0])
 
 
