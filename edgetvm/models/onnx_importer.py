@@ -45,18 +45,26 @@ def load(path: Path) -> onnx.ModelProto:
 
     try:
         model = onnx.load(path)
-        onnx.checker.check_model(path)
     except DecodeError as error:
         raise _not_onnx(path) from error
     except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "inconsistent"
+        raise _invalid(path, error) from error
+    try:
+        onnx.checker.check_model(path)
+    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
         shaped = all(entry.type.tensor_type.HasField("shape") for entry in model.graph.input)
-        if shaped and any(tolerable in reason for tolerable in _TOLERABLE):
-            return model
-        raise ModelUnreadableError(
-            f"not a valid ONNX model: {reason}", where=str(path), mend="export it again"
-        ) from error
+        if not shaped or not any(tolerable in str(error) for tolerable in _TOLERABLE):
+            raise _invalid(path, error) from error
     return model
+
+
+def _invalid(path: Path, error: Exception) -> ModelUnreadableError:
+    lines = str(error).strip().splitlines()
+    return ModelUnreadableError(
+        f"not a valid ONNX model: {lines[0] if lines else 'inconsistent'}",
+        where=str(path),
+        mend="export it again",
+    )
 
 
 def external_files(path: Path) -> list[Path]:
