@@ -192,7 +192,10 @@ def _translated(
     reader: _Reader, adapter: TypeAdapter[Any], error: ValidationError
 ) -> ConfigurationError:
     """The first of pydantic's complaints in a user's words."""
-    first = error.errors(include_url=False)[0]
+    complaints = error.errors(include_url=False)
+    # A misspelt key is the cause of the one that is missing.
+    unknown = (one for one in complaints if one["type"] == "unexpected_keyword_argument")
+    first = next(unknown, complaints[0])
     # Pydantic puts names of union members into the path: keep only the keys of the file.
     at: KeyPath = ()
     for key in first["loc"]:

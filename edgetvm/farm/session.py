@@ -102,7 +102,14 @@ class BoardSession:
             raise BoardError("it has no tracker", where=self.board.name)
         address, key = request_board(self.board.tracker, self.board.key, _WAIT_FOR_BOARD_S)
         # The number, not the name: the session's socket is found by it when it must be shut.
-        self._address = Address(socket.gethostbyname(address.host), address.port)
+        try:
+            self._address = Address(socket.gethostbyname(address.host), address.port)
+        except OSError as error:
+            raise BoardGoneError(
+                f"its server is said to be at {address}, and no such host is known",
+                where=f"board {self.board.name}",
+                mend="start the server on that host's loopback, reached through a tunnel",
+            ) from error
         self._remote = self._call(
             lambda: rpc.connect(
                 self._address.host, self._address.port, key, session_timeout=_SESSION_LIMIT_S

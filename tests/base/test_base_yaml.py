@@ -66,6 +66,7 @@ def test_an_alias_is_a_copy(tmp_path: Path) -> None:
 BAD = [
     ("count: 2\n", ":1: key title is missing (add `title: …`)"),
     ("title: x\ncont: 2\n", ":2: unknown key cont (did you mean 'count'?)"),
+    ("tittle: x\n", ":1: unknown key tittle (did you mean 'title'?)"),
     (
         "title: x\nparts:\n  - name: a\n    syzes: []\n",
         ":4: unknown key parts[0].syzes (did you mean 'sizes'?)",

@@ -1,0 +1,136 @@
+"""Help, completion and schemas: quick, quiet and complete."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+import yaml
+from real_command import edgetvm
+
+from edgetvm.base.paths import shipped_folder
+from edgetvm.cli.root import COMMANDS, root
+
+
+def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The root, every group and every command below."""
+    found = [path]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            found += every_command(child, (*path, name))
+    return found
+
+
+ALL = every_command(root)
+
+
+def test_the_table_of_commands_is_whole() -> None:
+    assert {path[0] for path in ALL if path} == set(COMMANDS)
+    assert {("boards", "show"), ("recipes", "new"), ("cache", "clear")} <= set(ALL)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_help(path: tuple[str, ...]) -> None:
+    done = edgetvm(*path, "--help")
+    assert done.code == 0
+    assert done.err == ""
+    assert done.is_clean()
+    assert done.out.startswith(f"Usage: edgetvm {' '.join(path)}".rstrip())
+    assert "Options:" in done.out
+    assert "--help" in done.out
+
+
+def test_every_option_has_words() -> None:
+    for path in ALL:
+        command: click.Command = root
+        for name in path:
+            assert isinstance(command, click.Group)
+            child = command.get_command(click.Context(command), name)
+            assert child is not None
+            command = child
+        assert command.help, path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_imports_nothing_heavy(path: tuple[str, ...]) -> None:
+    code = f"""
+import sys
+from edgetvm.cli.root import _exit_code
+assert _exit_code({[*path, "--help"]!r}) == 0
+heavy = ["tvm", "tvm_ffi", "numpy", "onnx", "onnxruntime", "rich", "pydantic", "scipy", "yaml"]
+found = [name for name in heavy if name in sys.modules]
+sys.exit(f"imported: {{found}}" if found else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_command_shows_the_help() -> None:
+    done = edgetvm()
+    assert done.is_clean()
+    assert "Usage: edgetvm" in done.out + done.err
+    assert edgetvm("--version").out.startswith("edgetvm, version ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = edgetvm("completion", shell)
+    assert (done.code, done.err) == (0, "")
+    assert "_EDGETVM_COMPLETE" in done.out
+    assert "edgetvm" in done.out
+
+
+def test_the_bash_script_parses_and_completes() -> None:
+    script = edgetvm("completion", "bash").out
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
+    assert checked.returncode == 0
+    done = edgetvm(
+        environment={
+            "_EDGETVM_COMPLETE": "bash_complete",
+            "COMP_WORDS": "edgetvm be",
+            "COMP_CWORD": "1",
+        }
+    )
+    assert "bench" in done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("board", sorted(shipped_folder("devices").glob("*.yaml"))),
+        ("recipe", sorted(shipped_folder("recipes").rglob("*.yaml"))),
+    ],
+)
+def test_a_schema_is_one_and_takes_what_is_shipped(name: str, files: list[Path]) -> None:
+    done = edgetvm("schema", name)
+    assert done.code == 0
+    schema = done.document
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"].endswith("2020-12/schema")
+    validator = jsonschema.Draft202012Validator(schema)
+    checked = [path for path in files if path.stem != "local"]
+    assert len(checked) >= 5
+    for path in checked:
+        document = yaml.safe_load(path.read_text())
+        assert [error.message for error in validator.iter_errors(document)] == [], path
+        assert list(validator.iter_errors({**document, "no-such-key": 1}))
+
+
+def test_the_schema_of_the_inventory() -> None:
+    schema = json.loads(edgetvm("schema", "inventory").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    good = {"boards": {"kitchen": {"profile": "rpi4", "tracker": "h:1", "key": "k"}}}
+    assert validator.is_valid(good)
+    assert not validator.is_valid({"boards": {"kitchen": {"profile": "rpi4"}}})

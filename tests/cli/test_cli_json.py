@@ -1,0 +1,204 @@
+"""`--json`: exactly one document on standard output, and plain words elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_models import value, write
+from onnx import helper
+from real_board import onnx_runtime
+from real_command import COMMAND, Home, edgetvm
+
+
+def ask(home: Home, *arguments: str | Path, **options: object) -> Any:
+    """The document of a command that ends well."""
+    done = home.edgetvm(*arguments, "--json", **options)
+    assert done.code == 0, done.err
+    assert done.is_clean()
+    return done.document
+
+
+def test_boards(home: Home) -> None:
+    names = [board["name"] for board in ask(home, "boards", "list")]
+    assert {"local", "rpi4", "rpi5"} <= set(names)
+    shown = ask(home, "boards", "show", "rpi4")
+    assert (shown["name"], shown["cpu"], shown["cache"]["l2_shared"]) == (
+        "rpi4",
+        "cortex-a72",
+        True,
+    )
+
+
+def test_recipes(home: Home) -> None:
+    names = [recipe["name"] for recipe in ask(home, "recipes", "list")]
+    assert "vision/ppocr-det" in names
+    shown = ask(home, "recipes", "show", "speech/silero-vad")
+    assert shown["stream"]["states"] == {"state": "stateN"}
+
+
+def test_import(home: Home, tiny_onnx: Path) -> None:
+    plain = ask(home, "import", tiny_onnx)
+    assert plain["correctness"] is None
+    assert plain["operators"] == {
+        "Conv": 1,
+        "Flatten": 1,
+        "Gemm": 1,
+        "GlobalAveragePool": 1,
+        "Relu": 1,
+    }
+    # 4*3*3*3 + 4 + 4*5 + 5 weights.
+    assert plain["parameter_count"] == 137
+    checked = ask(home, "import", tiny_onnx, "--check")
+    assert checked["correctness"]["max_relative_error"] < 1e-4
+
+
+def test_import_with_a_shape(home: Home, dynamic_onnx: Path) -> None:
+    found = ask(home, "import", dynamic_onnx, "--shape", "a=7,6", "--shape", "b=7,3")
+    assert [spec["shape"] for spec in found["signature"]["inputs"]] == [[7, 6], [7, 3]]
+
+
+def test_compile_for_another_board(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    library = tmp_path / "tiny.so"
+    found = ask(home, "compile", tiny_onnx, "--device", "rpi4", "-o", library)
+    assert found["profile"] == "rpi4"
+    assert found["path"] == str(library)
+    data = library.read_bytes()
+    assert len(data) == found["library_size_bytes"]
+    # ELF, 64 bits, and machine 183: AArch64.
+    assert data[:5] == b"\x7fELF\x02"
+    assert int.from_bytes(data[18:20], "little") == 183
+    assert found["kernels"]
+
+
+def test_package_names_its_file(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    found = ask(home, "package", tiny_onnx, "--device", "rpi4", folder=tmp_path)
+    assert found["path"] == "tiny-rpi4.edgetvm"
+    assert (tmp_path / found["path"]).stat().st_size == found["size_bytes"]
+    assert found["manifest"]["target"]["architecture"] == "aarch64"
+
+
+@pytest.mark.board
+def test_run_with_inputs_of_one_s_own(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(2).standard_normal((1, 3, 8, 8), np.float32)
+    np.savez(tmp_path / "in.npz", image=image)
+    found = ask(
+        home, "run", home.package, "--inputs", tmp_path / "in.npz", "-o", tmp_path / "out.npz"
+    )
+    expected = onnx_runtime(tiny_onnx, {"image": image})["scores"]
+    with np.load(tmp_path / "out.npz") as archive:
+        np.testing.assert_allclose(archive["scores"], expected, rtol=1e-3, atol=1e-4)
+    assert found["duration_ns"] > 0
+    assert found["outputs"]["scores"]["shape"] == [1, 5]
+    assert found["outputs"]["scores"]["max"] == pytest.approx(float(expected.max()), rel=1e-3)
+
+
+@pytest.mark.board
+def test_answers_that_json_has_no_number_for(home: Home, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "log.onnx",
+        [helper.make_node("Log", ["x"], ["y"])],
+        [value("x", [3])],
+        [value("y", [3])],
+    )
+    np.savez(tmp_path / "in.npz", x=np.array([0, -1, 1], np.float32))
+    found = ask(home, "run", path, "--inputs", tmp_path / "in.npz")
+    assert found["outputs"]["y"]["max"] == "nan"
+    zeros = ask(home, "run", path, "--fill", "zeros")
+    assert zeros["outputs"]["y"]["min"] == "-inf"
+
+
+@pytest.mark.board
+def test_bench_and_report_tell_the_same(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    report = tmp_path / "r.html"
+    arguments = ["bench", tiny_onnx, "--runs", "7", "--warmup", "1", "--threads", "1"]
+    benched = ask(home, *arguments, "--report", report)
+    reported = ask(home, "report", "--last", "1")
+    assert benched == reported
+    assert "tiny" in report.read_text()
+    assert ask(home, "report", home.measurement) != benched
+
+
+def test_report_of_nothing(isolated_home: Path) -> None:
+    assert isolated_home
+    done = edgetvm("report")
+    assert done.is_clean()
+    assert done.code == 2
+    assert "edgetvm bench" in done.err
+
+
+def test_cache(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    variables = {**home.variables, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    made = edgetvm("package", tiny_onnx, "-o", tmp_path / "t.edgetvm", environment=variables)
+    assert made.code == 0
+    listed = edgetvm("cache", "list", "--json", environment=variables).document
+    assert [entry["kind"] for entry in listed] == ["packages"]
+    assert edgetvm("cache", "clear", "models", environment=variables).code == 2
+    freed = edgetvm("cache", "clear", "--json", environment=variables).document
+    assert freed["freed_bytes"] == sum(entry["size_bytes"] for entry in listed) > 0
+    assert edgetvm("cache", "list", "--json", environment=variables).document == []
+
+
+def test_doctor_is_content_here(home: Home) -> None:
+    findings = ask(home, "doctor")
+    assert len(findings) > 8
+    assert "failed" not in {finding["state"] for finding in findings}
+    assert all(finding["mend"] for finding in findings if finding["state"] == "absent")
+
+
+PLAIN = [
+    ("boards", "list"),
+    ("boards", "show", "local"),
+    ("recipes", "list"),
+    ("recipes", "show", "vision/ppocr-cls"),
+    ("cache", "list"),
+    ("doctor",),
+    ("report",),
+    ("schema", "board"),
+]
+
+
+@pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
+def test_words_for_people_are_plain_in_a_pipe(home: Home, arguments: tuple[str, ...]) -> None:
+    done = home.edgetvm(*arguments)
+    assert done.code == 0, done.err
+    assert done.is_clean()
+    assert done.out
+
+
+@pytest.mark.board
+def test_steps_are_plain_lines_in_a_pipe(home: Home, tiny_onnx: Path) -> None:
+    done = home.edgetvm("bench", tiny_onnx, "--runs", "5")
+    assert done.code == 0
+    assert done.is_clean()
+    assert "tiny" in done.out
+    assert "✓" not in done.out.splitlines()[0]
+    assert "is taken from the cache" in done.err
+    assert "✓ " in done.err
+
+
+def test_another_encoding_is_no_reason_to_fail(home: Home) -> None:
+    done = edgetvm("doctor", environment={**home.variables, "PYTHONIOENCODING": "ascii"})
+    assert done.code == 0
+    assert done.is_clean()
+    assert "Python" in done.out
+
+
+@pytest.mark.parametrize("arguments", [("boards", "list"), ("boards", "list", "--json")])
+def test_a_reader_that_goes_away_is_no_error(home: Home, arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **home.variables},
+    ) as process:
+        os.close(writer)
+        os.close(reader)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")

@@ -1,0 +1,131 @@
+"""Measurements as JSON and in the store: read back as they were, or refused in words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
+
+from made_measurements import make
+
+from edgetvm.base.errors import ConfigurationError, NotFoundError, StorageError
+from edgetvm.measure import Measurement, latest, load, save
+from edgetvm.measure.measurement import from_json, read_measurement, to_json
+from edgetvm.measure.store import store_folder
+from edgetvm.models.correctness import Correctness
+
+ERRORS = st.floats(min_value=0, allow_nan=False)
+MEASUREMENTS = st.builds(
+    lambda model, samples, metrics, text, errors, chunk: replace(
+        make(model, samples_ns=tuple(samples), metrics=metrics, task=text, chunk_ms=chunk),
+        correctness=Correctness("r", errors[0], errors[1], 1e-3, text, 1, text),
+    ),
+    st.text(),
+    st.lists(st.integers(0, 2**62), min_size=1, max_size=20),
+    st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+    st.text(),
+    st.tuples(ERRORS, ERRORS),
+    st.none() | st.floats(0.1, 1e6),
+)
+
+
+@given(measurement=MEASUREMENTS)
+def test_a_measurement_survives_json(measurement: Measurement) -> None:
+    data = to_json(measurement)
+    assert from_json(data, "here") == measurement
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    assert json.loads(data, parse_constant=refuse)["schema_version"] == 1
+
+
+@given(data=st.binary(max_size=300) | st.text().map(str.encode))
+@settings(max_examples=200)
+def test_any_bytes_are_refused_in_words(data: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="not a measurement of edgetvm") as caught:
+        from_json(data, "file.json")
+    assert str(caught.value).startswith("file.json: ")
+    assert caught.value.mend
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_a_measurement_that_is_cut_off_is_refused(part: float) -> None:
+    data = to_json(make())
+    with pytest.raises(ConfigurationError, match=r"x\.json: not a measurement.*cut off"):
+        from_json(data[: int(len(data) * part)], "x.json")
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_another_schema_version_is_named(version: int) -> None:
+    document = json.loads(to_json(make()))
+    document["schema_version"] = version
+    with pytest.raises(ConfigurationError, match=f"schema version {version}.*reads version 1"):
+        from_json(json.dumps(document).encode(), "x.json")
+
+
+def test_a_newer_schema_with_other_fields_is_named_too() -> None:
+    document = {"schema_version": 2, "something": "else"}
+    with pytest.raises(ConfigurationError, match="schema version 2"):
+        from_json(json.dumps(document).encode(), "x.json")
+
+
+def test_a_measurement_without_samples_is_refused() -> None:
+    document = json.loads(to_json(make()))
+    document["samples_ns"] = []
+    with pytest.raises(ConfigurationError, match="not a measurement"):
+        from_json(json.dumps(document).encode(), "x.json")
+
+
+def test_the_store_gives_back_what_it_keeps(isolated_home: Path) -> None:
+    measurement = make()
+    path = save(measurement)
+    assert path.parent == store_folder() == isolated_home / ".local/share/edgetvm/measurements"
+    assert [entry.name for entry in path.parent.iterdir()] == [f"{measurement.id}.json"]
+    assert load(measurement.id) == read_measurement(path) == measurement
+
+
+def test_the_latest_of_each_model_on_each_device() -> None:
+    assert latest() == latest(3) == []
+    # Saved in another order than taken: the id, which begins with the time, decides.
+    for number in (3, 1, 2, 5, 4):
+        model = "even" if number % 2 == 0 else "odd"
+        device = "rpi5" if number == 1 else "rpi4"
+        save(make(model, device, id=f"20260301T12000{number}-aa"))
+    assert [entry.id[14:15] for entry in latest()] == ["1", "4", "5"]
+    assert [entry.id[14:15] for entry in latest(2)] == ["4", "5"]
+    assert [entry.id[14:15] for entry in latest(99)] == ["1", "2", "3", "4", "5"]
+
+
+def test_an_unknown_id_names_the_nearest() -> None:
+    with pytest.raises(NotFoundError, match="edgetvm bench"):
+        load("20260301T120001-aa")
+    save(make(id="20260301T120001-aa"))
+    with pytest.raises(NotFoundError, match="did you mean 20260301T120001-aa"):
+        load("20260301T120001-ab")
+    with pytest.raises(NotFoundError):
+        load("../../../etc/passwd")
+
+
+def test_a_damaged_file_of_the_store_is_named() -> None:
+    path = save(make())
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ConfigurationError, match=str(path)):
+        load(path.stem)
+    with pytest.raises(ConfigurationError, match=str(path)):
+        latest()
+
+
+def test_a_store_that_cannot_be_written_is_told(isolated_home: Path) -> None:
+    (isolated_home / ".local").mkdir()
+    (isolated_home / ".local" / "share").write_text("a file in the way")
+    with pytest.raises(StorageError) as caught:
+        save(make())
+    assert caught.value.mend
