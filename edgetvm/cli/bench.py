@@ -64,7 +64,7 @@ def command(
     \b
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
-    edgetvm bench model.onnx --device rpi4      on a board of the inventory
+    edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     """
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board, standing

@@ -18,6 +18,8 @@ from edgetvm.base.steps import StepEvent, listening
 from edgetvm.base.units import format_duration
 from edgetvm.base.words import printable
 
+_SIGN_EVERY_S = 10.0
+
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
@@ -65,6 +67,7 @@ class Terminal:
             redirect_stderr=False,
         )
         self._tasks: list[TaskID] = []
+        self._last_sign_s: dict[str, float] = {}
 
     def result(self, document: Any, shown: RenderableType) -> None:
         """The command's result: `document` as JSON, or `shown` for people."""
@@ -96,6 +99,8 @@ class Terminal:
     def _plain(self, event: StepEvent) -> None:
         if event.state in ("note", "warning"):
             self._sentence(event)
+        elif event.state == "advanced":
+            self._sign_of_life(event)
         elif event.state in ("finished", "failed"):
             self._log.print(self._line(event))
 
@@ -115,6 +120,13 @@ class Terminal:
             self._progress.remove_task(self._tasks.pop())
             colour = "green" if event.state == "finished" else "red"
             self._log.print(self._line(event), style=colour)
+
+    def _sign_of_life(self, event: StepEvent) -> None:
+        """A line now and then about work that takes long."""
+        if event.elapsed_s - self._last_sign_s.get(event.title, 0.0) > _SIGN_EVERY_S:
+            self._last_sign_s[event.title] = event.elapsed_s
+            share = f"  {event.done} of {event.total}" if event.total else ""
+            self._log.print(f"… {printable(event.title)}{share}  {printable(event.detail)}")
 
     def _sentence(self, event: StepEvent) -> None:
         word = "warning: " if event.state == "warning" else ""

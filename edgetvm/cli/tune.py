@@ -35,8 +35,8 @@ def command(
     """Search faster schedules for a model's kernels, measured on a board over RPC.
 
     \b
-    edgetvm tune vision/ppocr-cls --device rpi4 --trials 500
-    edgetvm bench vision/ppocr-cls --device rpi4 --database FOLDER
+    edgetvm tune vision/ppocr-cls --device my-rpi4 --trials 500
+    edgetvm bench vision/ppocr-cls --device my-rpi4 --database FOLDER
     """
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import tuned_document, tuned_view

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from edgetvm.base.steps import step
+from edgetvm.base.units import format_ms
 from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
+from edgetvm.measure.statistics import percentile
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
@@ -143,8 +143,8 @@ def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[in
             portion = session.time_runs(plan.runs - len(samples_ns), _PORTION_S)
             samples_ns += portion.tolist()
             spent_s += float(portion.sum()) / 1e9
-            median_ms = float(np.median(samples_ns)) / 1e6
-            this.advance(len(samples_ns), plan.runs, f"median {median_ms:.3f} ms")
+            p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
+            this.advance(len(samples_ns), plan.runs, f"p50 {format_ms(p50_ms)}")
     return samples_ns
 
 

@@ -98,14 +98,26 @@ def shown_axes(declared: Sequence[Axis]) -> str:
 
 
 def shape_changes(
-    axes: Mapping[str, Sequence[Axis]], shapes: Mapping[str, tuple[int, ...]]
+    axes: Mapping[str, Sequence[Axis]],
+    shapes: Mapping[str, tuple[int, ...]],
+    options: ImportOptions,
 ) -> list[str]:
-    """A sentence for each input whose dynamic axes were fixed."""
+    """A sentence for each input whose dynamic axes were fixed, or guessed beyond the batch."""
     return [
-        f"input {name} [{shown_axes(axes[name])}] fixed to [{', '.join(map(str, shape))}]"
+        f"input {name} [{shown_axes(axes[name])}] {_how(name, axes[name], options)} "
+        f"[{', '.join(map(str, shape))}]"
         for name, shape in shapes.items()
         if any(not isinstance(axis, int) for axis in axes[name])
     ]
+
+
+# The word that marks a guess in `Provenance.changes`.
+GUESSED = "guessed as"
+
+
+def _how(name: str, declared: Sequence[Axis], options: ImportOptions) -> str:
+    open_axes = [axis for axis in declared[1:] if not isinstance(axis, int)]
+    return GUESSED if open_axes and name not in options.shapes else "fixed to"
 
 
 def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> None:

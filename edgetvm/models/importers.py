@@ -40,6 +40,9 @@ IMPORTERS = (
 )
 
 
+MODEL_SUFFIXES = tuple(suffix for importer in IMPORTERS for suffix in importer.suffixes)
+
+
 def importer_for(path: Path) -> Importer:
     """The importer for a file, by its suffix.
 
@@ -61,11 +64,10 @@ def importer_for(path: Path) -> Importer:
     for importer in IMPORTERS:
         if path.suffix.lower() in importer.suffixes:
             return importer
-    known = ", ".join(suffix for importer in IMPORTERS for suffix in importer.suffixes)
     raise ModelUnreadableError(
         f"no importer reads {path.suffix or 'files without a suffix'}",
         where=str(path),
-        mend=f"known suffixes: {known}",
+        mend=f"known suffixes: {', '.join(MODEL_SUFFIXES)}",
     )
 
 

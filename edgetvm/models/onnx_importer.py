@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, ModelUnreadableError
 from edgetvm.models.imported import (
+    GUESSED,
     Axis,
     Imported,
     bound_array,
@@ -245,7 +246,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     changes = _bind(model, options, path)
     free = {name: declared for name, declared in axes.items() if name not in options.bindings}
     shapes = fixed_shapes(free, options, path)
-    changes += shape_changes(axes, shapes)
+    changes += shape_changes(axes, shapes, options)
     operators = _operators(model.graph)
     simplified, how = _simplify(model, shapes)
     changes.append(how)
@@ -255,8 +256,12 @@ def read(path: Path, options: ImportOptions) -> Imported:
     try:
         module = from_onnx(simplified, shape_dict={n: list(s) for n, s in shapes.items()})
     except Exception as error:
-        fixed = " ".join(f"--shape {name}={','.join(map(str, s))}" for name, s in shapes.items())
-        mend = f"TVM's converter lacks a part of it, or it does not fit these shapes: {fixed}"
+        guesses = [change for change in changes if GUESSED in change]
+        mend = (
+            f"{'; '.join(guesses)}: give the real shape with --shape NAME=1,3,48,320"
+            if guesses
+            else "TVM's converter does not cover a part of it: export it in another way"
+        )
         raise converter_stopped(error, path, mend) from error
     names = [name for name in graph_inputs(simplified) if name in shapes]
     if missing := sorted(set(shapes) - set(names)):

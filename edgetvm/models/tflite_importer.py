@@ -152,5 +152,5 @@ def read(path: Path, options: ImportOptions) -> Imported:
         signature=relax_signature(module, list(axes), output_names, path),
         operators=dict(Counter(names)),
         parameter_count=parameter_count(module),
-        changes=tuple(shape_changes(axes, shapes)),
+        changes=tuple(shape_changes(axes, shapes, options)),
     )

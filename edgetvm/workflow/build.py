@@ -12,10 +12,11 @@ from edgetvm.base import cache
 from edgetvm.base.errors import StorageError
 from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.pins import PINNED, installed_version
-from edgetvm.base.steps import note
+from edgetvm.base.steps import note, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.models.correctness import Correctness
+from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
 from edgetvm.models.model import Model
 from edgetvm.models.reference import Source
@@ -98,6 +99,9 @@ def build(
         note(f"{subject.name} for {profile.name} is taken from the cache")
     path = folder / _FILE
     package = read_package(path)
+    for change in package.manifest.provenance.changes:
+        if GUESSED in change:
+            warn(f"{change}: give its real shape with --shape, or it is this one that is measured")
     return Built(package, Source(subject.path, subject.options, package.manifest.signature))
 
 

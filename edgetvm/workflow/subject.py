@@ -12,7 +12,7 @@ from edgetvm.base.errors import NotFoundError, UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.farm.inventory import load_inventory
-from edgetvm.models.importers import import_model
+from edgetvm.models.importers import MODEL_SUFFIXES, import_model, importer_for
 from edgetvm.models.model import ImportOptions, Model
 from edgetvm.recipes import (
     Recipe,
@@ -69,13 +69,14 @@ def find_subject(
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or (not path.exists() and find_recipe(name) is not None):
         return _of_recipe(load_recipe(name), shapes or {}, bindings or {})
-    if not path.exists():
+    if not path.exists() and path.suffix.lower() not in MODEL_SUFFIXES:
         known = [recipe.name for recipe in list_recipes()]
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         raise NotFoundError(
             f"{name!r} is neither a model file nor a recipe",
             mend=f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list",
         )
+    importer_for(path)
     options = ImportOptions(shapes=dict(shapes or {}), bindings=dict(bindings or {}))
     return Subject(path.stem, path, options, None)
 
