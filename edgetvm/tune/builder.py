@@ -38,11 +38,17 @@ def _build(module_json: str, target_json: str, folder: str) -> str:
 class WarmBuilder:
     """A pool of workers that outlives batches. Use with `with`."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, scratch: Path) -> None:
+        """Start the workers.
+
+        Args:
+            workers: how many.
+            scratch: folder for candidates; the caller removes it.
+        """
         from tvm.support.popen_pool import PopenPoolExecutor
 
         words = None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL
-        self._folder = tempfile.TemporaryDirectory(prefix="edgetvm-candidates-")
+        self._scratch = scratch
         # TVM's pool and not Python's: there a worker that dies takes the whole batch with it, and
         # workers run the user's main script once more.
         self._pool = PopenPoolExecutor(workers, timeout=_TIMEOUT_S, stdout=words, stderr=words)
@@ -61,7 +67,7 @@ class WarmBuilder:
 
         futures = [
             self._pool.submit(
-                _build, tvm.ir.save_json(one.mod), tvm.ir.save_json(one.target), self._folder.name
+                _build, tvm.ir.save_json(one.mod), tvm.ir.save_json(one.target), str(self._scratch)
             )
             for one in inputs
         ]
@@ -91,7 +97,6 @@ class WarmBuilder:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=False)
-        self._folder.cleanup()
 
 
 def _result(future: Future[str]) -> tuple[str | None, str | None]:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import json
 import os
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from edgetvm.base.errors import BoardError, BoardGoneError, MissingToolError
+from edgetvm.base import errors
+from edgetvm.base.errors import BoardError, CompileError, MissingToolError
 from edgetvm.base.files import storage_errors
 from edgetvm.base.frames import quick_frames
-from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.paths import data_folder
 from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.target import target_for
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.tracker_client import Address, registered_keys, request_board
-from edgetvm.tune.builder import WarmBuilder
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
-
-
-# A candidate that takes longer is none worth having.
-_SESSION_LIMIT_S = 60
-_RETURN_DEADLINE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +75,10 @@ def tune_module(
 
     Raises:
         BoardError: the board has no tracker, or its server is gone for good.
+        CompileError: the search itself died.
         MissingToolError: xgboost is not installed.
         StorageError: the database cannot be written.
     """
-    quick_frames()
-    from tvm.s_tir import meta_schedule
-
     if board.tracker is None:
         raise BoardError("it has no tracker", where=board.name)
     if find_spec("xgboost") is None:
@@ -96,134 +88,77 @@ def tune_module(
         )
     with storage_errors(database):
         database.mkdir(parents=True, exist_ok=True)
-    # MetaSchedule prints its tables to every handler that it finds.
-    logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
-    with step(f"tune on {board.name}") as this, native_words_kept_back():
-        with _ctrl_c_held_back():
-            runner = meta_schedule.runner.RPCRunner(
-                meta_schedule.runner.RPCConfig(
-                    tracker_host=board.tracker.host,
-                    tracker_port=board.tracker.port,
-                    tracker_key=board.key,
-                    session_timeout_sec=_SESSION_LIMIT_S,
-                ),
-                max_workers=1,
-                initializer=quick_frames,
-                f_create_session=_create_session,
-            )
-        counting = _Counting(runner, this, trials, board.tracker, board.key)
-        with WarmBuilder(len(os.sched_getaffinity(0))) as builder, _ended(runner):
-            try:
-                meta_schedule.relax_integration.tune_relax(
-                    mod=module,
-                    params={},
-                    target=target_for(profile),
-                    work_dir=str(database),
-                    max_trials_global=trials,
-                    # Small rounds: every kernel gets a turn before the trials are used up.
-                    num_trials_per_iter=min(16, max(2, trials // _kernels(module))),
-                    builder=builder.as_metaschedule(),
-                    runner=counting.as_metaschedule(),
-                    seed=0,
-                )
-            except Exception:
-                # An error of ours comes back through TVM as another.
-                if counting.lost is not None:
-                    raise counting.lost from None
-                raise
-        this.detail = f"{counting.done} trials"
-    return Tuned(database, counting.done, _best(module, profile, database))
+    import tvm
+
+    with (
+        step(f"tune on {board.name}") as this,
+        tempfile.TemporaryDirectory(prefix="edgetvm-candidates-") as scratch,
+    ):
+        job = {
+            "module": tvm.ir.save_json(module),
+            "target": tvm.ir.save_json(target_for(profile)),
+            "tracker": str(board.tracker),
+            "key": board.key,
+            "trials": trials,
+            "database": str(database),
+            "scratch": scratch,
+        }
+        done = _search(job, this)
+        this.detail = f"{done} trials"
+    return Tuned(database, done, _best(module, profile, database))
 
 
-def _wait_for_server(tracker: Address, key: str) -> None:
-    """Wait until a server is registered: after a candidate that crashed it is away for a moment.
+def _search(job: dict[str, object], this: Step) -> int:
+    """Run the search in its own process. Answers with how many candidates were measured.
 
     Raises:
-        BoardGoneError: it does not come back.
-        TrackerUnreachableError: the tracker is gone too.
+        BoardError, CompileError: what ended it.
     """
-    until_s = time.monotonic() + _RETURN_DEADLINE_S
-    while key not in registered_keys(tracker):
-        if time.monotonic() > until_s:
-            raise BoardGoneError(
-                "its server is no longer registered",
-                where=f"tracker {tracker}, key {key}",
-                mend="restart it and run the same command again: what was measured is kept",
-            )
-        time.sleep(0.2)
-
-
-def _create_session(config: Any) -> Any:
-    """In TVM's runner: a session, or an error. TVM's own asks the tracker for a board for ever."""
-    from tvm import rpc
-
-    tracker = Address(config.tracker_host, int(config.tracker_port))
-    _wait_for_server(tracker, config.tracker_key)
-    address, key = request_board(tracker, config.tracker_key, _SESSION_LIMIT_S)
-    return rpc.connect(address.host, address.port, key, session_timeout=_SESSION_LIMIT_S)
-
-
-@contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait for the block: TVM's runner, stopped in its making, complains at length."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgetvm.tune.search"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    done, total, finished = 0, int(str(job["trials"])), False
     try:
-        yield
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(process.stdin).write(json.dumps(job).encode() + b"\n")
+            _pipe(process.stdin).flush()
+        for line in _pipe(process.stdout):
+            told = json.loads(line)
+            if "error" in told:
+                error = told["error"]
+                kind = getattr(errors, error["kind"])
+                raise kind(error["what"], where=error.get("where"), mend=error.get("mend"))
+            finished = finished or "finished" in told
+            if "trials" in told:
+                done = told["trials"]
+                this.advance(min(done, total), total, f"{done} trials")
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                _pipe(pipe).close()
+    if not finished:
+        raise CompileError(
+            f"the search died after {done} trials",
+            mend="run the same command again: what was recorded is kept",
+        )
+    return done
 
 
-@contextmanager
-def _ended(runner: Any) -> Iterator[None]:
-    """End a runner's worker process after the block: TVM leaves it to the garbage collector."""
-    try:
-        yield
-    finally:
-        runner.pool.shutdown(wait=False)
-
-
-def _kernels(module: IRModule) -> int:
-    from tvm import tirx
-
-    return max(1, sum(isinstance(one, tirx.PrimFunc) for one in module.functions.values()))
-
-
-class _Counting:
-    """A runner that tells how far the search is, and stops it when the board is gone."""
-
-    def __init__(self, runner: Any, this: Step, total: int, tracker: Address, key: str) -> None:
-        self._runner = runner
-        self._server = (tracker, key)
-        self.lost: BoardError | None = None
-        self._step = this
-        self._total = total
-        self.done = 0
-
-    def run(self, inputs: Any) -> Any:
-        try:
-            _wait_for_server(*self._server)
-        except BoardError as error:
-            self.lost = error
-            raise
-        self.done += len(inputs)
-        self._step.advance(min(self.done, self._total), self._total, f"{self.done} trials")
-        return self._runner.run(inputs)
-
-    def as_metaschedule(self) -> Any:
-        from tvm.ir.utils import derived_object
-        from tvm.s_tir.meta_schedule.runner import PyRunner
-
-        counting = self
-
-        @derived_object
-        class Adapter(PyRunner):  # type: ignore[misc]
-            def run(self, runner_inputs: Any) -> Any:
-                return counting.run(runner_inputs)
-
-        return Adapter()
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
 
 
 def _best(module: IRModule, profile: BoardProfile, database: Path) -> tuple[TunedKernel, ...]:
+    quick_frames()
     from tvm import tirx
     from tvm.s_tir import meta_schedule
     from tvm.s_tir.meta_schedule.tune_context import _normalize_mod

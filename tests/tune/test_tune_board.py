@@ -6,14 +6,19 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from made_models import value, write
 from onnx import helper
 from real_board import naming, onnx_runtime, within
+from real_command import COMMAND
 
 from edgetvm.base.errors import BoardError, StorageError
 from edgetvm.base.frames import quick_frames
@@ -161,7 +166,7 @@ def die(*_: object) -> str:
 
 
 def test_a_candidate_that_kills_its_worker_costs_itself_alone(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: Search, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     quick_frames()
     from tvm.s_tir.meta_schedule.builder import BuilderInput
@@ -175,7 +180,7 @@ def test_a_candidate_that_kills_its_worker_costs_itself_alone(
     kernel = module[name].with_attr("global_symbol", "main")
     candidate = BuilderInput(type(module)({"main": kernel}), target)
     build = room._build
-    with WarmBuilder(2) as builder:
+    with WarmBuilder(2, tmp_path) as builder:
         (fine,) = builder.build([candidate])
         assert fine.error_msg is None
         assert Path(fine.artifact_path).read_bytes().startswith(b"\x7fELF")
@@ -200,6 +205,37 @@ def test_a_candidate_that_kills_its_worker_costs_itself_alone(
         # The pool is whole again.
         again = builder.build([candidate] * 2)
         assert [result.error_msg for result in again] == [None, None]
-        folder = Path(fine.artifact_path).parent.parent
+        assert Path(fine.artifact_path).is_relative_to(tmp_path)
     assert build is room._build
-    assert not folder.exists()
+
+
+def test_ctrl_c_in_a_search_ends_it_at_once_and_leaves_nothing_running(
+    conv_onnx: Path, tmp_path: Path
+) -> None:
+    words = (tmp_path / "words").open("w+")
+    process = subprocess.Popen(
+        [*COMMAND, "tune", str(conv_onnx), "--trials", "500", "--database", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=words,
+        start_new_session=True,
+    )
+    searching = f"-m edgetvm.tune.search of {process.pid}"
+    assert within(60, lambda: children(process.pid, "edgetvm.tune.search") != []), searching
+    (search_pid,) = children(process.pid, "edgetvm.tune.search")
+    time.sleep(8)  # into TVM's own search, which no Python signal handler can interrupt
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert within(10, lambda: not Path(f"/proc/{search_pid}").exists())
+    words.seek(0)
+    assert words.read().strip().endswith("stopped by Ctrl-C; nothing is left half-written")
+
+
+def children(pid: int, named: str) -> list[int]:
+    """Processes that `pid` started whose command line holds `named`."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if named in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
