@@ -23,7 +23,7 @@ class Bad:
 
 CASES = [
     # What the library refuses: the code of the error's class, and its one sentence.
-    Bad("bench {folder}/gone.onnx", 3, ("neither a model file nor a recipe",)),
+    Bad("bench {folder}/gone.onnx", 4, ("no such file or directory",)),
     Bad("bench vision/ppocr-dett", 3, ("did you mean 'vision/ppocr-det'?",)),
     Bad("bench {folder}/gone.yaml", 3, ("gone.yaml", "check the path")),
     Bad("recipes show speech/silero", 3, ("did you mean", "silero-vad")),
@@ -57,7 +57,7 @@ CASES = [
     Bad("cache clear nonsense", 2, ("nonsense",)),
     Bad("recipes new {tiny} -o {folder}/text.yaml", 2, ("it exists", "--output")),
     Bad("recipes new {tiny} --name Not/A/Name!", 3, ("cannot be a recipe's name",)),
-    Bad("recipes new {folder}/gone.onnx", 3, ("neither a model file nor a recipe",)),
+    Bad("recipes new {folder}/gone.onnx", 4, ("no such file or directory",)),
     Bad("bench {folder}/text.yaml", 3, ("text.yaml",)),
 ]
 

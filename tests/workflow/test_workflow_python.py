@@ -171,6 +171,8 @@ def test_a_subject_that_is_neither_file_nor_recipe(tmp_path: Path) -> None:
     ):
         find_subject("vision/ppocr-dett")
     with pytest.raises(NotFoundError, match="neither a model file nor a recipe"):
+        find_subject(str(tmp_path / "gone"))
+    with pytest.raises(ModelUnreadableError, match="no such file"):
         find_subject(str(tmp_path / "gone.onnx"))
     with pytest.raises(ConfigurationError, match=r"gone\.yaml"):
         find_subject(str(tmp_path / "gone.yaml"))
