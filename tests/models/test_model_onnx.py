@@ -21,6 +21,7 @@ from edgetvm.base.errors import (
     UsageError,
 )
 from edgetvm.models import ImportOptions, Signature, State, TensorSpec, import_model
+from edgetvm.models.imported import GUESSED
 
 NODE = helper.make_node
 
@@ -90,8 +91,14 @@ def test_dynamic_axes_are_guessed_and_symbols_agree(
     model = import_model(path, ImportOptions(shapes=given_shapes))
     assert [spec.shape for spec in model.signature.inputs] == fixed
     assert [spec.shape for spec in model.signature.outputs] == fixed
-    told = [change for change in model.provenance.changes if "fixed to" in change]
+    changes = model.provenance.changes
+    told = [change for change in changes if "fixed to" in change or GUESSED in change]
     assert len(told) == len(declared)
+    # What was not given is a guess, unless only the batch was open.
+    for (name, shape), change in zip(declared, told, strict=True):
+        beyond_batch = any(not isinstance(axis, int) for axis in shape[1:])
+        assert change.startswith(f"input {name} ")
+        assert (GUESSED in change) == (name not in given_shapes and beyond_batch)
 
 
 BAD_OPTIONS = [
