@@ -121,7 +121,7 @@ def time_runs(request: dict[str, Any], payload: bytes) -> Answer:
 
 
 def stream(request: dict[str, Any], payload: bytes) -> Answer:
-    """Run the chunks of the payload back to back, the state carried, which begins with zeros.
+    """Run the chunks of the payload back to back, the state carried.
 
     The payload's arrays are `[chunks, *shape]` for each input that is not a state. Answers with
     `[chunks, *shape]` for each output that is not a state, and `service_ns`, `[chunks]`.
@@ -131,11 +131,7 @@ def stream(request: dict[str, Any], payload: bytes) -> Answer:
     signature = executor.signature
     chunks = unpack(request["arrays"], payload)
     states = {state.input: state.output for state in signature.states}
-    carried = {
-        spec.name: np.zeros(spec.shape, spec.dtype)
-        for spec in signature.inputs
-        if spec.name in states
-    }
+    carried = signature.initial_states()
     kept: dict[str, list[Any]] = {
         spec.name: [] for spec in signature.outputs if spec.name not in states.values()
     }

@@ -46,7 +46,9 @@ def deploy(
     with step("deploy and self-test") as this:
         opened = session.open(package.data, threads)
         checked = package.manifest.correctness
-        error = worst_error(opened.outputs, package.sample_outputs)
+        error = worst_error(
+            opened.outputs, package.sample_outputs, package.manifest.signature.quanta
+        )
         correctness = Correctness(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,

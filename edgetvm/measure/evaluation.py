@@ -58,7 +58,7 @@ def evaluate(
         inputs = prepare(recipe, sample)
         found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
         service_ns += durations_ns
-        error = worst_error(found, expected)
+        error = worst_error(found, expected, signature.quanta)
         if worst is None or not error.max_relative_error <= worst.max_relative_error:
             worst = Correctness(
                 reference=reference.name,

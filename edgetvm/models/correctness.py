@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -68,22 +69,26 @@ class OutputError:
     max_relative_error: float
 
 
-def worst_error(found: Arrays, expected: Arrays) -> OutputError:
+def worst_error(
+    found: Arrays, expected: Arrays, quanta: Mapping[str, float] | None = None
+) -> OutputError:
     """The output that lies furthest from what is expected.
 
     Each element's error is divided by the largest value of its row or column, whichever is less (a
     detector's boxes in pixels and its scores may share a tensor), with the floors above. Integers
-    must be equal, but for one quantum of 8-bit ones.
+    must be equal, but for one quantum of 8-bit ones. In a quantised output an error of one quantum
+    is none.
 
     Equal infinities and NaN in the same places are equal; NaN anywhere else is an infinite error,
     as are a missing output and another shape.
 
     Args:
         found, expected: arrays by output name.
+        quanta: steps between neighbouring values of quantised outputs, see `Signature.quanta`.
     """
     worst = OutputError(next(iter(expected), ""), 0.0, 0.0)
     for name, wanted in expected.items():
-        error = _error(name, found.get(name), wanted)
+        error = _error(name, found.get(name), wanted, (quanta or {}).get(name, 0.0))
         if _badness(error) > _badness(worst):
             worst = error
     return worst
@@ -93,7 +98,7 @@ def _badness(error: OutputError) -> tuple[float, float]:
     return error.max_relative_error, error.max_abs_error
 
 
-def _error(name: str, found: np.ndarray | None, wanted: np.ndarray) -> OutputError:
+def _error(name: str, found: np.ndarray | None, wanted: np.ndarray, quantum: float) -> OutputError:
     wrong = OutputError(name, float("inf"), float("inf"))
     if found is None or found.shape != wanted.shape or found.dtype != wanted.dtype:
         return wrong
@@ -108,10 +113,12 @@ def _error(name: str, found: np.ndarray | None, wanted: np.ndarray) -> OutputErr
     magnitudes = np.where(np.isfinite(b), np.abs(b), 0.0)
     magnitude = float(magnitudes.max())
     if wanted.dtype.kind in "iub":
-        return _integer_error(name, largest, magnitude, wanted.dtype)
+        return _integer_error(name, largest, magnitude, wanted.dtype, quantum)
+    if quantum:  # the step itself is rounded to the dtype
+        errors = np.maximum(errors - quantum * (1 + 1e-6), 0.0)
     relative = max(
         float((errors / _scales(magnitudes, magnitude)).max()),
-        _TINY_SHARE * largest / max(magnitude, _LEAST_MAGNITUDE),
+        _TINY_SHARE * float(errors.max()) / max(magnitude, _LEAST_MAGNITUDE),
     )
     return OutputError(name, largest, relative / _COARSENESS.get(wanted.dtype.name, 1.0))
 
@@ -127,8 +134,8 @@ def _scales(magnitudes: np.ndarray, magnitude: float) -> np.ndarray:
 
 
 def _integer_error(
-    name: str, largest: float, magnitude: float, dtype: np.dtype[np.generic]
+    name: str, largest: float, magnitude: float, dtype: np.dtype[np.generic], quantum: float
 ) -> OutputError:
-    if dtype.itemsize == 1 and dtype.kind in "iu":
+    if quantum or (dtype.itemsize == 1 and dtype.kind in "iu"):
         return OutputError(name, largest, 0.0 if largest <= 1 else largest / max(magnitude, 1.0))
     return OutputError(name, largest, float("inf"))

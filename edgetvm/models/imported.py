@@ -35,13 +35,14 @@ Axis = int | str | None
 
 
 def fixed_shapes(
-    axes: Mapping[str, Sequence[Axis]], options: ImportOptions, path: Path
+    axes: Mapping[str, Sequence[Axis]], options: ImportOptions, path: Path, length: int = 128
 ) -> dict[str, tuple[int, ...]]:
     """Static shapes of the inputs. A dynamic axis is None, or a symbol that axes may share.
 
     A dynamic axis takes its size from `options.shapes`. Where the user gave none, a symbol that
     is known from another input keeps that size; else 1 for a first axis (the batch) and for a
-    symbol that is a first axis elsewhere, 224 for the last two of a rank-4 image, 128 for others.
+    symbol that is a first axis elsewhere, 224 for the last two of a rank-4 image, `length` for
+    others.
 
     Raises:
         InputError: a given shape has another rank, contradicts a fixed axis, or is not positive.
@@ -67,7 +68,7 @@ def fixed_shapes(
         shape = list(options.shapes.get(name, ()))
         if not shape:
             for index, axis in enumerate(declared):
-                guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else 128
+                guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else length
                 size = axis if isinstance(axis, int) else sizes.get(axis or "", guess)
                 shape.append(size)
                 if isinstance(axis, str):
@@ -240,15 +241,21 @@ def parameter_count(module: IRModule) -> int:
     return total
 
 
-def converter_stopped(error: Exception, path: Path, mend: str) -> ModelUnreadableError:
-    """TVM's converters raise every kind of error; all mean that they cannot read this file."""
-    # Their half-built state complains on stderr when it is freed: free it now, while that is quiet.
+def free_quietly(error: BaseException) -> None:
+    """Free what an import left half-built: TVM complains of it on stderr, which is quiet now."""
     link: BaseException | None = error
     while link is not None:
         traceback.clear_frames(link.__traceback__)
         link = link.__context__
     gc.collect()
+
+
+def converter_stopped(
+    error: Exception, path: Path, mend: str, who: str = "TVM's converter"
+) -> ModelUnreadableError:
+    """TVM's converters raise every kind of error; all mean that they cannot read this file."""
+    free_quietly(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # TVM's own errors end with the reason, after a native traceback.
     reason = lines[-1] if lines else type(error).__name__
-    return ModelUnreadableError(f"TVM's converter stopped: {reason}", where=str(path), mend=mend)
+    return ModelUnreadableError(f"{who} stopped: {reason}", where=str(path), mend=mend)

@@ -35,7 +35,7 @@ class Importer:
 
 IMPORTERS = (
     Importer("onnx", (".onnx",), "onnx_importer", ("apache-tvm", "onnx", "onnxsim")),
-    Importer("tflite", (".tflite", ".lite"), "tflite_importer", ("apache-tvm", "tflite")),
+    Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
     Importer("torch", (".pt2",), "torch_importer", ("apache-tvm", "torch")),
 )
 

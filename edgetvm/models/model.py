@@ -25,12 +25,33 @@ DTYPES = ("float16", "float32", "float64", "bool") + tuple(
 
 
 @dataclass(frozen=True)
+class Quantisation:
+    """How integers stand for real numbers: `scale * (integer - zero_point)`."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class TensorSpec:
-    """Name, shape and dtype (numpy's name) of one input or output."""
+    """One input or output.
+
+    Attributes:
+        dtype: numpy's name.
+        quantisation: of quantised integers, or of the integers that floats were made from.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    quantisation: Quantisation | None = None
+
+    @property
+    def quantum(self) -> float | None:
+        """The step between neighbouring values, of a quantised tensor."""
+        if self.quantisation is None:
+            return None
+        return self.quantisation.scale if np.dtype(self.dtype).kind == "f" else 1.0
 
     @property
     def size_bytes(self) -> int:
@@ -43,10 +64,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class State:
-    """A stream's state: the next chunk's `input` is this chunk's `output`; it begins with zeros."""
+    """A stream's state: the next chunk's `input` is this chunk's `output`.
+
+    Attributes:
+        initial: what each element of the first chunk's `input` is.
+    """
 
     input: str
     output: str
+    initial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,21 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     states: tuple[State, ...] = ()
+
+    @property
+    def quanta(self) -> dict[str, float]:
+        """`TensorSpec.quantum` of the quantised outputs, by name."""
+        return {spec.name: spec.quantum for spec in self.outputs if spec.quantum is not None}
+
+    def initial_states(self) -> dict[str, NDArray[np.generic]]:
+        """The states' inputs for the first chunk of a stream."""
+        inputs = {spec.name: spec for spec in self.inputs}
+        return {
+            state.input: np.full(
+                inputs[state.input].shape, state.initial, inputs[state.input].dtype
+            )
+            for state in self.states
+        }
 
     def check_inputs(self, arrays: Arrays) -> None:
         """Refuse inputs that do not fit.
@@ -77,7 +118,7 @@ class Signature:
                 raise InputError(f"input {spec.name!r} is {found}", mend=f"it should be {spec}")
 
     def with_states(self, states: Mapping[str, str]) -> Signature:
-        """The same signature with `states` (input name to output name) carried from run to run.
+        """The same signature with these `states` too (input name to output name).
 
         Raises:
             UsageError: a name is unknown, or the two tensors differ in shape or dtype.
@@ -97,7 +138,8 @@ class Signature:
                     mend="a state's input and output must have one shape and dtype",
                 )
         pairs = tuple(State(source, result) for source, result in states.items())
-        return Signature(self.inputs, self.outputs, pairs)
+        kept = tuple(state for state in self.states if state.input not in states)
+        return Signature(self.inputs, self.outputs, kept + pairs)
 
 
 @dataclass(frozen=True)

@@ -112,18 +112,42 @@ class _LiteRT:
         with native_words_kept_back():
             from ai_edge_litert.interpreter import Interpreter
 
-            self._interpreter = Interpreter(model_path=str(source.path))
+            from edgetvm.models.tflite.explicit import with_explicit_variables
+            from edgetvm.models.tflite.importer import variable_names
+
+            signature, data = source.signature, source.path.read_bytes()
+            variables = variable_names(source.path)
+            if variables:
+                data = with_explicit_variables(data, variables)
+            self._interpreter = Interpreter(model_content=data)
             self.name = f"ai-edge-litert {installed_version('ai-edge-litert')}"
-            for spec, detail in zip(
-                source.signature.inputs, self._interpreter.get_input_details(), strict=True
-            ):
-                self._interpreter.resize_tensor_input(detail["index"], spec.shape)
+            names = [spec.name for spec in signature.inputs]
+            specs = {spec.name: spec for spec in signature.inputs}
+            details = self._interpreter.get_input_details()
+            # Variables became the last inputs, under the names of tensors that read them.
+            given = [detail["name"] for detail in details[: len(details) - len(variables)]]
+            self._inputs = [*given, *variables]
+            self._bound = {}
+            for name, detail in zip(self._inputs, details, strict=True):
+                if name in names:
+                    self._interpreter.resize_tensor_input(detail["index"], specs[name].shape)
+                else:
+                    self._bound[name] = bound_array(
+                        name,
+                        detail["shape"].tolist(),
+                        detail["dtype"].__name__,
+                        source.options,
+                        source.path,
+                    )
             self._interpreter.allocate_tensors()
-        self._names = [spec.name for spec in source.signature.outputs]
+        self._names = [spec.name for spec in signature.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        for detail in self._interpreter.get_input_details():
-            self._interpreter.set_tensor(detail["index"], inputs[detail["name"]])
+        # Variable tensors (a recurrent layer's) would keep what the last run left.
+        self._interpreter.reset_all_variables()
+        arrays = {**inputs, **self._bound}
+        for name, detail in zip(self._inputs, self._interpreter.get_input_details(), strict=True):
+            self._interpreter.set_tensor(detail["index"], arrays[name])
         self._interpreter.invoke()
         details = self._interpreter.get_output_details()
         return {
@@ -232,7 +256,7 @@ def reference_for(source: Source) -> Reference:
 def run_stream(
     reference: Reference, signature: Signature, chunks: Arrays
 ) -> dict[str, NDArray[np.generic]]:
-    """Run chunk after chunk, the state carried; it begins with zeros.
+    """Run chunk after chunk, the state carried.
 
     Args:
         reference: what to run.
@@ -242,11 +266,7 @@ def run_stream(
     Returns:
         `[chunks, *shape]` for each output that is not a state.
     """
-    carried = {
-        spec.name: np.zeros(spec.shape, spec.dtype)
-        for spec in signature.inputs
-        if spec.name in {state.input for state in signature.states}
-    }
+    carried = signature.initial_states()
     kept = {spec.name for spec in signature.outputs} - {s.output for s in signature.states}
     count = len(next(iter(chunks.values())))
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}

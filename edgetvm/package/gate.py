@@ -73,7 +73,7 @@ def check(
         }
         runnable, where = _runnable_here(artifact, model)
         found = Executor(runnable.library, runnable.signature).run(sample)
-        error = worst_error(found, expected)
+        error = worst_error(found, expected, model.signature.quanta)
         correctness = Correctness(
             reference=reference.name,
             max_abs_error=error.max_abs_error,

@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from litert import by_edgetvm, by_litert, furthest
 from made_tflite import Operator, Tensor, write, write_custom, write_quantised
 from mutations import mutated
 
@@ -19,6 +20,7 @@ from edgetvm.base.errors import (
     UnsupportedOperatorsError,
 )
 from edgetvm.models import ImportOptions, Signature, TensorSpec, import_model
+from edgetvm.models.model import Quantisation
 
 
 def test_a_model_is_told_as_the_file_tells_it(dense_tflite: Path) -> None:
@@ -56,16 +58,19 @@ def test_unsupported_operators_stand_in_one_message(tmp_path: Path) -> None:
         import_model(write_custom(tmp_path / "m.tflite"))
 
 
-def test_a_quantised_model_is_refused_by_its_operators(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperatorsError) as caught:
-        import_model(write_quantised(tmp_path / "m.tflite"))
-    assert caught.value.what == (
-        "2 unsupported operators: FULLY_CONNECTED with int8 weights (1x: hidden); "
-        "quantised TANH (1x: y)"
+def test_a_quantised_model_tells_its_quantisation(tmp_path: Path) -> None:
+    path = write_quantised(tmp_path / "m.tflite")
+    model = import_model(path)
+    assert model.signature.inputs == (
+        TensorSpec("x", (1, 6), "int8", Quantisation(pytest.approx(0.1), 0)),
     )
+    assert model.signature.quanta == {"y": 1.0}
+    assert model.parameter_count == 4 * 6 + 4
+    x = np.array([[-128, 127, 3, 0, 50, -9]], np.int8)
+    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) == 0
 
 
-def test_int8_weights_of_float_activations_are_refused(tmp_path: Path) -> None:
+def test_int8_weights_of_float_activations(tmp_path: Path) -> None:
     tensors = [
         Tensor("x", (1, 6)),
         Tensor("weights", (4, 6), "int8", np.ones((4, 6), np.int8), 0.1),
@@ -75,10 +80,8 @@ def test_int8_weights_of_float_activations_are_refused(tmp_path: Path) -> None:
     path = write(
         tmp_path / "m.tflite", tensors, [Operator("FULLY_CONNECTED", (0, 1, 2), (3,))], [0], [3]
     )
-    with pytest.raises(
-        UnsupportedOperatorsError, match=r"FULLY_CONNECTED with int8 weights \(1x: y\)"
-    ):
-        import_model(path)
+    x = np.array([[0.1, -0.7, 2.3, 0, 1, 0.04]], np.float32)
+    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) < 1e-6
 
 
 def test_an_input_of_text_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""Real TFLite models against LiteRT: those of Python packages, and a folder of the user's own."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from litert import Built
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import UnsupportedOperatorsError
+from edgetvm.models import ImportOptions, import_model
+from edgetvm.models.correctness import worst_error
+from edgetvm.models.fills import fill
+from edgetvm.models.reference import Source, reference_for
+from edgetvm.package.gate import TOLERANCE
+from edgetvm.recipes import ModelFile, fetch
+
+# The user's folder is read before the tests' own home hides it.
+FOLDER = os.environ.get("EDGETVM_MODELS", "")
+FILES = sorted(Path(FOLDER).rglob("*.tflite")) if FOLDER else []
+
+WAKE = "pyopen-wakeword==1.1.0"
+PACKAGED = {
+    "hey_rhasspy": "01d2526b45068f565aa3849d6ec2b7abae099154fc1b496f9ef20de9ef241fe9",
+    "hey_jarvis": "14bff778604985e1b5c19f0f7bbe477a69cf281d8db34b232b3b972411f710e2",
+    "okay_nabu": "2982cecde4ee81cc7a2573d2602a7d54f0669425c94a7b64af77e0ff92b03a18",
+    "embedding_model": "c0aea21eb84a4ce90a08c870da41b7a7173b45269e6a3207c71d67c40f3a59d8",
+    "hey_mycroft": "bf9e43136afd3ca323698820a6e32a47f885ef4c30a3b8b577ec71688a9d64d8",
+    "alexa": "7333a317a790070a7f3432b81d9439c779481cc4ebd67c73da7174ea3cf48397",
+}
+MELSPECTROGRAM = "96fa0adccb6e8cf95cb14465409a1a2898ee4a96a85bb9ed3c7eb0e68bf163e8"
+PITCH = "3db297d54af8e01c6e5618245c956b1d71b6a2b978cb2dedb527173186552676"
+
+
+def agree(path: Path, options: ImportOptions | None = None, tolerance: float = TOLERANCE) -> None:
+    """On random inputs, and a quantised model to one quantum."""
+    model = import_model(path, options)
+    built, reference = Built(model), reference_for(Source.of(model))
+    for seed in range(2):
+        inputs = fill(model.signature, "random", seed)
+        expected = reference.run(inputs)
+        answers = built.run([inputs[spec.name] for spec in model.signature.inputs])
+        found = dict(zip(expected, answers, strict=True))
+        error = worst_error(found, expected, model.signature.quanta)
+        assert error.max_relative_error <= tolerance, error
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_wake_words(name: str, session_cache: Path) -> None:
+    file = f"pyopen_wakeword/models/{name}.tflite"
+    agree(fetch(ModelFile(package=WAKE, file=file, sha256=PACKAGED[name])))
+
+
+def test_mel_spectrogram_of_the_length_that_is_asked_for(session_cache: Path) -> None:
+    file = "pyopen_wakeword/models/melspectrogram.tflite"
+    path = fetch(ModelFile(package=WAKE, file=file, sha256=MELSPECTROGRAM))
+    (source,) = import_model(path).signature.inputs
+    assert source.shape == (1, 512)  # the shortest that its windows fit into
+    agree(path, ImportOptions(shapes={source.name: (1, 1760)}))
+
+
+def test_pitches(session_cache: Path) -> None:
+    file = "basic_pitch/saved_models/icassp_2022/nmp.tflite"
+    agree(fetch(ModelFile(package="basic-pitch==0.4.0", file=file, sha256=PITCH)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(FOLDER)) for path in FILES])
+def test_models_of_the_users_folder(path: Path) -> None:
+    try:
+        agree(path)
+    except UnsupportedOperatorsError as error:
+        assert "CUSTOM" in error.what or "DENSIFY" in error.what
+        pytest.skip(error.what)
+
+
+def _keywords() -> tuple[NDArray[np.int8], list[int]]:
+    folder = Path(FOLDER).parent / "data" / "kws01"
+    with (folder / "y_labels.csv").open() as lines:
+        rows = [row for row in csv.reader(lines) if row and (folder / row[0].strip()).exists()]
+    arrays = [np.fromfile(folder / row[0].strip(), np.int8).reshape(1, 49, 10, 1) for row in rows]
+    return np.stack(arrays), [int(row[2]) for row in rows]
+
+
+@pytest.mark.skipif(
+    not (FOLDER and (Path(FOLDER).parent / "data" / "kws01").exists()),
+    reason="needs EDGETVM_MODELS beside data/kws01",
+)
+def test_keywords_are_heard_as_litert_hears_them() -> None:
+    path = next(one for one in FILES if one.name == "kws_ref_model.tflite")
+    model = import_model(path)
+    built, reference = Built(model), reference_for(Source.of(model))
+    (source,) = model.signature.inputs
+    arrays, labels = _keywords()
+    ours, theirs = 0, 0
+    for array, label in zip(arrays, labels, strict=True):
+        found = built.run([array])[0]
+        expected = next(iter(reference.run({source.name: array}).values()))
+        np.testing.assert_array_equal(found, expected)
+        ours += int(found.argmax() == label)
+        theirs += int(expected.argmax() == label)
+    print(f"{ours} and {theirs} of {len(labels)} right")
+    assert ours == theirs > 0.8 * len(labels)
