@@ -51,8 +51,6 @@ def compile_model(
 
     module = optimise(model, profile)
     calls = _kernel_calls(module)
-    if not calls:
-        raise CompileError("it computes nothing: its outputs are its inputs", where=model.name)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
             module, rules = schedule_module(module, profile, tuning_database)
@@ -61,7 +59,7 @@ def compile_model(
     with step(f"generate code for {profile.name}") as this:
         target = target_for(profile)
         with target:
-            module = _run(LOWERING_PASSES, module, model, this)
+            module = _with_code(_run(LOWERING_PASSES, module, model, this))
             try:
                 with native_words_kept_back():
                     executable = relax.build(module, target=target, relax_pipeline=None)
@@ -81,6 +79,23 @@ def compile_model(
         provenance=model.provenance,
         kernels=tuple(Kernel(name, count, *rules[name]) for name, count in calls.items()),
     )
+
+
+def _with_code(module: IRModule) -> IRModule:
+    """The module with a kernel in it, if only one that nothing calls.
+
+    Without any (all outputs are constants or views), TVM writes C for a compiler that is not there.
+    """
+    from tvm import te, tirx
+
+    if any(isinstance(function, tirx.PrimFunc) for function in module.functions.values()):
+        return module
+    nothing = te.compute((1,), lambda _: tirx.const(0, "int32"), name="nothing")
+    result = module.clone()
+    result["edgetvm_nothing"] = te.create_prim_func([nothing]).with_attr(
+        "global_symbol", "edgetvm_nothing"
+    )
+    return result
 
 
 def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -> IRModule:

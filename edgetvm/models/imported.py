@@ -69,7 +69,9 @@ def fixed_shapes(
         if not shape:
             for index, axis in enumerate(declared):
                 guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else length
-                size = axis if isinstance(axis, int) else sizes.get(axis or "", guess)
+                # An axis declared as 0 is an empty one, or an exporter's way to say "dynamic".
+                known = axis if isinstance(axis, int) else 0
+                size = known or sizes.get(str(axis or ""), guess)
                 shape.append(size)
                 if isinstance(axis, str):
                     sizes[axis] = size
@@ -81,10 +83,10 @@ def _checked(
     name: str, declared: Sequence[Axis], given: tuple[int, ...], path: Path
 ) -> tuple[int, ...]:
     fits = len(given) == len(declared) and all(
-        not isinstance(axis, int) or axis == size
+        size > 0 if not isinstance(axis, int) else axis in (size, 0) and size >= 0
         for axis, size in zip(declared, given, strict=True)
     )
-    if not fits or any(size < 1 for size in given):
+    if not fits:
         raise InputError(
             f"input {name!r} cannot have shape [{', '.join(map(str, given))}]",
             where=str(path),
@@ -95,7 +97,7 @@ def _checked(
 
 def shown_axes(declared: Sequence[Axis]) -> str:
     """Declared axes as text, `?` for a dynamic one."""
-    return ", ".join(str(axis) if isinstance(axis, int) else "?" for axis in declared)
+    return ", ".join(str(axis) if isinstance(axis, int) and axis else "?" for axis in declared)
 
 
 def shape_changes(
@@ -161,7 +163,8 @@ def bound_array(
         one = tuple(axis if isinstance(axis, int) else 1 for axis in axes)
         array = array.reshape(one) if set(one) <= {1} else array
     if array.ndim != len(axes) or any(
-        isinstance(axis, int) and axis != size for axis, size in zip(axes, array.shape, strict=True)
+        isinstance(axis, int) and axis not in (size, 0)
+        for axis, size in zip(axes, array.shape, strict=True)
     ):
         raise refusal
     return array

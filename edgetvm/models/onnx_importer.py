@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.base.errors import InputError, ModelUnreadableError
+from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.imported import (
     GUESSED,
     Axis,
@@ -19,12 +19,17 @@ from edgetvm.models.imported import (
     check_names,
     converter_stopped,
     fixed_shapes,
+    free_quietly,
     parameter_count,
     relax_signature,
     shape_changes,
 )
 from edgetvm.models.importers import unsupported
 from edgetvm.models.model import ImportOptions
+from edgetvm.models.onnx.converters import CONVERTERS
+from edgetvm.models.onnx.functions import has_body
+from edgetvm.models.onnx.graph import GraphReader, label, tvm_converters
+from edgetvm.models.onnx.prepare import simplified, upgraded
 
 if TYPE_CHECKING:
     import onnx
@@ -117,7 +122,9 @@ def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
     parameters = {tensor.name for tensor in model.graph.initializer}
     return {
         value.name: tuple(
-            axis.dim_value if axis.dim_value > 0 else _symbol(axis.dim_param)
+            axis.dim_value
+            if axis.dim_value > 0 or (axis.HasField("dim_value") and axis.dim_value == 0)
+            else _symbol(axis.dim_param)
             for axis in value.type.tensor_type.shape.dim
         )
         for value in model.graph.input
@@ -162,40 +169,11 @@ def _bind(model: onnx.ModelProto, options: ImportOptions, path: Path) -> list[st
     for name, array in bound_inputs(model, options, path).items():
         declared = next(entry for entry in model.graph.input if entry.name == name)
         model.graph.initializer.append(numpy_helper.from_array(array, name))
-        model.graph.input.remove(declared)
+        # Before version 4, a parameter had to be an input as well; later, that may be overridden.
+        if model.ir_version >= 4:
+            model.graph.input.remove(declared)
         changes.append(f"input {name} became the constant {options.bindings[name]}")
     return changes
-
-
-def _simplify(
-    model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]
-) -> tuple[onnx.ModelProto, str]:
-    """Fold what fixed shapes make constant. onnxsim first, then onnxslim, then as it is."""
-    import onnx
-
-    def by_onnxsim() -> onnx.ModelProto:
-        import onnxsim
-
-        simplified, _ = onnxsim.simplify(
-            model, overwrite_input_shapes={name: list(shape) for name, shape in shapes.items()}
-        )
-        onnx.checker.check_model(simplified)
-        return cast("onnx.ModelProto", simplified)
-
-    def by_onnxslim() -> onnx.ModelProto:
-        import onnxslim
-
-        given = [f"{name}:{','.join(map(str, shape))}" for name, shape in shapes.items() if shape]
-        slim = onnxslim.slim(model, input_shapes=given or None)
-        onnx.checker.check_model(slim)
-        return cast("onnx.ModelProto", slim)
-
-    for tool, simplify in (("onnxsim", by_onnxsim), ("onnxslim", by_onnxslim)):
-        try:
-            return simplify(), f"simplified by {tool}"
-        except Exception:  # both raise whatever their own parts raise, and either may be skipped
-            continue
-    return model, "not simplified: onnxsim and onnxslim both failed on this graph"
 
 
 def _operators(graph: onnx.GraphProto) -> Counter[str]:
@@ -208,38 +186,28 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
     return counts
 
 
-def _unknown_nodes(graph: onnx.GraphProto, known: frozenset[str]) -> dict[str, list[str]]:
-    """Names of the nodes that the converter does not know, by operator."""
+def _unknown_nodes(
+    graph: onnx.GraphProto, model: onnx.ModelProto, known: frozenset[str]
+) -> dict[str, list[str]]:
+    """Names of the nodes that nothing converts, by operator."""
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    functions = {(one.domain, one.name) for one in model.functions}
     found: dict[str, list[str]] = {}
     for node in graph.node:
-        label = node.name or f"node making {node.output[0] if node.output else '?'}"
-        if node.domain not in ("", "ai.onnx"):
-            found.setdefault(f"{node.domain}.{node.op_type}", []).append(label)
-        elif node.op_type not in known:
-            found.setdefault(node.op_type, []).append(label)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        key = f"{domain}.{node.op_type}" if domain else node.op_type
+        named = (node.domain, node.op_type) in functions or key in known
+        if not named and not has_body(node, opsets.get(domain, 1)):
+            found.setdefault(key, []).append(label(node))
         for attribute in node.attribute:
             for below in (attribute.g, *attribute.graphs):
-                for operator, names in _unknown_nodes(below, known).items():
+                for operator, names in _unknown_nodes(below, model, known).items():
                     found.setdefault(operator, []).extend(names)
     return found
 
 
-def _converter_knows() -> frozenset[str]:
-    from tvm.relax.frontend.onnx import onnx_frontend
-
-    # TVM lists operators that it only knows how to refuse: their entry is None.
-    table = onnx_frontend._get_convert_map()
-    return frozenset(
-        name
-        for name, converter in table.items()
-        if converter is not None and any(part.startswith("_impl_v") for part in dir(converter))
-    )
-
-
 def read(path: Path, options: ImportOptions) -> Imported:
     """Import an ONNX file. See `edgetvm.models.importers.import_model` for the errors."""
-    from tvm.relax.frontend.onnx import from_onnx
-
     model = load(path)
     axes = graph_inputs(model)
     check_names(list(axes), options, path)
@@ -248,32 +216,44 @@ def read(path: Path, options: ImportOptions) -> Imported:
     shapes = fixed_shapes(free, options, path)
     changes += shape_changes(axes, shapes, options)
     operators = _operators(model.graph)
-    simplified, how = _simplify(model, shapes)
-    changes.append(how)
-    unknown = _unknown_nodes(simplified.graph, _converter_knows())
+    model, upgrades = upgraded(model)
+    simple, how = simplified(model, shapes)
+    changes += [*upgrades, how]
+    unknown = _unknown_nodes(simple.graph, simple, frozenset(CONVERTERS) | tvm_converters().keys())
     if unknown:
         raise unsupported(path, unknown)
     try:
-        module = from_onnx(simplified, shape_dict={n: list(s) for n, s in shapes.items()})
+        module = GraphReader(simple, free_inputs(model, shapes)).read()
+    except ModelUnreadableError as error:
+        free_quietly(error)
+        raise ModelUnreadableError(error.what, where=str(path), mend=error.mend) from error
     except Exception as error:
         guesses = [change for change in changes if GUESSED in change]
         mend = (
             f"{'; '.join(guesses)}: give the real shape with --shape NAME=1,3,48,320"
             if guesses
-            else "TVM's converter does not cover a part of it: export it in another way"
+            else "the converter does not cover a part of it: export it in another way"
         )
         raise converter_stopped(error, path, mend) from error
-    names = [name for name in graph_inputs(simplified) if name in shapes]
-    if missing := sorted(set(shapes) - set(names)):
-        raise InputError(
-            f"input {missing[0]!r} has no use in the graph", where=str(path), mend="bind it"
-        )
     return Imported(
         module=module,
         signature=relax_signature(
-            module, names, [value.name for value in simplified.graph.output], path
+            module, list(shapes), [value.name for value in simple.graph.output], path
         ),
         operators=dict(operators),
         parameter_count=parameter_count(module),
         changes=tuple(changes),
     )
+
+
+def free_inputs(
+    model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of each input that stays one."""
+    from onnx import helper
+
+    dtypes = {
+        entry.name: helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type).name
+        for entry in model.graph.input
+    }
+    return {name: (shape, dtypes[name]) for name, shape in shapes.items()}

@@ -37,10 +37,16 @@ class Block:
 
 
 def blocks_of(schedule: Any) -> list[Block] | None:
-    """All blocks in order, or None where one has a dynamic extent or an axis of another kind."""
+    """All blocks in order, or None where one is of a kind that no rule may touch.
+
+    That is: a dynamic extent, an axis of another kind, or an opaque block, which does not declare
+    what it reads and writes (sorting, non-maximum suppression).
+    """
     found = []
     for handle in schedule.get_child_blocks(schedule.get_sblock("root")):
         node = schedule.get(handle)
+        if not node.writes:
+            return None
         spatial: list[int] = []
         reduction: list[int] = []
         for axis in node.iter_vars:

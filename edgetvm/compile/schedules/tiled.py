@@ -84,7 +84,7 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     if not blocks:
         return None
     reductions = [block for block in blocks if block.reduction]
-    if len(reductions) != 1 or math.prod(reductions[0].reduction) < 4:
+    if len(reductions) != 1 or math.prod(reductions[0].reduction) < 4 or not reductions[0].spatial:
         return None
     main = reductions[0]
     tile = choose_tile(main, profile)

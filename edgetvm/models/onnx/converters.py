@@ -1,0 +1,32 @@
+"""The one table of converters of our own.
+
+An operator that is not here is converted by TVM's ONNX frontend; one that TVM does not have either
+is opened into the function by which ONNX defines it.
+"""
+
+from __future__ import annotations
+
+from edgetvm.models.onnx.control_flow import CONTROL_FLOW
+from edgetvm.models.onnx.convolution import CONVOLUTION
+from edgetvm.models.onnx.elementwise import ELEMENTWISE
+from edgetvm.models.onnx.indexing import INDEXING
+from edgetvm.models.onnx.node import Converter
+from edgetvm.models.onnx.normalisation import NORMALISATION
+from edgetvm.models.onnx.quantised import QUANTISED
+from edgetvm.models.onnx.recurrent import RECURRENT
+from edgetvm.models.onnx.resizing import RESIZING
+from edgetvm.models.onnx.shapes import SHAPES
+from edgetvm.models.onnx.signal import SIGNAL
+
+CONVERTERS: dict[str, Converter] = {
+    **CONTROL_FLOW,
+    **CONVOLUTION,
+    **ELEMENTWISE,
+    **INDEXING,
+    **NORMALISATION,
+    **QUANTISED,
+    **RECURRENT,
+    **RESIZING,
+    **SHAPES,
+    **SIGNAL,
+}

@@ -1,0 +1,75 @@
+"""Convolutions of one to three axes, floats and integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgetvm.models.onnx.emitter import dtype_of, rank_of, shape_of
+from edgetvm.models.onnx.node import Converter, Node
+
+_LAYOUTS = {
+    1: ("nn.conv1d", "NCW", "OIW"),
+    2: ("nn.conv2d", "NCHW", "OIHW"),
+    3: ("nn.conv3d", "NCDHW", "OIDHW"),
+}
+
+
+def window(
+    node: Node, sizes: tuple[int, ...], kernel: list[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Strides, dilations and padding (all beginnings, then all ends) of a sliding window."""
+    axes = len(kernel)
+    strides = list(node.attributes.get("strides") or [1] * axes)
+    dilations = list(node.attributes.get("dilations") or [1] * axes)
+    mode = node.attributes.get("auto_pad", "NOTSET") or "NOTSET"
+    if mode == "NOTSET":
+        return strides, dilations, list(node.attributes.get("pads") or [0] * (2 * axes))
+    if mode == "VALID":
+        return strides, dilations, [0] * (2 * axes)
+    begins, ends = [], []
+    for size, extent, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        reach = (extent - 1) * dilation + 1
+        total = max(0, (-(-size // stride) - 1) * stride + reach - size)
+        small, large = total // 2, total - total // 2
+        begins.append(small if mode == "SAME_UPPER" else large)
+        ends.append(large if mode == "SAME_UPPER" else small)
+    return strides, dilations, begins + ends
+
+
+def convolve(node: Node, data: Any, weights: Any, out_dtype: str) -> Any:
+    """A convolution with the node's attributes, without bias."""
+    emit = node.emit
+    axes = rank_of(weights) - 2
+    if axes not in _LAYOUTS:
+        raise node.refusal(f"a convolution of {axes} axes")
+    if dtype_of(data) != dtype_of(weights):
+        data, weights = emit.cast(data, "int32"), emit.cast(weights, "int32")
+    strides, dilations, padding = window(node, shape_of(data)[2:], list(shape_of(weights)[2:]))
+    name, layout, kernel_layout = _LAYOUTS[axes]
+    return emit.emit(
+        emit.operator(name)(
+            data,
+            weights,
+            strides=strides,
+            padding=padding,
+            dilation=dilations,
+            groups=int(node.attributes.get("group", 1)),
+            data_layout=layout,
+            kernel_layout=kernel_layout,
+            out_dtype=out_dtype if out_dtype != dtype_of(data) else None,
+        )
+    )
+
+
+def conv(node: Node) -> Any:
+    """Convolution with or without bias."""
+    emit = node.emit
+    weights = node.inputs[1]
+    result = convolve(node, node.inputs[0], weights, dtype_of(node.inputs[0]))
+    if node.has(2):
+        column = [1, shape_of(weights)[0], *[1] * (rank_of(weights) - 2)]
+        result = emit.add(result, emit.reshape(node.inputs[2], column))
+    return result
+
+
+CONVOLUTION: dict[str, Converter] = {"Conv": conv}

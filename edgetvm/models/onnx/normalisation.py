@@ -1,0 +1,97 @@
+"""Normalisations and reductions that TVM's converters get wrong."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from edgetvm.models.onnx.emitter import dtype_of, is_float, rank_of, shape_of
+from edgetvm.models.onnx.node import OPEN, Converter, Node
+
+
+def layer_normalization(node: Node) -> Any:
+    """With mean or deviation as outputs, ONNX's own function; else TVM's single kernel."""
+    return OPEN if node.wants(1) or node.wants(2) else None
+
+
+def lp_normalization(node: Node) -> Any:
+    """Divided by the norm along an axis; where that is 0, 0."""
+    emit, value = node.emit, node.inputs[0]
+    axis = int(node.attributes.get("axis", -1)) % rank_of(value)
+    total = emit.operator("sum")
+    if int(node.attributes.get("p", 2)) == 1:
+        norm = emit.emit(total(emit.unary("abs", value), axis, keepdims=True))
+    else:
+        squares = emit.emit(total(emit.multiply(value, value), axis, keepdims=True))
+        norm = emit.unary("sqrt", squares)
+    zero, one = emit.like(0, norm), emit.like(1, norm)
+    empty = emit.equal(norm, zero)
+    return emit.where(empty, emit.like(0, value), emit.divide(value, emit.where(empty, one, norm)))
+
+
+def _extreme(name: str, sign: int) -> Converter:
+    """Largest or smallest: of booleans by way of int8, and of floats with infinities.
+
+    TVM begins a maximum with the lowest finite number, which is larger than -inf.
+    """
+
+    def convert(node: Node) -> Any:
+        emit, value = node.emit, node.inputs[0]
+        dtype = dtype_of(value)
+        if dtype != "bool" and not is_float(dtype):
+            return None
+        axes = node.integers("axes", 1)
+        if not axes:
+            if node.attributes.get("noop_with_empty_axes", 0):
+                return value
+            axes = list(range(rank_of(value)))
+        keep = bool(node.attributes.get("keepdims", 1))
+        if dtype == "bool":
+            value = emit.cast(value, "int8")
+        reduced = emit.emit(emit.operator(name)(value, axes, keepdims=keep))
+        if dtype == "bool":
+            return emit.cast(reduced, "bool")
+        first = emit.like(sign * float(np.finfo(dtype).max), reduced)
+        return emit.where(emit.equal(reduced, first), emit.like(sign * np.inf, reduced), reduced)
+
+    return convert
+
+
+def det(node: Node) -> Any:
+    """Determinant by expansion along rows, each minor computed once; for small matrices."""
+    emit, value = node.emit, node.inputs[0]
+    rank = rank_of(value)
+    size = shape_of(value)[-1]
+    if size > 8:
+        raise node.refusal(f"the determinant of {size} x {size}; 8 x 8 are the most")
+    cells = [
+        [emit.squeeze(cell, rank - 2) for cell in emit.split(emit.squeeze(row, rank - 2), size, -1)]
+        for row in emit.split(value, size, rank - 2)
+    ]
+
+    @cache
+    def minor(columns: tuple[int, ...]) -> Any:
+        row = cells[size - len(columns)]
+        if len(columns) == 1:
+            return row[columns[0]]
+        total = None
+        for index, column in enumerate(columns):
+            term = emit.multiply(row[column], minor(columns[:index] + columns[index + 1 :]))
+            if total is None:
+                total = term
+            else:
+                total = emit.subtract(total, term) if index % 2 else emit.add(total, term)
+        return total
+
+    return minor(tuple(range(size)))
+
+
+NORMALISATION: dict[str, Converter] = {
+    "LayerNormalization": layer_normalization,
+    "LpNormalization": lp_normalization,
+    "ReduceMax": _extreme("max", -1),
+    "ReduceMin": _extreme("min", 1),
+    "Det": det,
+}

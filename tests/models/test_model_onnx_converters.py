@@ -1,0 +1,181 @@
+"""The table of converters of our own, and the forms that they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+from onnx_agreement import agree, by_evaluator, make
+
+from edgetvm.base.errors import UnsupportedOperatorsError
+from edgetvm.models import import_model
+
+RANDOM = np.random.default_rng(3)
+X = RANDOM.standard_normal((2, 3, 4)).astype(np.float32)
+
+
+def text_of(path: Path) -> str:
+    return str(import_model(path).module)
+
+
+@pytest.mark.parametrize("opset", [6, 17])
+def test_clip_is_an_operator_that_passes_know(tmp_path: Path, opset: int) -> None:
+    if opset == 6:
+        node, constants = helper.make_node("Clip", ["x"], ["y"], min=-0.5, max=0.5), {}
+    else:
+        node = helper.make_node("Clip", ["x", "low", "high"], ["y"])
+        constants = {"low": np.array(-0.5, np.float32), "high": np.array(0.5, np.float32)}
+    path = make(tmp_path / "m.onnx", [node], {"x": X}, ["y"], constants, opset)
+    assert "call_tir" not in text_of(path)
+    agree(path, {"x": X})
+
+
+def test_a_nan_bound_is_no_bound(tmp_path: Path) -> None:
+    node = helper.make_node("Clip", ["x", "low", "high"], ["y"])
+    constants = {"low": np.array(np.nan, np.float32), "high": np.array(0.5, np.float32)}
+    path = make(tmp_path / "m.onnx", [node], {"x": X}, ["y"], constants)
+    agree(path, {"x": X}, lambda _, inputs: [np.minimum(inputs["x"], np.float32(0.5))])
+
+
+@pytest.mark.parametrize("operator", ["Sum", "Max", "Min", "Mean"])
+def test_variadic_operators_are_chains(tmp_path: Path, operator: str) -> None:
+    inputs = {"x": X, "b": X[:1], "c": RANDOM.standard_normal(4).astype(np.float32)}
+    path = make(
+        tmp_path / "m.onnx", [helper.make_node(operator, ["x", "b", "c"], ["y"])], inputs, ["y"]
+    )
+    assert "stack" not in text_of(path)
+    agree(path, inputs)
+
+
+def test_dropout_is_nothing(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["d", "mask"]),
+        helper.make_node("Neg", ["d"], ["y"]),
+    ]
+    path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y", "mask"])
+    assert "dropout" not in text_of(path)
+    agree(path, {"x": X})
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "axes", "steps"),
+    [([1], [3], [2], [1]), ([-1], [-9], [2], [-1]), ([0, 3], [9, 0], [0, 2], [1, -2])],
+)
+@pytest.mark.parametrize("opset", [9, 13])
+def test_slices(
+    tmp_path: Path,
+    begins: list[int],
+    ends: list[int],
+    axes: list[int],
+    steps: list[int],
+    opset: int,
+) -> None:
+    bounds = {"starts": begins, "ends": ends, "axes": axes, "steps": steps}
+    if opset < 10:
+        if min(steps) < 1:
+            pytest.skip("no steps before opset 10")
+        del bounds["steps"]
+        node, constants = helper.make_node("Slice", ["x"], ["y"], **bounds), {}
+    else:
+        node = helper.make_node("Slice", ["x", *bounds], ["y"])
+        constants = {name: np.array(value, np.int64) for name, value in bounds.items()}
+    path = make(tmp_path / "m.onnx", [node], {"x": X}, ["y"], constants, opset)
+    agree(path, {"x": X})
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize(
+    "transform", ["half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"]
+)
+def test_resize(tmp_path: Path, mode: str, transform: str) -> None:
+    x = RANDOM.standard_normal((1, 2, 5, 6)).astype(np.float32)
+    node = helper.make_node(
+        "Resize", ["x", "", "scales"], ["y"], mode=mode, coordinate_transformation_mode=transform
+    )
+    constants = {"scales": np.array([1, 1, 1.6, 0.5], np.float32)}
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y"], constants, opset=19)
+    agree(path, {"x": x}, by_evaluator, 1e-4)
+
+
+def test_the_largest_of_infinities(tmp_path: Path) -> None:
+    x = np.array([[-np.inf, -np.inf], [1, -np.inf]], np.float32)
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["a"], axes=[1], keepdims=0),
+        helper.make_node("Neg", ["x"], ["n"]),
+        helper.make_node("ReduceMin", ["n"], ["b"], axes=[1], keepdims=0),
+    ]
+    path = make(tmp_path / "m.onnx", nodes, {"x": x}, ["a", "b"])
+    agree(path, {"x": x})
+
+
+def test_an_operator_is_opened_into_its_function(tmp_path: Path) -> None:
+    # CenterCropPad and Swish have no converter; ONNX defines them by simpler operators.
+    nodes = [
+        helper.make_node("CenterCropPad", ["x", "shape"], ["c"], axes=[1, 2]),
+        helper.make_node("Swish", ["c"], ["y"], alpha=0.5),
+    ]
+    constants = {"shape": np.array([5, 2], np.int64)}
+    path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"], constants, opset=24)
+    agree(path, {"x": X}, by_evaluator)
+
+
+def test_functions_of_the_model_itself(tmp_path: Path) -> None:
+    import onnx
+
+    path = make(tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["y"])], {"x": X}, ["y"])
+    model = onnx.load(path)
+    model.functions.append(
+        helper.make_function(
+            "mine",
+            "Leak",
+            ["a"],
+            ["b"],
+            [
+                _with_reference(helper.make_node("LeakyRelu", ["a"], ["t"]), "alpha", "slope"),
+                helper.make_node("Neg", ["t"], ["b"]),
+            ],
+            [helper.make_opsetid("", 17)],
+            ["slope"],
+        )
+    )
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Leak", ["x"], ["y"], domain="mine", slope=0.3))
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    path.write_bytes(model.SerializeToString())
+    agree(path, {"x": X})
+
+
+def _with_reference(node: Any, name: str, reference: str) -> Any:
+    import onnx
+
+    node.attribute.append(
+        onnx.AttributeProto(name=name, ref_attr_name=reference, type=onnx.AttributeProto.FLOAT)
+    )
+    return node
+
+
+def test_constants_that_follow_from_shapes_are_folded(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["n"], axis=0),
+        helper.make_node("Concat", ["n", "minus"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["y"]),
+    ]
+    constants = {"zero": np.array([0], np.int64), "minus": np.array([-1], np.int64)}
+    path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"], constants)
+    assert agree(path, {"x": X}).signature.outputs[0].shape == (2, 12)
+
+
+def test_an_operator_without_any_converter_is_named(tmp_path: Path) -> None:
+    node = helper.make_node("ImageDecoder", ["x"], ["y"], "decoder")
+    path = make(tmp_path / "m.onnx", [node], {"x": np.zeros(4, np.uint8)}, ["y"], opset=20)
+    with pytest.raises(UnsupportedOperatorsError, match=r"ImageDecoder \(1x: decoder\)"):
+        import_model(path)
+
+
+def test_an_output_that_is_constant(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Shape", ["x"], ["y"])]
+    agree(make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"]), {"x": X})
