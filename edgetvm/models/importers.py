@@ -34,9 +34,11 @@ class Importer:
 
 
 IMPORTERS = (
-    Importer("onnx", (".onnx",), "onnx_importer", ("apache-tvm", "onnx", "onnxsim")),
+    Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim")),
     Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
     Importer("torch", (".pt2",), "torch_importer", ("apache-tvm", "torch")),
+    # Text and TVM's JSON; parameters are looked for beside the file.
+    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",)),
 )
 
 
@@ -82,7 +84,7 @@ def source_digest(path: Path) -> str:
     # Parsing takes long: only a file that may name others is looked into.
     if path.suffix.lower() != ".onnx" or b"location" not in path.read_bytes():
         return own
-    from edgetvm.models.onnx_importer import external_files
+    from edgetvm.models.onnx.importer import external_files
 
     beside = [sha256_of_file(one) for one in external_files(path)]
     return sha256_of("".join([own, *beside]).encode()) if beside else own
@@ -113,7 +115,7 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
     """Read a model file into Relax.
 
     Args:
-        path: an ONNX, TFLite or exported PyTorch file.
+        path: an ONNX, TFLite, exported PyTorch or Relay file.
         options: shapes, constant inputs and states to fix.
         name: for reports; the file's own without it.
 

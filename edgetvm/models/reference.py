@@ -95,7 +95,7 @@ class _OnnxEvaluator:
         import onnx
         from onnx.reference import ReferenceEvaluator
 
-        from edgetvm.models.onnx_importer import bound_inputs
+        from edgetvm.models.onnx.importer import bound_inputs
 
         model = onnx.load(source.path)
         self.name = f"onnx.reference {onnx.__version__}"
@@ -229,6 +229,7 @@ _REFERENCES: dict[str, tuple[tuple[str | None, Callable[[Source], Reference]], .
     "onnx": (("onnxruntime", _OnnxRuntime), (None, _OnnxEvaluator)),
     "tflite": (("ai-edge-litert", _LiteRT), (None, _ImportedModule)),
     "torch": (("torch", _TorchProgram),),
+    "relay": ((None, _ImportedModule),),  # no release that still had Relay is left to install
 }
 
 

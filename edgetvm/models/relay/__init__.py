@@ -1,0 +1,1 @@
+"""Models saved from TVM's Relay into Relax."""

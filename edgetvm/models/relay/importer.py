@@ -1,0 +1,277 @@
+"""Relay models, which TVM itself stopped reading in 0.20, into Relax.
+
+`text` and `savejson` read a file into a `Program`, `params` the parameters beside it, `lower`
+makes Relax of both with the table in `operators`.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
+from edgetvm.models.imported import (
+    Axis,
+    Imported,
+    bound_array,
+    check_names,
+    fixed_shapes,
+    parameter_count,
+    relax_signature,
+    shape_changes,
+)
+from edgetvm.models.importers import unsupported
+from edgetvm.models.model import DTYPES, ImportOptions
+from edgetvm.models.relay import savejson, text
+from edgetvm.models.relay.ast import (
+    Call,
+    Expr,
+    Program,
+    TensorType,
+    TupleType,
+    Unsupported,
+    Var,
+    malformed,
+    reachable,
+)
+from edgetvm.models.relay.lower import lower
+from edgetvm.models.relay.operators import OPERATORS
+from edgetvm.models.relay.params import parameters_file, parameters_from
+
+# Operators with the arguments that are parameters in every model: one without a value is missing.
+_PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
+    **{f"nn.conv{count}d": (1,) for count in (1, 2, 3)},
+    **{f"nn.conv{count}d_transpose": (1,) for count in (1, 2, 3)},
+    "nn.dense": (1,),
+    "nn.bias_add": (1,),
+    "nn.prelu": (1,),
+    "nn.batch_norm": (1, 2, 3, 4),
+    "nn.layer_norm": (1, 2),
+    "nn.instance_norm": (1, 2),
+    "nn.group_norm": (1, 2),
+    "qnn.quantize": (1, 2),
+    "qnn.dequantize": (1, 2),
+    "qnn.requantize": (1, 2, 3, 4),
+    "qnn.conv2d": (1, 2, 3, 4, 5),
+    "qnn.dense": (1, 2, 3, 4, 5),
+    "qnn.add": (2, 3, 4, 5, 6, 7),
+}
+# What TVM's own importers call parameters, and networks of tvm.relay.testing and of PyTorch.
+_PARAMETER_NAME = re.compile(
+    r"v?_param_\d+|.*[._](?:weight|bias|gamma|beta|(?:moving|running)_(?:mean|var)|zero_point)"
+)
+
+
+def read(path: Path, options: ImportOptions) -> Imported:
+    """Import Relay text or JSON. See `edgetvm.models.importers.import_model` for the errors."""
+    try:
+        return _read(path, options)
+    except EdgetvmError as error:
+        # TVM's half-built state complains on stderr when it is freed: free it while that is quiet.
+        link: BaseException | None = error
+        while link is not None:
+            traceback.clear_frames(link.__traceback__)
+            link = link.__context__
+        gc.collect()
+        error.where = error.where or str(path)
+        raise
+
+
+def _read(path: Path, options: ImportOptions) -> Imported:
+    program = _program(path)
+    parameters = _renamed(program.main.parameters)
+    found = _parameters(path)
+    refuse_unknown(program, path)
+    constants, changes = _bound(parameters, found, path)
+    free = {name: variable for name, variable in parameters.items() if name not in constants}
+    axes = {name: _axes(name, variable) for name, variable in free.items()}
+    check_names(list(axes), options, path)
+    _refuse_missing(program, free, options, path)
+    for name in options.bindings:
+        constants[name] = bound_array(name, axes[name], _dtype(free[name]), options, path)
+        changes.append(f"input {name} became the constant {options.bindings[name]}")
+    axes = {name: sizes for name, sizes in axes.items() if name not in constants}
+    if not axes:
+        raise malformed("it takes no inputs: there is nothing to compute")
+    shapes = fixed_shapes(axes, options, path)
+    changes += shape_changes(axes, shapes, options)
+    inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
+    module, outputs = lower(program, inputs, constants, parameters)
+    names = [f"output_{number}" for number in range(outputs)]
+    return Imported(
+        module=module,
+        signature=relax_signature(module, list(shapes), names, path),
+        operators=dict(operator_counts(program)),
+        parameter_count=parameter_count(module),
+        changes=tuple(changes),
+    )
+
+
+def _program(path: Path) -> Program:
+    try:
+        content = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed("not text") from error
+    if path.suffix.lower() == ".json":
+        return savejson.program_from(content)
+    return text.program_from(content)
+
+
+def _renamed(variables: Sequence[Var]) -> dict[str, Var]:
+    """Parameters by name; of two that share one, the later gets a number, as in TVM's text."""
+    named: dict[str, Var] = {}
+    taken = {variable.name for variable in variables}
+    for variable in variables:
+        name, number = variable.name, 0
+        while name in named or (number and name in taken):
+            number += 1
+            name = f"{variable.name}{number}"
+        named[name] = variable
+    return named
+
+
+def _parameters(path: Path) -> Mapping[str, NDArray[np.generic]]:
+    beside = parameters_file(path)
+    if beside is None:
+        return {}
+    try:
+        return parameters_from(beside.read_bytes())
+    except ModelUnreadableError as error:
+        error.where = str(beside)
+        raise
+
+
+def _bound(
+    variables: Mapping[str, Var], found: Mapping[str, NDArray[np.generic]], path: Path
+) -> tuple[dict[str, NDArray[np.generic]], list[str]]:
+    """The parameters that have a value, and what is to be said of the others.
+
+    Raises:
+        InputError: one does not fit what the program declares.
+    """
+    constants: dict[str, NDArray[np.generic]] = {}
+    used = set()
+    for name, variable in variables.items():
+        # In text a name that does not begin with a letter has a `v` before it.
+        bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
+        key = next((key for key in (name, bare) if key in found), None)
+        if key is None:
+            continue
+        used.add(key)
+        array = found[key]
+        declared = variable.type
+        if isinstance(declared, TensorType) and (
+            declared.dtype != array.dtype.name
+            or len(declared.shape) != array.ndim
+            or any(s not in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
+        ):
+            shape = ", ".join("?" if size is None else str(size) for size in declared.shape)
+            raise InputError(
+                f"parameter {name!r} is {array.dtype.name}{list(array.shape)}, and the model "
+                f"declares {declared.dtype}[{shape}]",
+                where=str(path),
+                mend="the parameters are of another model, or of another state of it",
+            )
+        constants[name] = array
+    unused = len(found) - len(used)
+    changes = [f"{len(constants)} parameters from the file beside it"] if constants else []
+    if unused:
+        changes.append(f"{unused} parameters of the file are not used")
+    return constants, changes
+
+
+def _axes(name: str, variable: Var) -> tuple[Axis, ...]:
+    declared = variable.type
+    if declared is None or not isinstance(declared, TensorType):
+        kind = "a tuple" if isinstance(declared, TupleType) else "of no tensor type"
+        raise malformed(f"input {name!r} is {kind}")
+    if declared.dtype not in DTYPES:
+        raise malformed(f"input {name!r} is {declared.dtype:.40}")
+    return tuple(declared.shape)
+
+
+def _dtype(variable: Var) -> str:
+    assert isinstance(variable.type, TensorType)  # noqa: S101  # _axes was asked before
+    return variable.type.dtype
+
+
+def operator_counts(program: Program) -> Counter[str]:
+    """How often each operator occurs in what `main` leads to."""
+    return Counter(
+        node.callee
+        for node in reachable(program)
+        if isinstance(node, Call) and isinstance(node.callee, str)
+    )
+
+
+def refuse_unknown(program: Program, path: Path) -> None:
+    """Name all that no table covers, in one error.
+
+    Raises:
+        UnsupportedOperatorsError: there is some.
+    """
+    unknown: dict[str, list[str]] = {}
+    for node in reachable(program):
+        if isinstance(node, Unsupported):
+            unknown.setdefault(node.what[:80], []).append("an expression")
+        elif isinstance(node, Call) and isinstance(node.callee, str):
+            if node.callee not in OPERATORS:
+                of = [a.name for a in node.arguments if isinstance(a, Var)]
+                label = f"of %{of[0]}" if of else f"of {len(node.arguments)} arguments"
+                unknown.setdefault(node.callee[:80], []).append(label)
+    if unknown:
+        raise unsupported(path, unknown)
+
+
+def _refuse_missing(
+    program: Program, free: Mapping[str, Var], options: ImportOptions, path: Path
+) -> None:
+    """Refuse parameters without a value; an input that only looks like one is named in options.
+
+    Raises:
+        InputError: naming them all.
+    """
+    by_identity = {id(variable): name for name, variable in free.items()}
+    wanted = {name for name in free if _PARAMETER_NAME.fullmatch(name)}
+    for node in reachable(program):
+        if isinstance(node, Call) and isinstance(node.callee, str):
+            for position in _PARAMETER_ARGUMENTS.get(node.callee, ()):
+                if position < len(node.arguments):
+                    name = by_identity.get(id(_origin(node.arguments[position])))
+                    wanted |= {name} if name is not None else set()
+    missing = [
+        name
+        for name in free
+        if name in wanted and name not in options.shapes and name not in options.bindings
+    ]
+    if not missing:
+        return
+    beside = parameters_file(path)
+    place = f"not in {beside.name}" if beside else f"no {path.stem}.params lies beside the model"
+    shown = ", ".join(missing[:12]) + (", …" if len(missing) > 12 else "")
+    raise InputError(
+        f"{len(missing)} parameter{'s' if len(missing) > 1 else ''} without a value: {shown}",
+        where=str(path),
+        mend=f"{place}: save them with relay.save_param_dict, or say that it is an input: "
+        f"--shape {missing[0]}=…",
+    )
+
+
+def _origin(node: Expr) -> Expr:
+    """What an expression only casts or reshapes."""
+    for _ in range(32):
+        if not (
+            isinstance(node, Call)
+            and node.callee in ("cast", "reshape", "transpose", "squeeze", "expand_dims", "copy")
+            and node.arguments
+        ):
+            break
+        node = node.arguments[0]
+    return node
