@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, naming_builder, shape_of
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
@@ -37,6 +38,7 @@ TAKE_NARROW = frozenset(
 _NOT_TVM = frozenset({"Attention", "RMSNormalization", "Mish"})
 
 
+@cache
 def tvm_converters() -> dict[str, Any]:
     """TVM's own converters by operator: what CONVERTERS does not have is looked up here."""
     from tvm.relax.frontend.onnx import onnx_frontend
@@ -53,7 +55,12 @@ def tvm_converters() -> dict[str, Any]:
 
 def label(node: onnx.NodeProto) -> str:
     """What a node is called in messages."""
-    return node.name or f"node making {node.output[0] if node.output else '?'}"
+    return node.name or f"node making {_own_name(node) or '?'}"
+
+
+def _own_name(node: onnx.NodeProto) -> str:
+    """A node's name, or that of its first output."""
+    return node.name or next((name for name in node.output if name), "")
 
 
 class GraphReader:
@@ -68,11 +75,10 @@ class GraphReader:
             model: prepared; it may have lost inputs without a use.
             inputs: shape and dtype of each input, in the order that `main` takes them.
         """
-        from tvm import relax
 
         self.model = model
         self.inputs = inputs
-        self.builder = relax.BlockBuilder()
+        self.builder = naming_builder()
         self.emitter = Emitter(self.builder)
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.opsets.setdefault("", self.opsets.get("ai.onnx", 1))
@@ -83,6 +89,7 @@ class GraphReader:
         self.kinds: dict[Any, str] = {}
         self._nodes = 0
         self._depth = 0
+        self._opened_calls = 0
 
     def read(self) -> IRModule:
         """Convert the whole graph.
@@ -191,7 +198,10 @@ class GraphReader:
                     mend="fix smaller shapes or fewer iterations",
                 )
             inputs = [self.value(name) if name else None for name in node.input]
-            results = self._convert(node, inputs)
+            # What a function of ONNX's is opened into keeps the name of the node that calls it.
+            hint = self.builder.hint if self._opened_calls else _identifier(_own_name(node), "lv")
+            with self.builder.named(hint):
+                results = self._convert(node, inputs)
             if len(results) < len([name for name in node.output if name]):
                 raise ModelUnreadableError(
                     f"{node.op_type} {label(node)!r}: only its first {len(results)} outputs are "
@@ -202,6 +212,18 @@ class GraphReader:
                 if name and result is not None:
                     self._values[-1][name] = result
         self._depth -= 1
+
+    def apply(self, operator: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """The first output of an operator of ONNX's own, for converters that are made of such."""
+        from onnx import helper
+
+        node = helper.make_node(
+            operator,
+            ["" if value is None else f"input_{i}" for i, value in enumerate(inputs)],
+            ["output"],
+            **attributes,
+        )
+        return self._convert(node, inputs)[0]
 
     def _convert(self, node: onnx.NodeProto, inputs: Sequence[Any]) -> list[Any]:
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -221,7 +243,7 @@ class GraphReader:
             if key in CONVERTERS:
                 made = self._by_ours(node, key, opset, inputs)
                 if made is not None and made is not OPEN:
-                    return self._bound(node, made)
+                    return self._bound(made)
                 opened = made is OPEN
             if not opened and domain == "" and node.op_type in self._tvm:
                 return self._by_tvm(node, opset, inputs)
@@ -314,26 +336,25 @@ class GraphReader:
             warnings.simplefilter("ignore")
             convert = self._tvm[node.op_type].get_converter(opset)
             made = convert(self.builder, operands, attributes, [self._values[-1], {}])
-        return self._bound(node, made)
+        return self._bound(made)
 
-    def _bound(self, node: onnx.NodeProto, made: Any) -> list[Any]:
-        """The outputs of a node, each bound to a variable that has the node's name."""
+    def _bound(self, made: Any) -> list[Any]:
+        """The outputs of a node, each bound to a variable."""
         from tvm import relax
 
-        name = _identifier(label(node), "lv")
         if isinstance(made, relax.Tuple):
             made = list(made.fields)
         elif not isinstance(made, (list, tuple)):
-            made = self.builder.normalize(made)
+            bind = self.builder.emit if isinstance(made, relax.Call) else self.builder.normalize
+            made = bind(made)
             if isinstance(made.ty, relax.TupleType):
-                whole = self.builder.emit(made, name_hint=name)
-                made = [relax.TupleGetItem(whole, i) for i in range(len(made.ty.fields))]
+                made = [relax.TupleGetItem(made, i) for i in range(len(made.ty.fields))]
             else:
                 made = [made]
         return [
             one
             if one is None or isinstance(one, relax.Var) or array_of(one) is not None
-            else self.builder.emit(one, name_hint=name)
+            else self.builder.emit(one)
             for one in made
         ]
 
@@ -357,11 +378,13 @@ class GraphReader:
         opsets, values = self.opsets, self._values
         self.opsets = opsets | {entry.domain: entry.version for entry in body.opset_import}
         self._values = [scope]
+        self._opened_calls += 1
         try:
             self.convert([with_attributes(one, given) for one in body.node])
             return [self._values[0].get(name) for name in body.output]
         finally:
             self.opsets, self._values = opsets, values
+            self._opened_calls -= 1
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
