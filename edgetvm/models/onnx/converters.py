@@ -15,6 +15,9 @@ from edgetvm.models.onnx.normalisation import NORMALISATION
 from edgetvm.models.onnx.quantised import QUANTISED
 from edgetvm.models.onnx.recurrent import RECURRENT
 from edgetvm.models.onnx.resizing import RESIZING
+from edgetvm.models.onnx.runtime_attention import RUNTIME_ATTENTION
+from edgetvm.models.onnx.runtime_fused import RUNTIME_FUSED
+from edgetvm.models.onnx.runtime_quantised import RUNTIME_QUANTISED
 from edgetvm.models.onnx.shapes import SHAPES
 from edgetvm.models.onnx.signal import SIGNAL
 
@@ -27,6 +30,9 @@ CONVERTERS: dict[str, Converter] = {
     **QUANTISED,
     **RECURRENT,
     **RESIZING,
+    **RUNTIME_ATTENTION,
+    **RUNTIME_FUSED,
+    **RUNTIME_QUANTISED,
     **SHAPES,
     **SIGNAL,
 }

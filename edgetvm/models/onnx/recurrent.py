@@ -88,7 +88,7 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
                 layer,
                 [
                     emit.reshape(projected, (steps, batch, gates * hidden)),
-                    emit.transpose(_of(emit, recurrences, index), (1, 0)),
+                    _packed(emit, _of(emit, recurrences, index), layer),
                     *(_initial(node, 5 + k, index, (batch, hidden), own) for k in range(states)),
                     *extra.values(),
                 ],
@@ -113,6 +113,12 @@ def _optional(node: Node, steps: int) -> dict[str, Any]:
 def _of(emit: Emitter, value: Any, direction: int) -> Any:
     """The part of one direction, which is the first axis."""
     return emit.squeeze(emit.slice(value, 0, direction, direction + 1), 0)
+
+
+def _packed(emit: Emitter, recurrent: Any, layer: Layer) -> Any:
+    """The state's weights as the kernel reads them."""
+    blocks = emit.reshape(recurrent, (layer.width // layer.block, layer.block, layer.hidden))
+    return emit.transpose(blocks, (0, 2, 1))
 
 
 def _initial(node: Node, position: int, index: int, shape: tuple[int, int], dtype: str) -> Any:

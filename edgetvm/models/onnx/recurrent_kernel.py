@@ -1,6 +1,9 @@
 """All steps of one direction of a recurrent layer as one kernel, with a real loop over time.
 
-Measured against a graph of all steps (LSTM, 64 features, hidden 64 and 128, x86-64 with 2 cores): MEASURED
+There is no unrolled form: it would win nowhere. Measured on x86-64 with one thread, an LSTM of 64
+features and 128 units, this kernel beside a graph of all steps, by number of steps: 1: 66 us both;
+4: 85 and 111 us; 16: 149 and 285 us; 64: 279 and 960 us; 256: 0.9 and 44 ms. The graph takes 4 s
+to compile at 64 steps and 49 s at 256; the kernel less than 1 s at any number.
 """
 
 from __future__ import annotations
@@ -47,22 +50,33 @@ class Layer:
     optional: Sequence[str]
     step: Callable[[Writer, Any], None]
 
+    @property
+    def width(self) -> int:
+        """Columns of a product."""
+        return self.gates * self.hidden
+
+    @property
+    def block(self) -> int:
+        """Columns of the recurrent weights that lie together, row after row: a tile's, if it can
+        be; a tile then reads its weights from one end to the other.
+        """
+        return _TILE if self.hidden % _TILE == 0 else self.width
+
 
 def run_layer(layer: Layer, *operands: Any) -> list[Any]:
     """The kernel: outputs of all steps `[steps, batch, hidden]`, last states, and scratch.
 
     Args:
         layer: what it is.
-        operands: the inputs' part of the gates `[steps, batch, gates * hidden]`, recurrent weights
-            `[hidden, gates * hidden]`, first states `[batch, hidden]`, and `layer.optional`.
+        operands: the inputs' part of the gates `[steps, batch, width]`, recurrent weights
+            `[width / block, hidden, block]`, first states `[batch, hidden]`, `layer.optional`.
     """
     from tvm import te, tirx
 
-    width = layer.gates * layer.hidden
     shapes: list[tuple[int, ...]] = [(layer.steps, layer.batch, layer.hidden)]
     shapes += [(layer.batch, layer.hidden)] * layer.states
     # A tensor of the graph, not of the kernel, so that the memory planner sees it.
-    shapes.append((layer.batch, width))
+    shapes.append((layer.batch, layer.width))
     names = ["sequence", *(f"state_{index}" for index in range(layer.states)), "gates"]
     made: list[Any] = te.extern(
         shapes,
@@ -141,7 +155,8 @@ class Writer:
             with tir.vectorized(0, lanes) as lane:
                 total[lane] = start(row, column + lane)
             with tir.serial(0, self.layer.hidden) as unit, tir.vectorized(0, lanes) as lane:
-                weight = self.recurrent[unit, column + lane]
+                at = column + lane
+                weight = self.recurrent[at // self.layer.block, unit, at % self.layer.block]
                 total[lane] = total[lane] + source(row, unit) * weight
             with tir.vectorized(0, lanes) as lane:
                 self.gates[row, column + lane] = total[lane]
