@@ -6,6 +6,7 @@ is opened into the function by which ONNX defines it.
 
 from __future__ import annotations
 
+from edgetvm.models.onnx.classical import CLASSICAL
 from edgetvm.models.onnx.control_flow import CONTROL_FLOW
 from edgetvm.models.onnx.convolution import CONVOLUTION
 from edgetvm.models.onnx.elementwise import ELEMENTWISE
@@ -20,8 +21,10 @@ from edgetvm.models.onnx.runtime_fused import RUNTIME_FUSED
 from edgetvm.models.onnx.runtime_quantised import RUNTIME_QUANTISED
 from edgetvm.models.onnx.shapes import SHAPES
 from edgetvm.models.onnx.signal import SIGNAL
+from edgetvm.models.onnx.trees import TREES
 
 CONVERTERS: dict[str, Converter] = {
+    **CLASSICAL,
     **CONTROL_FLOW,
     **CONVOLUTION,
     **ELEMENTWISE,
@@ -35,4 +38,5 @@ CONVERTERS: dict[str, Converter] = {
     **RUNTIME_QUANTISED,
     **SHAPES,
     **SIGNAL,
+    **TREES,
 }

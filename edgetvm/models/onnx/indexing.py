@@ -205,12 +205,12 @@ def col2im(node: Node) -> Any:
 
 
 def array_features(node: Node) -> Any:
-    """Columns at constant indices."""
-    value = node.inputs[0]
-    index = [int(i) for i in node.require(1, "indices").ravel()]
+    """Columns at the indices."""
+    emit, value = node.emit, node.inputs[0]
     if rank_of(value) == 1:
-        value = node.emit.unsqueeze(value, 0)
-    return node.emit.take(value, index, -1 % rank_of(value))
+        value = emit.unsqueeze(value, 0)
+    index = emit.reshape(node.inputs[1], (int(np.prod(shape_of(node.inputs[1]), dtype=np.int64)),))
+    return node.apply("Gather", value, index, axis=-1)
 
 
 def binarizer(node: Node) -> Any:
