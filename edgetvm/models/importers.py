@@ -84,7 +84,7 @@ def source_digest(path: Path) -> str:
     # Parsing takes long: only a file that may name others is looked into.
     if path.suffix.lower() != ".onnx" or b"location" not in path.read_bytes():
         return own
-    from edgetvm.models.onnx.importer import external_files
+    from edgetvm.models.onnx.file import external_files
 
     beside = [sha256_of_file(one) for one in external_files(path)]
     return sha256_of("".join([own, *beside]).encode()) if beside else own

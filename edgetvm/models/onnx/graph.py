@@ -208,6 +208,7 @@ class GraphReader:
                     "supported",
                     mend="export the model without the others",
                 )
+            _check_window(node, results)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -385,6 +386,17 @@ class GraphReader:
         finally:
             self.opsets, self._values = opsets, values
             self._opened_calls -= 1
+
+
+def _check_window(node: onnx.NodeProto, results: Sequence[Any]) -> None:
+    """Refuse a window that lies nowhere in its input: TVM's later passes would stop at it."""
+    if node.op_type.endswith(("Conv", "Pool")) and any(
+        size <= 0 for one in results if one is not None for size in shape_of(one)
+    ):
+        raise ModelUnreadableError(
+            f"{node.op_type} {label(node)!r}: its input is smaller than its window",
+            mend="give larger inputs with --shape",
+        )
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
