@@ -87,6 +87,7 @@ class GraphReader:
         self._values: list[dict[str, Any]] = [{}]
         # What a value really is, where it is carried in another dtype: see narrow.py.
         self.kinds: dict[Any, str] = {}
+        self._parameters: list[Any] = []
         self._nodes = 0
         self._depth = 0
         self._opened_calls = 0
@@ -101,7 +102,7 @@ class GraphReader:
         from tvm import relax
 
         graph = self.model.graph
-        parameters = []
+        parameters = self._parameters
         for index, (name, (shape, kind)) in enumerate(self.inputs.items()):
             dtype = carrier(kind)
             parameters.append(
@@ -141,18 +142,20 @@ class GraphReader:
         return self.mark(self.emitter.const(carried(array)), array.dtype.name)
 
     def _output(self, value: Any) -> Any:
-        """A result; an empty constant, which TVM would not read again, is cut out of an input."""
+        """A result; an empty constant, which TVM would not read again, is computed in no steps."""
+        from tvm import te
+
         array = array_of(value)
-        if array is None or array.size:
+        if array is None or array.size or not self._parameters:
             return value
-        emit = self.emitter
-        for name in self.inputs:
-            whole = self._values[0][name]
-            if array_of(whole) is None:
-                flat = emit.reshape(whole, (int(np.prod(shape_of(whole), dtype=np.int64)),))
-                nothing = emit.cast(emit.slice(flat, 0, 0, 0), str(array.dtype))
-                return emit.reshape(nothing, array.shape)
-        return value
+
+        def nothing(data: Any) -> Any:
+            first = (0,) * len(data.shape)
+            return te.compute(
+                array.shape, lambda *_: data[first].astype(str(array.dtype)), name="nothing"
+            )
+
+        return self.emitter.te(nothing, self._parameters[0])
 
     def value(self, name: str) -> Any:
         """The expression of a tensor, from the innermost graph outwards.

@@ -227,12 +227,24 @@ def non_max_suppression(node: Node) -> None:
             node.require(index, what)
 
 
+def space_to_depth(node: Node) -> Any:
+    """Blocks of pixels as channels: within a block first (DCR), or channels first (CRD)."""
+    emit = node.emit
+    batch, channels, height, width = shape_of(node.inputs[0])
+    size = int(node.attributes["blocksize"])
+    rows, columns = height // size, width // size
+    parts = emit.reshape(node.inputs[0], (batch, channels, rows, size, columns, size))
+    order = (0, 1, 3, 5, 2, 4) if node.attributes.get("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
+    return emit.reshape(emit.transpose(parts, order), (batch, channels * size**2, rows, columns))
+
+
 INDEXING: dict[str, Converter] = {
     "ai.onnx.ml.ArrayFeatureExtractor": array_features,
     "ai.onnx.ml.Binarizer": binarizer,
     "Col2Im": col2im,
     "Pad": pad,
     "Slice": slice_,
+    "SpaceToDepth": space_to_depth,
     "Compress": compress,
     "Concat": concat,
     "NonMaxSuppression": non_max_suppression,

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from edgetvm.models.onnx.node import Node
 
+# In the order of the numbers that TreeEnsemble has for them.
+_TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
+
 
 def labelled(node: Node) -> NDArray[np.int64]:
     """The labels of a classifier, which have to be numbers."""
@@ -29,7 +32,8 @@ def picked(node: Node, labels: NDArray[np.int64], index: Any) -> Any:
 def transformed(node: Node, scores: Any) -> Any:
     """Scores `[rows, classes]` through the node's `post_transform`."""
     emit = node.emit
-    kind = str(node.attributes.get("post_transform", "NONE") or "NONE")
+    given = node.attributes.get("post_transform", 0)
+    kind = given if isinstance(given, str) else _TRANSFORMS[given]
     if kind == "NONE":
         return scores
     if kind == "LOGISTIC":

@@ -14,9 +14,12 @@ from edgetvm.models.onnx.scores import labelled, picked, transformed
 
 Array = NDArray[Any]
 
+_AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
+
 _MOST_WEIGHTS = 1 << 24
 _DEEPEST = 4096
-_LEAF = 6
+_LEAF = 7
+_EQUAL, _MEMBER = 4, 6
 _MODES = {
     "BRANCH_LEQ": 0,
     "BRANCH_LT": 1,
@@ -127,8 +130,9 @@ def _sums(node: Node, trees: _Trees) -> Any:
     # Thresholds are float32 where the attributes are; data that are finer are compared as they are.
     dtype = "float64" if "float64" in (dtype_of(data), str(trees.value.dtype)) else "float32"
     data = emit.cast(data, dtype)
-    aggregate = str(node.attributes.get("aggregate_function", "SUM"))
-    if aggregate not in ("SUM", "AVERAGE", "MIN", "MAX"):
+    given = node.attributes.get("aggregate_function", "SUM")
+    aggregate = given if isinstance(given, str) else _AGGREGATES[given]
+    if aggregate not in _AGGREGATES:
         raise node.refusal(f"it aggregates by {aggregate!r}")
     tables = [trees.roots, trees.mode, trees.feature, trees.value.astype(dtype)]
     tables += [trees.yes, trees.no, trees.nan, trees.weights.astype(dtype)]
@@ -227,7 +231,71 @@ def _classifier(node: Node) -> list[Any]:
     return [picked(node, labels, best), transformed(node, sums)]
 
 
+def _ensemble(node: Node) -> Any:
+    """TreeEnsemble, of ai.onnx.ml 5, whose nodes and leaves are numbered apart."""
+    from onnx import numpy_helper
+
+    given = node.attributes
+    mode = numpy_helper.to_array(given["nodes_modes"]).astype(np.int32)
+    value = numpy_helper.to_array(given["nodes_splits"])
+    leaves = numpy_helper.to_array(given["leaf_weights"])
+    count, most = len(mode), int(given.get("n_targets", 1))
+    missing = given.get("nodes_missing_value_tracks_true") or [0] * count
+    sides = [
+        [child + count if leaf else child for child, leaf in zip(ids, flags, strict=True)]
+        for ids, flags in (
+            (given["nodes_truenodeids"], given["nodes_trueleafs"]),
+            (given["nodes_falsenodeids"], given["nodes_falseleafs"]),
+        )
+    ]
+    table = [
+        [int(m), int(f), v, y, n, int(nan)]
+        for m, f, v, y, n, nan in zip(
+            mode, given["nodes_featureids"], value, *sides, missing, strict=True
+        )
+    ]
+    table += [[_LEAF, 0, 0.0, count + k, count + k, 0] for k in range(len(leaves))]
+    _expand_members(node, table, mode)
+    if len(table) * most > _MOST_WEIGHTS:
+        raise node.refusal(f"{len(table)} nodes for {most} targets")
+    weights = np.zeros((len(table), most), leaves.dtype)
+    weights[count + np.arange(len(leaves)), given["leaf_targetids"]] = leaves
+    columns = list(zip(*table, strict=True))
+    modes, features, yes, no, nan = (np.array(columns[k], np.int32) for k in (0, 1, 3, 4, 5))
+    trees = _Trees(
+        roots=np.asarray(given["tree_roots"], np.int32),
+        mode=modes,
+        feature=features,
+        value=np.array(columns[2], value.dtype),
+        yes=yes,
+        no=no,
+        nan=nan,
+        weights=weights,
+        depth=_depth(node, yes, no, np.arange(len(table), dtype=np.int32), modes),
+    )
+    sums = _sums(node, trees)
+    return transformed(node, node.emit.cast(sums, dtype_of(node.inputs[0])))
+
+
+def _expand_members(node: Node, table: list[list[Any]], mode: Array) -> None:
+    """A test for membership as a chain of tests for equality, one for each member."""
+    from onnx import numpy_helper
+
+    if _MEMBER not in mode:
+        return
+    values = numpy_helper.to_array(node.attributes["membership_values"])
+    sets = np.split(values, np.flatnonzero(np.isnan(values)) + 1)
+    for place, members in zip(np.flatnonzero(mode == _MEMBER), sets, strict=False):
+        at, (_, feature, _, yes, no, nan) = int(place), table[place]
+        for member in members[~np.isnan(members)]:
+            table.append([_EQUAL, feature, np.nan, yes, no, nan])
+            table[at] = [_EQUAL, feature, member, yes, len(table) - 1, nan]
+            at = len(table) - 1
+        table[at] = [_EQUAL, feature, np.nan, yes, no, nan]
+
+
 TREES: dict[str, Converter] = {
+    "ai.onnx.ml.TreeEnsemble": _ensemble,
     "ai.onnx.ml.TreeEnsembleRegressor": _regressor,
     "ai.onnx.ml.TreeEnsembleClassifier": _classifier,
 }
