@@ -19,6 +19,8 @@ from edgetvm.models.onnx.node import Converter, Node
 # Longer sequences would become graphs that take minutes to compile.
 MOST_STEPS = 1024
 
+_FIX = "--shape fixes the inputs that it depends on"
+
 Activation = Callable[[Any], Any]
 
 
@@ -168,6 +170,8 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: _
     data, weights, recurrences = node.inputs[0], node.inputs[1], node.inputs[2]
     if node.attributes.get("layout", 0):
         data = emit.transpose(data, (1, 0, 2))
+    if len(shape_of(data)) != 3:
+        raise node.refusal(f"its input has {len(shape_of(data))} axes, not 3", _FIX)
     steps, batch, features = shape_of(data)
     directions, _, hidden = shape_of(recurrences)
     if steps > MOST_STEPS:
