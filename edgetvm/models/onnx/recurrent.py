@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from edgetvm.models.onnx.activations import ACTIVATIONS
-from edgetvm.models.onnx.emitter import Emitter, dtype_of, shape_of
+from edgetvm.models.onnx.emitter import Emitter, dtype_of, rank_of, shape_of
 from edgetvm.models.onnx.node import Converter, Node
 from edgetvm.models.onnx.recurrent_kernel import Activation, Layer, Writer, run_layer
+
+_FIX = "--shape fixes the inputs that it depends on"
 
 Step = Callable[[Writer, Any], None]
 
@@ -43,6 +45,8 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
     """What the three operators share: directions, layouts, projection, masks, outputs."""
     emit = node.emit
     data, weights, recurrences = node.inputs[0], node.inputs[1], node.inputs[2]
+    if rank_of(data) != 3:
+        raise node.refusal(f"its input has {rank_of(data)} axes, not 3", _FIX)
     own = dtype_of(data)
     # float16 is computed in float32, as runtimes without half arithmetic do.
     dtype = "float64" if own == "float64" else "float32"
