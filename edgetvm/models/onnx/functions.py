@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.models.onnx.apart import WORKER
@@ -46,6 +47,33 @@ def _made_for(node: onnx.NodeProto, opset: int, inputs: Sequence[Any]) -> onnx.F
     asked = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, opset)])
     made = WORKER.run("define", asked, {})
     return made.functions[0] if made is not None else None
+
+
+@cache
+def required_inputs(operator: str, opset: int, domain: str) -> list[tuple[int, str]]:
+    """Position and name of the inputs that an operator cannot do without."""
+    from onnx import defs
+
+    try:
+        schema: Any = defs.get_schema(operator, opset, domain)
+    except defs.SchemaError:
+        return []
+    single = defs.OpSchema.FormalParameterOption.Single
+    return [(i, one.name) for i, one in enumerate(schema.inputs) if one.option == single]
+
+
+def expanded(model: onnx.ModelProto) -> int:
+    """How many nodes a model's own functions become when every call is opened; they do not recur.
+
+    Functions that call each other twice, forty deep, are small files and 2^40 nodes.
+    """
+    bodies = {(one.domain, one.name): one.node for one in model.functions}
+
+    @cache
+    def size(key: tuple[str, str]) -> int:
+        return sum(1 + size((one.domain, one.op_type)) for one in bodies.get(key, ()))
+
+    return sum(size((one.domain, one.op_type)) for one in model.graph.node)
 
 
 def has_body(node: onnx.NodeProto, opset: int) -> bool:

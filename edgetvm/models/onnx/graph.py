@@ -17,7 +17,7 @@ from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, naming_builder, shape_of
 from edgetvm.models.onnx.folding import evaluate
-from edgetvm.models.onnx.functions import body_of, with_attributes
+from edgetvm.models.onnx.functions import body_of, required_inputs, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
 from edgetvm.models.onnx.node import OPEN, Node
 
@@ -238,6 +238,13 @@ class GraphReader:
     def _convert(self, node: onnx.NodeProto, inputs: Sequence[Any]) -> list[Any]:
         domain = "" if node.domain == "ai.onnx" else node.domain
         opset = self.opsets.get(domain, 1)
+        for index, what in required_inputs(node.op_type, opset, domain):
+            # A function's body may take an input that its caller left out; TVM would crash.
+            if index >= len(inputs) or inputs[index] is None:
+                raise ModelUnreadableError(
+                    f"{node.op_type} {label(node)!r}: its input {what!r} is missing",
+                    mend="export the model again",
+                )
         folded = self._folded(node, opset, inputs)
         if folded is not None:
             return folded

@@ -28,8 +28,8 @@ from edgetvm.models.model import DTYPES, ImportOptions
 from edgetvm.models.onnx.apart import WORKER
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.file import load
-from edgetvm.models.onnx.functions import has_body
-from edgetvm.models.onnx.graph import GraphReader, label, tvm_converters
+from edgetvm.models.onnx.functions import expanded, has_body
+from edgetvm.models.onnx.graph import MOST_NODES, GraphReader, label, tvm_converters
 from edgetvm.models.onnx.narrow import CARRIERS
 from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
 from edgetvm.models.onnx.sizes import Guesses, Shapes, guesses
@@ -151,6 +151,12 @@ def read(path: Path, options: ImportOptions) -> Imported:
     """Import an ONNX file. See `edgetvm.models.importers.import_model` for the errors."""
     WORKER.start()
     model = load(path)
+    if expanded(model) > MOST_NODES:
+        raise ModelUnreadableError(
+            f"its functions open to more than {MOST_NODES} nodes",
+            where=str(path),
+            mend="export it again",
+        )
     axes = graph_inputs(model)
     _check_kinds(model, list(axes), path)
     check_names(list(axes), options, path)
