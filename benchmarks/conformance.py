@@ -448,7 +448,9 @@ def main() -> None:
         paths = sorted(p for p in folder.glob("*.pkl") if re.search(options.filter, p.stem))
         operators = {p.stem: pickle.loads(p.read_bytes())["operator"] for p in paths}  # noqa: S301
         lights = [] if options.no_light else light_models()
+        began = time.monotonic()
         results = run_all([*lights, *paths], options.jobs, options.timeout, options.json)
+        print(f"took {time.monotonic() - began:.0f} s with {options.jobs} workers")
     _print(results, operators, left, [path.stem for path in lights], options.failures)
 
 

@@ -42,7 +42,10 @@ def make(
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
     domains = {node.domain for node in nodes} - {""}
-    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(one, 1) for one in domains)]
+    opsets = [
+        helper.make_opsetid("", opset),
+        *(helper.make_opsetid(one, 3 if one == "ai.onnx.ml" else 1) for one in domains),
+    ]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     model = onnx.shape_inference.infer_shapes(model)
     for output in model.graph.output:

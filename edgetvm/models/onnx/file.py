@@ -44,10 +44,11 @@ def load(path: Path) -> onnx.ModelProto:
 
 def _check_names(model: onnx.ModelProto, path: Path) -> None:
     """Refuse inputs and outputs whose names are not UTF-8: Protocol Buffers gives them as bytes."""
-    for entry in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        if isinstance(entry.name, bytes):
+    named = [*model.graph.input, *model.graph.output]
+    for name in [entry.name for entry in named] + [one.name for one in model.graph.initializer]:
+        if isinstance(name, bytes):
             raise ModelUnreadableError(
-                f"the name {entry.name!r} is not UTF-8", where=str(path), mend="export it again"
+                f"the name {name!r} is not UTF-8", where=str(path), mend="export it again"
             )
 
 

@@ -111,7 +111,6 @@ class GraphReader:
             parameters.append(
                 relax.Var(_identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
-            _check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
             empty = 0 in shape
             self._values[0][name] = (
@@ -217,7 +216,7 @@ class GraphReader:
                 )
             _check_window(node, results)
             for result in results:
-                _check_size(f"{node.op_type} {label(node)!r}", result)
+                _check_size(node, result)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -404,7 +403,7 @@ class GraphReader:
             self._opened_calls -= 1
 
 
-def _check_size(what: str, value: Any) -> None:
+def _check_size(node: onnx.NodeProto, value: Any) -> None:
     """Refuse a tensor that no board can hold, before anything tries to compute it."""
     if not hasattr(getattr(value, "ty", None), "shape"):
         return
@@ -412,7 +411,8 @@ def _check_size(what: str, value: Any) -> None:
     size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
     if size_bytes > MOST_BYTES:
         raise ModelUnreadableError(
-            f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
+            f"{node.op_type} {label(node)!r} is a tensor of {size_bytes / 1e9:,.0f} GB, "
+            "more than any board holds",
             mend="fix smaller shapes with --shape",
         )
 

@@ -209,13 +209,16 @@ def _classifier(node: Node) -> list[Any]:
     sums = emit.cast(_sums(node, trees), "float32")
     base = _floats(node, "base_values").astype(np.float32)
     if len(labels) == 2 and len(used) == 1:
-        # Two classes and one score: that of the second.
-        column = emit.slice(sums, 1, next(iter(used)), next(iter(used)) + 1)
+        # Two classes and one score, which is that of the second whatever its number.
+        (scored,) = used
+        column = emit.slice(sums, 1, scored, scored + 1)
         if base.size:
             column = emit.add(column, emit.const(base[-1:]))
         positive = bool((_floats(node, "class_weights") >= 0).all())
         half = emit.const(np.float32(0.5 if positive else 0.0))
         chosen = emit.cast(emit.less(half, emit.squeeze(column, 1)), "int64")
+        if scored:
+            return [picked(node, labels, chosen), transformed(node, sums)]
         if positive:
             other = emit.subtract(emit.const(np.float32(1)), column)
         else:
