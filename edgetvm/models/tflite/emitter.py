@@ -170,6 +170,16 @@ class Emitter:
             self._constants[key] = (value, made)
         return self._constants[key][1]
 
+    def full(self, shape: Sequence[int], value: float, dtype: str) -> NDArray[Any]:
+        """A constant that is one number everywhere."""
+        self.budget.constant(shape, dtype)
+        return np.full(shape, value, dtype)
+
+    def indices(self, size: int, dtype: str = "int32") -> NDArray[Any]:
+        """0, 1, 2 and so on."""
+        self.budget.constant((size,), "int64")
+        return np.arange(size, dtype=dtype)
+
     def _either(
         self,
         value: Value,

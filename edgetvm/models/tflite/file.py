@@ -93,7 +93,8 @@ class Operator:
     @property
     def place(self) -> str:
         """Which one it is, for messages."""
-        return f"#{self.index} {self.label}"
+        shown = "".join(one if one.isprintable() else "?" for one in self.label[:80])
+        return f"#{self.index} {shown}"
 
     def options(self, class_name: str) -> Any:
         """The options of the class `tflite.NAME`; its defaults where the file has no such ones."""
@@ -305,11 +306,11 @@ class _Reader:
         sparsity = tensor.Sparsity()
         if sparsity is not None:
             self._expand(math.prod(shape))
+        if sparsity is not None:
+            return dense(data, type_name, shape, sparsity)
         try:
-            if sparsity is not None:
-                return dense(data, type_name, shape, sparsity)
             return array_of(data, type_name, shape)
-        except DAMAGE as error:
+        except ValueError as error:
             raise self._refusal(name, f"does not hold what it says: {error}") from error
 
     def _expand(self, count: int) -> None:

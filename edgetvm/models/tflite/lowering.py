@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Sequence
 
 from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.imported import converter_stopped
 from edgetvm.models.tflite.budget import Budget
 from edgetvm.models.tflite.emitter import Emitter, Value, dtype_of, is_tensor
-from edgetvm.models.tflite.file import Graph, Operator, Tensor, TFLiteFile
+from edgetvm.models.tflite.file import Graph, Operator, Tensor, TFLiteFile, cut_off
 from edgetvm.models.tflite.operators import RULES
 from edgetvm.models.tflite.rules import Node, Refusal
 
@@ -97,6 +98,8 @@ class Lowering:
             values.update(dict.fromkeys(operator.outputs))
         except ModelUnreadableError:
             raise
+        except struct.error as error:
+            raise cut_off(self.file.path) from error
         except Exception as error:  # numpy's and TVM's own, for shapes and types that do not fit
             raise converter_stopped(
                 error,

@@ -305,11 +305,12 @@ def batch_matmul(node: Node) -> Value:
         b = _adjoint(node, b)
     first, second = node.tensors[0], node.tensors[1]
     if first is not None and second is not None and first.scales and second.scales:
+        dtype = "int64" if dtype_of(a) == "int16" else "int32"
         wide = [
-            emit("subtract", emit.cast(value, "int32"), int(scales.zero_point[0]))
+            emit("subtract", emit.cast(value, dtype), int(scales.zero_point[0]))
             for value, scales in ((a, first.scales), (b, second.scales))
         ]
-        total = emit.matmul(wide[0], wide[1], "int32")
+        total = emit.matmul(wide[0], wide[1], dtype)
         factor = first.scales.scale[0] * second.scales.scale[0] / node.result_scales.scale[0]
         return q.rescale(
             emit, total, np.asarray(factor, np.float32), node.result_scales, node.result.dtype

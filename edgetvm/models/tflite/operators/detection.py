@@ -52,7 +52,7 @@ def _suppressed(
         raise Refusal(f"of {count} detections")
     from tvm import relax
 
-    places = np.arange(shape_of(scores)[0], dtype=np.int32)
+    places = emit.indices(shape_of(scores)[0])
     indices, best = [], []
     for _ in range(count):
         index = emit.relax(lambda value: relax.op.argmax(value, 0, True), scores)

@@ -212,7 +212,7 @@ def select(node: Node) -> Value:
 @rule("ZEROS_LIKE", quantised=itself)
 def zeros_like(node: Node) -> Value:
     """Zeros, of the input's shape."""
-    return np.zeros(node.shape(0), dtype_of(node.value(0)))
+    return node.emit.full(node.shape(0), 0, dtype_of(node.value(0)))
 
 
 @rule("CAST", quantised=itself)

@@ -31,7 +31,7 @@ def gather(node: Node) -> Value:
     if axis != batch:
         raise Refusal("in batches, behind other axes")
     count = int(np.prod(shape[:batch]))
-    starts = (np.arange(count) * shape[axis]).astype(dtype_of(indices))
+    starts = emit.indices(count, dtype_of(indices)) * shape[axis]
     offset = emit("add", emit.reshape(indices, (count, -1)), starts[:, None])
     flat = emit.take(emit.reshape(value, (-1, *shape[axis + 1 :])), offset, 0, within=False)
     return emit.reshape(flat, (*places, *shape[axis + 1 :]))
@@ -78,7 +78,6 @@ def scatter_nd(node: Node) -> Value:
     if not 0 < depth <= len(shape) or min(shape) < 1:
         raise ValueError(f"{depth} indices into {list(shape)}")
     rows, inner = math.prod(shape[:depth]), math.prod(shape[depth:])
-    emit.budget.constant((rows + 1, inner), dtype_of(updates))
     # What lies outside goes to one row more, which is cut off again.
     limits = np.array(shape[:depth], dtype_of(indices))
     inside = emit("logical_and", emit("greater_equal", indices, 0), emit("less", indices, limits))
@@ -89,7 +88,7 @@ def scatter_nd(node: Node) -> Value:
     places = emit.where(emit("greater", every, 0), places, np.array(rows, dtype_of(indices)))
     places = emit.cast(emit.reshape(places, (-1, 1)), "int64")
     values = emit.reshape(updates, (-1, inner))
-    zeros = np.zeros((rows + 1, inner), dtype_of(updates))
+    zeros = emit.full((rows + 1, inner), 0, dtype_of(updates))
     filled = emit.relax(
         lambda data, at, new: relax.op.scatter_nd(data, at, new, "add"), zeros, places, values
     )
@@ -109,7 +108,7 @@ def dynamic_update_slice(node: Node) -> Value:
             continue
         begin = emit.reshape(emit.slice(begins, 0, axis, axis + 1), ())
         begin = emit.clip(emit.cast(begin, "int32"), 0, size - length)
-        offset = emit("subtract", np.arange(size, dtype=np.int32), begin)
+        offset = emit("subtract", emit.indices(size), begin)
         part = emit.take(part, emit.clip(offset, 0, length - 1), axis)
         here = emit("logical_and", emit("greater_equal", offset, 0), emit("less", offset, length))
         along = [-1 if at == axis else 1 for at in range(len(shape))]
@@ -126,11 +125,11 @@ def reverse_sequence(node: Node) -> Value:
     order = [batch, axis, *(at for at in range(rank) if at not in (axis, batch))]
     value = emit.transpose(node.value(0), order)
     count, size, *rest = shape_of(value)
-    places = np.arange(size, dtype=np.int32)
+    places = emit.indices(size)
     lengths = emit.reshape(emit.cast(node.value(1), "int32"), (count, 1))
     turned = emit("subtract", emit("subtract", lengths, 1), places)
     index = emit.where(emit("less", places, lengths), turned, places)
-    flat = emit("add", index, (np.arange(count, dtype=np.int32) * size)[:, None])
+    flat = emit("add", index, (emit.indices(count) * size)[:, None])
     found = emit.take(emit.reshape(value, (count * size, *rest)), flat, 0, within=False)
     return emit.transpose(found, np.argsort(order).tolist())
 
@@ -180,7 +179,7 @@ def segment_sum(node: Node) -> Value:
 def _matches(emit: Emitter, numbers: Value, count: int) -> Value:
     """For each segment and each row, whether they belong together."""
     size = math.prod(shape_of(numbers))
-    every = np.arange(count, dtype=np.int32)[:, None]
+    every = emit.indices(count)[:, None]
     return emit("equal", emit.reshape(emit.cast(numbers, "int32"), (1, size)), every)
 
 

@@ -89,7 +89,9 @@ def _float_step(node: Node, options: Any, batch: int) -> tuple[Step, State]:
     from_output = product_by(node, [_RECURRENT + gate for gate in gates], asymmetric)
     projected = _projection(node, options, asymmetric)
     biases = [
-        node.value(_BIASES + gate) if node.has(_BIASES + gate) else np.zeros(units, np.float32)
+        node.value(_BIASES + gate)
+        if node.has(_BIASES + gate)
+        else emit.full((units,), 0, "float32")
         for gate in gates
     ]
     bias = emit.concat(biases, 0)
@@ -122,7 +124,9 @@ def _float_step(node: Node, options: Any, batch: int) -> tuple[Step, State]:
         return State(projected(output), cell)
 
     outputs = node.shape(_RECURRENT + 1)[1]
-    return step, State(np.zeros((batch, outputs), np.float32), np.zeros((batch, units), np.float32))
+    return step, State(
+        emit.full((batch, outputs), 0, "float32"), emit.full((batch, units), 0, "float32")
+    )
 
 
 def _projection(node: Node, options: Any, asymmetric: bool) -> Callable[[Value], Value]:
@@ -199,8 +203,8 @@ def _integer_step(node: Node, options: Any, batch: int) -> tuple[Step, State]:
         factor = np.asarray(2.0**-30 / hidden, np.float32)
         return State(q.rescale(emit, product, factor, outputs, "int8"), cell)
 
-    empty = np.full((batch, units), outputs.zero_point[0], np.int8)
-    return step, State(empty, np.zeros((batch, units), np.int32))
+    empty = emit.full((batch, units), int(outputs.zero_point[0]), "int8")
+    return step, State(empty, emit.full((batch, units), 0, "int32"))
 
 
 def _gate_sums(

@@ -200,7 +200,8 @@ def _part(
         raise Refusal("of nothing")
     if stride > 0:
         return node.emit.slice(value, axis, indices[0], indices[-1] + 1, stride)
-    return node.emit.take(value, np.array(indices, np.int32), axis)
+    every = node.emit.indices(size)
+    return node.emit.take(value, every[indices.start :: stride][: len(indices)], axis)
 
 
 def _zero(node: Node) -> int:
@@ -236,11 +237,11 @@ def mirror_pad(node: Node) -> Value:
     value = node.value(0)
     for axis, (before, after) in enumerate(_widths(node)):
         if before or after:
-            indices = np.pad(
-                np.arange(shape_of(value)[axis], dtype=np.int32),
-                (before, after),
-                "symmetric" if twice else "reflect",
-            )
+            size = shape_of(value)[axis]
+            if not 0 <= min(before, after) <= max(before, after) <= size - (not twice):
+                raise ValueError(f"{size} elements mirrored {max(before, after)} times")
+            mode = "symmetric" if twice else "reflect"
+            indices = np.pad(node.emit.indices(size), (before, after), mode)
             value = node.emit.take(value, indices, axis)
     return value
 
@@ -270,7 +271,7 @@ def reverse_v2(node: Node) -> Value:
     value = node.value(0)
     for number in node.constant(1, "an axis").ravel().tolist():
         axis = node.axis(number)
-        value = node.emit.take(value, np.arange(node.shape(0)[axis], dtype=np.int32)[::-1], axis)
+        value = node.emit.take(value, node.emit.indices(node.shape(0)[axis])[::-1], axis)
     return value
 
 

@@ -112,7 +112,7 @@ def _rnn(node: Node, options: Any) -> Callable[[Value, Value], Value]:
 def rnn(node: Node) -> Value:
     """One step a run."""
     batch, units = node.shape(0)[0], node.shape(2)[0]
-    state = kept(node, 4, np.zeros((batch, units), np.float32))
+    state = kept(node, 4, node.emit.full((batch, units), 0, "float32"))
     result = _rnn(node, node.options("RNNOptions"))(node.value(0), state)
     keep(node, 4, result)
     return result
@@ -124,7 +124,7 @@ def unidirectional_sequence_rnn(node: Node) -> Value:
     options = node.options("SequenceRNNOptions")
     axis = 0 if options.TimeMajor() else 1
     batch, units = node.shape(0)[1 - axis], node.shape(2)[0]
-    state = kept(node, 4, np.zeros((batch, units), np.float32))
+    state = kept(node, 4, node.emit.full((batch, units), 0, "float32"))
     result, last = over_steps(node, axis, _rnn(node, options), state, lambda now: now)
     keep(node, 4, last)
     return result
