@@ -297,6 +297,22 @@ def test_convolutions(batch: Batch, name: str, case: Any, kind: str) -> None:
     batch.add(name, [data, weight, bias], [out], (options, fields), allowed=allowed, version=5)
 
 
+@together(same=[True, False], stride=[1, 2])
+def test_conv_3d(batch: Batch, same: bool, stride: int) -> None:
+    kernel = const(np.random.default_rng(0).standard_normal((2, 3, 3, 2, 4)), "float32")
+    sizes = zip((4, 5, 6), (2, 3, 3), strict=True)
+    result = [extent(size, reach, stride, 1, same) for size, reach in sizes]
+    steps = dict.fromkeys(("strideD", "strideH", "strideW"), stride)
+    fields = {"padding": 0 if same else 1, "fusedActivationFunction": 1, **steps}
+    batch.add(
+        "CONV_3D",
+        [T((1, 4, 5, 6, 2)), kernel, const(np.arange(4), "float32")],
+        [T((1, *result, 4))],
+        ("Conv3DOptions", fields),
+        allowed=1e-5,
+    )
+
+
 @together(
     kind=["float32", "int8", "int8 per channel"],
     same=[True, False],

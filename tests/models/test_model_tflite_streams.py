@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from flatbuffers import flexbuffers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litert import Built, by_edgetvm, by_litert, furthest
@@ -174,6 +175,21 @@ def test_a_graph_that_calls_itself_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelUnreadableError, match="IF #0 t1 stopped: graph 0 calls itself"):
         import_model(write_graphs(tmp_path / "m.tflite", graph))
+
+
+def test_what_the_exporter_named_is_lowered_by_its_parts(tmp_path: Path) -> None:
+    x, y = T((3,), name="x"), T((3,), name="y")
+    attributes = list(flexbuffers.Dumps({"epsilon": 0.5}))
+    options = {
+        "name": "odml.rms",
+        "decompositionSubgraphIndex": 1,
+        "compositeAttributes": attributes,
+    }
+    operator = Op("STABLEHLO_COMPOSITE", [0], [1], ("StableHLOCompositeOptions", options))
+    parts = Sub([x, T((3,))], [Op("SQUARE", [0], [1])], [0], [1])
+    path = write_graphs(tmp_path / "m.tflite", Sub([x, y], [operator], [0], [1]), parts)
+    arrays = [np.array([1, -2, 0.5], np.float32)]
+    assert furthest(by_edgetvm(path, arrays), by_litert(path, arrays)) == 0
 
 
 def write_while(path: Path, most: T) -> Path:

@@ -240,8 +240,8 @@ def mirror_pad(node: Node) -> Value:
             size = shape_of(value)[axis]
             if not 0 <= min(before, after) <= max(before, after) <= size - (not twice):
                 raise ValueError(f"{size} elements mirrored {max(before, after)} times")
-            mode = "symmetric" if twice else "reflect"
-            indices = np.pad(node.emit.indices(size), (before, after), mode)
+            widths = (before, after)
+            indices = np.pad(node.emit.indices(size), widths, "symmetric" if twice else "reflect")
             value = node.emit.take(value, indices, axis)
     return value
 
