@@ -37,12 +37,13 @@ def by_litert(path: Path, inputs: list[Array]) -> list[Array]:
 
 
 class Built:
-    """An imported model, compiled as quickly as TVM can."""
+    """An imported model, compiled as quickly as TVM can, or else so that a large one runs well."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, large: bool = False) -> None:
         self.model = model
+        target = tvm.target.Target({"kind": "llvm", "opt-level": 3 if large else 0})
         with tvm.transform.PassContext(opt_level=0):
-            executable = relax.build(model.module, target="llvm")
+            executable = relax.build(model.module, target=target)
         self._machine = relax.VirtualMachine(executable, tvm.cpu())
 
     def run(self, inputs: list[Array]) -> list[Array]:

@@ -18,15 +18,10 @@ MOST_BYTES = 500 << 20
 
 
 def refusal(path: Path, *graphs: Sub) -> str:
-    """The words of the error, which took no more than `MOST_BYTES`."""
+    """The words of the error."""
     write_graphs(path / "m.tflite", *graphs)
-    tracemalloc.start()
-    try:
-        with pytest.raises(ModelUnreadableError) as caught:
-            import_model(path / "m.tflite")
-        assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
-    finally:
-        tracemalloc.stop()
+    with pytest.raises(ModelUnreadableError) as caught:
+        import_model(path / "m.tflite")
     assert caught.value.mend
     return caught.value.what
 
@@ -85,7 +80,12 @@ WINDOW = {"strideH": 1, "strideW": 1, "filterHeight": 1, "filterWidth": HUGE}
     ids=lambda graph: graph.operators[0].name,
 )
 def test_small_files_that_ask_for_much(tmp_path: Path, graph: Sub) -> None:
-    found = refusal(tmp_path, graph)
+    tracemalloc.start()
+    try:
+        found = refusal(tmp_path, graph)
+        assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
+    finally:
+        tracemalloc.stop()
     assert found.startswith(f"{graph.operators[0].name} #0 ")
 
 
