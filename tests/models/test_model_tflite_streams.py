@@ -131,6 +131,14 @@ def test_branches(tmp_path: Path, truth: bool) -> None:
     np.testing.assert_array_equal(by_edgetvm(path, arrays)[0], expected)
 
 
+def test_bindings_are_named_after_the_tensors_of_the_file(tmp_path: Path) -> None:
+    path = write_if(tmp_path / "computed.tflite", T((1,), "bool", name="c"))
+    (block,) = import_model(path).module["main"].body.blocks
+    names = [str(binding.var.name) for binding in block.bindings]
+    # Each branch by its own tensors, the choice between them by the result's.
+    assert names == ["t2", "t1", "y", "y1", "gv"]
+
+
 def test_a_graph_that_calls_itself_is_refused(tmp_path: Path) -> None:
     fields = {"thenSubgraphIndex": 0, "elseSubgraphIndex": 0}
     graph = Sub(

@@ -54,10 +54,12 @@ class Lowering:
         if len(graph.inputs) != len(inputs):
             raise ValueError(f"graph {index} takes {len(graph.inputs)} inputs, not {len(inputs)}")
         self._open.append(index)
+        label = emit.label
         values: dict[int, Value | None] = dict(zip(graph.inputs, inputs, strict=True))
         for operator in graph.operators:
             self._lower(operator, graph, values, emit)
         self._open.pop()
+        emit.label = label
         return [self._value(number, graph, values) for number in graph.outputs]
 
     def _value(self, number: int, graph: Graph, values: dict[int, Value | None]) -> Value | None:
@@ -86,7 +88,6 @@ class Lowering:
             emit=emit,
             run=lambda called, inputs: self.run(called, inputs, emit),
             variables=self.variables,
-            graph=graph,
         )
         emit.label = plain(operator.label)
         try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgetvm.models.tflite import quantised as q
 from edgetvm.models.tflite.emitter import Complex, Emitter, Value, dtype_of, is_constant, shape_of
-from edgetvm.models.tflite.file import Graph, Operator, Scales, Tensor
+from edgetvm.models.tflite.file import Operator, Scales, Tensor
 
 
 class Refusal(Exception):
@@ -29,7 +29,6 @@ class Node:
         emit: what the rule writes with.
         run: lowers a subgraph in place, for control flow: number and inputs to outputs.
         variables: current values of the file's variables, by name.
-        graph: that the operator is in.
     """
 
     operator: Operator
@@ -39,7 +38,6 @@ class Node:
     emit: Emitter
     run: Callable[[int, Sequence[Value]], list[Value]]
     variables: dict[str, Value]
-    graph: Graph
 
     def options(self, class_name: str) -> Any:
         """The operator's options, see `Operator.options`."""

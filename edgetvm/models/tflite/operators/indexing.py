@@ -169,7 +169,9 @@ def matrix_set_diag(node: Node) -> Value:
 @rule("WHERE", quantised=itself)
 def where(node: Node) -> Value:
     """The indices of what holds."""
-    return np.argwhere(node.constant(0, "a condition")).astype(np.int64)
+    condition = node.constant(0, "a condition")
+    node.emit.budget.constant((condition.size, condition.ndim), "int64")
+    return np.argwhere(condition).astype(np.int64)
 
 
 @rule("SEGMENT_SUM")
