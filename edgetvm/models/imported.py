@@ -26,6 +26,7 @@ class Imported:
 
     module: IRModule
     signature: Signature
+    nodes: Mapping[str, str]
     operators: Mapping[str, int]
     parameter_count: int
     changes: tuple[str, ...]

@@ -138,6 +138,7 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
         name=name or path.stem,
         module=imported.module,
         signature=imported.signature.with_states(options.states),
+        nodes=imported.nodes,
         operators=imported.operators,
         parameter_count=imported.parameter_count,
         source=path,

@@ -184,6 +184,7 @@ class Model:
         name: used for files and reports.
         module: Relax functions, parameters as constants; `main` takes the inputs in order.
         signature: see `Signature`.
+        nodes: by name of a Relax variable, the name of the source's node that it computes.
         operators: how often each of the source's operators occurs.
         parameter_count: elements of all constants.
         source: the file itself, for reference runtimes.
@@ -194,6 +195,7 @@ class Model:
     name: str
     module: IRModule
     signature: Signature
+    nodes: Mapping[str, str]
     operators: Mapping[str, int]
     parameter_count: int
     source: Path

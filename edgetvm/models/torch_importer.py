@@ -47,6 +47,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     return Imported(
         module=module,
         signature=relax_signature(module, names, outputs, path),
+        nodes={},
         operators=dict(Counter(str(node.target) for node in calls)),
         parameter_count=parameter_count(module),
         changes=(),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
@@ -68,11 +69,9 @@ class GraphReader:
             model: prepared; it may have lost inputs without a use.
             inputs: shape and dtype of each input, in the order that `main` takes them.
         """
-        from tvm import relax
-
         self.model = model
         self.inputs = inputs
-        self.builder = relax.BlockBuilder()
+        self.builder = naming_builder()
         self.emitter = Emitter(self.builder)
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.opsets.setdefault("", self.opsets.get("ai.onnx", 1))
@@ -83,6 +82,7 @@ class GraphReader:
         self.kinds: dict[Any, str] = {}
         self._nodes = 0
         self._depth = 0
+        self._opened_from_onnx = 0
 
     def read(self) -> IRModule:
         """Convert the whole graph.
@@ -191,7 +191,7 @@ class GraphReader:
                     mend="fix smaller shapes or fewer iterations",
                 )
             inputs = [self.value(name) if name else None for name in node.input]
-            results = self._convert(node, inputs)
+            results = self._named(node, inputs)
             if len(results) < len([name for name in node.output if name]):
                 raise ModelUnreadableError(
                     f"{node.op_type} {label(node)!r}: only its first {len(results)} outputs are "
@@ -202,6 +202,19 @@ class GraphReader:
                 if name and result is not None:
                     self._values[-1][name] = result
         self._depth -= 1
+
+    def _named(self, node: onnx.NodeProto, inputs: Sequence[Any]) -> list[Any]:
+        """Convert a node; what it emits has its name, or that of the call which it was opened from.
+
+        The nodes of ONNX's own functions are not in the file, those of a graph in a node are.
+        """
+        outer = self.builder.node
+        if not self._opened_from_onnx:
+            self.builder.node = node.name or next(iter(node.output), node.op_type)
+        try:
+            return self._convert(node, inputs)
+        finally:
+            self.builder.node = outer
 
     def _convert(self, node: onnx.NodeProto, inputs: Sequence[Any]) -> list[Any]:
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -357,11 +370,14 @@ class GraphReader:
         opsets, values = self.opsets, self._values
         self.opsets = opsets | {entry.domain: entry.version for entry in body.opset_import}
         self._values = [scope]
+        foreign = (node.domain, node.op_type) not in self._functions
+        self._opened_from_onnx += foreign
         try:
             self.convert([with_attributes(one, given) for one in body.node])
             return [self._values[0].get(name) for name in body.output]
         finally:
             self.opsets, self._values = opsets, values
+            self._opened_from_onnx -= foreign
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

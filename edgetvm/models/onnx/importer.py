@@ -223,7 +223,8 @@ def read(path: Path, options: ImportOptions) -> Imported:
     if unknown:
         raise unsupported(path, unknown)
     try:
-        module = GraphReader(simple, free_inputs(model, shapes)).read()
+        reader = GraphReader(simple, free_inputs(model, shapes))
+        module = reader.read()
     except ModelUnreadableError as error:
         free_quietly(error)
         raise ModelUnreadableError(error.what, where=str(path), mend=error.mend) from error
@@ -240,6 +241,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
         signature=relax_signature(
             module, list(shapes), [value.name for value in simple.graph.output], path
         ),
+        nodes=reader.builder.nodes,
         operators=dict(operators),
         parameter_count=parameter_count(module),
         changes=tuple(changes),

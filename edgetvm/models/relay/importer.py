@@ -108,6 +108,7 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     return Imported(
         module=module,
         signature=relax_signature(module, list(shapes), names, path),
+        nodes={},
         operators=dict(operator_counts(program)),
         parameter_count=parameter_count(module),
         changes=tuple(changes),

@@ -135,7 +135,8 @@ class Emitter:
         """A variable bound to an expression."""
         if self._builder is None:
             raise ValueError("it is not known before the first run")
-        return self._builder.emit(expression, self.label)
+        self._builder.node = self.label
+        return self._builder.emit(expression)
 
     def lifted(self, value: Value) -> Any:
         """The value as a Relax expression; an array that is used twice becomes one constant."""

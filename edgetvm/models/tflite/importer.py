@@ -30,6 +30,7 @@ from edgetvm.models.model import (
     Signature,
     State,
 )
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.tflite.emitter import Emitter, Value
 from edgetvm.models.tflite.file import (
     DAMAGE,
@@ -97,7 +98,7 @@ def _imported(
     }
     lowering = Lowering(file)
     variables = _variables(lowering, graphs)
-    module = _module(lowering, variables, shapes, bound)
+    module, nodes = _module(lowering, variables, shapes, bound)
     if lowering.refused:
         raise unsupported(path, lowering.refused)
     names = [main.tensors[number].name for number in main.inputs]
@@ -110,6 +111,7 @@ def _imported(
     )
     return Imported(
         module=module,
+        nodes=nodes,
         signature=_described(signature, main, variables),
         operators=dict(Counter(one.name for graph in graphs for one in graph.operators)),
         parameter_count=_parameter_count(graphs),
@@ -204,7 +206,7 @@ def _module(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     try:
         return _lowered(lowering, variables, shapes, bound)
     except ModelUnreadableError as error:
@@ -221,12 +223,12 @@ def _lowered(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     """`main` over the inputs that are not bound and the variables, in this order."""
     from tvm import relax
 
     main = lowering.file.graphs[0]
-    builder = relax.BlockBuilder()
+    builder = naming_builder()
     inputs: list[Value] = []
     for number in main.inputs:
         tensor = main.tensors[number]
@@ -251,8 +253,7 @@ def _lowered(
             lifted = [emit.lifted(value) for value in results if value is not None]
             whole = builder.emit_output(lifted[0] if len(lifted) == 1 else relax.Tuple(lifted))
         builder.emit_func_output(whole)
-    module: IRModule = builder.get()
-    return module
+    return builder.get(), builder.nodes
 
 
 def _described(signature: Signature, main: Graph, variables: Sequence[Variable]) -> Signature:

@@ -73,7 +73,7 @@ class Lowering:
             variables=self.variables,
             graph=graph,
         )
-        emit.label = plain(operator.label)
+        emit.label = operator.label
         try:
             results = RULES[operator.name].apply(node)
             _check(results, node.results)
