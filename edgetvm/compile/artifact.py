@@ -25,7 +25,7 @@ class Kernel:
     calls: int
     schedule: Literal["default", "tuned", "library"]
     rule: str
-    nodes: tuple[tuple[str, ...], ...]
+    nodes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

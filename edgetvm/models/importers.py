@@ -13,6 +13,7 @@ from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
+from edgetvm.models.counting import multiply_adds
 from edgetvm.models.imported import Imported
 from edgetvm.models.model import ImportOptions, Model, Provenance
 
@@ -140,7 +141,9 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
         signature=imported.signature.with_states(options.states),
         nodes=imported.nodes,
         operators=imported.operators,
-        parameter_count=imported.parameter_count,
+        parameters=imported.parameters,
+        multiply_adds=multiply_adds(imported.module),
+        quantised=imported.quantised,
         source=path,
         options=options,
         provenance=Provenance(

@@ -34,7 +34,15 @@ class Source:
         return cls(model.source, model.options, model.signature)
 
 
-class Reference(Protocol):
+class Runner(Protocol):
+    """Whatever answers for a model."""
+
+    @abstractmethod
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """One run: arrays by input name in, arrays by output name out."""
+
+
+class Reference(Runner, Protocol):
     """Runs the model's own source file, not what edgetvm made of it.
 
     Raises:
@@ -42,10 +50,6 @@ class Reference(Protocol):
     """
 
     name: str
-
-    @abstractmethod
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        """One run: arrays by input name in, arrays by output name out."""
 
 
 class _OnnxRuntime:
@@ -255,12 +259,12 @@ def reference_for(source: Source) -> Reference:
 
 
 def run_stream(
-    reference: Reference, signature: Signature, chunks: Arrays
+    runner: Runner, signature: Signature, chunks: Arrays
 ) -> dict[str, NDArray[np.generic]]:
     """Run chunk after chunk, the state carried.
 
     Args:
-        reference: what to run.
+        runner: what to run.
         signature: with its states.
         chunks: `[chunks, *shape]` for each input that is not a state.
 
@@ -273,7 +277,7 @@ def run_stream(
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     for index in range(count):
         inputs = {name: np.asarray(array[index], order="C") for name, array in chunks.items()}
-        outputs = reference.run({**inputs, **carried})
+        outputs = runner.run({**inputs, **carried})
         for state in signature.states:
             carried[state.input] = np.asarray(outputs[state.output])
         for name in kept:

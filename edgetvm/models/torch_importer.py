@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from edgetvm.base.errors import MissingToolError, ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
     Imported,
     check_names,
     converter_stopped,
-    parameter_count,
     relax_signature,
 )
 from edgetvm.models.model import ImportOptions
@@ -49,6 +49,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
         signature=relax_signature(module, names, outputs, path),
         nodes={},
         operators=dict(Counter(str(node.target) for node in calls)),
-        parameter_count=parameter_count(module),
+        parameters=parameter_counts(module),
+        quantised=(),
         changes=(),
     )

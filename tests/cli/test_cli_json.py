@@ -43,7 +43,7 @@ def test_recipes(home: Home) -> None:
 
 def test_import(home: Home, tiny_onnx: Path) -> None:
     plain = ask(home, "import", tiny_onnx)
-    assert plain["correctness"] is None
+    assert plain["checks"] == []
     assert plain["operators"] == {
         "Conv": 1,
         "Flatten": 1,
@@ -54,7 +54,9 @@ def test_import(home: Home, tiny_onnx: Path) -> None:
     # 4*3*3*3 + 4 + 4*5 + 5 weights.
     assert plain["parameter_count"] == 137
     checked = ask(home, "import", tiny_onnx, "--check")
-    assert checked["correctness"]["max_relative_error"] < 1e-4
+    (check,) = checked["checks"]
+    assert check["inputs"] == "random, seed 0"
+    assert check["max_relative_error"] < 1e-4
 
 
 def test_import_with_a_shape(home: Home, dynamic_onnx: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
     GUESSED,
     Axis,
@@ -20,7 +21,6 @@ from edgetvm.models.imported import (
     converter_stopped,
     fixed_shapes,
     free_quietly,
-    parameter_count,
     relax_signature,
     shape_changes,
 )
@@ -30,6 +30,7 @@ from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.functions import has_body
 from edgetvm.models.onnx.graph import GraphReader, label, tvm_converters
 from edgetvm.models.onnx.prepare import simplified, upgraded
+from edgetvm.models.onnx.scales import quantised_tensors
 
 if TYPE_CHECKING:
     import onnx
@@ -243,7 +244,8 @@ def read(path: Path, options: ImportOptions) -> Imported:
         ),
         nodes=reader.builder.nodes,
         operators=dict(operators),
-        parameter_count=parameter_count(module),
+        parameters=parameter_counts(module),
+        quantised=quantised_tensors(model),
         changes=tuple(changes),
     )
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
     Axis,
     Imported,
     bound_array,
     check_names,
     fixed_shapes,
-    parameter_count,
     relax_signature,
     shape_changes,
 )
@@ -110,7 +110,8 @@ def _read(path: Path, options: ImportOptions) -> Imported:
         signature=relax_signature(module, list(shapes), names, path),
         nodes={},
         operators=dict(operator_counts(program)),
-        parameter_count=parameter_count(module),
+        parameters=parameter_counts(module),
+        quantised=(),
         changes=tuple(changes),
     )
 
