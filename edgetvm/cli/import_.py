@@ -55,4 +55,4 @@ def command(
     terminal.result(model_document(loaded, checks), model_view(loaded, checks))
     for one in checks:
         if not one.passed:
-            raise refusal(one, loaded.name)
+            raise refusal(one, loaded.name, mend="report it, with the file if you can")

@@ -25,8 +25,12 @@ def fuse_named(module: IRModule) -> IRModule:
     fuse = relax.transform.FuseOps()
     marked, plain = fuse(_marked(module)), fuse(module)
     for variable, function in _graphs(plain):
-        groups = [_marks(marked, binding.value) for binding in _bindings(marked[variable])]
-        plain[variable] = _renamed(function, groups)
+        groups: dict[Any, list[str]] = {}
+        for binding in _bindings(marked[variable]):
+            # The output is a second variable for a result; a later pass keeps only that one.
+            same = groups.get(binding.value) if isinstance(binding.value, relax.Var) else None
+            groups[binding.var] = same or _marks(marked, binding.value)
+        plain[variable] = _renamed(function, list(groups.values()))
     return plain
 
 

@@ -25,4 +25,11 @@ def naming_builder() -> Any:
                 self.nodes[variable.name] = self.node
             return variable
 
+        def emit_output(self, output: Any, name_hint: str = "") -> Any:
+            variable = super().emit_output(output, name_hint)
+            # A single output gets a second variable, which passes keep in place of the first.
+            if isinstance(output, relax.Var) and output.name in self.nodes:
+                self.nodes[variable.name] = self.nodes[output.name]
+            return variable
+
     return NamingBuilder()

@@ -59,6 +59,14 @@ def test_import(home: Home, tiny_onnx: Path) -> None:
     assert check["max_relative_error"] < 1e-4
 
 
+def test_import_checks_on_given_inputs(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", image=np.ones((1, 3, 8, 8), np.float32))
+    found = ask(home, "import", tiny_onnx, "--check", "--inputs", tmp_path / "in.npz")
+    assert [check["inputs"] for check in found["checks"]] == ["random, seed 0", "given"]
+    assert found["multiply_adds"] == {"float32": 4 * 8 * 8 * 27 + 4 * 5}
+    assert found["parameters"] == {"float32": 137}
+
+
 def test_import_with_a_shape(home: Home, dynamic_onnx: Path) -> None:
     found = ask(home, "import", dynamic_onnx, "--shape", "a=7,6", "--shape", "b=7,3")
     assert [spec["shape"] for spec in found["signature"]["inputs"]] == [[7, 6], [7, 3]]

@@ -187,6 +187,15 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
     return counts
 
 
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Call nodes without a name by their first output; simplifiers would make names up."""
+    for node in graph.node:
+        node.name = node.name or next(filter(None, node.output), "")
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                _name_nodes(below)
+
+
 def _unknown_nodes(
     graph: onnx.GraphProto, model: onnx.ModelProto, known: frozenset[str]
 ) -> dict[str, list[str]]:
@@ -217,6 +226,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     shapes = fixed_shapes(free, options, path)
     changes += shape_changes(axes, shapes, options)
     operators = _operators(model.graph)
+    _name_nodes(model.graph)
     model, upgrades = upgraded(model)
     simple, how = simplified(model, shapes)
     changes += [*upgrades, how]
