@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from edgetvm.models.torch.call import Call, Converter
-
-
-def _matmul(call: Call) -> Any:
-    first, second = (value for value in call.arguments.values() if hasattr(value, "ty"))
-    return call.emit.matmul(first, second)
-
+from edgetvm.models.torch.arithmetic import ARITHMETIC
+from edgetvm.models.torch.call import Converter
+from edgetvm.models.torch.indexing import INDEXING
+from edgetvm.models.torch.layers import LAYERS
+from edgetvm.models.torch.recurrent import RECURRENT_LAYERS
+from edgetvm.models.torch.resizing import RESIZING
 
 CONVERTERS: dict[str, Converter] = {
-    "aten.mm.default": _matmul,
-    "aten.bmm.default": _matmul,
+    **ARITHMETIC,
+    **LAYERS,
+    **INDEXING,
+    **RESIZING,
+    **RECURRENT_LAYERS,
 }
+
+# Converted whole: PyTorch would take them apart into what is slower, or what TVM cannot read.
+KEPT = (
+    *RESIZING,
+    *RECURRENT_LAYERS,
+    "aten.scaled_dot_product_attention.default",
+    "aten.im2col.default",
+)

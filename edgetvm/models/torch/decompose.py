@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models.torch.converters import KEPT
 from edgetvm.models.torch.graph import label_of
-
-# Kept whole, since a converter does better than what PyTorch would take them apart into.
-_KEPT: tuple[str, ...] = ()
 
 
 def decomposed(program: Any) -> Any:
@@ -22,11 +20,22 @@ def decomposed(program: Any) -> Any:
     for node in program.graph.nodes:
         _check_mode(node)
     table = torch.export.default_decompositions()
-    for name in _KEPT:
+    projected = any(_is_projected(node) for node in program.graph.nodes)
+    for name in KEPT:
+        if projected and name == "aten.lstm.input":
+            continue
         namespace, operator, overload = name.split(".")
         target = getattr(getattr(getattr(torch.ops, namespace), operator), overload)
         table.pop(target, None)
     return program.run_decompositions(table)
+
+
+def _is_projected(node: Any) -> bool:
+    """Whether it is an LSTM with `proj_size`: PyTorch takes that apart."""
+    if str(node.target) != "aten.lstm.input":
+        return False
+    _, _, parameters, biases, layers, _, _, both, _ = node.args
+    return len(parameters) != layers * (2 if both else 1) * (4 if biases else 2)
 
 
 def _check_mode(node: Any) -> None:

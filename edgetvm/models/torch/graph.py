@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -10,10 +11,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
-from edgetvm.models.onnx.emitter import Emitter
-from edgetvm.models.torch.call import Call
+from edgetvm.models.onnx.emitter import Emitter, shape_of
+from edgetvm.models.torch.call import Call, Converter
 from edgetvm.models.torch.converters import CONVERTERS
 from edgetvm.models.torch.description import LABEL
+from edgetvm.models.torch.signal import COMPLEX
 
 # Elements of a result that is still computed on the way; a larger one is left to the model.
 _LARGEST_CONSTANT = 1 << 26
@@ -127,9 +129,16 @@ class ProgramReader:
         """Labels of the nodes that nothing converts, by operator."""
         found: dict[str, list[str]] = {}
         for node in self._calls():
-            if _name(node) not in CONVERTERS and node.target.__name__ not in self._tvm.convert_map:
-                found.setdefault(_name(node), []).append(label_of(node))
+            if self._converter(node) is not None:
+                continue
+            known = node.target.__name__ in self._tvm.convert_map and not _is_complex(node)
+            if not known or _takes_index(node):
+                found.setdefault(_described(node), []).append(label_of(node))
         return found
+
+    @staticmethod
+    def _converter(node: Any) -> Converter | None:
+        return (COMPLEX if _is_complex(node) else CONVERTERS).get(_name(node))
 
     def _calls(self) -> list[Any]:
         return [
@@ -173,11 +182,11 @@ class ProgramReader:
             self._value(one)
         self._builder.hint = _identifier(label_of(node))
         try:
-            if _name(node) in CONVERTERS:
-                made = CONVERTERS[_name(node)](self._call(node))
-                self._tvm.env[node] = self._bound(made)
-            else:
-                self._tvm.env[node] = self._tvm.convert_map[node.target.__name__](node)
+            convert = self._converter(node)
+            made = convert(self._call(node)) if convert is not None else None
+            if made is None:
+                made = self._tvm.convert_map[node.target.__name__](node)
+            self._tvm.env[node] = self._checked(node, made)
         except EdgetvmError:
             raise
         except Exception as error:  # converters raise every kind; the node has to be named
@@ -212,12 +221,28 @@ class ProgramReader:
             shape=tuple(int(axis) for axis in result.shape),
         )
 
-    def _bound(self, made: Any) -> Any:
+    def _checked(self, node: Any, made: Any) -> Any:
+        """The results, bound, in the shapes and dtypes that PyTorch has for them."""
+        results = node.meta["val"]
+        if not isinstance(results, (list, tuple)):
+            return self._bound(node, made, results)
+        if not isinstance(made, (list, tuple)):
+            return made  # a Relax tuple, whose fields are checked where they are taken
+        return [
+            None if one is None else self._bound(node, one, result)
+            for one, result in zip(made, results, strict=False)
+        ]
+
+    def _bound(self, node: Any, made: Any, result: Any) -> Any:
         from tvm import relax
 
-        if isinstance(made, (list, tuple)):
-            return [self._bound(one) for one in made]
-        return made if made is None or isinstance(made, relax.Var) else self._builder.emit(made)
+        if not isinstance(made, relax.Var):
+            made = self._builder.emit(made)
+        wanted = tuple(int(axis) for axis in result.shape)
+        found = shape_of(made)
+        if found != (wanted + (2,) if result.is_complex() else wanted):
+            raise ValueError(f"it gives {list(found)}, and PyTorch {list(wanted)}")
+        return made if result.is_complex() else self._emitter.cast(made, _dtype(result.dtype))
 
 
 class _NamingBuilder:
@@ -245,9 +270,11 @@ def array_of(tensor: Any) -> NDArray[Any]:
     import torch
 
     plain = tensor.detach().cpu().contiguous()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain.resolve_conj()).contiguous()
     if plain.dtype == torch.bfloat16:
         return plain.float().numpy().astype(ml_dtypes.bfloat16)
-    array: NDArray[Any] = plain.resolve_conj().resolve_neg().numpy()
+    array: NDArray[Any] = plain.resolve_neg().numpy()
     return array
 
 
@@ -259,6 +286,25 @@ def _name(node: Any) -> str:
     """`aten.convolution.default`, `getitem`."""
     text = str(node.target)
     return text if "." in text and " " not in text else str(node.target.__name__)
+
+
+def _is_complex(node: Any) -> bool:
+    """Whether a complex tensor goes in or comes out."""
+    values = [one.meta.get("val") for one in (node, *node.all_input_nodes)]
+    return any(getattr(value, "is_complex", bool)() for value in values)
+
+
+def _takes_index(node: Any) -> bool:
+    """Whether it takes the second result of a pooling operator, which only gives the first."""
+    return (
+        node.target is operator.getitem and node.args[1] == 1 and "max_pool" in _name(node.args[0])
+    )
+
+
+def _described(node: Any) -> str:
+    if _takes_index(node):
+        return f"{_name(node.args[0])} with indices"
+    return f"{_name(node)} of complex numbers" if _is_complex(node) else _name(node)
 
 
 def _identifier(name: str) -> str:
