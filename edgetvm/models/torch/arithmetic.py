@@ -147,6 +147,22 @@ def _norm(call: Call) -> Any:
     return emit.emit(power(total, emit.like(1 / order, total)))
 
 
+def _log_of_more_than_one(call: Call) -> Any:
+    """log(1 + x), exact where x is tiny."""
+    from tvm import te, tirx
+
+    wide, name = ("float64", "log1p") if call.dtype == "float64" else ("float32", "log1pf")
+
+    def compute(data: Any) -> Any:
+        def element(*index: Any) -> Any:
+            value = tirx.call_pure_extern(wide, name, data[index].astype(wide))
+            return value.astype(call.dtype)
+
+        return te.compute(data.shape, element, name="log1p")
+
+    return call.emit.te(compute, operand(call, call["self"], call.dtype))
+
+
 def _cast(call: Call) -> Any:
     return call.emit.cast(call["self"], call.dtype)
 
@@ -196,6 +212,7 @@ ARITHMETIC: dict[str, Converter] = {
     "aten.rsub.Tensor": _reversed_subtract,
     "aten.rsub.Scalar": _reversed_subtract,
     "aten.where.self": _where,
+    "aten.log1p.default": _log_of_more_than_one,
     "aten.hypot.default": _hypot,
     "aten.logaddexp.default": _log_sum_exp_pair,
     "aten.amax.default": _reduction("max"),

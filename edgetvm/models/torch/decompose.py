@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from edgetvm.base.errors import ModelUnreadableError
@@ -27,7 +28,9 @@ def decomposed(program: Any) -> Any:
         namespace, operator, overload = name.split(".")
         target = getattr(getattr(getattr(torch.ops, namespace), operator), overload)
         table.pop(target, None)
-    return program.run_decompositions(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return program.run_decompositions(table)
 
 
 def _is_projected(node: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgetvm.models.onnx.emitter import Emitter, shape_of
 from edgetvm.models.torch.call import Call, Converter
 from edgetvm.models.torch.converters import CONVERTERS
 from edgetvm.models.torch.description import LABEL
+from edgetvm.models.torch.normalisation import FoldedNorm, folded_norm
 from edgetvm.models.torch.signal import COMPLEX
 
 # Elements of a result that is still computed on the way; a larger one is left to the model.
@@ -46,8 +48,10 @@ class ProgramReader:
         self._tvm.block_builder = self._builder
         self._known: dict[Any, Any] = {}  # what is constant, as torch has it
         self._parameters: list[Any] = []
+        self._norms: dict[Any, FoldedNorm] = {}  # by the node of the normalisation
         self._needed = self._look_back()
         self._look_forward()
+        self._check_buffers()
 
     def _outputs(self) -> list[Any]:
         """The nodes that the user gets."""
@@ -87,6 +91,25 @@ class ProgramReader:
                 arguments = [self._resolved(part) for part in (node.args, node.kwargs)]
                 with torch.no_grad():
                     self._known[node] = node.target(*arguments[0], **arguments[1])
+            elif node in self._needed:
+                norm = folded_norm(node, self._known)
+                if norm is not None:
+                    self._norms[node] = norm
+
+    def _check_buffers(self) -> None:
+        """Refuse buffers that one run leaves for the next; counters that nobody reads may change."""
+        signature = self.program.graph_signature
+        changed = set(signature.buffers_to_mutate.values())
+        for node in self._needed:
+            target = (
+                signature.inputs_to_buffers.get(node.name) if node.op == "placeholder" else None
+            )
+            if target in changed:
+                raise ModelUnreadableError(
+                    f"the buffer {target!r} changes from run to run",
+                    mend="take it as an input of forward() and return its new value; then "
+                    "ImportOptions(states={input: output}) carries it",
+                )
 
     def _place(self, node: Any, name: str, bound: NDArray[Any] | None) -> None:
         import torch
@@ -141,10 +164,11 @@ class ProgramReader:
         return (COMPLEX if _is_complex(node) else CONVERTERS).get(_name(node))
 
     def _calls(self) -> list[Any]:
+        left_out = self._known.keys() | {norm.convolution for norm in self._norms.values()}
         return [
             node
             for node in self.program.graph.nodes
-            if node.op == "call_function" and node in self._needed and node not in self._known
+            if node.op == "call_function" and node in self._needed and node not in left_out
         ]
 
     def read(self) -> Any:
@@ -178,6 +202,9 @@ class ProgramReader:
         return self._emitter.const(array_of(value)) if isinstance(value, torch.Tensor) else value
 
     def _convert(self, node: Any) -> None:
+        if node in self._norms:
+            self._convert_norm(node, self._norms[node])
+            return
         for one in node.all_input_nodes:
             self._value(one)
         self._builder.hint = _identifier(label_of(node))
@@ -196,6 +223,15 @@ class ProgramReader:
                 f"{lines[-1] if lines else type(error).__name__}",
                 mend="export the module in another way",
             ) from error
+
+    def _convert_norm(self, node: Any, norm: FoldedNorm) -> None:
+        """A convolution with the weights that normalise its results as well."""
+        self._builder.hint = _identifier(label_of(norm.convolution))
+        call = self._call(norm.convolution)
+        weights = {"weight": self._constant(norm.weight), "bias": self._constant(norm.bias)}
+        call = replace(call, arguments={**call.arguments, **weights})
+        made = CONVERTERS[call.operator](call)
+        self._tvm.env[node] = self._checked(node, [made, None, None])
 
     def _call(self, node: Any) -> Call:
         from torch import fx

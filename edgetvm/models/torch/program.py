@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def load_program(path: Path, options: ImportOptions) -> Program:
     except _DAMAGE as error:
         raise damaged(path, f"{type(error).__name__} {error}"[:200]) from error
     return Program(
-        exported=_loaded(archive.rewritten(document), path, archive.program),
+        exported=_loaded(archive.rewritten(document), path, description),
         inputs=tuple(description.axes),
         outputs=description.outputs,
         operators=description.operators,
@@ -98,7 +99,7 @@ def load_program(path: Path, options: ImportOptions) -> Program:
     )
 
 
-def _loaded(archive: Any, path: Path, document: Mapping[str, Any]) -> Any:
+def _loaded(archive: Any, path: Path, description: Description) -> Any:
     try:
         import torch
     except ImportError as error:
@@ -107,15 +108,19 @@ def _loaded(archive: Any, path: Path, document: Mapping[str, Any]) -> Any:
             where=str(path),
             mend="run: pip install 'edgetvm[torch]', or export the model to ONNX",
         ) from error
+    if any(name.startswith("quantized_decomposed.") for name in description.operators):
+        import torch.ao.quantization.fx._decomposed  # noqa: F401 - registers these operators
     # It would log each failure with a traceback, before it raises it.
     logging.disable(logging.CRITICAL)
     try:
-        return torch.export.load(archive)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.load(archive)
     except Exception as error:  # torch raises every kind for a program that it does not understand
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ModelUnreadableError(
             f"PyTorch {torch.__version__} cannot read this program, which was exported with "
-            f"{document.get('torch_version') or 'an unknown version'}: "
+            f"{description.document.get('torch_version') or 'an unknown version'}: "
             f"{lines[-1] if lines else type(error).__name__}"[:400],
             where=str(path),
             mend=f"with the PyTorch that is installed here, {HOW_TO_EXPORT}",

@@ -14,29 +14,37 @@ def _weights(call: Call, axis: int, dims: int) -> NDArray[Any]:
     """What each old element of a spatial axis gives to each new one: `[old, new]`."""
     import torch
 
-    size = shape_of(call["input"])[axis + 2]
-    name = call.operator.split(".")[1]
-    operator = getattr(torch.ops.aten, name).vec
+    value = _data(call)
+    size = shape_of(value)[axis + 2]
+    _, name, overload = call.operator.split(".")
+    operator = getattr(getattr(torch.ops.aten, name), overload)
     places = [size if index == axis else 1 for index in range(dims)]
     single = torch.eye(size, dtype=torch.float64).reshape(size, 1, *places)
-    sizes = call["output_size"]
-    factors = call["scale_factors"]
-    if sizes is not None:
-        sizes = [call.shape[axis + 2] if index == axis else 1 for index in range(dims)]
+    options = {key: call[key] for key in ("align_corners",) if key in call.arguments}
+    sizes = [call.shape[axis + 2] if index == axis else 1 for index in range(dims)]
+    if overload == "vec":
+        factors = call["scale_factors"]
+        if call["output_size"] is None:
+            sizes = None
+            factors = [factors[axis] if index == axis else 1.0 for index in range(dims)]
+        options["scale_factors"] = factors
     else:
-        factors = [factors[axis] if index == axis else 1.0 for index in range(dims)]
-    options = (
-        {} if "align_corners" not in call.arguments else {"align_corners": call["align_corners"]}
-    )
-    result = operator(single, sizes, scale_factors=factors, **options)
+        names = [key for key in call.arguments if key.startswith("scales")]
+        options |= {key: call[key] if index == axis else None for index, key in enumerate(names)}
+    options["output_size"] = sizes
+    result = operator(single, **options)
     array: NDArray[Any] = result.reshape(size, -1).numpy()
     return array
 
 
+def _data(call: Call) -> Any:
+    return call["input" if call.operator.endswith(".vec") else "self"]
+
+
 def _nearest(call: Call) -> Any:
-    dims = rank_of(call["input"]) - 2
-    value = call["input"]
-    if dims == 2 and "exact" not in call.operator and _is_multiple(call):
+    dims = rank_of(_data(call)) - 2
+    value = _data(call)
+    if call.operator.endswith("2d.vec") and "exact" not in call.operator and _is_multiple(call):
         return None
     for axis in range(dims):
         if call.shape[axis + 2] != shape_of(value)[axis + 2]:
@@ -46,13 +54,13 @@ def _nearest(call: Call) -> Any:
 
 
 def _is_multiple(call: Call) -> bool:
-    old, new = shape_of(call["input"])[2:], call.shape[2:]
+    old, new = shape_of(_data(call))[2:], call.shape[2:]
     return all(b % a == 0 for a, b in zip(old, new, strict=True))
 
 
 def _linear(call: Call) -> Any:
     """One product with a matrix of weights for each axis."""
-    emit, value = call.emit, call["input"]
+    emit, value = call.emit, _data(call)
     rank = rank_of(value)
     if call.operator == "aten.upsample_bilinear2d.vec" and _is_plain(call):
         return None
@@ -68,8 +76,8 @@ def _linear(call: Call) -> Any:
 
 def _is_plain(call: Call) -> bool:
     """Whether the ratio of the sizes is what decides: then Relax's operator does the same."""
-    factors = call["scale_factors"]
-    old, new = shape_of(call["input"])[2:], call.shape[2:]
+    factors = call.arguments.get("scale_factors")
+    old, new = shape_of(_data(call))[2:], call.shape[2:]
     return (
         factors is None
         or bool(call["align_corners"])
@@ -78,23 +86,22 @@ def _is_plain(call: Call) -> bool:
 
 
 _NEAREST = [
-    f"aten.{kind}{dims}d.vec"
+    f"{kind}{dims}d"
     for kind in ("upsample_nearest", "_upsample_nearest_exact")
     for dims in (1, 2, 3)
 ]
 _LINEAR = [
-    f"aten.{name}.vec"
-    for name in (
-        "upsample_linear1d",
-        "upsample_bilinear2d",
-        "upsample_trilinear3d",
-        "upsample_bicubic2d",
-        "_upsample_bilinear2d_aa",
-        "_upsample_bicubic2d_aa",
-    )
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_trilinear3d",
+    "upsample_bicubic2d",
+    "_upsample_bilinear2d_aa",
+    "_upsample_bicubic2d_aa",
 ]
 
 RESIZING: dict[str, Converter] = {
-    **dict.fromkeys(_NEAREST, _nearest),
-    **dict.fromkeys(_LINEAR, _linear),
+    f"aten.{name}.{overload}": convert
+    for names, convert in ((_NEAREST, _nearest), (_LINEAR, _linear))
+    for name in names
+    for overload in ("vec", "default")
 }
