@@ -37,7 +37,7 @@ class Importer:
 IMPORTERS = (
     Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim")),
     Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
-    Importer("torch", (".pt2",), "torch_importer", ("apache-tvm", "torch")),
+    Importer("torch", (".pt2", ".pt", ".pth"), "torch.importer", ("apache-tvm", "torch")),
     # Text and TVM's JSON; parameters are looked for beside the file.
     Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",)),
 )

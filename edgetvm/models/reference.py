@@ -164,17 +164,26 @@ class _TorchProgram:
     def __init__(self, source: Source) -> None:
         import torch
 
+        from edgetvm.models.torch.program import load_program
+
         self.name = f"torch {torch.__version__}"
         self._torch = torch
-        self._module = torch.export.load(source.path).module()
-        self._signature = source.signature
+        program = load_program(source.path, source.options)
+        self._module = program.exported.module()
+        self._order, dtypes = program.inputs, program.input_dtypes()
+        self._bound = {
+            name: bound_array(name, program.axes[name], dtypes[name], source.options, source.path)
+            for name in source.options.bindings
+        }
+        self._outputs = program.outputs
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        tensors = [self._torch.from_numpy(inputs[spec.name]) for spec in self._signature.inputs]
-        results = self._module(*tensors)
-        results = results if isinstance(results, (tuple, list)) else [results]
-        names = [spec.name for spec in self._signature.outputs]
-        return dict(zip(names, (result.detach().numpy() for result in results), strict=True))
+        arrays = {**inputs, **self._bound}
+        # Copies: a module may write into its inputs.
+        tensors = [self._torch.from_numpy(arrays[name].copy()) for name in self._order]
+        with self._torch.no_grad():
+            results = self._module(*tensors)
+        return dict(zip(self._outputs, (result.numpy() for result in results), strict=True))
 
 
 class _ImportedModule:
