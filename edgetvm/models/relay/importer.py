@@ -6,9 +6,7 @@ makes Relax of both with the table in `operators`.
 
 from __future__ import annotations
 
-import gc
 import re
-import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from edgetvm.models.imported import (
     bound_array,
     check_names,
     fixed_shapes,
+    free_quietly,
     parameter_count,
     relax_signature,
     shape_changes,
@@ -74,12 +73,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     try:
         return _read(path, options)
     except EdgetvmError as error:
-        # TVM's half-built state complains on stderr when it is freed: free it while that is quiet.
-        link: BaseException | None = error
-        while link is not None:
-            traceback.clear_frames(link.__traceback__)
-            link = link.__context__
-        gc.collect()
+        free_quietly(error)
         error.where = error.where or str(path)
         raise
 
@@ -104,7 +98,7 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     changes += shape_changes(axes, shapes, options)
     inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
     module, outputs = lower(program, inputs, constants, parameters)
-    names = [f"output_{number}" for number in range(outputs)]
+    names = _output_names(program, outputs)
     return Imported(
         module=module,
         signature=relax_signature(module, list(shapes), names, path),
@@ -119,9 +113,25 @@ def _program(path: Path) -> Program:
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed("not text") from error
-    if path.suffix.lower() == ".json":
+    # What it holds decides, for people give either form any of the suffixes.
+    first = content.lstrip()[:1]
+    if first == "{" or (path.suffix.lower() == ".json" and first not in "#d"):
         return savejson.program_from(content)
     return text.program_from(content)
+
+
+def files_beside(path: Path) -> list[Path]:
+    """The file of parameters, if there is one."""
+    beside = parameters_file(path)
+    return [beside] if beside else []
+
+
+def _output_names(program: Program, count: int) -> list[str]:
+    """What TVM's TFLite importer noted down, or numbers."""
+    noted = program.main.attributes.get("output_tensor_names")
+    if isinstance(noted, list) and len(noted) == count == len({str(name) for name in noted}):
+        return [str(name) for name in noted]
+    return [f"output_{number}" for number in range(count)]
 
 
 def _renamed(variables: Sequence[Var]) -> dict[str, Var]:
@@ -220,12 +230,11 @@ def refuse_unknown(program: Program, path: Path) -> None:
     unknown: dict[str, list[str]] = {}
     for node in reachable(program):
         if isinstance(node, Unsupported):
-            unknown.setdefault(node.what[:80], []).append("an expression")
-        elif isinstance(node, Call) and isinstance(node.callee, str):
-            if node.callee not in OPERATORS:
-                of = [a.name for a in node.arguments if isinstance(a, Var)]
-                label = f"of %{of[0]}" if of else f"of {len(node.arguments)} arguments"
-                unknown.setdefault(node.callee[:80], []).append(label)
+            unknown.setdefault(node.what[:80], []).append(str(node.place))
+        elif (
+            isinstance(node, Call) and isinstance(node.callee, str) and node.callee not in OPERATORS
+        ):
+            unknown.setdefault(node.callee[:80], []).append(str(node.place))
     if unknown:
         raise unsupported(path, unknown)
 

@@ -68,7 +68,7 @@ def _tensor(reader: _Reader) -> NDArray[np.generic]:
         raise malformed(f"damaged: a tensor {list(shape)} of {name} in {size_bytes} bytes")
     data = reader.take(size_bytes)
     if name == "bool":  # any byte but 0 is true; numpy takes 0 and 1 only
-        return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
+        return np.asarray(np.frombuffer(data, np.uint8) != 0).reshape(shape)
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
 
 
