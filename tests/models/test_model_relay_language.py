@@ -176,7 +176,9 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_loop_of_unknown_length_is_refused(tmp_path: Path) -> None:
     content = f"""def @main(%x: {T}) {{
-      let %loop = fn (%v: {T}) {{ if (greater(sum(%v), 9f)) {{ %v }} else {{ %loop(add(%v, 1f)) }} }};
+      let %loop = fn (%v: {T}) {{
+        if (greater(sum(%v), 9f)) {{ %v }} else {{ %loop(add(%v, 1f)) }}
+      }};
       %loop(%x)
     }}"""
     with pytest.raises(ModelUnreadableError, match="calls itself"):
@@ -205,7 +207,8 @@ def test_parameters_lie_beside_the_file(tmp_path: Path) -> None:
 
 
 def test_several_missing_parameters_are_named_and_one_may_be_an_input(tmp_path: Path) -> None:
-    content = f"""def @main(%x: {T}, %w: Tensor[(2, 3), float32], %b: Tensor[(2), float32], %layer.scale: {T}) {{
+    content = f"""def @main(%x: {T}, %w: Tensor[(2, 3), float32], %b: Tensor[(2), float32],
+                              %layer.scale: {T}) {{
       nn.bias_add(nn.dense(multiply(%x, %layer.scale), cast(%w, dtype="float32"), units=2), %b)
     }}"""
     path = text(tmp_path, content)
@@ -221,7 +224,8 @@ def test_several_missing_parameters_are_named_and_one_may_be_an_input(tmp_path: 
 def test_open_sizes_are_fixed_and_inputs_bound(tmp_path: Path) -> None:
     path = text(
         tmp_path,
-        "def @main(%x: Tensor[(?, 3), float32], %k: float32) { multiply(reshape(%x, newshape=[-1]), %k) }",
+        "def @main(%x: Tensor[(?, 3), float32], "
+        "%k: float32) { multiply(reshape(%x, newshape=[-1]), %k) }",
     )
     model = import_model(path, ImportOptions(shapes={"x": (2, 3)}, bindings={"k": 2.0}))
     assert [str(spec) for spec in model.signature.inputs] == ["x: float32[2, 3]"]

@@ -344,12 +344,17 @@ def lower(
     values |= {name: builder.const(array, array.dtype.name) for name, array in constants.items()}
     for variable in variables.values():
         builder.check_size(variable)
-    with blocks.function("main", list(variables.values())):
-        result = _Lowering(program, builder, 10 * most).run(values, parameters)
-        # An output that is an input or a constant still needs a binding of its own.
-        bound = [
-            blocks.emit(tensor, name_hint=getattr(tensor, "name", "")) for tensor in flatten(result)
-        ]
-        blocks.emit_func_output(bound[0] if len(bound) == 1 else relax.Tuple(bound))
+    try:
+        with blocks.function("main", list(variables.values())):
+            result = _Lowering(program, builder, 10 * most).run(values, parameters)
+            # An output that is an input or a constant still needs a binding of its own.
+            bound = [
+                blocks.emit(tensor, name_hint=getattr(tensor, "name", ""))
+                for tensor in flatten(result)
+            ]
+            blocks.emit_func_output(bound[0] if len(bound) == 1 else relax.Tuple(bound))
+    finally:
+        # A traceback keeps the builder alive, and TVM complains of half-built functions later.
+        del builder.blocks
     module = relax.transform.ConvertToDataflow(min_size=1)(blocks.get())
     return module, len(bound)

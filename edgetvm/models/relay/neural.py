@@ -6,7 +6,7 @@ from typing import Any
 
 from edgetvm.models.relay.ast import malformed
 from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
-from edgetvm.models.relay.shapes import relayout
+from edgetvm.models.relay.shapes import layout_axes, relayout
 
 _SPACES = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -212,9 +212,10 @@ def pool(kind: str, count: int) -> Lowering:
 
 def _space(builder: Builder, value: Any, attributes: Attributes, count: int) -> list[int]:
     layout = attributes.text("layout", f"NC{_SPACES[count]}")
-    if len(layout) != builder.rank(value) or not layout.isalpha():
+    letters = [letter for letter, _ in layout_axes(layout)]
+    if len(letters) != builder.rank(value) or not set(_SPACES[count]) <= set(letters):
         raise malformed(f"a pool of {builder.rank(value)} axes in the layout {layout:.20}")
-    return [axis for axis, letter in enumerate(layout) if letter in _SPACES[count]]
+    return [letters.index(letter) for letter in _SPACES[count]]
 
 
 def global_pool(kind: str, count: int) -> Lowering:
@@ -240,8 +241,10 @@ def adaptive_pool(kind: str, count: int) -> Lowering:
             sizes = [builder.shape(value)[axis] for axis in axes]
         if set(sizes) == {1}:
             return global_pool(kind, count)(builder, arguments, attributes)
-        layout = attributes.text("layout", f"NC{_SPACES[count]}")
+        layout, first = attributes.text("layout", f"NC{_SPACES[count]}"), f"NC{_SPACES[count]}"
+        value = relayout(builder, value, layout, first)
         name = "adaptive_pool" if count == 2 else f"adaptive_pool{count}d"
-        return builder.te(getattr(builder.topi.nn, name), value, sizes, kind, layout)
+        result = builder.te(getattr(builder.topi.nn, name), value, sizes, kind, first)
+        return relayout(builder, result, first, layout)
 
     return lower

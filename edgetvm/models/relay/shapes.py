@@ -157,7 +157,7 @@ def layout_transform(
     return relayout(builder, arguments[0], source, target)
 
 
-def _layout(text: str) -> list[tuple[str, int]]:
+def layout_axes(text: str) -> list[tuple[str, int]]:
     """Axes with their split size: `NCHW4c` is N, C, H, W and c of 4. 0 for an axis of any size."""
     axes: list[tuple[str, int]] = []
     digits = ""
@@ -174,7 +174,7 @@ def relayout(builder: Builder, value: Any, source: str, target: str) -> Any:
     """A tensor in another layout; split axes are joined, ordered and split again."""
     if source == target:
         return value
-    axes, wanted = _layout(source), _layout(target)
+    axes, wanted = layout_axes(source), layout_axes(target)
     shape = builder.shape(value)
     primal = [letter for letter, size in axes if not size]
     names = [letter for letter, _ in axes]
@@ -194,18 +194,24 @@ def relayout(builder: Builder, value: Any, source: str, target: str) -> Any:
     value = builder.reshape(value, list(joined.values()))
     # Split and order.
     sizes: list[int] = []
-    labels: list[str] = []
+    places: list[int] = []  # in the target
     for letter in primal:
-        factors = [(name, size) for name, size in wanted if size and name.upper() == letter]
+        factors = [
+            (place, size)
+            for place, (name, size) in enumerate(wanted)
+            if size and name.upper() == letter
+        ]
         whole = joined[letter]
         for _, size in factors:
-            if not size or whole % size:
+            if whole % size:
                 raise malformed(f"{source} cannot be laid out as {target}")
             whole //= size
         sizes += [whole, *(size for _, size in factors)]
-        labels += [letter, *(name for name, _ in factors)]
+        places += [wanted.index((letter, 0)), *(place for place, _ in factors)]
+    if sorted(places) != list(range(len(wanted))):
+        raise malformed(f"{source} cannot be laid out as {target}")
     value = builder.reshape(value, sizes)
-    return builder.permute(value, [labels.index(name) for name, _ in wanted])
+    return builder.permute(value, [places.index(place) for place in range(len(wanted))])
 
 
 def concatenate(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
