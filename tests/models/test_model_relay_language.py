@@ -300,3 +300,57 @@ def test_metadata_writer_and_reader_agree(tmp_path: Path) -> None:
     graph = ObjectGraph(metadata(arrays).partition("]\n")[2])
     for array, found in zip(arrays, graph.metadata()["relay.Constant"], strict=True):
         assert found.dtype == array.dtype and (found == array).all()
+
+
+def test_a_loop_whose_length_is_known_is_unrolled(tmp_path: Path) -> None:
+    content = f"""def @main(%x: {T}) {{
+      let %loop = fn (%i: int32, %v: {T}) {{
+        if (less(%i, 3)) {{ %loop(add(%i, 1), multiply(%v, 2f)) }} else {{ (%i, %v) }}
+      }};
+      %0 = %loop(0, %x);
+      %0.1
+    }}"""
+    np.testing.assert_allclose(outputs(tmp_path, content)[0], 8 * X)
+
+
+@pytest.mark.parametrize("condition", ["True", "greater(sum(%v), 0f)"])
+def test_a_loop_without_an_end_is_refused(tmp_path: Path, condition: str) -> None:
+    content = f"""
+def @f(%v: {T}) {{ if ({condition}) {{ @g(%v) }} else {{ %v }} }}
+def @g(%v: {T}) {{ @f(tanh(%v)) }}
+def @main(%x: {T}) {{ @f(%x) }}"""
+    with pytest.raises(ModelUnreadableError, match=r"line 3: (a function calls itself|functions)"):
+        import_model(text(tmp_path, content))
+
+
+def test_lets_within_expressions(tmp_path: Path) -> None:
+    # TVM's printer wraps a `let` that is used twice, and nests one that is used once.
+    content = main("""
+      %1 = (
+        let %a = add(%x, 1f);
+        %0 = multiply(%a, %a);
+        add(%0, %a)
+      );
+      let %b = let %c = negative(%1); add(%c, %1);
+      (%b, %1)""")
+    zero, found = outputs(tmp_path, content)
+    np.testing.assert_allclose(zero, 0 * X)
+    np.testing.assert_allclose(found, (X + 1) ** 2 + X + 1)
+
+
+def test_what_passes_leave_in_a_program(tmp_path: Path) -> None:
+    # Devices, partitioned and fused functions, attributes of every kind.
+    device = "virtual_device=meta[VirtualDevice][0]"
+    content = f"""#[version = "0.0.5"]
+def @dnnl_0(%a: {T}, Inline=1, Compiler="dnnl", global_symbol="dnnl_0", hash="1f", {device}) {{
+  nn.relu(%a)
+}}
+def @main(%x {{{device}}}: {T}, param_device_types=[], result_device_type=1, o=None) -> {T} {{
+  let %y {{{device}}}: {T} = @dnnl_0(%x);
+  %1 = fn (%p0: {T}, Primitive=1, relay.reshape_only=True) -> {T} {{ add(%p0, 0.5f) }};
+  %1(on_device(%y, {device}, constrain_result=True))
+}}
+#[metadata]
+{{"root": 1, "nodes": [{{"type_key": ""}}, {{"type_key": "Map", "keys": ["VirtualDevice"],
+"data": [2]}}, {{"type_key": "Array", "data": [3]}}, {{"type_key": "VirtualDevice"}}]}}"""
+    np.testing.assert_allclose(outputs(tmp_path, content)[0], np.maximum(X, 0) + 0.5)

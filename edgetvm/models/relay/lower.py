@@ -73,6 +73,7 @@ class _Lowering:
         # Functions that are being unfolded, with the number of branches around each.
         self._active: list[tuple[int, int]] = []
         self._branches = 0
+        self._constants: dict[int, Value] = {}
         self._steps = 0
 
     def run(self, values: Mapping[str, Value], parameters: Mapping[str, Var]) -> Value:
@@ -104,7 +105,10 @@ class _Lowering:
         value: Value
         match node:
             case Constant(array):
-                value = self._builder.const(array, array.dtype.name)
+                # One of the metadata may be named in many places.
+                if id(array) not in self._constants:
+                    self._constants[id(array)] = self._builder.const(array, array.dtype.name)
+                value = self._constants[id(array)]
             case Tuple(fields):
                 value = tuple((yield self._values(fields, frame)))
             case Projection():
@@ -332,9 +336,8 @@ def lower(
     blocks = relax.BlockBuilder()
     most = max(_LEAST_LIMIT, _UNFOLDED * sum(1 for _ in reachable(program)))
     # Weights are turned, split and scaled a few times each.
-    held = sum(array.nbytes for array in constants.values()) + sum(
-        node.array.nbytes for node in reachable(program) if isinstance(node, Constant)
-    )
+    arrays = {id(one.array): one.array for one in reachable(program) if isinstance(one, Constant)}
+    held = sum(array.nbytes for array in (*constants.values(), *arrays.values()))
     builder = Builder(blocks, most, _SPARE_BYTES + 16 * held)
     variables = {
         name: relax.Var(f"input_{number}", relax.TensorType(shape, dtype))
@@ -347,11 +350,12 @@ def lower(
     try:
         with blocks.function("main", list(variables.values())):
             result = _Lowering(program, builder, 10 * most).run(values, parameters)
-            # An output that is an input or a constant still needs a binding of its own.
-            bound = [
-                blocks.emit(tensor, name_hint=getattr(tensor, "name", ""))
-                for tensor in flatten(result)
-            ]
+            # An output that is an input, a constant or another output needs a binding of its own.
+            bound: list[Any] = []
+            for tensor in flatten(result):
+                plain = any(tensor.same_as(one) for one in (*variables.values(), *bound))
+                is_own = isinstance(tensor, relax.Var) and not plain
+                bound.append(tensor if is_own else blocks.emit(tensor))
             blocks.emit_func_output(bound[0] if len(bound) == 1 else relax.Tuple(bound))
     finally:
         # A traceback keeps the builder alive, and TVM complains of half-built functions later.
