@@ -146,6 +146,16 @@ def test_parameters_belong_to_the_model_and_its_digest(
     assert len(digests) == 3
 
 
+def test_a_name_that_another_function_has_used_before_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "net.relay"
+    path.write_text(
+        f"def @f(%w: {T}) {{ negative(%w) }}\n"
+        + WITH_WEIGHTS.replace("%w", "%w1").replace("nn.dense(%x", "nn.dense(@f(%x)")
+    )
+    (tmp_path / "net.params").write_bytes(params_bytes({"w": np.ones((2, 3), "float32")}))
+    assert [spec.name for spec in import_model(path).signature.inputs] == ["x"]
+
+
 def test_damaged_parameters_are_named_by_their_own_file(tmp_path: Path) -> None:
     (tmp_path / "net.relay").write_text(WITH_WEIGHTS)
     (tmp_path / "net.params").write_bytes(b"PK\x03\x04" + bytes(100))

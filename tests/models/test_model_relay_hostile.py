@@ -246,6 +246,10 @@ def _tuples(count: int) -> str:
         f'def @main(%x: {T}) {{ full(1f, shape=[2000000000, 2000000000], dtype="float32") }}',
         f'def @main(%x: {T}) {{ arange(0f, 1e30f, 1f, dtype="float32") }}',
         f"def @main(%x: {T}) {{ repeat(%x, repeats=2000000000) }}",
+        "def @main(%x: Tensor[(2000000000), int8]) { reverse(%x, axis=0) }",
+        "def @main(%x: Tensor[(2000000000), int8]) { split(%x, indices_or_sections=1000000000) }",
+        "def @main(%x: Tensor[(2000000000), int8]) { nn.mirror_pad(%x, pad_width=[[1, 1]]) }",
+        "def @main(%x: Tensor[(2000000000), int8]) { nn.pad(%x, 0i8, pad_width=[[-1, 0]]) }",
         f"def @main(%x: {T}) {{ nn.pad(%x, 0f, pad_width=[[0, 0], [0, 2000000000]]) }}",
         f'def @main(%x: {T}) {{ one_hot(cast(%x, dtype="int32"), 1f, 0f, depth=2000000000) }}',
         f"def @main(%x: {T}) {{ image.resize2d(reshape(%x, "

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tvm.relax import BlockBuilder
 
 MOST_ELEMENTS = 1 << 31
+_MOST_LISTED = 1 << 24
 _FOLDED = 1 << 16  # elements: shapes, scales and zero points, not weights
 
 # A tensor, or a tuple of values.
@@ -251,11 +252,19 @@ class Builder:
         """An operator of Relax on two tensors."""
         return self.emit(getattr(self.op, name)(left, right))
 
-    def take(self, value: Any, indices: Sequence[int], axis: int) -> Any:
+    def take(self, value: Any, indices: Sequence[int] | NDArray[Any], axis: int) -> Any:
         """Slices of an axis, by constant indices."""
-        if list(indices) == list(range(self.shape(value)[axis])):
+        size = self.shape(value)[axis]
+        self.check_length(max(size, len(indices)))
+        places = np.asarray(indices, "int64")
+        if np.array_equal(places, np.arange(size)):
             return value
-        return self.emit(self.op.take(value, self.const(list(indices), "int64"), axis))
+        return self.emit(self.op.take(value, self.const(places, "int64"), axis))
+
+    def check_length(self, count: int) -> None:
+        """Refuse an axis that is too long to be listed."""
+        if count > _MOST_LISTED:
+            raise malformed(f"an axis of {count}")
 
     def along(self, vector: Any, rank: int, axis: int) -> Any:
         """A vector, shaped to broadcast along one axis."""

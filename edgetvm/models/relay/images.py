@@ -52,12 +52,12 @@ def pad(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) 
         return data
     dtype = builder.dtype(data)
     if "float" not in dtype and number != 0:
-        # Relax pads with a float32; integers keep all their digits in a select.
-        inside = np.ones(builder.shape(data), bool)
-        inside = np.pad(inside, list(zip(flat[::2], flat[1::2], strict=True)))
-        wide = builder.emit(builder.op.nn.pad(data, flat, "constant", 0.0))
-        mask = builder.const(inside, "bool")
-        return builder.emit(builder.op.where(mask, wide, builder.const(number, dtype)))
+        from tvm.tirx import const
+
+        # Relax pads with a float32; integers keep all their digits in TOPI's kernel.
+        return builder.te(
+            builder.topi.nn.pad, data, flat[::2], flat[1::2], const(int(number), dtype)
+        )
     return builder.emit(builder.op.nn.pad(data, flat, "constant", float(number)))
 
 
@@ -72,7 +72,8 @@ def _mirrored(builder: Builder, data: Any, widths: Sequence[tuple[int, int]], mo
         if min(width) < 0 or max(width) > size * 64:
             raise malformed(f"a padding of {width} around {size}")
         if any(width):
-            data = builder.take(data, np.pad(np.arange(size), width, mode=mode).tolist(), axis)
+            builder.check_length(size + sum(width))
+            data = builder.take(data, np.pad(np.arange(size), width, mode=mode), axis)
     return data
 
 
@@ -168,7 +169,7 @@ def _resized_axis(
     rank = builder.rank(data)
     total = None
     for indices, weights in taps:
-        part = builder.take(data, indices.astype(int).tolist(), axis)
+        part = builder.take(data, indices.astype(int), axis)
         if len(taps) > 1:
             factor = builder.along(builder.const(weights, "float32"), rank, axis)
             part = builder.binary("multiply", part, factor)

@@ -169,19 +169,12 @@ def _bound(
     constants: dict[str, NDArray[np.generic]] = {}
     used = set()
     for name, variable in variables.items():
-        # In text a name that does not begin with a letter has a `v` before it.
-        bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
-        key = next((key for key in (name, bare) if key in found), None)
+        key = _key(name, variables, found)
         if key is None:
             continue
         used.add(key)
-        array = found[key]
-        declared = variable.type
-        if isinstance(declared, TensorType) and (
-            declared.dtype != array.dtype.name
-            or len(declared.shape) != array.ndim
-            or any(s not in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
-        ):
+        array, declared = found[key], variable.type
+        if isinstance(declared, TensorType) and not _fits(array, declared):
             shape = ", ".join("?" if size is None else str(size) for size in declared.shape)
             raise InputError(
                 f"parameter {name!r} is {array.dtype.name}{list(array.shape)}, and the model "
@@ -195,6 +188,32 @@ def _bound(
     if unused:
         changes.append(f"{unused} parameters of the file are not used")
     return constants, changes
+
+
+def _key(
+    name: str, variables: Mapping[str, Var], found: Mapping[str, NDArray[np.generic]]
+) -> str | None:
+    """What the file of parameters calls a variable.
+
+    TVM's text puts a `v` before a name that does not begin with a letter, and a number after one
+    that another function has used before.
+    """
+    bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
+    for key in (name, bare):
+        if key in found:
+            return key
+    declared, stem = variables[name].type, bare.rstrip("0123456789")
+    if stem in found and stem not in variables and isinstance(declared, TensorType):
+        return stem if _fits(found[stem], declared) else None
+    return None
+
+
+def _fits(array: NDArray[np.generic], declared: TensorType) -> bool:
+    return (
+        declared.dtype == array.dtype.name
+        and len(declared.shape) == array.ndim
+        and all(s in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
+    )
 
 
 def _axes(name: str, variable: Var) -> tuple[Axis, ...]:

@@ -43,6 +43,7 @@ def split(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes
     if isinstance(where, int):
         if not 0 < where <= max(size, 1) or size % where:
             raise malformed(f"an axis of {size} in {where} equal parts")
+        builder.check_length(where)
         bounds = list(range(0, size + 1, size // where))
     else:
         bounds = [0, *attributes.integers("indices_or_sections"), size]

@@ -20,9 +20,10 @@ def repeat(builder: Builder, arguments: tuple[Value, ...], attributes: Attribute
         value = builder.reshape(value, [math.prod(builder.shape(value))])
     axis = builder.axis(attributes.integer("axis", 0), builder.rank(value))
     size = builder.shape(value)[axis]
-    if not 0 < times * max(size, 1) <= MOST_ELEMENTS >> 4:
-        raise malformed(f"an axis of {size} repeated {times} times")
-    return builder.take(value, np.repeat(np.arange(size), times).tolist(), axis)
+    if times < 1:
+        raise malformed(f"an axis repeated {times} times")
+    builder.check_length(times * size)
+    return builder.take(value, np.repeat(np.arange(size), times), axis)
 
 
 def tile(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
@@ -121,8 +122,9 @@ def arange(builder: Builder, arguments: tuple[Value, ...], attributes: Attribute
     """Numbers in equal steps; where it starts and stops must be known."""
     start, stop, step = (builder.known(argument, "arange").item() for argument in arguments[:3])
     dtype = attributes.dtype("dtype", builder.dtype(arguments[0]))
-    if not step or not 0 <= (stop - start) / step <= MOST_ELEMENTS >> 4:
+    if not step or not 0 <= (stop - start) / step < math.inf:
         raise malformed(f"an arange from {start} to {stop} in steps of {step}")
+    builder.check_length(math.ceil((stop - start) / step))
     return builder.const(np.arange(start, stop, step), dtype)
 
 
@@ -144,8 +146,9 @@ def one_hot(builder: Builder, arguments: tuple[Value, ...], attributes: Attribut
     rank = builder.rank(indices)
     axis = builder.axis(attributes.integer("axis", -1), rank + 1)
     shape = builder.shape(indices)
-    if not 0 < depth <= MOST_ELEMENTS >> 4:
+    if depth < 1:
         raise malformed(f"one_hot of depth {depth}")
+    builder.check_length(depth)
     wide = builder.reshape(indices, [*shape[:axis], 1, *shape[axis:]])
     places = builder.const(np.arange(depth), builder.dtype(indices))
     hot = builder.binary("equal", wide, builder.along(places, rank + 1, axis))
