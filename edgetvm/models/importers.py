@@ -26,20 +26,24 @@ class Importer:
         suffixes: of its files, lower case.
         module: of this room, with `read(path, options) -> Imported`; imported when it is used.
         packages: whose versions belong to a model's provenance.
+        beside: the function of the module that gives a model's other files, where it has any.
     """
 
     name: str
     suffixes: tuple[str, ...]
     module: str
     packages: tuple[str, ...]
+    beside: str = ""
 
 
 IMPORTERS = (
-    Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim")),
+    Importer(
+        "onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim"), "external_files"
+    ),
     Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
     Importer("torch", (".pt2", ".pt", ".pth"), "torch.importer", ("apache-tvm", "torch")),
     # Text and TVM's JSON; parameters are looked for beside the file.
-    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",)),
+    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",), "files_beside"),
 )
 
 
@@ -75,19 +79,19 @@ def importer_for(path: Path) -> Importer:
 
 
 def source_digest(path: Path) -> str:
-    """The SHA-256 of a model file; where an ONNX file keeps weights beside itself, of them too.
+    """The SHA-256 of a model file; where it keeps weights in files beside itself, of them too.
 
     Raises:
         StorageError: a file cannot be read.
         ModelUnreadableError: not ONNX, although its name says so.
     """
     own = sha256_of_file(path)
-    # Parsing takes long: only a file that may name others is looked into.
-    if path.suffix.lower() != ".onnx" or b"location" not in path.read_bytes():
-        return own
-    from edgetvm.models.onnx.importer import external_files
-
-    beside = [sha256_of_file(one) for one in external_files(path)]
+    beside: list[str] = []
+    for importer in IMPORTERS:
+        if path.suffix.lower() in importer.suffixes and importer.beside:
+            module = import_module(f"edgetvm.models.{importer.module}")
+            files: list[Path] = getattr(module, importer.beside)(path)
+            beside = [sha256_of_file(one) for one in files]
     return sha256_of("".join([own, *beside]).encode()) if beside else own
 
 

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.models.relay.ast import malformed
-from edgetvm.models.relay.builder import Attributes, Builder, Value
-
-Lowering = Callable[[Builder, tuple[Value, ...], Attributes], Value]
+from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
 
 # What numpy computes in the same way; for shapes and scales, not for weights.
 _NUMPY: dict[str, Callable[..., Any]] = {
@@ -44,8 +42,8 @@ def _folded(builder: Builder, name: str, arguments: tuple[Value, ...]) -> Any:
         compute = np.divide
     if compute is None:
         return None
-    arrays = [builder.small(argument) for argument in arguments]
-    if any(array is None for array in arrays):
+    arrays = builder.all_small(*arguments)
+    if arrays is None:
         return None
     with np.errstate(all="ignore"):
         array = np.asarray(compute(*arrays))
@@ -62,15 +60,6 @@ def relax(name: str, arity: int) -> Lowering:
         if folded is not None:
             return folded
         return builder.emit(getattr(builder.op, name)(*arguments[:arity]))
-
-    return lower
-
-
-def topi(name: str, arity: int) -> Lowering:
-    """The function of TOPI of that name and so many arguments."""
-
-    def lower(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Value:
-        return builder.te(getattr(builder.topi, name), *arguments[:arity])
 
     return lower
 
@@ -188,10 +177,9 @@ def where(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Valu
         size, shape = builder.shape(condition)[0], builder.shape(then)
         if size == shape[0] and size not in (1, shape[-1]):
             condition = builder.along(condition, len(shape), 0)
-    arrays = [builder.small(value) for value in (condition, then, otherwise)]
-    if all(array is not None for array in arrays):
-        array = np.where(*arrays)  # type: ignore[call-overload]
-        return builder.const(array, array.dtype.name)
+    arrays = builder.all_small(condition, then, otherwise)
+    if arrays is not None:
+        return builder.const(np.where(arrays[0], arrays[1], arrays[2]), builder.dtype(then))
     return builder.emit(builder.op.where(condition, then, otherwise))
 
 

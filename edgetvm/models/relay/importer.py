@@ -6,9 +6,7 @@ makes Relax of both with the table in `operators`.
 
 from __future__ import annotations
 
-import gc
 import re
-import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from edgetvm.models.imported import (
     bound_array,
     check_names,
     fixed_shapes,
+    free_quietly,
     relax_signature,
     shape_changes,
 )
@@ -44,6 +43,7 @@ from edgetvm.models.relay.ast import (
 from edgetvm.models.relay.lower import lower
 from edgetvm.models.relay.operators import OPERATORS
 from edgetvm.models.relay.params import parameters_file, parameters_from
+from edgetvm.models.relay.scales import quantised_tensors
 
 # Operators with the arguments that are parameters in every model: one without a value is missing.
 _PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
@@ -74,12 +74,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     try:
         return _read(path, options)
     except EdgetvmError as error:
-        # TVM's half-built state complains on stderr when it is freed: free it while that is quiet.
-        link: BaseException | None = error
-        while link is not None:
-            traceback.clear_frames(link.__traceback__)
-            link = link.__context__
-        gc.collect()
+        free_quietly(error)
         error.where = error.where or str(path)
         raise
 
@@ -103,15 +98,15 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     shapes = fixed_shapes(axes, options, path)
     changes += shape_changes(axes, shapes, options)
     inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
-    module, outputs = lower(program, inputs, constants, parameters)
-    names = [f"output_{number}" for number in range(outputs)]
+    module, outputs, nodes = lower(program, inputs, constants, parameters)
+    names = _output_names(program, outputs)
     return Imported(
         module=module,
         signature=relax_signature(module, list(shapes), names, path),
-        nodes={},
+        nodes=nodes,
         operators=dict(operator_counts(program)),
         parameters=parameter_counts(module),
-        quantised=(),
+        quantised=quantised_tensors(program, parameters, constants),
         changes=tuple(changes),
     )
 
@@ -121,9 +116,25 @@ def _program(path: Path) -> Program:
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed("not text") from error
-    if path.suffix.lower() == ".json":
+    # What it holds decides, for people give either form any of the suffixes.
+    first = content.lstrip()[:1]
+    if first == "{" or (path.suffix.lower() == ".json" and first not in "#d"):
         return savejson.program_from(content)
     return text.program_from(content)
+
+
+def files_beside(path: Path) -> list[Path]:
+    """The file of parameters, if there is one."""
+    beside = parameters_file(path)
+    return [beside] if beside else []
+
+
+def _output_names(program: Program, count: int) -> list[str]:
+    """What TVM's TFLite importer noted down, or numbers."""
+    noted = program.main.attributes.get("output_tensor_names")
+    if isinstance(noted, list) and len(noted) == count == len({str(name) for name in noted}):
+        return [str(name) for name in noted]
+    return [f"output_{number}" for number in range(count)]
 
 
 def _renamed(variables: Sequence[Var]) -> dict[str, Var]:
@@ -161,19 +172,12 @@ def _bound(
     constants: dict[str, NDArray[np.generic]] = {}
     used = set()
     for name, variable in variables.items():
-        # In text a name that does not begin with a letter has a `v` before it.
-        bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
-        key = next((key for key in (name, bare) if key in found), None)
+        key = _key(name, variables, found)
         if key is None:
             continue
         used.add(key)
-        array = found[key]
-        declared = variable.type
-        if isinstance(declared, TensorType) and (
-            declared.dtype != array.dtype.name
-            or len(declared.shape) != array.ndim
-            or any(s not in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
-        ):
+        array, declared = found[key], variable.type
+        if isinstance(declared, TensorType) and not _fits(array, declared):
             shape = ", ".join("?" if size is None else str(size) for size in declared.shape)
             raise InputError(
                 f"parameter {name!r} is {array.dtype.name}{list(array.shape)}, and the model "
@@ -187,6 +191,32 @@ def _bound(
     if unused:
         changes.append(f"{unused} parameters of the file are not used")
     return constants, changes
+
+
+def _key(
+    name: str, variables: Mapping[str, Var], found: Mapping[str, NDArray[np.generic]]
+) -> str | None:
+    """What the file of parameters calls a variable.
+
+    TVM's text puts a `v` before a name that does not begin with a letter, and a number after one
+    that another function has used before.
+    """
+    bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
+    for key in (name, bare):
+        if key in found:
+            return key
+    declared, stem = variables[name].type, bare.rstrip("0123456789")
+    if stem in found and stem not in variables and isinstance(declared, TensorType):
+        return stem if _fits(found[stem], declared) else None
+    return None
+
+
+def _fits(array: NDArray[np.generic], declared: TensorType) -> bool:
+    return (
+        declared.dtype == array.dtype.name
+        and len(declared.shape) == array.ndim
+        and all(s in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
+    )
 
 
 def _axes(name: str, variable: Var) -> tuple[Axis, ...]:
@@ -222,12 +252,11 @@ def refuse_unknown(program: Program, path: Path) -> None:
     unknown: dict[str, list[str]] = {}
     for node in reachable(program):
         if isinstance(node, Unsupported):
-            unknown.setdefault(node.what[:80], []).append("an expression")
-        elif isinstance(node, Call) and isinstance(node.callee, str):
-            if node.callee not in OPERATORS:
-                of = [a.name for a in node.arguments if isinstance(a, Var)]
-                label = f"of %{of[0]}" if of else f"of {len(node.arguments)} arguments"
-                unknown.setdefault(node.callee[:80], []).append(label)
+            unknown.setdefault(node.what[:80], []).append(str(node.place))
+        elif (
+            isinstance(node, Call) and isinstance(node.callee, str) and node.callee not in OPERATORS
+        ):
+            unknown.setdefault(node.callee[:80], []).append(str(node.place))
     if unknown:
         raise unsupported(path, unknown)
 
