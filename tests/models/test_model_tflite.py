@@ -54,7 +54,7 @@ def test_a_shape_that_does_not_fit_is_refused(dense_tflite: Path) -> None:
 
 
 def test_unsupported_operators_stand_in_one_message(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperatorsError, match=r"CUSTOM Warp \(2x: a, b\)"):
+    with pytest.raises(UnsupportedOperatorsError, match=r"CUSTOM Warp \(2x: #0 a, #1 b\)"):
         import_model(write_custom(tmp_path / "m.tflite"))
 
 

@@ -36,7 +36,6 @@ from edgetvm.models.tflite.emitter import Emitter, Value
 from edgetvm.models.tflite.file import (
     DAMAGE,
     Graph,
-    Operator,
     Tensor,
     TFLiteFile,
     cut_off,
@@ -44,6 +43,7 @@ from edgetvm.models.tflite.file import (
 )
 from edgetvm.models.tflite.lowering import Lowering, plain
 from edgetvm.models.tflite.operators import RULES
+from edgetvm.models.tflite.operators.control import called_by
 from edgetvm.models.tflite.variables import Variable, variables_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
         raise cut_off(path) from error
     if unknown:
         raise unsupported(path, unknown)
-    main = file.graphs[0]
+    main = file.graph(0)
     axes: dict[str, tuple[Axis, ...]] = {
         main.tensors[number].name: main.tensors[number].shape for number in main.inputs
     }
@@ -182,18 +182,9 @@ def reachable(file: TFLiteFile) -> list[Graph]:
     """The main graph and all that it calls, each once."""
     found = [0]
     for index in found:
-        for operator in file.graphs[index].operators:
-            found += [called for called in _called(operator) if called not in found]
-    return [file.graphs[index] for index in found]
-
-
-def _called(operator: Operator) -> tuple[int, ...]:
-    if operator.name == "IF":
-        options = operator.options("IfOptions")
-        return (options.ThenSubgraphIndex(), options.ElseSubgraphIndex())
-    if operator.name == "CALL_ONCE":
-        return (operator.options("CallOnceOptions").InitSubgraphIndex(),)
-    return ()
+        for operator in file.graph(index).operators:
+            found += [called for called in called_by(operator) if called not in found]
+    return [file.graph(index) for index in found]
 
 
 def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
@@ -201,7 +192,7 @@ def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
     for graph in graphs:
         for operator in graph.operators:
             if operator.name not in RULES:
-                unknown.setdefault(operator.name, []).append(operator.label)
+                unknown.setdefault(operator.name, []).append(operator.place)
     return unknown
 
 
@@ -258,7 +249,7 @@ def _lowered(
     parameters = [value for value in inputs if not isinstance(value, np.ndarray)]
     with builder.function("main", [*parameters, *states.values()]):
         with builder.dataflow():
-            emit = Emitter(builder)
+            emit = Emitter(builder, lowering.budget)
             lowering.variables.update(states)
             results = lowering.run(0, inputs, emit)
             results += [lowering.variables[one.name] for one in variables]

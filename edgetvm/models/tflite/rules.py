@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.models.tflite import quantised as q
-from edgetvm.models.tflite.emitter import Emitter, Value, dtype_of, is_constant, shape_of
+from edgetvm.models.tflite.emitter import Complex, Emitter, Value, dtype_of, is_constant, shape_of
 from edgetvm.models.tflite.file import Graph, Operator, Scales, Tensor
 
 
@@ -117,10 +117,12 @@ class Rule:
     Attributes:
         lower: gives its outputs.
         quantised: the same where a tensor is quantised; it may answer with NotImplemented.
+        complex_too: it takes `Complex` values.
     """
 
     lower: Lower
     quantised: Lower
+    complex_too: bool
 
     def apply(self, node: Node) -> list[Value]:
         """The operator's outputs.
@@ -129,6 +131,8 @@ class Rule:
             Refusal: there is no rule for this form of it.
         """
         results: Any = NotImplemented
+        if not self.complex_too and any(isinstance(value, Complex) for value in node.inputs):
+            raise Refusal("of complex numbers")
         if node.is_quantised:
             results = self.quantised(node)
             if results is NotImplemented:
@@ -211,6 +215,24 @@ def moved(lower: Lower) -> Lower:
     return quantised
 
 
+def _in_parts(lower: Lower) -> Lower:
+    """Of complex numbers, the real and the imaginary parts are moved each by themselves."""
+
+    def apart(node: Node) -> Results:
+        value = node.inputs[0] if node.inputs else None
+        if not isinstance(value, Complex):
+            return lower(node)
+        results = [
+            lower(replace(node, inputs=(part, *node.inputs[1:])))
+            for part in (value.real, value.imaginary)
+        ]
+        if isinstance(results[0], list):
+            return [Complex(*parts) for parts in zip(*results, strict=True)]
+        return Complex(*results)
+
+    return apart
+
+
 def itself(lower: Lower) -> Lower:
     """The rule deals with quantised tensors itself."""
     return lower
@@ -221,6 +243,7 @@ def rule(
     quantised: Callable[[Lower], Lower] = via_float,
     instead: Lower | None = None,
     elementwise: bool = False,
+    complex_too: bool = False,
 ) -> Callable[[Lower], Lower]:
     """Put a function into the table.
 
@@ -229,11 +252,14 @@ def rule(
         quantised: how quantised tensors go through it: `via_float`, `moved` or `itself`.
         instead: another function for quantised tensors.
         elementwise: see `ELEMENTWISE`.
+        complex_too: it takes `Complex` values; what only moves elements always does.
     """
 
     def enter(lower: Lower) -> Lower:
+        moves = quantised is moved
+        made = _in_parts(lower) if moves else lower
         for name in names:
-            RULES[name] = Rule(lower, instead or quantised(lower))
+            RULES[name] = Rule(made, instead or quantised(lower), moves or complex_too)
             if elementwise:
                 ELEMENTWISE.add(name)
         return lower

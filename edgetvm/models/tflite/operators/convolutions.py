@@ -22,32 +22,32 @@ Product = Callable[[Value, Value, str, int], Value]
 
 @dataclass(frozen=True)
 class Window:
-    """How a kernel moves over height and width.
+    """How a kernel moves over height and width, and depth before them if there is one.
 
     Attributes:
-        size, stride, dilation: height and width.
-        padding: (before, after) for height and width.
+        size, stride, dilation: one each for these axes.
+        padding: (before, after) for each.
     """
 
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(
         cls,
-        extent: tuple[int, int],
-        size: tuple[int, int],
-        stride: tuple[int, int],
+        extent: tuple[int, ...],
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
         padding: int,
-        dilation: tuple[int, int] = (1, 1),
+        dilation: tuple[int, ...] = (1, 1),
     ) -> Window:
         """The window over a picture of `extent`, padded as `tflite.Padding` says."""
         if min(*size, *stride, *dilation) < 1:
             raise ValueError("a window without extent or stride")
         widths = []
-        for axis in (0, 1):
+        for axis in range(len(extent)):
             reach = (size[axis] - 1) * dilation[axis] + 1
             steps = -(-extent[axis] // stride[axis])
             total = max((steps - 1) * stride[axis] + reach - extent[axis], 0)
@@ -55,13 +55,12 @@ class Window:
             if extent[axis] + total < reach:
                 raise ValueError(f"a window of {reach} does not fit into {extent[axis]}")
             widths.append((total // 2, total - total // 2))
-        return cls(size, stride, dilation, (widths[0], widths[1]))
+        return cls(size, stride, dilation, tuple(widths))
 
     @property
     def relax_padding(self) -> list[int]:
-        """Relax's order: top, left, bottom, right."""
-        (top, bottom), (left, right) = self.padding
-        return [top, left, bottom, right]
+        """Relax's order: what is before all axes, then what is after them."""
+        return [before for before, _ in self.padding] + [after for _, after in self.padding]
 
     @property
     def widths(self) -> tuple[tuple[int, int], ...]:
@@ -100,6 +99,32 @@ def conv_2d(node: Node) -> Value:
     return _convolution(
         node, kernel, (height, width), channels // depth, node.options("Conv2DOptions")
     )
+
+
+@rule("CONV_3D", quantised=itself)
+def conv_3d(node: Node) -> Value:
+    """The kernel is [depth, height, width, input, output]."""
+    from tvm import relax
+
+    options = node.options("Conv3DOptions")
+    window = Window.of(
+        node.shape(0)[1:4],
+        node.shape(1)[:3],
+        (options.StrideD(), options.StrideH(), options.StrideW()),
+        options.Padding(),
+        (options.DilationDFactor(), options.DilationHFactor(), options.DilationWFactor()),
+    )
+    total = node.emit.relax(
+        relax.op.nn.conv3d,
+        node.value(0),
+        node.value(1),
+        strides=list(window.stride),
+        padding=window.relax_padding,
+        dilation=list(window.dilation),
+        data_layout="NDHWC",
+        kernel_layout="DHWIO",
+    )
+    return node.activated(_biased(node, total), options.FusedActivationFunction())
 
 
 @rule("DEPTHWISE_CONV_2D", quantised=itself)
@@ -305,11 +330,12 @@ def batch_matmul(node: Node) -> Value:
         b = _adjoint(node, b)
     first, second = node.tensors[0], node.tensors[1]
     if first is not None and second is not None and first.scales and second.scales:
+        dtype = "int64" if dtype_of(a) == "int16" else "int32"
         wide = [
-            emit("subtract", emit.cast(value, "int32"), int(scales.zero_point[0]))
+            emit("subtract", emit.cast(value, dtype), int(scales.zero_point[0]))
             for value, scales in ((a, first.scales), (b, second.scales))
         ]
-        total = emit.matmul(wide[0], wide[1], "int32")
+        total = emit.matmul(wide[0], wide[1], dtype)
         factor = first.scales.scale[0] * second.scales.scale[0] / node.result_scales.scale[0]
         return q.rescale(
             emit, total, np.asarray(factor, np.float32), node.result_scales, node.result.dtype

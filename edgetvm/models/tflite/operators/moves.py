@@ -7,8 +7,14 @@ from itertools import pairwise
 import numpy as np
 
 from edgetvm.models.tflite import quantised as q
-from edgetvm.models.tflite.emitter import Value, dtype_of, shape_of
+from edgetvm.models.tflite.emitter import Value, shape_of
 from edgetvm.models.tflite.rules import Node, Refusal, itself, moved, rule
+
+
+@rule("DENSIFY", quantised=moved)
+def densify(node: Node) -> Value:
+    """Sparse constants are made dense when the file is read."""
+    return node.value(0)
 
 
 @rule("RESHAPE", quantised=moved)
@@ -194,7 +200,8 @@ def _part(
         raise Refusal("of nothing")
     if stride > 0:
         return node.emit.slice(value, axis, indices[0], indices[-1] + 1, stride)
-    return node.emit.take(value, np.array(indices, np.int32), axis)
+    every = node.emit.indices(size)
+    return node.emit.take(value, every[indices.start :: stride][: len(indices)], axis)
 
 
 def _zero(node: Node) -> int:
@@ -230,11 +237,11 @@ def mirror_pad(node: Node) -> Value:
     value = node.value(0)
     for axis, (before, after) in enumerate(_widths(node)):
         if before or after:
-            indices = np.pad(
-                np.arange(shape_of(value)[axis], dtype=np.int32),
-                (before, after),
-                "symmetric" if twice else "reflect",
-            )
+            size = shape_of(value)[axis]
+            if not 0 <= min(before, after) <= max(before, after) <= size - (not twice):
+                raise ValueError(f"{size} elements mirrored {max(before, after)} times")
+            widths = (before, after)
+            indices = np.pad(node.emit.indices(size), widths, "symmetric" if twice else "reflect")
             value = node.emit.take(value, indices, axis)
     return value
 
@@ -251,64 +258,21 @@ def broadcast_to(node: Node) -> Value:
     return node.emit.broadcast(node.value(0), node.constant(1, "a shape").ravel().tolist())
 
 
+@rule("BROADCAST_ARGS", quantised=itself)
+def broadcast_args(node: Node) -> Value:
+    """The shape that two shapes broadcast to."""
+    shapes = [node.constant(index, "a shape").ravel().tolist() for index in (0, 1)]
+    return np.array(np.broadcast_shapes(*map(tuple, shapes)), node.result.dtype)
+
+
 @rule("REVERSE_V2", quantised=moved)
 def reverse_v2(node: Node) -> Value:
     """Axes back to front."""
     value = node.value(0)
     for number in node.constant(1, "an axis").ravel().tolist():
         axis = node.axis(number)
-        value = node.emit.take(value, np.arange(node.shape(0)[axis], dtype=np.int32)[::-1], axis)
+        value = node.emit.take(value, node.emit.indices(node.shape(0)[axis])[::-1], axis)
     return value
-
-
-@rule("GATHER", "EMBEDDING_LOOKUP", quantised=itself)
-def gather(node: Node) -> Value:
-    """By indices along one axis."""
-    emit = node.emit
-    if node.operator.name == "EMBEDDING_LOOKUP":
-        return _looked_up(node)
-    options = node.options("GatherOptions")
-    value, indices = node.value(0), node.value(1)
-    shape, places = node.shape(0), node.shape(1)
-    axis = node.axis(options.Axis())
-    batch = options.BatchDims() % max(len(places), 1) if options.BatchDims() else 0
-    if not batch:
-        return emit.take(value, indices, axis, within=False)
-    # Batches lie one after the other: each has its own range of indices.
-    if batch > axis or shape[:batch] != places[:batch]:
-        raise ValueError("batches that differ")
-    if axis != batch:
-        raise Refusal("in batches, behind other axes")
-    count = int(np.prod(shape[:batch]))
-    starts = (np.arange(count) * shape[axis]).astype(dtype_of(indices))
-    offset = emit("add", emit.reshape(indices, (count, -1)), starts[:, None])
-    flat = emit.take(emit.reshape(value, (-1, *shape[axis + 1 :])), offset, 0, within=False)
-    return emit.reshape(flat, (*places, *shape[axis + 1 :]))
-
-
-def _looked_up(node: Node) -> Value:
-    table, indices = node.value(1), node.value(0)
-    found = node.emit.take(table, indices, 0, within=False)
-    tensor = node.tensors[1]
-    if tensor is None or tensor.scales is None or node.result.scales is not None:
-        return found
-    return q.dequantise(node.emit, found, tensor.scales)
-
-
-@rule("GATHER_ND", quantised=moved)
-def gather_nd(node: Node) -> Value:
-    """By indices along the first axes: by one index over these axes made one."""
-    emit = node.emit
-    shape, places = node.shape(0), node.shape(1)
-    depth = places[-1]
-    if not 0 < depth <= len(shape):
-        raise ValueError(f"{depth} indices into rank {len(shape)}")
-    steps = [int(np.prod(shape[at + 1 : depth])) for at in range(depth)]
-    weights = np.array(steps).astype(dtype_of(node.value(1)))
-    parts = emit("multiply", node.value(1), weights)
-    index = emit.reduce("sum", parts, (len(places) - 1,), keep=False)
-    flat = emit.reshape(node.value(0), (-1, *shape[depth:]))
-    return emit.take(flat, index, 0, within=False)
 
 
 @rule("SPACE_TO_DEPTH", quantised=moved)

@@ -105,6 +105,7 @@ def cumsum(node: Node) -> Value:
     emit, x = node.emit, node.value(0)
     axis = node.axis(int(node.constant(1, "an axis").ravel()[0]))
     rank, size = len(node.shape(0)), node.shape(0)[axis]
+    emit.budget.constant((size, size), "float64")
     triangle = np.tri(size, k=-1 if options.Exclusive() else 0)
     triangle = triangle if options.Reverse() else triangle.T
     order = [other for other in range(rank) if other != axis] + [axis]

@@ -35,7 +35,7 @@ def range_(node: Node) -> Value:
     count = math.ceil((float(limit) - float(start)) / float(step))
     if not 0 <= count < 1 << 24:
         raise ValueError(f"a range of {count}")
-    return (start + step * np.arange(count)).astype(node.result.dtype)
+    return (start + step * node.emit.indices(count, "int64")).astype(node.result.dtype)
 
 
 @rule("ONE_HOT", quantised=itself)
@@ -50,9 +50,7 @@ def one_hot(node: Node) -> Value:
     if not 0 < depth < 1 << 24:
         raise ValueError(f"a depth of {depth}")
     indices = emit.reshape(emit.cast(node.value(0), "int32"), inner)
-    every = np.arange(depth, dtype=np.int32).reshape(
-        [-1 if at == axis else 1 for at in range(size)]
-    )
+    every = emit.indices(depth).reshape([-1 if at == axis else 1 for at in range(size)])
     hit = emit("equal", indices, every)
     on, off = (emit.reshape(node.value(index), ()) for index in (2, 3))
     if is_constant(hit):
