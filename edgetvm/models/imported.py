@@ -37,14 +37,17 @@ Axis = int | str | None
 
 
 def fixed_shapes(
-    axes: Mapping[str, Sequence[Axis]], options: ImportOptions, path: Path, length: int = 128
+    axes: Mapping[str, Sequence[Axis]],
+    options: ImportOptions,
+    path: Path,
+    length: int = 128,
+    side: int = 224,
 ) -> dict[str, tuple[int, ...]]:
     """Static shapes of the inputs. A dynamic axis is None, or a symbol that axes may share.
 
     A dynamic axis takes its size from `options.shapes`. Where the user gave none, a symbol that
-    is known from another input keeps that size; else 1 for a first axis (the batch) and for a
-    symbol that is a first axis elsewhere, 224 for the last two of a rank-4 image, `length` for
-    others.
+    is known from another input keeps that size; else 1 for a batch (see `_is_batch`) and for a
+    symbol that is one elsewhere, `side` for the last two of a rank-4 image, `length` for others.
 
     Raises:
         InputError: a given shape has another rank, contradicts a fixed axis, or is not positive.
@@ -63,14 +66,15 @@ def fixed_shapes(
                     )
     for declared in axes.values():
         for index, axis in enumerate(declared):
-            if isinstance(axis, str) and index == 0:
+            if isinstance(axis, str) and _is_batch(declared, index):
                 sizes.setdefault(axis, 1)
     shapes = {}
     for name, declared in axes.items():
         shape = list(options.shapes.get(name, ()))
         if not shape:
             for index, axis in enumerate(declared):
-                guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else length
+                guess = side if len(declared) == 4 and index >= 2 else length
+                guess = 1 if _is_batch(declared, index) else guess
                 # An axis declared as 0 is an empty one, or an exporter's way to say "dynamic".
                 known = axis if isinstance(axis, int) else 0
                 size = known or sizes.get(str(axis or ""), guess)
@@ -79,6 +83,18 @@ def fixed_shapes(
                     sizes[axis] = size
         shapes[name] = tuple(shape)
     return shapes
+
+
+def _is_batch(declared: Sequence[Axis], index: int) -> bool:
+    """Whether an open axis is a batch: the first, one so called, or that of a recurrent state.
+
+    A state is [layers, batch, features]; with one layer, nothing tells it from [batch, time, ...].
+    """
+    axis, first = declared[index], declared[0]
+    if index == 0 or (isinstance(axis, str) and "batch" in axis.lower()):
+        return True
+    fixed = [isinstance(one, int) and one > 0 for one in declared]
+    return axis in (None, 0) and fixed == [True, False, True] and first != 1
 
 
 def _checked(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 def naming_builder() -> Any:
     """A `relax.BlockBuilder` that notes, by variable name, the `node` that was current at `emit`.
 
-    Set `node` before each node is converted; `nodes` is what to give to `Imported`. Converters of
+    Set `node` before each node is converted, or use `named`; `nodes` is what to give to `Imported`.
+    Converters of
     TVM's own, which emit through the builder they are given, are noted too.
     """
     from tvm import relax
@@ -18,6 +21,15 @@ def naming_builder() -> Any:
             super().__init__()
             self.node = ""
             self.nodes: dict[str, str] = {}
+
+        @contextmanager
+        def named(self, node: str) -> Iterator[None]:
+            """What is emitted inside belongs to that node."""
+            outer, self.node = self.node, node
+            try:
+                yield
+            finally:
+                self.node = outer
 
         def emit(self, expr: Any, name_hint: str = "") -> Any:
             variable = super().emit(expr, name_hint)

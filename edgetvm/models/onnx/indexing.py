@@ -205,12 +205,12 @@ def col2im(node: Node) -> Any:
 
 
 def array_features(node: Node) -> Any:
-    """Columns at constant indices."""
-    value = node.inputs[0]
-    index = [int(i) for i in node.require(1, "indices").ravel()]
+    """Columns at the indices."""
+    emit, value = node.emit, node.inputs[0]
     if rank_of(value) == 1:
-        value = node.emit.unsqueeze(value, 0)
-    return node.emit.take(value, index, -1 % rank_of(value))
+        value = emit.unsqueeze(value, 0)
+    index = emit.reshape(node.inputs[1], (int(np.prod(shape_of(node.inputs[1]), dtype=np.int64)),))
+    return node.apply("Gather", value, index, axis=-1)
 
 
 def binarizer(node: Node) -> Any:
@@ -227,12 +227,24 @@ def non_max_suppression(node: Node) -> None:
             node.require(index, what)
 
 
+def space_to_depth(node: Node) -> Any:
+    """Blocks of pixels as channels: within a block first (DCR), or channels first (CRD)."""
+    emit = node.emit
+    batch, channels, height, width = shape_of(node.inputs[0])
+    size = int(node.attributes["blocksize"])
+    rows, columns = height // size, width // size
+    parts = emit.reshape(node.inputs[0], (batch, channels, rows, size, columns, size))
+    order = (0, 1, 3, 5, 2, 4) if node.attributes.get("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
+    return emit.reshape(emit.transpose(parts, order), (batch, channels * size**2, rows, columns))
+
+
 INDEXING: dict[str, Converter] = {
     "ai.onnx.ml.ArrayFeatureExtractor": array_features,
     "ai.onnx.ml.Binarizer": binarizer,
     "Col2Im": col2im,
     "Pad": pad,
     "Slice": slice_,
+    "SpaceToDepth": space_to_depth,
     "Compress": compress,
     "Concat": concat,
     "NonMaxSuppression": non_max_suppression,
