@@ -11,8 +11,7 @@ def naming_builder() -> Any:
     """A `relax.BlockBuilder` that notes, by variable name, the `node` that was current at `emit`.
 
     Set `node` before each node is converted, or use `named`; `nodes` is what to give to `Imported`.
-    Converters of
-    TVM's own, which emit through the builder they are given, are noted too.
+    What TVM's own converters emit through the builder is noted too.
     """
     from tvm import relax
 
