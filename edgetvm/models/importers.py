@@ -26,7 +26,7 @@ class Importer:
         suffixes: of its files, lower case.
         module: of this room, with `read(path, options) -> Imported`; imported when it is used.
         packages: whose versions belong to a model's provenance.
-        beside: the function of the module that gives a model's other files, where it has any.
+        beside: the module whose `files_beside(path)` gives a model's other files, where there are.
     """
 
     name: str
@@ -37,13 +37,11 @@ class Importer:
 
 
 IMPORTERS = (
-    Importer(
-        "onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim"), "external_files"
-    ),
+    Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim"), "onnx.file"),
     Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
     Importer("torch", (".pt2", ".pt", ".pth"), "torch.importer", ("apache-tvm", "torch")),
     # Text and TVM's JSON; parameters are looked for beside the file.
-    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",), "files_beside"),
+    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",), "relay.importer"),
 )
 
 
@@ -89,9 +87,8 @@ def source_digest(path: Path) -> str:
     beside: list[str] = []
     for importer in IMPORTERS:
         if path.suffix.lower() in importer.suffixes and importer.beside:
-            module = import_module(f"edgetvm.models.{importer.module}")
-            files: list[Path] = getattr(module, importer.beside)(path)
-            beside = [sha256_of_file(one) for one in files]
+            module = import_module(f"edgetvm.models.{importer.beside}")
+            beside = [sha256_of_file(one) for one in module.files_beside(path)]
     return sha256_of("".join([own, *beside]).encode()) if beside else own
 
 

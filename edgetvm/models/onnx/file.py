@@ -90,12 +90,15 @@ def _invalid(path: Path, error: Exception) -> ModelUnreadableError:
     )
 
 
-def external_files(path: Path) -> list[Path]:
+def files_beside(path: Path) -> list[Path]:
     """The files in which an ONNX file keeps weights, in its own folder.
 
     Raises:
         ModelUnreadableError: not ONNX; or a file is named that lies elsewhere, is missing or short.
     """
+    # Parsing takes long: only a file that may name others is looked into.
+    if b"location" not in path.read_bytes():
+        return []
     return [path.parent / name for name in _checked_weights(_parsed(path), path)]
 
 
