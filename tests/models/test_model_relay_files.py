@@ -27,7 +27,7 @@ def bindings(model: Model) -> dict[str, str]:
     """Name and operator of each binding."""
     (block,) = model.module["main"].body.blocks
     return {
-        binding.var.name: binding.value.op.name.removeprefix("relax.")
+        model.nodes[binding.var.name]: binding.value.op.name.removeprefix("relax.")
         for binding in block.bindings
         if hasattr(binding.value, "op")
     }
