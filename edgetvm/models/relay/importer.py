@@ -66,6 +66,7 @@ _PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
 _PARAMETER_NAME = re.compile(
     r"v?_param_\d+|.*[._](?:weight|bias|gamma|beta|(?:moving|running)_(?:mean|var)|zero_point)"
 )
+_MOST_NAMED = 100
 
 
 def read(path: Path, options: ImportOptions) -> Imported:
@@ -110,7 +111,7 @@ def _read(path: Path, options: ImportOptions) -> Imported:
 
 def _program(path: Path) -> Program:
     try:
-        content = path.read_bytes().decode("utf-8")
+        content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise malformed("not text") from error
     # What it holds decides, for people give either form any of the suffixes.
@@ -153,6 +154,10 @@ def _parameters(path: Path) -> Mapping[str, NDArray[np.generic]]:
         return {}
     try:
         return parameters_from(beside.read_bytes())
+    except OSError as error:
+        raise ModelUnreadableError(
+            (error.strerror or "cannot be read").lower(), where=str(beside), mend="check the path"
+        ) from error
     except ModelUnreadableError as error:
         error.where = str(beside)
         raise
@@ -264,7 +269,7 @@ def _refuse_missing(
     """Refuse parameters without a value; an input that only looks like one is named in options.
 
     Raises:
-        InputError: naming them all.
+        InputError: naming them.
     """
     by_identity = {id(variable): name for name, variable in free.items()}
     wanted = {name for name in free if _PARAMETER_NAME.fullmatch(name)}
@@ -283,7 +288,8 @@ def _refuse_missing(
         return
     beside = parameters_file(path)
     place = f"not in {beside.name}" if beside else f"no {path.stem}.params lies beside the model"
-    shown = ", ".join(missing[:12]) + (", …" if len(missing) > 12 else "")
+    shown = ", ".join(f"{name:.60}" for name in missing[:_MOST_NAMED])
+    shown += f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     raise InputError(
         f"{len(missing)} parameter{'s' if len(missing) > 1 else ''} without a value: {shown}",
         where=str(path),
