@@ -117,6 +117,8 @@ def clip_to(builder: Builder, value: Any, least: float, most: float) -> Any:
         if high < info.max:
             value = builder.binary("minimum", value, builder.const(high, dtype))
         return value
+    if dtype == "float16":
+        least, most = (float(np.clip(bound, -65504, 65504)) for bound in (least, most))
     return builder.emit(builder.op.clip(value, least, most))
 
 
