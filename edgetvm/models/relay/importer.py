@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
 from edgetvm.models.imported import (
-    Axis,
     Imported,
     bound_array,
     check_names,
@@ -86,18 +85,19 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     refuse_unknown(program, path)
     constants, changes = _bound(parameters, found, path)
     free = {name: variable for name, variable in parameters.items() if name not in constants}
-    axes = {name: _axes(name, variable) for name, variable in free.items()}
+    declared = {name: _declared(name, variable) for name, variable in free.items()}
+    axes = {name: one.shape for name, one in declared.items()}
     check_names(list(axes), options, path)
     _refuse_missing(program, free, options, path)
     for name in options.bindings:
-        constants[name] = bound_array(name, axes[name], _dtype(free[name]), options, path)
+        constants[name] = bound_array(name, axes[name], declared[name].dtype, options, path)
         changes.append(f"input {name} became the constant {options.bindings[name]}")
     axes = {name: sizes for name, sizes in axes.items() if name not in constants}
     if not axes:
         raise malformed("it takes no inputs: there is nothing to compute")
     shapes = fixed_shapes(axes, options, path)
     changes += shape_changes(axes, shapes, options)
-    inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
+    inputs = {name: (shape, declared[name].dtype) for name, shape in shapes.items()}
     module, outputs = lower(program, inputs, constants, parameters)
     names = _output_names(program, outputs)
     return Imported(
@@ -221,19 +221,19 @@ def _fits(array: NDArray[np.generic], declared: TensorType) -> bool:
     )
 
 
-def _axes(name: str, variable: Var) -> tuple[Axis, ...]:
+def _declared(name: str, variable: Var) -> TensorType:
+    """The type of an input.
+
+    Raises:
+        ModelUnreadableError: it is no tensor of plain numbers.
+    """
     declared = variable.type
-    if declared is None or not isinstance(declared, TensorType):
+    if not isinstance(declared, TensorType):
         kind = "a tuple" if isinstance(declared, TupleType) else "of no tensor type"
-        raise malformed(f"input {name!r} is {kind}")
+        raise malformed(f"input {name!r:.60} is {kind}")
     if declared.dtype not in DTYPES:
-        raise malformed(f"input {name!r} is {declared.dtype:.40}")
-    return tuple(declared.shape)
-
-
-def _dtype(variable: Var) -> str:
-    assert isinstance(variable.type, TensorType)  # noqa: S101  # _axes was asked before
-    return variable.type.dtype
+        raise malformed(f"input {name!r:.60} is {declared.dtype:.40}")
+    return declared
 
 
 def operator_counts(program: Program) -> Counter[str]:
