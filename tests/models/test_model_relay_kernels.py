@@ -26,6 +26,7 @@ def test_what_text_leaves_out_has_the_defaults_of_tvm(tmp_path: Path) -> None:
         (f"{nearest})", line[..., at.astype(int)]),
         (f'{nearest}, rounding_method="")', line[..., [0, 2, 3]]),
         ("nn.max_pool2d(%d, pool_size=[2, 2])", np.maximum(_pairs(d)[0], _pairs(d)[1])),
+        ("nn.upsampling(%d, scale_h=1.25f)", d[:, :, [0, 1]]),  # 2.5 rows are 2
         ("nn.softmax(%l)", np.exp(line) / np.exp(line).sum()),
     ]
     check(tmp_path, {"d": d, "l": line}, cases)

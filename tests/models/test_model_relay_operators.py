@@ -129,6 +129,10 @@ def test_numbers_conversions_and_choices(tmp_path: Path) -> None:
         ("clip(%x, a_min=-1f, a_max=0.5f)", X.clip(-1, 0.5)),
         ("clip(%i, a_min=-127f, a_max=127f)", wide.clip(-127, 127)),
         ("clip(%i, a_min=-3.40282e+38f, a_max=100f)", wide.clip(None, 100)),
+        (
+            'clip(cast(%x, dtype="float16"), a_min=-3.40282e+38f, a_max=0f)',
+            X.astype("float16").clip(None, 0),
+        ),
         ('cast(%x, dtype="int32")', X.astype("int32")),
         ("cast_like(%i, %x)", wide.astype("float32")),
         ("where(greater(%x, 0f), %x, 1.5f)", np.where(X > 0, X, np.float32(1.5))),

@@ -220,3 +220,25 @@ def test_functions_go_through_floats_within_one_quantum(tmp_path: Path) -> None:
     found = run(write(tmp_path, f"({', '.join(calls)})", {"a": a}), {"a": a})
     for got, exact in zip(found, names.values(), strict=True):
         assert np.abs(got.astype(int) - back(exact)).max() <= 1
+
+
+def test_means_of_integers_are_cut_towards_zero(tmp_path: Path) -> None:
+    # What TFLite's pools become: sums in int32, then a division of integers.
+    wide = RNG.integers(-1000, 1000, (1, 3, 4, 6), "int32")
+    parts = wide.reshape(1, 3, 2, 2, 3, 2)
+
+    def cut(total: np.ndarray, count: int) -> np.ndarray:
+        return np.trunc(total / count).astype("int32")
+
+    whole = cut(wide.sum((2, 3), keepdims=True), 24)
+    cases = [
+        (
+            "nn.avg_pool2d(%w, pool_size=[2, 2], strides=[2, 2])",
+            cut(parts.sum((3, 5)), 4),
+        ),
+        ("nn.global_avg_pool2d(%w)", whole),
+        ("nn.adaptive_avg_pool2d(%w, output_size=[1])", whole),
+        ("nn.adaptive_avg_pool2d(%w, output_size=[2, 3])", cut(parts.sum((3, 5)), 4)),
+        ("mean(%w, axis=[2, 3], keepdims=True)", whole),
+    ]
+    check(tmp_path, {"w": wide}, cases)

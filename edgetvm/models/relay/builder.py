@@ -189,6 +189,11 @@ class Builder:
         arrays = [array for value in values if (array := self.small(value)) is not None]
         return arrays if len(arrays) == len(values) else None
 
+    def all_arrays(self, *values: Any) -> list[NDArray[Any]] | None:
+        """The same for constants of any size."""
+        arrays = [array for value in values if (array := self.array(value)) is not None]
+        return arrays if len(arrays) == len(values) else None
+
     def known(self, value: Any, what: str) -> NDArray[np.generic]:
         """The same, where nothing else will do."""
         array = self.array(value)

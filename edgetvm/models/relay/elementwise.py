@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,8 @@ def clip_to(builder: Builder, value: Any, least: float, most: float) -> Any:
         if high < info.max:
             value = builder.binary("minimum", value, builder.const(high, dtype))
         return value
+    if dtype == "float16":
+        least, most = (float(np.clip(bound, -65504, 65504)) for bound in (least, most))
     return builder.emit(builder.op.clip(value, least, most))
 
 
@@ -197,6 +199,15 @@ def reduced_axes(builder: Builder, value: Any, attributes: Attributes) -> list[i
     return sorted(set(axes))
 
 
+def mean(builder: Builder, value: Any, axes: Sequence[int], keep: bool) -> Any:
+    """The mean; of integers cut towards zero. Relax says that this is of their dtype: it is not."""
+    if "int" not in builder.dtype(value):
+        return builder.emit(builder.op.mean(value, list(axes), keep))
+    count = math.prod(builder.shape(value)[axis] for axis in axes)
+    total = builder.emit(builder.op.sum(value, list(axes), keep))
+    return builder.binary("divide", total, builder.scalar(max(count, 1), total))
+
+
 def reduce(name: str) -> Lowering:
     """A reduction of Relax."""
 
@@ -210,9 +221,9 @@ def reduce(name: str) -> Lowering:
         if array is not None and name in ("sum", "prod", "max", "min"):
             result = np.asarray(getattr(np, name)(array, axis=tuple(axes), keepdims=keep))
             return builder.const(result, builder.dtype(value))
-        # Relax widens the mean of integers.
-        result = builder.emit(getattr(builder.op, name)(value, axes, keep))
-        return builder.cast(result, builder.dtype(value))
+        if name == "mean":
+            return mean(builder, value, axes, keep)
+        return builder.emit(getattr(builder.op, name)(value, axes, keep))
 
     return lower
 

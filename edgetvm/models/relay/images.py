@@ -262,7 +262,9 @@ def upsampling(space: str) -> Lowering:
         sizes = {}
         for letter in space:
             scaled = shape[names.index(letter)] * attributes.number(f"scale_{letter.lower()}", 1.0)
-            sizes[letter] = math.floor(min(scaled, 1 << 24) + 0.5)
+            if not 0 < scaled < 1 << 24:
+                raise malformed(f"upsampling to {scaled}")
+            sizes[letter] = round(scaled)  # halves to even, as TVM rounds what it knows
         mode = "align_corners" if attributes.flag("align_corners") else "asymmetric"
         if len(space) == 3:
             mode = attributes.text("coordinate_transformation_mode", "half_pixel")

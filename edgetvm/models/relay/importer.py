@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
 from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
-    Axis,
     Imported,
     bound_array,
     check_names,
@@ -67,6 +66,7 @@ _PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
 _PARAMETER_NAME = re.compile(
     r"v?_param_\d+|.*[._](?:weight|bias|gamma|beta|(?:moving|running)_(?:mean|var)|zero_point)"
 )
+_MOST_NAMED = 100
 
 
 def read(path: Path, options: ImportOptions) -> Imported:
@@ -86,18 +86,19 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     refuse_unknown(program, path)
     constants, changes = _bound(parameters, found, path)
     free = {name: variable for name, variable in parameters.items() if name not in constants}
-    axes = {name: _axes(name, variable) for name, variable in free.items()}
+    declared = {name: _declared(name, variable) for name, variable in free.items()}
+    axes = {name: one.shape for name, one in declared.items()}
     check_names(list(axes), options, path)
     _refuse_missing(program, free, options, path)
     for name in options.bindings:
-        constants[name] = bound_array(name, axes[name], _dtype(free[name]), options, path)
+        constants[name] = bound_array(name, axes[name], declared[name].dtype, options, path)
         changes.append(f"input {name} became the constant {options.bindings[name]}")
     axes = {name: sizes for name, sizes in axes.items() if name not in constants}
     if not axes:
         raise malformed("it takes no inputs: there is nothing to compute")
     shapes = fixed_shapes(axes, options, path)
     changes += shape_changes(axes, shapes, options)
-    inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
+    inputs = {name: (shape, declared[name].dtype) for name, shape in shapes.items()}
     module, outputs, nodes = lower(program, inputs, constants, parameters)
     names = _output_names(program, outputs)
     return Imported(
@@ -113,7 +114,7 @@ def _read(path: Path, options: ImportOptions) -> Imported:
 
 def _program(path: Path) -> Program:
     try:
-        content = path.read_bytes().decode("utf-8")
+        content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise malformed("not text") from error
     # What it holds decides, for people give either form any of the suffixes.
@@ -156,6 +157,10 @@ def _parameters(path: Path) -> Mapping[str, NDArray[np.generic]]:
         return {}
     try:
         return parameters_from(beside.read_bytes())
+    except OSError as error:
+        raise ModelUnreadableError(
+            (error.strerror or "cannot be read").lower(), where=str(beside), mend="check the path"
+        ) from error
     except ModelUnreadableError as error:
         error.where = str(beside)
         raise
@@ -219,19 +224,19 @@ def _fits(array: NDArray[np.generic], declared: TensorType) -> bool:
     )
 
 
-def _axes(name: str, variable: Var) -> tuple[Axis, ...]:
+def _declared(name: str, variable: Var) -> TensorType:
+    """The type of an input.
+
+    Raises:
+        ModelUnreadableError: it is no tensor of plain numbers.
+    """
     declared = variable.type
-    if declared is None or not isinstance(declared, TensorType):
+    if not isinstance(declared, TensorType):
         kind = "a tuple" if isinstance(declared, TupleType) else "of no tensor type"
-        raise malformed(f"input {name!r} is {kind}")
+        raise malformed(f"input {name!r:.60} is {kind}")
     if declared.dtype not in DTYPES:
-        raise malformed(f"input {name!r} is {declared.dtype:.40}")
-    return tuple(declared.shape)
-
-
-def _dtype(variable: Var) -> str:
-    assert isinstance(variable.type, TensorType)  # noqa: S101  # _axes was asked before
-    return variable.type.dtype
+        raise malformed(f"input {name!r:.60} is {declared.dtype:.40}")
+    return declared
 
 
 def operator_counts(program: Program) -> Counter[str]:
@@ -267,7 +272,7 @@ def _refuse_missing(
     """Refuse parameters without a value; an input that only looks like one is named in options.
 
     Raises:
-        InputError: naming them all.
+        InputError: naming them.
     """
     by_identity = {id(variable): name for name, variable in free.items()}
     wanted = {name for name in free if _PARAMETER_NAME.fullmatch(name)}
@@ -286,7 +291,8 @@ def _refuse_missing(
         return
     beside = parameters_file(path)
     place = f"not in {beside.name}" if beside else f"no {path.stem}.params lies beside the model"
-    shown = ", ".join(missing[:12]) + (", …" if len(missing) > 12 else "")
+    shown = ", ".join(f"{name:.60}" for name in missing[:_MOST_NAMED])
+    shown += f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     raise InputError(
         f"{len(missing)} parameter{'s' if len(missing) > 1 else ''} without a value: {shown}",
         where=str(path),

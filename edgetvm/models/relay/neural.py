@@ -6,6 +6,7 @@ from typing import Any
 
 from edgetvm.models.relay.ast import malformed
 from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
+from edgetvm.models.relay.elementwise import mean
 from edgetvm.models.relay.shapes import layout_axes, relayout
 
 _SPACES = {1: "W", 2: "HW", 3: "DHW"}
@@ -195,16 +196,28 @@ def pool(kind: str, count: int) -> Lowering:
         layout = attributes.text("layout", first)
         inner = layout if layout in (first, f"N{_SPACES[count]}C") else first
         data = relayout(builder, arguments[0], layout, inner)
-        options: dict[str, Any] = {
+        window = {
             "pool_size": attributes.window("pool_size", count, None),
             "strides": attributes.window("strides", count),
-            "padding": attributes.padding(count),
             "dilation": attributes.window("dilation", count),
-            "ceil_mode": attributes.flag("ceil_mode"),
-            "layout": inner,
+            "padding": attributes.padding(count),
         }
-        options["count_include_pad"] = attributes.flag("count_include_pad")
-        result = builder.emit(getattr(builder.op.nn, f"{kind}_pool{count}d")(data, **options))
+        ceil_mode, count_pad = (attributes.flag(n) for n in ("ceil_mode", "count_include_pad"))
+        if kind == "avg" and "int" in builder.dtype(data):
+            # Relax has its type wrong: the kernel gives int64, whatever it is given.
+            kernel = getattr(builder.topi.nn, f"pool{count}d")
+            wide = builder.te(kernel, data, *window.values(), kind, ceil_mode, inner, count_pad)
+            result = builder.cast(wide, builder.dtype(data))
+        else:
+            result = builder.emit(
+                getattr(builder.op.nn, f"{kind}_pool{count}d")(
+                    data,
+                    **window,
+                    ceil_mode=ceil_mode,
+                    layout=inner,
+                    count_include_pad=count_pad,
+                )
+            )
         return relayout(builder, result, inner, attributes.text("out_layout", layout))
 
     return lower
@@ -223,8 +236,9 @@ def global_pool(kind: str, count: int) -> Lowering:
 
     def lower(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
         axes = _space(builder, arguments[0], attributes, count)
-        name = "mean" if kind == "avg" else "max"
-        return builder.emit(getattr(builder.op, name)(arguments[0], axes, True))
+        if kind == "avg":
+            return mean(builder, arguments[0], axes, True)
+        return builder.emit(builder.op.max(arguments[0], axes, True))
 
     return lower
 

@@ -19,9 +19,9 @@ def batch_norm(builder: Builder, arguments: tuple[Value, ...], attributes: Attri
     axis = builder.axis(attributes.integer("axis", 1), rank)
     epsilon = attributes.number("epsilon", 1e-5)
     center, scale = attributes.flag("center", True), attributes.flag("scale", True)
-    arrays = [builder.array(value) for value in (gamma, beta, mean, variance)]
-    if all(array is not None for array in arrays):
-        a, b, m, v = (array.astype("float64") for array in arrays)  # type: ignore[union-attr]
+    arrays = builder.all_arrays(gamma, beta, mean, variance)
+    if arrays is not None:
+        a, b, m, v = (array.astype("float64") for array in arrays)
         factor = (a if scale else 1) / np.sqrt(v + epsilon)
         offset = (b if center else 0) - m * factor
         dtype = builder.dtype(data)

@@ -240,9 +240,9 @@ def multiplied(builder: Builder, arguments: tuple[Value, ...], attributes: Attri
 
 
 def _product(builder: Builder, left: Any, right: Any) -> Any:
-    arrays = [builder.array(left), builder.array(right)]
-    if all(array is not None for array in arrays):
-        return builder.const(arrays[0] * arrays[1], "float32")  # type: ignore[operator]
+    arrays = builder.all_arrays(left, right)
+    if arrays is not None:
+        return builder.const(arrays[0] * arrays[1], "float32")
     return builder.binary("multiply", left, right)
 
 
