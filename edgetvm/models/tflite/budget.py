@@ -9,9 +9,9 @@ import numpy as np
 
 # A real model stays far below: its constants are folded once or twice, and it has a few thousand
 # steps. A hostile one asks for terabytes (FILL, TILE) or for ever (calls within calls) in 1 kB.
-_BYTES = 1 << 28
+_BYTES = 1 << 27
 _BYTES_PER_BYTE = 32
-_STEPS = 200_000
+_STEPS = 100_000
 _MOST_TENSOR_BYTES = 1 << 31
 
 

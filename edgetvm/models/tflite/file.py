@@ -301,7 +301,7 @@ class _Reader:
         self, tensor: Any, name: str, type_name: str, shape: tuple[int, ...]
     ) -> NDArray[np.generic] | None:
         data = self._buffer(tensor.Buffer())
-        if not data.size or type_name not in NUMPY_DTYPES:
+        if type_name not in NUMPY_DTYPES or (not data.size and 0 not in shape):
             return None
         sparsity = tensor.Sparsity()
         if sparsity is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -136,6 +137,8 @@ def _variables(lowering: Lowering, graphs: Sequence[Graph]) -> list[Variable]:
         return variables_of(lowering, graphs)
     except ModelUnreadableError:
         raise
+    except struct.error as error:
+        raise cut_off(lowering.file.path) from error
     except Exception as error:
         raise converter_stopped(
             error, lowering.file.path, "export the model anew", who="what runs once"

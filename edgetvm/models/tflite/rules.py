@@ -59,12 +59,30 @@ class Node:
         """Shape of an input."""
         return shape_of(self.value(index))
 
+    def axes(self, index: int, count: int) -> tuple[int, ...]:
+        """Shape of an input that must have so many axes."""
+        shape = self.shape(index)
+        if len(shape) != count:
+            raise ValueError(f"input {index} has {len(shape)} axes, not {count}")
+        return shape
+
     def constant(self, index: int, what: str) -> NDArray[Any]:
         """An input that must be known now: a shape, an axis."""
         value = self.value(index)
         if not is_constant(value):
             raise Refusal(f"with {what} that is computed")
         return np.asarray(value)
+
+    def integers(self, index: int, what: str, count: int | None = None) -> list[int]:
+        """The numbers of an input that must be known now, and be so many."""
+        array = self.constant(index, what).ravel()
+        if array.dtype.kind not in "iu" or count not in (None, array.size):
+            raise ValueError(f"{what} of {array.size} {array.dtype}")
+        return [int(number) for number in array]
+
+    def integer(self, index: int, what: str) -> int:
+        """The same for a single number."""
+        return self.integers(index, what, 1)[0]
 
     def scales(self, index: int) -> Scales:
         """Quantisation of an input that is quantised."""

@@ -91,7 +91,7 @@ def convolve(
 @rule("CONV_2D", quantised=itself)
 def conv_2d(node: Node) -> Value:
     """The kernel is [output, height, width, input / groups]."""
-    _, height, width, depth = node.shape(1)
+    _, height, width, depth = node.axes(1, 4)
     channels = node.shape(0)[3]
     if depth == 0 or channels % depth:
         raise ValueError(f"a kernel of depth {depth} over {channels} channels")
@@ -130,7 +130,7 @@ def conv_3d(node: Node) -> Value:
 @rule("DEPTHWISE_CONV_2D", quantised=itself)
 def depthwise_conv_2d(node: Node) -> Value:
     """The kernel is [1, height, width, channels * multiplier]."""
-    _, height, width, outputs = node.shape(1)
+    _, height, width, outputs = node.axes(1, 4)
     channels = node.shape(0)[3]
     if channels == 0 or outputs % channels:
         raise ValueError(f"a kernel of {outputs} outputs over {channels} channels")
@@ -142,7 +142,7 @@ def depthwise_conv_2d(node: Node) -> Value:
 def _convolution(
     node: Node, kernel: Value, size: tuple[int, int], groups: int, options: Any
 ) -> Value:
-    _, height, width, _ = node.shape(0)
+    _, height, width, _ = node.axes(0, 4)
     window = Window.of(
         (height, width),
         size,
@@ -243,7 +243,7 @@ def fully_connected(node: Node) -> Value:
     if options.WeightsFormat():
         raise Refusal("with shuffled weights")
     emit = node.emit
-    outputs, depth = node.shape(1)
+    outputs, depth = node.axes(1, 2)
     shape = node.shape(0)
     kernel = emit.transpose(node.value(1), (1, 0))
     flat = replace(node, inputs=(emit.reshape(node.value(0), (-1, depth)), *node.inputs[1:]))
@@ -264,7 +264,7 @@ def transpose_conv(node: Node) -> Value:
     emit = node.emit
     kernel = emit.transpose(node.value(1), (1, 2, 3, 0))
     kernel = _flipped(node, kernel)
-    _, height, width, _ = node.constant(0, "an output shape").tolist()
+    _, height, width, _ = node.integers(0, "an output shape", 4)
     stride = (options.StrideH(), options.StrideW())
     size = shape_of(kernel)[:2]
     # The padding of the convolution whose gradient this is.

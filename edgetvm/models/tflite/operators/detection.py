@@ -71,7 +71,7 @@ def _suppressed(
 def non_max_suppression(node: Node) -> list[Value]:
     """Padded with zeros to the largest number of boxes."""
     emit, scores = node.emit, node.value(1)
-    count = int(node.constant(2, "a number of boxes").ravel()[0])
+    count = node.integer(2, "a number of boxes")
     overlap = float(node.constant(3, "a threshold").ravel()[0])
     least = emit.reshape(node.value(4), ())
     soft = node.operator.name.endswith("5")
@@ -96,7 +96,7 @@ def detection_postprocess(node: Node) -> list[Value]:
         raise Refusal("that treats each class by itself")
     if option("max_classes_per_detection", 1) != 1:
         raise Refusal("with several classes for a box")
-    batch, anchors, width = node.shape(1)
+    batch, anchors, width = node.axes(1, 3)
     if batch != 1 or node.shape(0) != (1, anchors, 4):
         raise Refusal("of several pictures")
     boxes = _decoded(node)

@@ -73,7 +73,7 @@ def scatter_nd(node: Node) -> Value:
 
     emit = node.emit
     indices, updates = node.value(0), node.value(1)
-    shape = tuple(node.constant(2, "a shape").ravel().tolist())
+    shape = tuple(node.integers(2, "a shape"))
     depth = shape_of(indices)[-1]
     if not 0 < depth <= len(shape) or min(shape) < 1:
         raise ValueError(f"{depth} indices into {list(shape)}")
@@ -142,7 +142,10 @@ def _diagonal(node: Node, size: int) -> NDArray[np.bool_]:
 @rule("MATRIX_DIAG", quantised=moved)
 def matrix_diag(node: Node) -> Value:
     """Matrices with these diagonals."""
-    *batch, size = node.shape(0)
+    shape = node.shape(0)
+    if not shape:
+        raise ValueError("a diagonal without axes")
+    *batch, size = shape
     rows = node.emit.reshape(node.value(0), (*batch, 1, size))
     zero = np.zeros((), dtype_of(rows))
     return node.emit.where(_diagonal(node, size), rows, zero)
@@ -151,7 +154,10 @@ def matrix_diag(node: Node) -> Value:
 @rule("MATRIX_SET_DIAG", quantised=moved)
 def matrix_set_diag(node: Node) -> Value:
     """Matrices with other diagonals."""
-    *batch, height, width = node.shape(0)
+    shape = node.shape(0)
+    if len(shape) < 2:
+        raise ValueError("no matrices")
+    *batch, height, width = shape
     if node.shape(1) != (*batch, min(height, width)):
         raise ValueError("diagonals of another length")
     gap = [(0, 0)] * len(batch) + [(0, height - min(height, width))]
@@ -195,7 +201,7 @@ def _segment_sums(node: Node, numbers: Value, count: int) -> Value:
 def _segments(reduction: str) -> Lower:
     def lower(node: Node) -> Value:
         emit, value, numbers = node.emit, node.value(0), node.value(1)
-        count = int(node.constant(2, "a count").ravel()[0])
+        count = node.integer(2, "a count")
         dtype, rank = np.dtype(dtype_of(value)), len(shape_of(numbers))
         if not 0 < count < 1 << 24:
             raise ValueError(f"{count} segments")

@@ -21,7 +21,7 @@ def densify(node: Node) -> Value:
 def reshape(node: Node) -> Value:
     """Another shape, given as an input or as an option."""
     if node.has(1):
-        shape = node.constant(1, "a shape").ravel().tolist()
+        shape = node.integers(1, "a shape")
     else:
         options = node.options("ReshapeOptions")
         shape = [options.NewShape(index) for index in range(options.NewShapeLength())]
@@ -47,7 +47,7 @@ def squeeze(node: Node) -> Value:
 def expand_dims(node: Node) -> Value:
     """One more axis of size 1."""
     shape = list(node.shape(0))
-    axis = int(node.constant(1, "an axis").ravel()[0])
+    axis = node.integer(1, "an axis")
     shape.insert(node.axis(axis, len(shape) + 1), 1)
     return node.emit.reshape(node.value(0), shape)
 
@@ -55,7 +55,7 @@ def expand_dims(node: Node) -> Value:
 @rule("TRANSPOSE", quantised=moved)
 def transpose(node: Node) -> Value:
     """The axes in another order."""
-    order = [node.axis(axis) for axis in node.constant(1, "an order of axes").ravel().tolist()]
+    order = [node.axis(axis) for axis in node.integers(1, "an order of axes")]
     return node.emit.transpose(node.value(0), order)
 
 
@@ -118,7 +118,7 @@ def _cut(node: Node, value: Value, axis: int, sizes: list[int]) -> list[Value]:
 def split(node: Node) -> list[Value]:
     """Into equal parts."""
     shape = node.shape(1)
-    axis = node.axis(int(node.constant(0, "an axis").ravel()[0]), len(shape))
+    axis = node.axis(node.integer(0, "an axis"), len(shape))
     count = max(len(node.results), 1)
     return _cut(node, node.value(1), axis, [shape[axis] // count] * count)
 
@@ -126,8 +126,8 @@ def split(node: Node) -> list[Value]:
 @rule("SPLIT_V", quantised=moved)
 def split_v(node: Node) -> list[Value]:
     """Into parts of given sizes; one may be -1."""
-    axis = node.axis(int(node.constant(2, "an axis").ravel()[0]))
-    sizes = node.constant(1, "sizes").ravel().tolist()
+    axis = node.axis(node.integer(2, "an axis"))
+    sizes = node.integers(1, "sizes")
     if -1 in sizes:
         sizes[sizes.index(-1)] = node.shape(0)[axis] - sum(size for size in sizes if size != -1)
     return _cut(node, node.value(0), axis, sizes)
@@ -137,8 +137,8 @@ def split_v(node: Node) -> list[Value]:
 def slice_(node: Node) -> Value:
     """From `begin`, `size` long; -1 is to the end."""
     shape = node.shape(0)
-    begins = node.constant(1, "a begin").ravel().tolist()
-    sizes = node.constant(2, "a size").ravel().tolist()
+    begins = node.integers(1, "a begin")
+    sizes = node.integers(2, "a size")
     value = node.value(0)
     for axis, (begin, size) in enumerate(zip(begins, sizes, strict=True)):
         end = shape[axis] if size == -1 else begin + size
@@ -153,7 +153,7 @@ def strided_slice(node: Node) -> Value:
     """Python's slicing, its masks as bits."""
     options = node.options("StridedSliceOptions")
     begins, ends, strides = (
-        node.constant(index, what).ravel().tolist()
+        node.integers(index, what)
         for index, what in ((1, "a begin"), (2, "an end"), (3, "a stride"))
     )
     if options.Offset():
@@ -249,19 +249,19 @@ def mirror_pad(node: Node) -> Value:
 @rule("TILE", quantised=moved)
 def tile(node: Node) -> Value:
     """Repeated along each axis."""
-    return node.emit.tile(node.value(0), node.constant(1, "repeats").ravel().tolist())
+    return node.emit.tile(node.value(0), node.integers(1, "repeats"))
 
 
 @rule("BROADCAST_TO", quantised=moved)
 def broadcast_to(node: Node) -> Value:
     """Axes of size 1 repeated."""
-    return node.emit.broadcast(node.value(0), node.constant(1, "a shape").ravel().tolist())
+    return node.emit.broadcast(node.value(0), node.integers(1, "a shape"))
 
 
 @rule("BROADCAST_ARGS", quantised=itself)
 def broadcast_args(node: Node) -> Value:
     """The shape that two shapes broadcast to."""
-    shapes = [node.constant(index, "a shape").ravel().tolist() for index in (0, 1)]
+    shapes = [node.integers(index, "a shape") for index in (0, 1)]
     return np.array(np.broadcast_shapes(*map(tuple, shapes)), node.result.dtype)
 
 
@@ -269,7 +269,7 @@ def broadcast_args(node: Node) -> Value:
 def reverse_v2(node: Node) -> Value:
     """Axes back to front."""
     value = node.value(0)
-    for number in node.constant(1, "an axis").ravel().tolist():
+    for number in node.integers(1, "an axis"):
         axis = node.axis(number)
         value = node.emit.take(value, node.emit.indices(node.shape(0)[axis])[::-1], axis)
     return value
@@ -279,7 +279,7 @@ def reverse_v2(node: Node) -> Value:
 def space_to_depth(node: Node) -> Value:
     """Blocks of points become channels."""
     block = max(node.options("SpaceToDepthOptions").BlockSize(), 1)
-    batch, height, width, depth = node.shape(0)
+    batch, height, width, depth = node.axes(0, 4)
     emit = node.emit
     shape = (batch, height // block, block, width // block, block, depth)
     apart = emit.transpose(emit.reshape(node.value(0), shape), (0, 1, 3, 2, 4, 5))
@@ -290,7 +290,7 @@ def space_to_depth(node: Node) -> Value:
 def depth_to_space(node: Node) -> Value:
     """Channels become blocks of points."""
     block = max(node.options("DepthToSpaceOptions").BlockSize(), 1)
-    batch, height, width, depth = node.shape(0)
+    batch, height, width, depth = node.axes(0, 4)
     emit = node.emit
     left = depth // block**2
     shape = (batch, height, width, block, block, left)

@@ -14,7 +14,7 @@ from edgetvm.models.tflite.rules import Node, itself, rule
 
 
 def _window(node: Node, options: Any) -> Window:
-    _, height, width, _ = node.shape(0)
+    _, height, width, _ = node.axes(0, 4)
     return Window.of(
         (height, width),
         (options.FilterHeight(), options.FilterWidth()),

@@ -32,12 +32,14 @@ def kept_tensors(operator: Operator, graph: Graph) -> list[Tensor]:
     if operator.name not in _STATES:
         return []
     places, class_name = _STATES[operator.name]
-    if class_name:
+    inputs = dict(enumerate(operator.inputs))
+    numbers = [inputs.get(place, -1) for place in (0, *places)]
+    source, *states = (graph.tensors[number] if number >= 0 else None for number in numbers)
+    if class_name and source is not None:
         axis = 0 if operator.options(class_name).TimeMajor() else 1
-        if graph.tensors[operator.inputs[0]].shape[axis] != 1:
+        if source.shape[axis : axis + 1] != (1,):
             return []
-    tensors = [graph.tensors[operator.inputs[place]] for place in places]
-    return [tensor for tensor in tensors if tensor.variable]
+    return [tensor for tensor in states if tensor is not None and tensor.variable]
 
 
 def kept(node: Node, index: int, empty: Value) -> Value:
@@ -135,7 +137,7 @@ def svdf(node: Node) -> Value:
     """A dense layer of low rank over the last inputs: by features, then by time."""
     options = node.options("SVDFOptions")
     emit, x = node.emit, node.value(0)
-    (filters, memory), batch = node.shape(2), node.shape(0)[0]
+    (filters, memory), batch = node.axes(2, 2), node.axes(0, 2)[0]
     rank = options.Rank()
     if rank < 1 or filters % rank:
         raise ValueError(f"{filters} filters of rank {rank}")

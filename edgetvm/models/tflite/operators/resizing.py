@@ -13,7 +13,7 @@ from edgetvm.models.tflite.rules import Node, Results, itself, rule
 
 
 def _sizes(node: Node) -> tuple[int, int]:
-    height, width = node.constant(1, "a size").ravel().tolist()
+    height, width = node.integers(1, "a size", 2)
     if min(height, width, *node.shape(0)) < 1:
         raise ValueError("a picture without extent")
     return height, width

@@ -25,7 +25,7 @@ def rank(node: Node) -> Value:
 @rule("FILL", quantised=itself)
 def fill(node: Node) -> Value:
     """One value everywhere."""
-    return node.emit.broadcast(node.value(1), node.constant(0, "a shape").ravel().tolist())
+    return node.emit.broadcast(node.value(1), node.integers(0, "a shape"))
 
 
 @rule("RANGE")
@@ -42,7 +42,7 @@ def range_(node: Node) -> Value:
 def one_hot(node: Node) -> Value:
     """`on` where the new axis' index is the input's, else `off`."""
     emit = node.emit
-    depth = int(node.constant(1, "a depth").ravel()[0])
+    depth = node.integer(1, "a depth")
     size = len(node.shape(0)) + 1
     axis = node.axis(node.options("OneHotOptions").Axis(), size)
     inner = list(node.shape(0))

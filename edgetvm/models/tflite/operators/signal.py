@@ -12,7 +12,7 @@ from edgetvm.models.tflite.rules import Node, Refusal, itself, rule
 def rfft_2d(node: Node) -> Value:
     """Over the last two axes, as products with the matrices of sines and cosines."""
     emit = node.emit
-    height, width = node.constant(1, "a length").ravel().tolist()
+    height, width = node.integers(1, "a length", 2)
     value = node.value(0)
     rank = len(shape_of(value))
     for axis, size in ((rank - 2, height), (rank - 1, width)):
