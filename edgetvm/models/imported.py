@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ class Imported:
 
 Axis = int | str | None
 
+_MOST_ELEMENTS = 1 << 32
+
 
 def fixed_shapes(
     axes: Mapping[str, Sequence[Axis]],
@@ -50,7 +53,8 @@ def fixed_shapes(
     symbol that is one elsewhere, `side` for the last two of a rank-4 image, `length` for others.
 
     Raises:
-        InputError: a given shape has another rank, contradicts a fixed axis, or is not positive.
+        InputError: a given shape has another rank, contradicts a fixed axis, or is not positive;
+            or an input is larger than any board.
     """
     sizes: dict[str, int] = {}
     for name, declared in axes.items():
@@ -82,6 +86,12 @@ def fixed_shapes(
                 if isinstance(axis, str):
                     sizes[axis] = size
         shapes[name] = tuple(shape)
+        if math.prod(shape) > _MOST_ELEMENTS:
+            raise InputError(
+                f"input {name!r} of shape [{', '.join(map(str, shape))}] is larger than any board",
+                where=str(path),
+                mend="give a smaller one with --shape",
+            )
     return shapes
 
 
@@ -137,12 +147,15 @@ GUESSED = "guessed as"
 
 
 def _how(name: str, declared: Sequence[Axis], options: ImportOptions) -> str:
-    open_axes = [axis for axis in declared[1:] if not isinstance(axis, int)]
-    return GUESSED if open_axes and name not in options.shapes else "fixed to"
+    beyond_batch = any(
+        not isinstance(axis, int) and not _is_batch(declared, index)
+        for index, axis in enumerate(declared)
+    )
+    return GUESSED if beyond_batch and name not in options.shapes else "fixed to"
 
 
 def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> None:
-    """Refuse options that name inputs which the model does not have.
+    """Refuse options that name inputs which the model does not have, or one input twice.
 
     Raises:
         InputError: naming the inputs that there are.
@@ -153,6 +166,12 @@ def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> Non
                 f"the model has no input {name!r}",
                 where=str(path),
                 mend=f"its inputs are {', '.join(known)}",
+            )
+        if name in options.shapes and name in options.bindings:
+            raise InputError(
+                f"input {name!r} is given a shape and a value",
+                where=str(path),
+                mend="a bound input has the shape of its value: leave --shape out",
             )
 
 

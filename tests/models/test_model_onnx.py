@@ -75,6 +75,10 @@ GUESSES = [
     ([("x", ["n", 3]), ("y", ["n", 3])], {"y": (4, 3)}, [(4, 3), (4, 3)]),
     ([("x", ["n", "t"]), ("y", ["n", "t"])], {"x": (2, 7)}, [(2, 7), (2, 7)]),
     ([("x", [1, "t"]), ("y", [1, "t"])], {}, [(1, 128), (1, 128)]),
+    # A recurrent state: [layers, batch, features].
+    ([("x", ["n", 5]), ("h", [2, None, 5])], {}, [(1, 5), (2, 1, 5)]),
+    ([("x", ["t", "batch_size", 5])], {}, [(1, 1, 5)]),
+    ([("x", [1, None, 5])], {}, [(1, 128, 5)]),
 ]
 
 
@@ -96,7 +100,8 @@ def test_dynamic_axes_are_guessed_and_symbols_agree(
     assert len(told) == len(declared)
     # What was not given is a guess, unless only the batch was open.
     for (name, shape), change in zip(declared, told, strict=True):
-        beyond_batch = any(not isinstance(axis, int) for axis in shape[1:])
+        state = name == "h" or "batch_size" in shape
+        beyond_batch = any(not isinstance(axis, int) for axis in shape[1:]) and not state
         assert change.startswith(f"input {name} ")
         assert (GUESSED in change) == (name not in given_shapes and beyond_batch)
 
@@ -111,6 +116,11 @@ BAD_OPTIONS = [
     ({"shapes": {"a": (-1, 6)}}, r"cannot have shape \[-1, 6\]"),
     ({"shapes": {"a": (2, 6), "b": (3, 3)}}, r"input 'b' has 3 for the axis 'batch' that is 2"),
     ({"shapes": {"aa": (2, 6)}}, r"the model has no input 'aa' \(its inputs are a, b\)"),
+    ({"shapes": {"a": (1 << 62, 6)}}, r"input 'a' of shape \[\d+, 6\] is larger than any board"),
+    (
+        {"shapes": {"a": (1, 6)}, "bindings": {"a": [[1] * 6]}},
+        "input 'a' is given a shape and a value",
+    ),
     ({"bindings": {"weights": 1}}, "the model has no input 'weights'"),
     ({"bindings": {"b": [[1, 2]]}}, r"input 'b' cannot be \[\[1, 2\]\] \(it is float32\[\?, 3\]\)"),
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LIMIT_S = 300.0
 # Beyond it, copies would take more memory than is saved: such models are mostly weights.
 MOST_BYTES = 1 << 30
+_SIZE = struct.Struct("<Q")
 
 
 class Worker:
@@ -62,6 +63,8 @@ class Worker:
             return None
         with self._lock:
             result = self._asked(self._started(), HEADER.pack(len(words), len(data)), words, data)
+            if result is None:
+                self.stop()
         return onnx.ModelProto.FromString(result) if result else None
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -82,8 +85,8 @@ class Worker:
             )
         return self._process
 
-    def _asked(self, process: subprocess.Popen[bytes], *parts: bytes) -> bytes:
-        """The answer; nothing if the process ends before it is complete."""
+    def _asked(self, process: subprocess.Popen[bytes], *parts: bytes) -> bytes | None:
+        """The answer; None if the process ends before it is complete."""
         limit = threading.Timer(_LIMIT_S, process.kill)
         limit.start()
         try:
@@ -93,18 +96,18 @@ class Worker:
             questions.flush()
             return _answer(answers)
         except OSError:  # it died while it was written to
-            return b""
+            return None
         finally:
             limit.cancel()
 
 
-def _answer(stream: IO[bytes]) -> bytes:
-    header = stream.read(8)
-    if len(header) < 8:
-        return b""
-    (size,) = struct.unpack("<Q", header)
+def _answer(stream: IO[bytes]) -> bytes | None:
+    header = stream.read(_SIZE.size)
+    if len(header) < _SIZE.size:
+        return None
+    (size,) = _SIZE.unpack(header)
     data = stream.read(size)
-    return data if len(data) == size else b""
+    return data if len(data) == size else None
 
 
 def _bytes(model: onnx.ModelProto) -> int:

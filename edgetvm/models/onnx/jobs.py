@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Of computing, for one job: real models take one to five.
 LIMIT_CPU_S = 40
+# Constants that a graph of a few bytes makes may not fill the machine's memory.
+_BASE_BYTES = 4 << 30
+_COPIES = 10
 
 HEADER = struct.Struct("<QQ")
 
@@ -78,6 +81,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
         data = requests.read(content)
         used_s = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         _limit(resource.RLIMIT_CPU, int(used_s) + LIMIT_CPU_S)
+        _limit(resource.RLIMIT_AS, _BASE_BYTES + _COPIES * content)
         result = done(asked["job"], data, asked["sizes"])
         answers.write(struct.pack("<Q", len(result)) + result)
         answers.flush()
@@ -95,7 +99,6 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_AS, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     # onnxsim imports it where it can and needs none of it here: that alone takes seconds.
     sys.modules["torch"] = None  # type: ignore[assignment]
     _serve(sys.stdin.buffer, answers)

@@ -12,6 +12,8 @@ from edgetvm.models.onnx.emitter import Emitter, dtype_of, shape_of
 from edgetvm.models.onnx.node import Converter, Node
 from edgetvm.models.onnx.recurrent_kernel import Activation, Layer, Writer, run_layer
 
+_FIX = "--shape fixes the inputs that it depends on"
+
 Step = Callable[[Writer, Any], None]
 
 
@@ -49,6 +51,8 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
     batch_first = bool(node.attributes.get("layout", 0))
     if batch_first:
         data = emit.transpose(data, (1, 0, 2))
+    if len(shape_of(data)) != 3:
+        raise node.refusal(f"its input has {len(shape_of(data))} axes, not 3", _FIX)
     steps, batch, features = shape_of(data)
     directions, _, hidden = shape_of(recurrences)
     functions = _activations(node, defaults, directions, dtype)
