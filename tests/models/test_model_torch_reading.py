@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgetvm.base.errors import InputError, ModelError, ModelUnreadableError
+from edgetvm.base.errors import InputError, ModelError
 from edgetvm.models import ImportOptions, import_model
 from edgetvm.models.torch.description import describe
 from edgetvm.models.torch.sizes import evaluate, solve, symbols_in
