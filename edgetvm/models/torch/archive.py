@@ -186,7 +186,7 @@ def _size_bytes(meta: Mapping[str, Any]) -> int:
     sizes = [axis["as_int"] for axis in meta["sizes"]]
     if any(type(size) is not int or size < 0 for size in sizes) or len(sizes) > 64:
         raise ValueError(f"a parameter has the shape {sizes}"[:100])
-    return math.prod(sizes) * _ITEM_BYTES.get(meta["dtype"], 16)
+    return int(math.prod(sizes)) * _ITEM_BYTES.get(meta["dtype"], 16)
 
 
 def _document(file: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> dict[str, Any]:

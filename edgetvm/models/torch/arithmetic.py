@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgetvm.models.onnx.emitter import dtype_of, rank_of, shape_of
+from edgetvm.models.onnx.emitter import dtype_of, is_float, rank_of, shape_of
 from edgetvm.models.torch.call import Call, Converter
 
 
@@ -56,6 +56,7 @@ def _comparison(operator: str) -> Converter:
     def convert(call: Call) -> Any:
         pair = list(call.arguments.values())[:2]
         dtype = _common_dtype(pair)
+        dtype = "int8" if dtype == "bool" else dtype  # LLVM compares no single bits
         a, b = (operand(call, value, dtype) for value in pair)
         return call.emit.emit(call.emit.operator(operator)(a, b))
 
@@ -163,6 +164,79 @@ def _log_of_more_than_one(call: Call) -> Any:
     return call.emit.te(compute, operand(call, call["self"], call.dtype))
 
 
+def _power_of_two(call: Call) -> Any:
+    value = operand(call, call["self"], call.dtype)
+    return call.emit.unary("exp", call.emit.multiply(value, call.emit.like(math.log(2), value)))
+
+
+def _error_complement(call: Call) -> Any:
+    value = call["self"]
+    return call.emit.subtract(call.emit.like(1, value), call.emit.unary("erf", value))
+
+
+def _joined(call: Call) -> Any:
+    kept = [value for value in call["tensors"] if shape_of(value) != (0,)] or call["tensors"]
+    values = [call.emit.cast(value, call.dtype) for value in kept]
+    return call.emit.concat(values, call["dim"] % rank_of(values[0]))
+
+
+def _variance(call: Call) -> Any:
+    emit, value = call.emit, call["self"]
+    axes, keep = _axes(call, value), bool(call["keepdim"])
+    correction = 1 if call["correction"] is None else call["correction"]
+    count = math.prod(shape_of(value)[axis] for axis in axes)
+    mean = emit.emit(emit.operator("mean")(value, axes, True))
+    apart = emit.subtract(value, mean)
+    total = emit.emit(emit.operator("sum")(emit.multiply(apart, apart), axes, keep))
+    variance = emit.multiply(total, emit.like(1 / max(count - correction, 0), total))
+    if "var_mean" in call.operator:
+        return [variance, mean if keep else emit.emit(emit.operator("squeeze")(mean, axes))]
+    return variance
+
+
+def _division(call: Call) -> Any:
+    emit, mode = call.emit, call["rounding_mode"]
+    a, b = (operand(call, call[name], call.dtype) for name in ("self", "other"))
+    if mode == "floor":
+        return emit.emit(emit.operator("floor_divide")(a, b))
+    if not is_float(call.dtype):  # an integer's quotient is cut off towards zero
+        return emit.emit(emit.operator("divide")(a, b))
+    quotient = emit.divide(a, b)
+    return quotient if mode is None else emit.unary("trunc", quotient)
+
+
+def _power(call: Call) -> Any:
+    emit = call.emit
+    wide = call.dtype if is_float(call.dtype) else "float64"
+    exponent = call["exponent"]
+    if exponent == 2 and is_tensor(call["self"]):
+        base = operand(call, call["self"], call.dtype)
+        return emit.multiply(base, base)
+    a, b = (operand(call, value, wide) for value in (call["self"], exponent))
+    # Of integers: exact up to 2 ** 53.
+    return emit.cast(emit.emit(emit.operator("power")(a, b)), call.dtype)
+
+
+def _any(call: Call) -> Any:
+    emit, value = call.emit, call["self"]
+    truth = emit.cast(emit.emit(emit.operator("not_equal")(value, emit.like(0, value))), "int8")
+    keep = bool(call.arguments.get("keepdim", False))
+    found = emit.emit(emit.operator("max")(truth, _axes(call, value), keep))
+    return emit.cast(found, "bool")
+
+
+def _elu(call: Call) -> Any:
+    """scale * x above 0, scale * alpha * (exp(input_scale * x) - 1) below; SELU and CELU too."""
+    emit, value = call.emit, call["self"]
+    zero = emit.like(0, value)
+    below = emit.multiply(emit.minimum(value, zero), emit.like(call["input_scale"], value))
+    curve = emit.subtract(emit.unary("exp", below), emit.like(1, value))
+    whole = emit.add(
+        emit.maximum(value, zero), emit.multiply(curve, emit.like(call["alpha"], value))
+    )
+    return emit.multiply(whole, emit.like(call["scale"], value))
+
+
 def _cast(call: Call) -> Any:
     return call.emit.cast(call["self"], call.dtype)
 
@@ -212,6 +286,18 @@ ARITHMETIC: dict[str, Converter] = {
     "aten.rsub.Tensor": _reversed_subtract,
     "aten.rsub.Scalar": _reversed_subtract,
     "aten.where.self": _where,
+    "aten.elu.default": _elu,
+    "aten.exp2.default": _power_of_two,
+    "aten.erfc.default": _error_complement,
+    "aten.cat.default": _joined,
+    "aten.var.correction": _variance,
+    "aten.var_mean.correction": _variance,
+    "aten.div.Tensor_mode": _division,
+    "aten.div.Scalar_mode": _division,
+    "aten.pow.Tensor_Scalar": _power,
+    "aten.pow.Tensor_Tensor": _power,
+    "aten.pow.Scalar": _power,
+    "aten.any.default": _any,
     "aten.log1p.default": _log_of_more_than_one,
     "aten.hypot.default": _hypot,
     "aten.logaddexp.default": _log_sum_exp_pair,

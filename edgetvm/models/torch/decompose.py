@@ -38,7 +38,8 @@ def _is_projected(node: Any) -> bool:
     if str(node.target) != "aten.lstm.input":
         return False
     _, _, parameters, biases, layers, _, _, both, _ = node.args
-    return len(parameters) != layers * (2 if both else 1) * (4 if biases else 2)
+    plain = int(layers) * (2 if both else 1) * (4 if biases else 2)
+    return len(parameters) != plain
 
 
 def _check_mode(node: Any) -> None:

@@ -191,7 +191,7 @@ def _sizes_only(node: Json) -> bool:
 
 
 def _output_names(document: Json) -> list[str]:
-    """A dictionary's keys and a named tuple's fields where there are some, else the nodes' names."""
+    """A dictionary's keys or a named tuple's fields where there are some, else nodes' names."""
     graph, signature = (document["graph_module"][key] for key in ("graph", "signature"))
     paths = _leaf_paths(document)
     user = [
@@ -387,7 +387,7 @@ class _Rewriter:
 
     def _argument(self, value: Json) -> Number:
         kind, found = _single(value)
-        return self.values[found] if kind == "as_name" else found  # type: ignore[no-any-return]
+        return self.values[found] if kind == "as_name" else found
 
 
 def _number(value: Number) -> Json:

@@ -101,7 +101,7 @@ class ProgramReader:
                     self._norms[node] = norm
 
     def _check_buffers(self) -> None:
-        """Refuse buffers that one run leaves for the next; counters that nobody reads may change."""
+        """Refuse buffers that carry a state; counters that no output reads may change."""
         signature = self.program.graph_signature
         changed = set(signature.buffers_to_mutate.values())
         for node in self._needed:
@@ -158,7 +158,10 @@ class ProgramReader:
         for node in self._calls():
             if self._converter(node) is not None:
                 continue
-            known = node.target.__name__ in self._tvm.convert_map and not _is_complex(node)
+            # Control flow names the graphs inside it, which this walk does not enter.
+            enters = any(one.op == "get_attr" for one in node.all_input_nodes)
+            listed = node.target.__name__ in self._tvm.convert_map
+            known = listed and not enters and not _is_complex(node)
             if not known or _takes_index(node):
                 found.setdefault(_described(node), []).append(label_of(node))
         return found
@@ -295,7 +298,8 @@ def array_of(tensor: Any) -> NDArray[Any]:
     if plain.is_complex():
         plain = torch.view_as_real(plain.resolve_conj()).contiguous()
     if plain.dtype == torch.bfloat16:
-        return plain.float().numpy().astype(ml_dtypes.bfloat16)
+        wide: NDArray[Any] = plain.float().numpy()
+        return wide.astype(ml_dtypes.bfloat16)
     array: NDArray[Any] = plain.resolve_neg().numpy()
     return array
 

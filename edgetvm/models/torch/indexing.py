@@ -35,6 +35,58 @@ def _embedding(call: Call) -> Any:
     return _take(call, call["weight"], call["indices"], 0)
 
 
+def _positive(call: Call, indices: Any, length: int) -> Any:
+    """Indices from the front, where some count from the end."""
+    emit = call.emit
+    wide = emit.cast(indices, "int64")
+    from_end = emit.add(wide, emit.like(length, wide))
+    return emit.where(emit.less(wide, emit.like(0, wide)), from_end, wide)
+
+
+def _index_put(call: Call) -> Any:
+    """`x[i, :, j] = values`: the indexed axes come in front, and go back."""
+    emit, value, indices = call.emit, call["self"], list(call["indices"])
+    if any(one is not None and dtype_of(one) == "bool" for one in indices):
+        raise call.refusal("how many elements its mask picks depends on the data")
+    axes = [axis for axis, one in enumerate(indices) if one is not None]
+    shape = shape_of(value)
+    rest = [axis for axis in range(len(shape)) if axis not in axes]
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        raise call.refusal("its indices are not side by side")
+    broadcast = np.broadcast_shapes(*(shape_of(indices[axis]) for axis in axes))
+    columns = [
+        emit.unsqueeze(
+            emit.broadcast(_positive(call, indices[axis], shape[axis]), broadcast), len(broadcast)
+        )
+        for axis in axes
+    ]
+    place = axes[0]
+    before, after = (
+        tuple(shape[axis] for axis in rest[at]) for at in (slice(place), slice(place, None))
+    )
+    whole = (*before, *broadcast, *after)
+    own = shape_of(call["values"])
+    updates = emit.reshape(call["values"], (*[1] * (len(whole) - len(own)), *own))
+    updates = emit.broadcast(updates, whole)
+    middle = range(place, place + len(broadcast))
+    order = (*middle, *(one for one in range(len(whole)) if one not in middle))
+    put = emit.operator("scatter_nd")(
+        emit.transpose(value, (*axes, *rest)),
+        emit.concat(columns, len(broadcast)),
+        emit.transpose(updates, order),
+        "add" if call["accumulate"] else "update",
+    )
+    forward = (*axes, *rest)
+    return emit.transpose(emit.emit(put), [forward.index(one) for one in range(len(shape))])
+
+
+def _scatter_reduce(call: Call) -> Any:
+    names = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min"}
+    if call["reduce"] not in names or not call["include_self"]:
+        raise call.refusal(f"it reduces by {call['reduce']!r} without the own elements")
+    return _scatter(names[call["reduce"]])(call)
+
+
 def _index(call: Call) -> Any:
     """`x[i, :, j]`: the indexed axes become one, in front; its elements are taken by number."""
     emit, value, indices = call.emit, call["self"], list(call["indices"])
@@ -46,9 +98,8 @@ def _index(call: Call) -> Any:
     broadcast = np.broadcast_shapes(*(shape_of(indices[axis]) for axis in axes))
     number = None
     for axis in axes:
-        one = emit.cast(indices[axis], "int64")
+        one = _positive(call, indices[axis], shape[axis])
         length = emit.like(shape[axis], one)
-        one = emit.where(emit.less(one, emit.like(0, one)), emit.add(one, length), one)
         number = one if number is None else emit.add(emit.multiply(number, length), one)
     number = emit.broadcast(number, broadcast)
     front = emit.transpose(value, (*axes, *rest))
@@ -140,5 +191,7 @@ INDEXING: dict[str, Converter] = {
     "aten.scatter.src": _scatter("update"),
     "aten.scatter.value": _scatter("update"),
     "aten.scatter_add.default": _scatter("add"),
+    "aten.scatter_reduce.two": _scatter_reduce,
+    "aten.index_put.default": _index_put,
     "aten.grid_sampler_2d.default": _grid_sample,
 }

@@ -74,4 +74,23 @@ def _batch_norm(call: Call) -> Any:
     return [emit.add(scaled, emit.const(shift.reshape(shape), call.dtype)), None, None]
 
 
-NORMALISATION: dict[str, Converter] = {_NORM: _batch_norm}
+def _group_norm(call: Call) -> Any:
+    from tvm import relax
+
+    emit, value = call.emit, call["input"]
+    channels = call["C"]
+    weight, bias = (
+        emit.const(np.full(channels, otherwise), call.dtype) if call[name] is None else call[name]
+        for name, otherwise in (("weight", 1), ("bias", 0))
+    )
+    axes = list(range(2, rank_of(value)))
+    normed = relax.op.nn.group_norm(
+        value, weight, bias, call["group"], channel_axis=1, axes=axes, epsilon=call["eps"]
+    )
+    return [normed, None, None]
+
+
+NORMALISATION: dict[str, Converter] = {
+    _NORM: _batch_norm,
+    "aten.native_group_norm.default": _group_norm,
+}

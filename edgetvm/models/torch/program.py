@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _loaded(archive: Any, path: Path, description: Description) -> Any:
             mend="run: pip install 'edgetvm[torch]', or export the model to ONNX",
         ) from error
     if any(name.startswith("quantized_decomposed.") for name in description.operators):
-        import torch.ao.quantization.fx._decomposed
+        import_module("torch.ao.quantization.fx._decomposed")  # registers these operators
     # It would log each failure with a traceback, before it raises it.
     logging.disable(logging.CRITICAL)
     try:

@@ -18,20 +18,21 @@ def _weights(call: Call, axis: int, dims: int) -> NDArray[Any]:
     size = shape_of(value)[axis + 2]
     _, name, overload = call.operator.split(".")
     operator = getattr(getattr(torch.ops.aten, name), overload)
-    places = [size if index == axis else 1 for index in range(dims)]
-    single = torch.eye(size, dtype=torch.float64).reshape(size, 1, *places)
-    options = {key: call[key] for key in ("align_corners",) if key in call.arguments}
-    sizes = [call.shape[axis + 2] if index == axis else 1 for index in range(dims)]
+    # As the last axis of an image that is 1 elsewhere.
+    single = torch.eye(size, dtype=torch.float64).reshape(size, *[1] * dims, size)
+    options: dict[str, Any] = {
+        "output_size": [*[1] * (dims - 1), call.shape[axis + 2]],
+        **{key: call[key] for key in ("align_corners",) if key in call.arguments},
+    }
     if overload == "vec":
         factors = call["scale_factors"]
         if call["output_size"] is None:
-            sizes = None
-            factors = [factors[axis] if index == axis else 1.0 for index in range(dims)]
+            options["output_size"] = None
+            factors = [*[1.0] * (dims - 1), factors[axis]]
         options["scale_factors"] = factors
     else:
         names = [key for key in call.arguments if key.startswith("scales")]
-        options |= {key: call[key] if index == axis else None for index, key in enumerate(names)}
-    options["output_size"] = sizes
+        options[names[-1]] = call[names[axis]]
     result = operator(single, **options)
     array: NDArray[Any] = result.reshape(size, -1).numpy()
     return array

@@ -20,7 +20,7 @@ _LARGEST = 1 << 62
 def _power(base: Number, exponent: Number) -> Number:
     if abs(exponent) > 64 or abs(base) > _LARGEST:
         raise ValueError("a size is too large a power")
-    return base**exponent  # type: ignore[no-any-return]
+    return base**exponent
 
 
 def _product(*factors: Number) -> Number:
@@ -103,24 +103,27 @@ def evaluate(text: str, symbols: Mapping[str, int]) -> Number:
 
 
 def _value(node: ast.expr, symbols: Mapping[str, int]) -> Number:
+    value: Number
     match node:
         case ast.Call(func=ast.Name(id="Symbol"), args=[ast.Constant(value=str(name))]):
-            return _symbol(name, symbols)
+            value = _symbol(name, symbols)
         case ast.Call(func=ast.Name(id="Float"), args=[ast.Constant(value=str(number)), *_]):
-            return float(number)
+            value = float(number)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(_value(one, symbols) for one in arguments))
+            value = _FUNCTIONS[name](*(_value(one, symbols) for one in arguments))
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
-            return _OPERATORS[type(sign)](_value(left, symbols), _value(right, symbols))
+            value = _OPERATORS[type(sign)](_value(left, symbols), _value(right, symbols))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, symbols)
+            value = -_value(operand, symbols)
         case ast.Constant(value=int() | float() as number):
-            return number
+            value = number
         case ast.Name(id="true" | "false" as truth):
-            return truth == "true"
+            value = truth == "true"
         case ast.Name(id=name):
-            return _symbol(name, symbols)
-    raise ValueError(f"a size is {ast.unparse(node)!r:.80}")
+            value = _symbol(name, symbols)
+        case _:
+            raise ValueError(f"a size is {ast.unparse(node)!r:.80}")
+    return value
 
 
 def _symbol(name: str, symbols: Mapping[str, int]) -> int:
