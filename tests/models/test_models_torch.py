@@ -20,11 +20,6 @@ from edgetvm.package import check
 pytestmark = pytest.mark.torch
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGETVM_CACHE", str(tmp_path / "cache"))
-
-
 def _module(function: Callable[..., Any], *below: Any) -> Any:
     """A module whose forward() is a function of its inputs and the modules below it."""
     import torch
@@ -339,7 +334,7 @@ def test_training_mode_is_refused(tmp_path: Path) -> None:
     for layer in (torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5)):
         training = torch.nn.Sequential(torch.nn.Linear(4, 4), layer).train()
         torch.export.save(torch.export.export(training, (torch.rand(3, 4),)), path)
-        with pytest.raises(ModelUnreadableError, match=r"training mode: '1' .*module.eval\(\)"):
+        with pytest.raises(ModelUnreadableError, match=r"training mode: '1\b.*module.eval\(\)"):
             import_model(path)
 
 
@@ -363,7 +358,8 @@ def test_unsupported_operators_are_named_with_their_modules() -> None:
     import torch
 
     module = torch.nn.Sequential(
-        torch.nn.MaxPool2d(2, return_indices=True), _module(lambda p: (p[0], p[1], p[0].cummax(1)))
+        torch.nn.MaxPool2d(2, return_indices=True),
+        _module(lambda p: (p[0], p[1], p[0].cummax(1)[0])),
     )
     with pytest.raises(UnsupportedOperatorsError) as caught:
         edgetvm.import_torch(module, torch.rand(1, 2, 4, 4))

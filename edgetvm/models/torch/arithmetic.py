@@ -218,7 +218,10 @@ def _power(call: Call) -> Any:
 
 
 def _any(call: Call) -> Any:
-    emit, value = call.emit, call["self"]
+    emit = call.emit
+    value = (
+        operand(call, call["self"], "int8") if dtype_of(call["self"]) == "bool" else call["self"]
+    )
     truth = emit.cast(emit.emit(emit.operator("not_equal")(value, emit.like(0, value))), "int8")
     keep = bool(call.arguments.get("keepdim", False))
     found = emit.emit(emit.operator("max")(truth, _axes(call, value), keep))

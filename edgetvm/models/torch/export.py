@@ -93,7 +93,8 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> bytes:
                     program = torch.export.export(
                         module, tuple(arguments), dict(keywords), dynamic_shapes=dynamic_shapes
                     )
-            torch.export.save(program, buffer)
+            with _without_examples(program):
+                torch.export.save(program, buffer)
     except Exception as error:  # torch raises every kind for a module that it cannot trace
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ModelUnreadableError(
@@ -102,6 +103,17 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> bytes:
             mend="torch.export.export(module, inputs) must succeed first",
         ) from error
     return buffer.getvalue()
+
+
+@contextmanager
+def _without_examples(program: Any) -> Iterator[None]:
+    """Without its example inputs: they differ from file to file, and may be private."""
+    examples = program.example_inputs
+    program.example_inputs = None
+    try:
+        yield
+    finally:
+        program.example_inputs = examples
 
 
 @contextmanager
