@@ -29,6 +29,7 @@ def load(path: Path) -> onnx.ModelProto:
     import onnx
 
     model = _parsed(path)
+    _check_names(model, path)
     if _checked_weights(model, path):
         try:
             onnx.load_external_data_for_model(model, str(path.parent))
@@ -39,6 +40,15 @@ def load(path: Path) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
         _tolerate(model, path, error)
     return model
+
+
+def _check_names(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse inputs and outputs whose names are not UTF-8: Protocol Buffers gives them as bytes."""
+    for entry in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        if isinstance(entry.name, bytes):
+            raise ModelUnreadableError(
+                f"the name {entry.name!r} is not UTF-8", where=str(path), mend="export it again"
+            )
 
 
 def _parsed(path: Path) -> onnx.ModelProto:

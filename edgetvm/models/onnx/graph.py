@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # Loops are unrolled and functions opened: this many nodes are more than a model may become.
 MOST_NODES = 200_000
+# Of one tensor: more than the memory of the largest board.
+MOST_BYTES = 1 << 35
 _DEEPEST = 60
 
 # Operators whose converters know what to do with narrow values, or only move them.
@@ -108,6 +111,7 @@ class GraphReader:
             parameters.append(
                 relax.Var(_identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
+            _check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
             empty = 0 in shape
             self._values[0][name] = (
@@ -212,6 +216,8 @@ class GraphReader:
                     mend="export the model without the others",
                 )
             _check_window(node, results)
+            for result in results:
+                _check_size(f"{node.op_type} {label(node)!r}", result)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -389,6 +395,19 @@ class GraphReader:
         finally:
             self.opsets, self._values = opsets, values
             self._opened_calls -= 1
+
+
+def _check_size(what: str, value: Any) -> None:
+    """Refuse a tensor that no board can hold, before anything tries to compute it."""
+    if not hasattr(getattr(value, "ty", None), "shape"):
+        return
+    bits = re.search(r"\d+$", dtype_of(value))
+    size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
+    if size_bytes > MOST_BYTES:
+        raise ModelUnreadableError(
+            f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
+            mend="fix smaller shapes with --shape",
+        )
 
 
 def _check_window(node: onnx.NodeProto, results: Sequence[Any]) -> None:

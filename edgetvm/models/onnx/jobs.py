@@ -50,10 +50,29 @@ def _upgraded(model: onnx.ModelProto, target: Sizes) -> onnx.ModelProto:
     return version_converter.convert_version(model, target["opset"][0])
 
 
+def _defined(model: onnx.ModelProto, _: Sizes) -> onnx.ModelProto:
+    """The function by which ONNX defines the one node of the graph, for its inputs' types."""
+    import onnx
+    from onnx import defs
+
+    (node,) = model.graph.node
+    (opset,) = (entry.version for entry in model.opset_import)
+    types = {entry.name: entry.type for entry in model.graph.value_info}
+    schema: Any = defs.get_schema(node.op_type, opset, node.domain)
+    versions = schema.context_dependent_function_opset_versions
+    body = schema.get_context_dependent_function_with_opset_version(
+        max((one for one in versions if one <= opset), default=min(versions)),
+        node.SerializeToString(),
+        [types.get(name, onnx.TypeProto()).SerializeToString() for name in node.input],
+    )
+    return onnx.ModelProto(functions=[onnx.FunctionProto.FromString(body)])
+
+
 JOBS: dict[str, Callable[[Any, Sizes], Any]] = {
     "onnxsim": _by_onnxsim,
     "onnxslim": _by_onnxslim,
     "upgrade": _upgraded,
+    "define": _defined,
 }
 
 
@@ -65,6 +84,8 @@ def done(job: str, data: bytes, sizes: Sizes) -> bytes:
         model = onnx.ModelProto.FromString(data)
         names = [one.name for one in model.graph.output]
         made = JOBS[job](model, sizes)
+        if made.functions and not made.HasField("graph"):
+            return cast("bytes", made.SerializeToString())
         sort(made.graph)
         onnx.checker.check_model(made)
         if [one.name for one in made.graph.output] != names:

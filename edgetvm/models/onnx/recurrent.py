@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.models.onnx.activations import ACTIVATIONS
-from edgetvm.models.onnx.emitter import Emitter, dtype_of, shape_of
+from edgetvm.models.onnx.emitter import Emitter, dtype_of, rank_of, shape_of
 from edgetvm.models.onnx.node import Converter, Node
 from edgetvm.models.onnx.recurrent_kernel import Activation, Layer, Writer, run_layer
 
@@ -45,14 +45,14 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
     """What the three operators share: directions, layouts, projection, masks, outputs."""
     emit = node.emit
     data, weights, recurrences = node.inputs[0], node.inputs[1], node.inputs[2]
+    if rank_of(data) != 3:
+        raise node.refusal(f"its input has {rank_of(data)} axes, not 3", _FIX)
     own = dtype_of(data)
     # float16 is computed in float32, as runtimes without half arithmetic do.
     dtype = "float64" if own == "float64" else "float32"
     batch_first = bool(node.attributes.get("layout", 0))
     if batch_first:
         data = emit.transpose(data, (1, 0, 2))
-    if len(shape_of(data)) != 3:
-        raise node.refusal(f"its input has {len(shape_of(data))} axes, not 3", _FIX)
     steps, batch, features = shape_of(data)
     directions, _, hidden = shape_of(recurrences)
     functions = _activations(node, defaults, directions, dtype)
