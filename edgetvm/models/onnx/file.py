@@ -44,10 +44,12 @@ def load(path: Path) -> onnx.ModelProto:
 
 def _check_names(model: onnx.ModelProto, path: Path) -> None:
     """Refuse inputs and outputs whose names are not UTF-8: Protocol Buffers gives them as bytes."""
-    for entry in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        if isinstance(entry.name, bytes):
+    graph = model.graph
+    named = (graph.input, graph.output, graph.initializer)
+    for name in [entry.name for entries in named for entry in entries]:
+        if isinstance(name, bytes):
             raise ModelUnreadableError(
-                f"the name {entry.name!r} is not UTF-8", where=str(path), mend="export it again"
+                f"the name {name!r} is not UTF-8", where=str(path), mend="export it again"
             )
 
 
