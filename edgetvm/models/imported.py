@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, ModelUnreadableError
-from edgetvm.models.model import DTYPES, ImportOptions, Signature, TensorSpec
+from edgetvm.models.model import DTYPES, ImportOptions, QuantisedTensors, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -26,26 +27,34 @@ class Imported:
 
     module: IRModule
     signature: Signature
+    nodes: Mapping[str, str]
     operators: Mapping[str, int]
-    parameter_count: int
+    parameters: Mapping[str, int]
+    quantised: tuple[QuantisedTensors, ...]
     changes: tuple[str, ...]
 
 
 Axis = int | str | None
 
+_MOST_ELEMENTS = 1 << 32
+
 
 def fixed_shapes(
-    axes: Mapping[str, Sequence[Axis]], options: ImportOptions, path: Path, length: int = 128
+    axes: Mapping[str, Sequence[Axis]],
+    options: ImportOptions,
+    path: Path,
+    length: int = 128,
+    side: int = 224,
 ) -> dict[str, tuple[int, ...]]:
     """Static shapes of the inputs. A dynamic axis is None, or a symbol that axes may share.
 
     A dynamic axis takes its size from `options.shapes`. Where the user gave none, a symbol that
-    is known from another input keeps that size; else 1 for a first axis (the batch) and for a
-    symbol that is a first axis elsewhere, 224 for the last two of a rank-4 image, `length` for
-    others.
+    is known from another input keeps that size; else 1 for a batch (see `_is_batch`) and for a
+    symbol that is one elsewhere, `side` for the last two of a rank-4 image, `length` for others.
 
     Raises:
-        InputError: a given shape has another rank, contradicts a fixed axis, or is not positive.
+        InputError: a given shape has another rank, contradicts a fixed axis, or is not positive;
+            or an input is larger than any board.
     """
     sizes: dict[str, int] = {}
     for name, declared in axes.items():
@@ -61,14 +70,15 @@ def fixed_shapes(
                     )
     for declared in axes.values():
         for index, axis in enumerate(declared):
-            if isinstance(axis, str) and index == 0:
+            if isinstance(axis, str) and _is_batch(declared, index):
                 sizes.setdefault(axis, 1)
     shapes = {}
     for name, declared in axes.items():
         shape = list(options.shapes.get(name, ()))
         if not shape:
             for index, axis in enumerate(declared):
-                guess = 1 if index == 0 else 224 if len(declared) == 4 and index >= 2 else length
+                guess = side if len(declared) == 4 and index >= 2 else length
+                guess = 1 if _is_batch(declared, index) else guess
                 # An axis declared as 0 is an empty one, or an exporter's way to say "dynamic".
                 known = axis if isinstance(axis, int) else 0
                 size = known or sizes.get(str(axis or ""), guess)
@@ -76,7 +86,25 @@ def fixed_shapes(
                 if isinstance(axis, str):
                     sizes[axis] = size
         shapes[name] = tuple(shape)
+        if math.prod(shape) > _MOST_ELEMENTS:
+            raise InputError(
+                f"input {name!r} of shape [{', '.join(map(str, shape))}] is larger than any board",
+                where=str(path),
+                mend="give a smaller one with --shape",
+            )
     return shapes
+
+
+def _is_batch(declared: Sequence[Axis], index: int) -> bool:
+    """Whether an open axis is a batch: the first, one so called, or that of a recurrent state.
+
+    A state is [layers, batch, features]; with one layer, nothing tells it from [batch, time, ...].
+    """
+    axis, first = declared[index], declared[0]
+    if index == 0 or (isinstance(axis, str) and "batch" in axis.lower()):
+        return True
+    fixed = [isinstance(one, int) and one > 0 for one in declared]
+    return axis in (None, 0) and fixed == [True, False, True] and first != 1
 
 
 def _checked(
@@ -119,12 +147,15 @@ GUESSED = "guessed as"
 
 
 def _how(name: str, declared: Sequence[Axis], options: ImportOptions) -> str:
-    open_axes = [axis for axis in declared[1:] if not isinstance(axis, int)]
-    return GUESSED if open_axes and name not in options.shapes else "fixed to"
+    beyond_batch = any(
+        not isinstance(axis, int) and not _is_batch(declared, index)
+        for index, axis in enumerate(declared)
+    )
+    return GUESSED if beyond_batch and name not in options.shapes else "fixed to"
 
 
 def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> None:
-    """Refuse options that name inputs which the model does not have.
+    """Refuse options that name inputs which the model does not have, or one input twice.
 
     Raises:
         InputError: naming the inputs that there are.
@@ -135,6 +166,12 @@ def check_names(known: Sequence[str], options: ImportOptions, path: Path) -> Non
                 f"the model has no input {name!r}",
                 where=str(path),
                 mend=f"its inputs are {', '.join(known)}",
+            )
+        if name in options.shapes and name in options.bindings:
+            raise InputError(
+                f"input {name!r} is given a shape and a value",
+                where=str(path),
+                mend="a bound input has the shape of its value: leave --shape out",
             )
 
 
@@ -222,26 +259,6 @@ def _tensor(name: str, ty: object, path: Path) -> TensorSpec:
             mend=f"export it with inputs and outputs of {', '.join(DTYPES)}",
         )
     return TensorSpec(name, axes, dtype)
-
-
-def parameter_count(module: IRModule) -> int:
-    """Elements of all constant tensors in the module's Relax functions."""
-    from tvm import relax
-    from tvm.ir.expr import GenericConst
-
-    counted: set[int] = set()
-    total = 0
-
-    def visit(node: object) -> None:
-        nonlocal total
-        if isinstance(node, GenericConst) and hash(node) not in counted:
-            counted.add(hash(node))
-            total += int(np.prod(node.value.shape, dtype=np.int64))
-
-    for function in module.functions.values():
-        if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
-    return total
 
 
 def free_quietly(error: BaseException) -> None:

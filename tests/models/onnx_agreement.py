@@ -26,8 +26,9 @@ def make(
     outputs: Sequence[str],
     constants: Arrays | None = None,
     opset: int = 17,
+    types: dict[str, str] | None = None,
 ) -> Path:
-    """Write a model; its outputs have no declared type, which runtimes infer."""
+    """Write a model. Its outputs have the type that ONNX infers, or that of `types`, or float32."""
     graph = helper.make_graph(
         list(nodes),
         "made",
@@ -40,11 +41,14 @@ def make(
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    domains = {node.domain for node in nodes} - {""}
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(one, 1) for one in domains)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     model = onnx.shape_inference.infer_shapes(model)
     for output in model.graph.output:
         if not output.type.HasField("tensor_type"):
-            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+            dtype = np.dtype((types or {}).get(output.name, "float32"))
+            output.type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(dtype)
     path.write_bytes(model.SerializeToString())
     return path
 

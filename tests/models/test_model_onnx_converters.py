@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,17 @@ def test_an_operator_without_any_converter_is_named(tmp_path: Path) -> None:
 def test_an_output_that_is_constant(tmp_path: Path) -> None:
     nodes = [helper.make_node("Shape", ["x"], ["y"])]
     agree(make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"]), {"x": X})
+
+
+def test_every_binding_is_named_after_its_node(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Mish", ["x"], ["a"], "block/1/mish"),
+        helper.make_node("HardSwish", ["a"], ["bb"]),  # TVM's, of several operators
+        helper.make_node("HardSigmoid", ["bb"], ["c"], "9th"),
+        helper.make_node("GroupNormalization", ["c", "s", "s"], ["y"], "norm", num_groups=3),
+    ]
+    constants = {"s": np.ones(3, np.float32)}
+    path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"], constants, 21)
+    (block,) = import_model(path).module["main"].body.blocks
+    stems = {re.sub(r"_\d+$", "", one.var.name) for one in block.bindings[:-1]}
+    assert stems == {"block_1_mish", "bb", "_9th", "norm"}

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
-from onnx_agreement import agree, by_evaluator, make
+from onnx_agreement import agree, by_evaluator, compiled, make
 
-from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models import import_model
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -26,6 +25,8 @@ def recurrent(
     lengths: list[int] | None = None,
     bound_lengths: bool = True,
     steps: int = STEPS,
+    hidden: int = HIDDEN,
+    dtype: str = "float32",
     **attributes: Any,
 ) -> tuple[Path, dict[str, np.ndarray]]:
     """A model of one recurrent node with random weights, and an input for it."""
@@ -33,16 +34,16 @@ def recurrent(
     gates = GATES[operator]
 
     def weights(*shape: int) -> np.ndarray:
-        return (random.standard_normal(shape) * 0.5).astype(np.float32)
+        return (random.standard_normal(shape) * 0.5).astype(dtype)
 
     batch_first = attributes.get("layout", 0) == 1
-    state = (BATCH, directions, HIDDEN) if batch_first else (directions, BATCH, HIDDEN)
+    state = (BATCH, directions, hidden) if batch_first else (directions, BATCH, hidden)
     data = (BATCH, steps, FEATURES) if batch_first else (steps, BATCH, FEATURES)
     constants = {
-        "W": weights(directions, gates * HIDDEN, FEATURES),
-        "R": weights(directions, gates * HIDDEN, HIDDEN),
-        "B": weights(directions, 2 * gates * HIDDEN),
-        "P": weights(directions, 3 * HIDDEN),
+        "W": weights(directions, gates * hidden, FEATURES),
+        "R": weights(directions, gates * hidden, hidden),
+        "B": weights(directions, 2 * gates * hidden),
+        "P": weights(directions, 3 * hidden),
     }
     inputs = {"X": weights(*data), "h": weights(*state), "c": weights(*state)}
     if lengths is not None:
@@ -54,7 +55,7 @@ def recurrent(
         for name in optional
     ]
     outputs = ["Y", "Y_h", "Y_c"] if operator == "LSTM" else ["Y", "Y_h"]
-    node = helper.make_node(operator, names, outputs, "layer", hidden_size=HIDDEN, **attributes)
+    node = helper.make_node(operator, names, outputs, "layer", hidden_size=hidden, **attributes)
     used = {name: array for name, array in constants.items() if name in names}
     fed = {name: array for name, array in inputs.items() if name in names}
     return make(path, [node], fed, outputs, used), fed
@@ -188,13 +189,42 @@ def by_numpy_gru(path: Path, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [both, np.stack([first[-1], second[0]])]
 
 
-def test_one_product_for_the_inputs_of_all_steps(tmp_path: Path) -> None:
+def test_one_product_for_the_inputs_of_all_steps_and_one_kernel(tmp_path: Path) -> None:
     path, _ = recurrent(tmp_path / "m.onnx", "LSTM", steps=6, given=("B", "h", "c"))
     text = str(import_model(path).module)
-    assert text.count("R.matmul") == 1 + 6
+    assert text.count("R.matmul") == 1
+    assert text.count("R.call_tir") == 1
 
 
-def test_a_sequence_too_long_to_unroll_is_refused(tmp_path: Path) -> None:
-    path, _ = recurrent(tmp_path / "m.onnx", "RNN", steps=1500)
-    with pytest.raises(ModelUnreadableError, match="RNN 'layer': it runs over 1500 steps"):
-        import_model(path)
+def test_a_long_sequence_is_a_loop(tmp_path: Path) -> None:
+    path, inputs = recurrent(tmp_path / "m.onnx", "GRU", steps=3000)
+    agree(path, inputs)
+
+
+@pytest.mark.parametrize("operator", GATES)
+def test_sizes_that_fill_no_register(tmp_path: Path, operator: str) -> None:
+    path, inputs = recurrent(tmp_path / "m.onnx", operator, hidden=37)
+    agree(path, inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_other_floats(tmp_path: Path, dtype: str) -> None:
+    path, inputs = recurrent(tmp_path / "m.onnx", "LSTM", dtype=dtype, given=("B", "h", "c"))
+    agree(path, inputs, by_evaluator, tolerance=2e-3 if dtype == "float16" else 1e-12)
+
+
+@pytest.mark.parametrize("name", ["Tanh", "Sigmoid", "Elu", "Softplus"])
+def test_activations_far_out_and_near_zero(tmp_path: Path, name: str) -> None:
+    x = np.array([-1e9, -100, -88, -20, -9, -1e-3, -1e-7, 0, 1e-7, 1e-3, 9, 20, 88, 1e9])
+    fed = {"X": x.astype(np.float32).reshape(-1, 1, 1)}
+    constants = {"W": np.ones((1, 1, 1), np.float32), "R": np.zeros((1, 1, 1), np.float32)}
+    node = helper.make_node("RNN", ["X", "W", "R"], ["Y"], hidden_size=1, activations=[name])
+    path = make(tmp_path / "m.onnx", [node], fed, ["Y"], constants)
+    exact = {
+        "Tanh": np.tanh,
+        "Sigmoid": lambda v: 1 / (1 + np.exp(np.clip(-v, None, 700))),
+        "Elu": lambda v: np.where(v > 0, v, np.expm1(np.minimum(v, 0))),
+        "Softplus": lambda v: np.logaddexp(0, v),
+    }[name](x)
+    _, found = compiled(path, fed)
+    np.testing.assert_allclose(found["Y"].ravel(), exact, rtol=1e-6, atol=1.2e-7)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.onnx.emitter import array_of, dtype_of, shape_of
 from edgetvm.models.onnx.node import Converter, Node
 
@@ -25,12 +26,39 @@ def if_(node: Node) -> list[Any]:
         return node.reader.subgraph(then if bool(decided.ravel()[0]) else otherwise, [])
     emit = node.emit
     condition = emit.reshape(node.inputs[0], ())
-    results = []
-    for a, b in zip(
-        node.reader.subgraph(then, []), node.reader.subgraph(otherwise, []), strict=True
-    ):
-        results.append(_selected(node, condition, a, b))
-    return results
+    try:
+        first, second = node.reader.subgraph(then, []), node.reader.subgraph(otherwise, [])
+        return [_selected(node, condition, a, b) for a, b in zip(first, second, strict=True)]
+    except ModelUnreadableError as error:
+        raise _undecided(node, condition, error) from error
+
+
+def _undecided(node: Node, condition: Any, error: ModelUnreadableError) -> ModelUnreadableError:
+    """As a rule, branches that cannot both be computed are made for different inputs."""
+    names = _sources(node, condition)
+    flags = " ".join(f"--bind {name}=VALUE" for name in names)
+    return ModelUnreadableError(
+        f"{error.what} (the branches of If {node.name!r} depend on {', '.join(names)})",
+        mend=f"bind the input that decides it: {flags}",
+    )
+
+
+def _sources(node: Node, value: Any) -> list[str]:
+    """The model's inputs that an expression is computed from, in their order."""
+    from tvm import relax
+
+    reader = node.reader
+    seen: set[Any] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        made = reader.builder.lookup_binding(one) if isinstance(one, relax.Var) else one
+        if made is not None:
+            waiting.extend(relax.analysis.free_vars(made))
+    return [name for name in reader.inputs if reader.value(name) in seen]
 
 
 def _selected(node: Node, condition: Any, a: Any, b: Any) -> Any:

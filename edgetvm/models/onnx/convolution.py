@@ -72,4 +72,35 @@ def conv(node: Node) -> Any:
     return result
 
 
-CONVOLUTION: dict[str, Converter] = {"Conv": conv}
+def conv_transpose(node: Node) -> Any:
+    """With an output shape in place of padding; all else is TVM's."""
+    shape = node.attributes.get("output_shape")
+    if not shape:
+        return None
+    sizes, kernel = shape_of(node.inputs[0])[2:], shape_of(node.inputs[1])[2:]
+    axes = len(kernel)
+    strides = list(node.attributes.get("strides") or [1] * axes)
+    dilations = list(node.attributes.get("dilations") or [1] * axes)
+    extra = list(node.attributes.get("output_padding") or [0] * axes)
+    begins, ends = [], []
+    for axis, wanted in enumerate(shape[-axes:]):
+        reach = (kernel[axis] - 1) * dilations[axis] + 1
+        total = strides[axis] * (sizes[axis] - 1) + extra[axis] + reach - wanted
+        # What is missing is added at the end.
+        extra[axis] += max(0, -total)
+        small, large = max(0, total) // 2, (max(0, total) + 1) // 2
+        upper = node.attributes.get("auto_pad", "NOTSET") == "SAME_UPPER"
+        begins.append(small if upper else large)
+        ends.append(large if upper else small)
+    return node.apply(
+        "ConvTranspose",
+        *node.inputs,
+        strides=strides,
+        dilations=dilations,
+        output_padding=extra,
+        pads=begins + ends,
+        group=node.attributes.get("group"),
+    )
+
+
+CONVOLUTION: dict[str, Converter] = {"Conv": conv, "ConvTranspose": conv_transpose}

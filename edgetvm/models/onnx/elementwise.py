@@ -190,8 +190,29 @@ def matmul(node: Node) -> Any:
     return emit.cast(product, "float16")
 
 
+def bit_shift(node: Node) -> Any:
+    """Of signed numbers; by a count that is negative or too large, all bits are shifted out."""
+    from tvm import tirx
+
+    right = node.attributes["direction"] == "RIGHT"
+    dtype = dtype_of(node.inputs[0])
+    if dtype.startswith("u"):
+        return None
+    width = np.dtype(dtype).itemsize * 8
+
+    def shifted(x: Any, y: Any) -> Any:
+        inside = tirx.And(y >= tirx.const(0, dtype), y < tirx.const(width, dtype))
+        bits = tirx.Select(inside, y, tirx.const(width - 1, dtype))
+        if right:
+            return tirx.shift_right(x, bits)
+        return tirx.Select(inside, tirx.shift_left(x, bits), tirx.const(0, dtype))
+
+    return node.emit.te(lambda x, y: _broadcast(x, y, shifted), *node.inputs)
+
+
 ELEMENTWISE: dict[str, Converter] = {
     "BitCast": bit_cast,
+    "BitShift": bit_shift,
     "Cast": cast,
     "CastLike": cast_like,
     "Clip": clip,

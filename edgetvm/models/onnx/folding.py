@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetvm.base.errors import ModelUnreadableError
+
 if TYPE_CHECKING:
     import onnx
 
@@ -50,6 +52,8 @@ _NOT_FOLDED = frozenset(
     ]
 )
 _MOST_ELEMENTS = 1 << 24
+# A converter may leave more to the board, but not what no board can hold.
+_MOST_MADE = 1 << 28
 
 
 def evaluate(
@@ -61,12 +65,21 @@ def evaluate(
         node: without graphs in it.
         opset: of the operator's domain.
         arrays: one for each input; None for one that is left out.
+
+    Raises:
+        ModelUnreadableError: a tensor would be larger than any board.
     """
     if node.op_type in _NOT_FOLDED or node.domain not in ("", "ai.onnx"):
         return None
     if sum(array.size for array in arrays if array is not None) > _MOST_ELEMENTS:
         return None
-    if _result_size(node.op_type, arrays) > _MOST_ELEMENTS:
+    size = _result_size(node.op_type, arrays)
+    if _MOST_MADE < size < math.inf:
+        raise ModelUnreadableError(
+            f"{node.op_type} making {''.join(node.output)!r}: a tensor of {size:.1e} elements",
+            mend="fix smaller shapes, or bind what decides its size",
+        )
+    if size > _MOST_ELEMENTS:
         return None
     from onnx.reference import ReferenceEvaluator
 

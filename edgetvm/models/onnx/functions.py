@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgetvm.models.onnx.apart import WORKER
 from edgetvm.models.onnx.emitter import dtype_of, shape_of
 
 if TYPE_CHECKING:
@@ -13,38 +14,38 @@ if TYPE_CHECKING:
 
 def body_of(node: onnx.NodeProto, opset: int, inputs: Sequence[Any]) -> onnx.FunctionProto | None:
     """The function that defines a node's operator, for these operands; None where there is none."""
-    import numpy as np
     import onnx
-    from onnx import defs, helper
+    from onnx import defs
 
     try:
         schema: Any = defs.get_schema(node.op_type, opset, node.domain)
     except defs.SchemaError:
         return None
-    function = onnx.FunctionProto()
     if schema.has_context_dependent_function:
-        versions = schema.context_dependent_function_opset_versions
-        types = [
-            helper.make_tensor_type_proto(
-                helper.np_dtype_to_tensor_dtype(np.dtype(dtype_of(value))), shape_of(value)
-            ).SerializeToString()
-            if value is not None
-            else onnx.TypeProto().SerializeToString()
-            for value in inputs
-        ]
-        body = schema.get_context_dependent_function_with_opset_version(
-            _version(versions, opset), node.SerializeToString(), types
-        )
-    elif schema.has_function:
-        body = schema.get_function_with_opset_version(
-            _version(schema.function_opset_versions, opset)
-        )
-    else:
+        return _made_for(node, opset, inputs)
+    if not schema.has_function:
         return None
-    if not body:
-        return None
-    function.ParseFromString(body)
-    return function
+    versions = schema.function_opset_versions
+    fitting = max((one for one in versions if one <= opset), default=min(versions))
+    return onnx.FunctionProto.FromString(schema.get_function_with_opset_version(fitting))
+
+
+def _made_for(node: onnx.NodeProto, opset: int, inputs: Sequence[Any]) -> onnx.FunctionProto | None:
+    """The function that ONNX builds for the operands' types, apart: it may crash over a node."""
+    import numpy as np
+    from onnx import helper
+
+    types = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype_of(value))), shape_of(value)
+        )
+        for name, value in zip(node.input, inputs, strict=True)
+        if value is not None
+    ]
+    graph = helper.make_graph([node], "one", [], [], value_info=types)
+    asked = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, opset)])
+    made = WORKER.run("define", asked, {})
+    return made.functions[0] if made is not None else None
 
 
 def has_body(node: onnx.NodeProto, opset: int) -> bool:
@@ -56,11 +57,6 @@ def has_body(node: onnx.NodeProto, opset: int) -> bool:
     except defs.SchemaError:
         return False
     return bool(schema.has_context_dependent_function or schema.has_function)
-
-
-def _version(versions: Sequence[int], opset: int) -> int:
-    fitting = [version for version in versions if version <= opset]
-    return max(fitting) if fitting else min(versions)
 
 
 def with_attributes(node: onnx.NodeProto, given: dict[str, onnx.AttributeProto]) -> onnx.NodeProto:

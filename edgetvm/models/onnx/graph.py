@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 # Loops are unrolled and functions opened: this many nodes are more than a model may become.
 MOST_NODES = 200_000
+# Of one tensor: more than the memory of the largest board.
+MOST_BYTES = 1 << 35
 _DEEPEST = 60
 
 # Operators whose converters know what to do with narrow values, or only move them.
@@ -37,6 +42,7 @@ TAKE_NARROW = frozenset(
 _NOT_TVM = frozenset({"Attention", "RMSNormalization", "Mish"})
 
 
+@cache
 def tvm_converters() -> dict[str, Any]:
     """TVM's own converters by operator: what CONVERTERS does not have is looked up here."""
     from tvm.relax.frontend.onnx import onnx_frontend
@@ -53,7 +59,12 @@ def tvm_converters() -> dict[str, Any]:
 
 def label(node: onnx.NodeProto) -> str:
     """What a node is called in messages."""
-    return node.name or f"node making {node.output[0] if node.output else '?'}"
+    return node.name or f"node making {_own_name(node) or '?'}"
+
+
+def _own_name(node: onnx.NodeProto) -> str:
+    """A node's name, or that of its first output."""
+    return node.name or next((name for name in node.output if name), "")
 
 
 class GraphReader:
@@ -68,11 +79,9 @@ class GraphReader:
             model: prepared; it may have lost inputs without a use.
             inputs: shape and dtype of each input, in the order that `main` takes them.
         """
-        from tvm import relax
-
         self.model = model
         self.inputs = inputs
-        self.builder = relax.BlockBuilder()
+        self.builder = naming_builder()
         self.emitter = Emitter(self.builder)
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.opsets.setdefault("", self.opsets.get("ai.onnx", 1))
@@ -81,8 +90,10 @@ class GraphReader:
         self._values: list[dict[str, Any]] = [{}]
         # What a value really is, where it is carried in another dtype: see narrow.py.
         self.kinds: dict[Any, str] = {}
+        self._parameters: list[Any] = []
         self._nodes = 0
         self._depth = 0
+        self._opened_calls = 0
 
     def read(self) -> IRModule:
         """Convert the whole graph.
@@ -94,12 +105,13 @@ class GraphReader:
         from tvm import relax
 
         graph = self.model.graph
-        parameters = []
+        parameters = self._parameters
         for index, (name, (shape, kind)) in enumerate(self.inputs.items()):
             dtype = carrier(kind)
             parameters.append(
                 relax.Var(_identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
+            _check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
             empty = 0 in shape
             self._values[0][name] = (
@@ -134,18 +146,20 @@ class GraphReader:
         return self.mark(self.emitter.const(carried(array)), array.dtype.name)
 
     def _output(self, value: Any) -> Any:
-        """A result; an empty constant, which TVM would not read again, is cut out of an input."""
+        """A result; an empty constant, which TVM would not read again, is computed in no steps."""
+        from tvm import te
+
         array = array_of(value)
-        if array is None or array.size:
+        if array is None or array.size or not self._parameters:
             return value
-        emit = self.emitter
-        for name in self.inputs:
-            whole = self._values[0][name]
-            if array_of(whole) is None:
-                flat = emit.reshape(whole, (int(np.prod(shape_of(whole), dtype=np.int64)),))
-                nothing = emit.cast(emit.slice(flat, 0, 0, 0), str(array.dtype))
-                return emit.reshape(nothing, array.shape)
-        return value
+
+        def nothing(data: Any) -> Any:
+            first = (0,) * len(data.shape)
+            return te.compute(
+                array.shape, lambda *_: data[first].astype(str(array.dtype)), name="nothing"
+            )
+
+        return self.emitter.te(nothing, self._parameters[0])
 
     def value(self, name: str) -> Any:
         """The expression of a tensor, from the innermost graph outwards.
@@ -191,17 +205,35 @@ class GraphReader:
                     mend="fix smaller shapes or fewer iterations",
                 )
             inputs = [self.value(name) if name else None for name in node.input]
-            results = self._convert(node, inputs)
+            # What a function is opened into keeps the name of the node that calls it.
+            named = self.builder.node if self._opened_calls else _own_name(node) or node.op_type
+            with self.builder.named(named):
+                results = self._convert(node, inputs)
             if len(results) < len([name for name in node.output if name]):
                 raise ModelUnreadableError(
                     f"{node.op_type} {label(node)!r}: only its first {len(results)} outputs are "
                     "supported",
                     mend="export the model without the others",
                 )
+            _check_window(node, results)
+            for result in results:
+                _check_size(f"{node.op_type} {label(node)!r}", result)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
         self._depth -= 1
+
+    def apply(self, operator: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+        """The first output of an operator of ONNX's own, for converters that are made of such."""
+        from onnx import helper
+
+        node = helper.make_node(
+            operator,
+            ["" if value is None else f"input_{i}" for i, value in enumerate(inputs)],
+            ["output"],
+            **attributes,
+        )
+        return self._convert(node, inputs)[0]
 
     def _convert(self, node: onnx.NodeProto, inputs: Sequence[Any]) -> list[Any]:
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -221,7 +253,7 @@ class GraphReader:
             if key in CONVERTERS:
                 made = self._by_ours(node, key, opset, inputs)
                 if made is not None and made is not OPEN:
-                    return self._bound(node, made)
+                    return self._bound(made)
                 opened = made is OPEN
             if not opened and domain == "" and node.op_type in self._tvm:
                 return self._by_tvm(node, opset, inputs)
@@ -314,26 +346,25 @@ class GraphReader:
             warnings.simplefilter("ignore")
             convert = self._tvm[node.op_type].get_converter(opset)
             made = convert(self.builder, operands, attributes, [self._values[-1], {}])
-        return self._bound(node, made)
+        return self._bound(made)
 
-    def _bound(self, node: onnx.NodeProto, made: Any) -> list[Any]:
-        """The outputs of a node, each bound to a variable that has the node's name."""
+    def _bound(self, made: Any) -> list[Any]:
+        """The outputs of a node, each bound to a variable."""
         from tvm import relax
 
-        name = _identifier(label(node), "lv")
         if isinstance(made, relax.Tuple):
             made = list(made.fields)
         elif not isinstance(made, (list, tuple)):
-            made = self.builder.normalize(made)
+            bind = self.builder.emit if isinstance(made, relax.Call) else self.builder.normalize
+            made = bind(made)
             if isinstance(made.ty, relax.TupleType):
-                whole = self.builder.emit(made, name_hint=name)
-                made = [relax.TupleGetItem(whole, i) for i in range(len(made.ty.fields))]
+                made = [relax.TupleGetItem(made, i) for i in range(len(made.ty.fields))]
             else:
                 made = [made]
         return [
             one
             if one is None or isinstance(one, relax.Var) or array_of(one) is not None
-            else self.builder.emit(one, name_hint=name)
+            else self.builder.emit(one)
             for one in made
         ]
 
@@ -357,11 +388,37 @@ class GraphReader:
         opsets, values = self.opsets, self._values
         self.opsets = opsets | {entry.domain: entry.version for entry in body.opset_import}
         self._values = [scope]
+        self._opened_calls += 1
         try:
             self.convert([with_attributes(one, given) for one in body.node])
             return [self._values[0].get(name) for name in body.output]
         finally:
             self.opsets, self._values = opsets, values
+            self._opened_calls -= 1
+
+
+def _check_size(what: str, value: Any) -> None:
+    """Refuse a tensor that no board can hold, before anything tries to compute it."""
+    if not hasattr(getattr(value, "ty", None), "shape"):
+        return
+    bits = re.search(r"\d+$", dtype_of(value))
+    size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
+    if size_bytes > MOST_BYTES:
+        raise ModelUnreadableError(
+            f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
+            mend="fix smaller shapes with --shape",
+        )
+
+
+def _check_window(node: onnx.NodeProto, results: Sequence[Any]) -> None:
+    """Refuse a window that lies nowhere in its input: TVM's later passes would stop at it."""
+    if node.op_type.endswith(("Conv", "Pool")) and any(
+        size <= 0 for one in results if one is not None for size in shape_of(one)
+    ):
+        raise ModelUnreadableError(
+            f"{node.op_type} {label(node)!r}: its input is smaller than its window",
+            mend="give larger inputs with --shape",
+        )
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

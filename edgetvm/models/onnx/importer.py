@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,110 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
-    GUESSED,
     Axis,
     Imported,
     bound_array,
     check_names,
     converter_stopped,
-    fixed_shapes,
     free_quietly,
-    parameter_count,
     relax_signature,
     shape_changes,
 )
 from edgetvm.models.importers import unsupported
-from edgetvm.models.model import ImportOptions
+from edgetvm.models.model import DTYPES, ImportOptions
+from edgetvm.models.onnx.apart import WORKER
 from edgetvm.models.onnx.converters import CONVERTERS
+from edgetvm.models.onnx.file import load
 from edgetvm.models.onnx.functions import has_body
 from edgetvm.models.onnx.graph import GraphReader, label, tvm_converters
-from edgetvm.models.onnx.prepare import simplified, upgraded
+from edgetvm.models.onnx.narrow import CARRIERS
+from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
+from edgetvm.models.onnx.scales import quantised_tensors
+from edgetvm.models.onnx.sizes import Guesses, Shapes, guesses
 
 if TYPE_CHECKING:
     import onnx
+    from tvm.ir import IRModule
 
-
-# What onnx's checker minds and the importer does not: nodes of a domain that onnx has no schema
-# for (all of them are named later), and outputs whose shape is left to be inferred.
-_TOLERABLE = ("No Op registered", "No opset import", "Field 'shape' of 'type' is required")
-
-
-def load(path: Path) -> onnx.ModelProto:
-    """Parse and check an ONNX file; its external data must lie in its own folder.
-
-    Raises:
-        ModelUnreadableError: not ONNX, truncated, or inconsistent.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path)
-    except DecodeError as error:
-        raise _not_onnx(path) from error
-    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
-        raise _invalid(path, error) from error
-    try:
-        onnx.checker.check_model(path)
-    except (onnx.checker.ValidationError, ValueError, OSError, RuntimeError) as error:
-        shaped = all(entry.type.tensor_type.HasField("shape") for entry in model.graph.input)
-        if not shaped or not any(tolerable in str(error) for tolerable in _TOLERABLE):
-            raise _invalid(path, error) from error
-    return model
-
-
-def _invalid(path: Path, error: Exception) -> ModelUnreadableError:
-    lines = str(error).strip().splitlines()
-    return ModelUnreadableError(
-        f"not a valid ONNX model: {lines[0] if lines else 'inconsistent'}",
-        where=str(path),
-        mend="export it again",
-    )
-
-
-def external_files(path: Path) -> list[Path]:
-    """The files in which an ONNX file keeps weights, in its own folder.
-
-    Raises:
-        ModelUnreadableError: not ONNX, or a file is named that lies elsewhere.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise _not_onnx(path) from error
-    names = {
-        entry.value
-        for tensor in _tensors(model.graph)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    for name in names:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ModelUnreadableError(
-                f"its weights are said to lie in {name}",
-                where=str(path),
-                mend="keep them in the model's own folder",
-            )
-    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for below in (attribute.g, *attribute.graphs):
-                yield from _tensors(below)
-
-
-def _not_onnx(path: Path) -> ModelUnreadableError:
-    return ModelUnreadableError(
-        "not an ONNX file, or cut off", where=str(path), mend="export or copy it again"
-    )
+    Conversion = tuple[IRModule, Mapping[str, str], str]
 
 
 def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
@@ -130,6 +55,25 @@ def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
         for value in model.graph.input
         if value.name not in parameters
     }
+
+
+def _check_kinds(model: onnx.ModelProto, names: Sequence[str], path: Path) -> None:
+    """Refuse inputs that are no tensors of numbers."""
+    from onnx import helper
+
+    for entry in model.graph.input:
+        if entry.name not in names:
+            continue
+        kind = entry.type.WhichOneof("value") or "nothing"
+        if kind == "tensor_type":
+            dtype = helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
+            kind = "string" if dtype.kind == "O" else dtype.name
+        if kind not in DTYPES and kind not in CARRIERS:
+            raise ModelUnreadableError(
+                f"input {entry.name!r} is {kind.removesuffix('_type')}",
+                where=str(path),
+                mend=f"export it with inputs of {', '.join(DTYPES)}",
+            )
 
 
 def _symbol(text: str) -> str | None:
@@ -186,6 +130,15 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
     return counts
 
 
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Call nodes without a name by their first output; simplifiers would make names up."""
+    for node in graph.node:
+        node.name = node.name or next(filter(None, node.output), "")
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                _name_nodes(below)
+
+
 def _unknown_nodes(
     graph: onnx.GraphProto, model: onnx.ModelProto, known: frozenset[str]
 ) -> dict[str, list[str]]:
@@ -208,41 +161,91 @@ def _unknown_nodes(
 
 def read(path: Path, options: ImportOptions) -> Imported:
     """Import an ONNX file. See `edgetvm.models.importers.import_model` for the errors."""
+    WORKER.start()
     model = load(path)
     axes = graph_inputs(model)
+    _check_kinds(model, list(axes), path)
     check_names(list(axes), options, path)
     changes = _bind(model, options, path)
     free = {name: declared for name, declared in axes.items() if name not in options.bindings}
-    shapes = fixed_shapes(free, options, path)
-    changes += shape_changes(axes, shapes, options)
     operators = _operators(model.graph)
+    _name_nodes(model.graph)
+    choices = guesses(free, options, path, sum(operators.values()))
     model, upgrades = upgraded(model)
-    simple, how = simplified(model, shapes)
-    changes += [*upgrades, how]
-    unknown = _unknown_nodes(simple.graph, simple, frozenset(CONVERTERS) | tvm_converters().keys())
+    try:
+        shapes, (module, nodes, how) = _converted_first(model, choices.shapes, path)
+    except ModelUnreadableError as error:
+        if not choices.flags:
+            raise
+        raise _with_flags(error, choices, path) from error
+    return Imported(
+        module=module,
+        signature=relax_signature(
+            module, list(shapes), [value.name for value in model.graph.output], path
+        ),
+        nodes=nodes,
+        operators=dict(operators),
+        parameters=parameter_counts(module),
+        quantised=quantised_tensors(model),
+        changes=(*changes, *shape_changes(axes, shapes, options), *upgrades, how),
+    )
+
+
+def _converted_first(
+    model: onnx.ModelProto, choices: Sequence[Shapes], path: Path
+) -> tuple[Shapes, Conversion]:
+    """The first shapes that the graph can be converted with; the error is that of the first."""
+    first, *others = choices
+    try:
+        return first, _converted(model, first, path)
+    except ModelUnreadableError:
+        # Simplifying takes as long as a walk: what does not fit is found without.
+        for shapes in others:
+            with suppress(ModelUnreadableError):
+                _walked(model, shapes, path)
+                return shapes, _converted(model, shapes, path)
+        raise
+
+
+def _converted(model: onnx.ModelProto, shapes: Shapes, path: Path) -> Conversion:
+    """The module, the nodes of its variables, and how its graph was simplified.
+
+    Raises:
+        ModelUnreadableError: of the graph as it is in the file, whose nodes the user knows.
+    """
+    simple = simplified(model, shapes)
+    if simple is not None:
+        graph, how = simple
+        with suppress(ModelUnreadableError):
+            return *_walked(graph, shapes, path), how
+    return *_walked(model, shapes, path), AS_IT_IS
+
+
+def _walked(
+    model: onnx.ModelProto, shapes: Shapes, path: Path
+) -> tuple[IRModule, Mapping[str, str]]:
+    unknown = _unknown_nodes(model.graph, model, frozenset(CONVERTERS) | tvm_converters().keys())
     if unknown:
         raise unsupported(path, unknown)
     try:
-        module = GraphReader(simple, free_inputs(model, shapes)).read()
+        reader = GraphReader(model, free_inputs(model, shapes))
+        return reader.read(), reader.builder.nodes
     except ModelUnreadableError as error:
         free_quietly(error)
         raise ModelUnreadableError(error.what, where=str(path), mend=error.mend) from error
     except Exception as error:
-        guesses = [change for change in changes if GUESSED in change]
-        mend = (
-            f"{'; '.join(guesses)}: give the real shape with --shape NAME=1,3,48,320"
-            if guesses
-            else "the converter does not cover a part of it: export it in another way"
-        )
+        mend = "the converter does not cover a part of it: export it in another way"
         raise converter_stopped(error, path, mend) from error
-    return Imported(
-        module=module,
-        signature=relax_signature(
-            module, list(shapes), [value.name for value in simple.graph.output], path
-        ),
-        operators=dict(operators),
-        parameter_count=parameter_count(module),
-        changes=tuple(changes),
+
+
+def _with_flags(error: ModelUnreadableError, guesses: Guesses, path: Path) -> ModelUnreadableError:
+    """The error, with the flags that can mend it."""
+    tries = len(guesses.shapes)
+    guess = "the shapes were guessed" if tries == 1 else f"{tries} guesses at the shapes do not fit"
+    return ModelUnreadableError(
+        error.what,
+        where=str(path),
+        mend=f"{error.mend}; {guess}: give the real ones with {guesses.flags}",
     )
 
 

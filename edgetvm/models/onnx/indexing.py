@@ -27,15 +27,58 @@ def slice_(node: Node) -> Any:
         if stride == 1 and index:
             value = emit.slice(value, axis, first, last)
         elif len(index) == 0:
-            empty = list(shape_of(value))
-            empty[axis] = 0
-            value = emit.const(np.zeros(empty, dtype_of(value)))
+            value = _part(node, value, axis, 0, 0)
         elif stride > 1 and array_of(value) is None:
             strided = emit.operator("strided_slice")
             value = emit.emit(strided(value, [axis], [first], [last], [stride]))
         else:
             value = emit.take(value, list(index), axis)
     return value
+
+
+def split(node: Node) -> list[Any]:
+    """Parts of given sizes (an attribute below opset 13), or as equal as can be."""
+    value = node.inputs[0]
+    axis = int(node.attributes.get("axis", 0)) % rank_of(value)
+    whole = shape_of(value)[axis]
+    sizes = node.integers("split", 1)
+    if sizes is None:
+        count = int(node.attributes.get("num_outputs", node.output_count))
+        size = -(-whole // count)
+        sizes = [min(size, whole - begin) for begin in range(0, size * count, size)]
+    if sum(sizes) != whole or min(sizes) < 0:
+        raise node.refusal(f"{whole} elements in parts of {sizes}")
+    ends = np.cumsum(sizes)
+    return [
+        _part(node, value, axis, int(end) - size, int(end))
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+
+
+def _part(node: Node, value: Any, axis: int, begin: int, end: int) -> Any:
+    """Elements along an axis; none of them are a constant, which TVM's loops need not meet."""
+    if begin < end:
+        return node.emit.slice(value, axis, begin, end)
+    empty = list(shape_of(value))
+    empty[axis] = 0
+    return node.emit.const(np.zeros(empty, dtype_of(value)))
+
+
+def gather(node: Node) -> Any:
+    """Elements at indices that may count from the end; no index reads outside of the data."""
+    emit, value, indices = node.emit, node.inputs[0], node.inputs[1]
+    axis = int(node.attributes.get("axis", 0)) % rank_of(value)
+    size = shape_of(value)[axis]
+    known = array_of(indices)
+    if known is not None:
+        if known.size and not -size <= known.min() <= known.max() < size:
+            raise node.refusal(f"an index beyond the {size} elements of axis {axis}")
+        return emit.take(value, known % max(1, size), axis)
+    zero = emit.like(0, indices)
+    place = emit.where(
+        emit.less(indices, zero), emit.add(indices, emit.like(size, indices)), indices
+    )
+    return emit.emit(emit.operator("take")(value, place, axis, mode="clip"))
 
 
 def compress(node: Node) -> Any:
@@ -205,12 +248,12 @@ def col2im(node: Node) -> Any:
 
 
 def array_features(node: Node) -> Any:
-    """Columns at constant indices."""
-    value = node.inputs[0]
-    index = [int(i) for i in node.require(1, "indices").ravel()]
+    """Columns at the indices."""
+    emit, value = node.emit, node.inputs[0]
     if rank_of(value) == 1:
-        value = node.emit.unsqueeze(value, 0)
-    return node.emit.take(value, index, -1 % rank_of(value))
+        value = emit.unsqueeze(value, 0)
+    index = emit.reshape(node.inputs[1], (int(np.prod(shape_of(node.inputs[1]), dtype=np.int64)),))
+    return node.apply("Gather", value, index, axis=-1)
 
 
 def binarizer(node: Node) -> Any:
@@ -227,12 +270,26 @@ def non_max_suppression(node: Node) -> None:
             node.require(index, what)
 
 
+def space_to_depth(node: Node) -> Any:
+    """Blocks of pixels as channels: within a block first (DCR), or channels first (CRD)."""
+    emit = node.emit
+    batch, channels, height, width = shape_of(node.inputs[0])
+    size = int(node.attributes["blocksize"])
+    rows, columns = height // size, width // size
+    parts = emit.reshape(node.inputs[0], (batch, channels, rows, size, columns, size))
+    order = (0, 1, 3, 5, 2, 4) if node.attributes.get("mode") == "CRD" else (0, 3, 5, 1, 2, 4)
+    return emit.reshape(emit.transpose(parts, order), (batch, channels * size**2, rows, columns))
+
+
 INDEXING: dict[str, Converter] = {
     "ai.onnx.ml.ArrayFeatureExtractor": array_features,
     "ai.onnx.ml.Binarizer": binarizer,
     "Col2Im": col2im,
     "Pad": pad,
+    "Gather": gather,
     "Slice": slice_,
+    "Split": split,
+    "SpaceToDepth": space_to_depth,
     "Compress": compress,
     "Concat": concat,
     "NonMaxSuppression": non_max_suppression,

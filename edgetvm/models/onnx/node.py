@@ -88,6 +88,14 @@ class Node:
             return [int(v) for v in np.ravel(self.require(index, attribute))]
         return None
 
+    def apply(self, operator: str, *inputs: Any, **attributes: Any) -> Any:
+        """The first output of an operator of ONNX's own on these expressions; None leaves one out.
+
+        The model's opset holds, as if the operator stood in the file.
+        """
+        given = {name: value for name, value in attributes.items() if value is not None}
+        return self.reader.apply(operator, inputs, given)
+
     def refusal(self, what: str, mend: str = "export the model without it") -> ModelUnreadableError:
         """An error that names this node."""
         return ModelUnreadableError(f"{self.operator} {self.name!r}: {what}", mend=mend)

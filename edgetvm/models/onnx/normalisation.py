@@ -11,9 +11,25 @@ from edgetvm.models.onnx.emitter import dtype_of, is_float, rank_of, shape_of
 from edgetvm.models.onnx.node import OPEN, Converter, Node
 
 
+def layer_norm(node: Node, value: Any, scale: Any, bias: Any, default: float = 1e-5) -> Any:
+    """Normalised over the last axes (attribute `axis`), scaled and shifted."""
+    emit = node.emit
+    first = int(node.attributes.get("axis", -1)) % rank_of(value)
+    axes = list(range(first - rank_of(value), 0))
+    if bias is None:
+        bias = emit.const(np.zeros(shape_of(scale), dtype_of(scale)))
+    epsilon = float(node.attributes.get("epsilon", default))
+    return emit.emit(emit.operator("nn.layer_norm")(value, scale, bias, axes, epsilon))
+
+
 def layer_normalization(node: Node) -> Any:
-    """With mean or deviation as outputs, ONNX's own function; else TVM's single kernel."""
-    return OPEN if node.wants(1) or node.wants(2) else None
+    """With mean or deviation as outputs, ONNX's own function.
+
+    TVM's converter begins with opset 17; ONNX Runtime had the operator in all opsets before.
+    """
+    if node.wants(1) or node.wants(2):
+        return OPEN
+    return layer_norm(node, node.inputs[0], node.inputs[1], node.input(2))
 
 
 def lp_normalization(node: Node) -> Any:

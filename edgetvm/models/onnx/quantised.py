@@ -123,7 +123,7 @@ def dynamic_quantize_linear(node: Node) -> list[Any]:
     return [saturated(node, shifted, "uint8"), scale, point]
 
 
-def _centred(node: Node, value: Any, zero: Any, shape: list[int] | None = None) -> Any:
+def centred(node: Node, value: Any, zero: Any, shape: list[int] | None = None) -> Any:
     """Integers less their zero point, in the smallest dtype that holds them."""
     emit = node.emit
     if zero is None or _zero(zero):
@@ -136,7 +136,7 @@ def _centred(node: Node, value: Any, zero: Any, shape: list[int] | None = None) 
     return emit.subtract(emit.cast(value, dtype), emit.cast(zero, dtype))
 
 
-def _product(node: Node, a: Any, b: Any) -> Any:
+def integer_product(node: Node, a: Any, b: Any) -> Any:
     """Matrix product of integers, summed in int32."""
     return node.emit.matmul(node.emit.cast(a, "int32"), node.emit.cast(b, "int32"))
 
@@ -144,18 +144,19 @@ def _product(node: Node, a: Any, b: Any) -> Any:
 def matmul_integer(node: Node) -> Any:
     """(a - a_zero) @ (b - b_zero); zero points per row of a, per column of b."""
     a, b = node.inputs[0], node.inputs[1]
-    a = _centred(node, a, node.input(2), _rows(node, a, 2))
-    b = _centred(node, b, node.input(3))
-    return _product(node, a, b)
+    a = centred(node, a, node.input(2), rows_of(a, node.input(2)))
+    b = centred(node, b, node.input(3))
+    return integer_product(node, a, b)
 
 
-def _rows(node: Node, value: Any, index: int) -> list[int] | None:
-    if not node.has(index) or rank_of(value) < 2:
+def rows_of(value: Any, zero: Any) -> list[int] | None:
+    """The shape in which the zero points of a matrix's rows broadcast with it."""
+    if zero is None or rank_of(value) < 2:
         return None
-    return [shape_of(node.inputs[index])[0] if rank_of(node.inputs[index]) else 1, 1]
+    return [shape_of(zero)[0] if rank_of(zero) else 1, 1]
 
 
-def _requantised(node: Node, total: Any, scales: tuple[Any, Any, Any], zero: Any) -> Any:
+def requantised(node: Node, total: Any, scales: tuple[Any, Any, Any], zero: Any) -> Any:
     """Integer sums in the output's own quantisation; scales broadcast with them."""
     emit = node.emit
     first, second, output = (emit.cast(scale, "float32") for scale in scales)
@@ -174,22 +175,22 @@ def qlinear_matmul(node: Node) -> Any:
     """The product of two quantised matrices, quantised."""
     emit = node.emit
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = node.inputs
-    a_shape = _rows(node, a, 2)
+    a_shape = rows_of(a, a_zero)
     if rank_of(a_scale) == 1 and shape_of(a_scale)[0] > 1:
         a_scale = emit.reshape(a_scale, (shape_of(a_scale)[0], 1))
-    total = _product(node, _centred(node, a, a_zero, a_shape), _centred(node, b, b_zero))
+    total = integer_product(node, centred(node, a, a_zero, a_shape), centred(node, b, b_zero))
     scales = tuple(
         emit.reshape(scale, ()) if shape_of(scale) == (1,) else scale
         for scale in (a_scale, b_scale, y_scale)
     )
-    return _requantised(node, total, scales, y_zero)
+    return requantised(node, total, scales, y_zero)
 
 
 def conv_integer(node: Node) -> Any:
     """Convolution of integers less their zero points, summed in int32."""
-    data = _centred(node, node.inputs[0], node.input(2))
+    data = centred(node, node.inputs[0], node.input(2))
     rank = rank_of(node.inputs[1])
-    weights = _centred(node, node.inputs[1], node.input(3), [-1, *[1] * (rank - 1)])
+    weights = centred(node, node.inputs[1], node.input(3), [-1, *[1] * (rank - 1)])
     return convolve(node, data, weights, "int32")
 
 
@@ -199,7 +200,7 @@ def qlinear_conv(node: Node) -> Any:
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero = node.inputs[:8]
     rank = rank_of(w)
     channels = [shape_of(w)[0], *[1] * (rank - 1)]
-    total = convolve(node, _centred(node, x, x_zero), _centred(node, w, w_zero, channels), "int32")
+    total = convolve(node, centred(node, x, x_zero), centred(node, w, w_zero, channels), "int32")
     column = [1, shape_of(w)[0], *[1] * (rank - 2)]
     if node.has(8):
         total = emit.add(total, emit.reshape(node.inputs[8], column))
@@ -209,7 +210,7 @@ def qlinear_conv(node: Node) -> Any:
         emit.reshape(scale, ()) if shape_of(scale) == (1,) else scale
         for scale in (x_scale, w_scale, y_scale)
     )
-    return _requantised(node, total, scales, y_zero)
+    return requantised(node, total, scales, y_zero)
 
 
 QUANTISED: dict[str, Converter] = {

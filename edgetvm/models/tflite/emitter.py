@@ -150,7 +150,8 @@ class Emitter:
         if self._builder is None:
             raise ValueError("it is not known before the first run")
         self.budget.step()
-        made = self._builder.emit(expression, self.label)
+        self._builder.node = self.label
+        made = self._builder.emit(expression)
         if hasattr(made.ty, "shape"):  # not a tuple
             self.budget.tensor(shape_of(made), dtype_of(made))
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,9 @@ from edgetvm.models.model import (
     Quantisation,
     Signature,
     State,
+    counted,
 )
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.tflite.emitter import Emitter, Value
 from edgetvm.models.tflite.file import (
     DAMAGE,
@@ -98,7 +100,7 @@ def _imported(
     }
     lowering = Lowering(file)
     variables = _variables(lowering, graphs)
-    module = _module(lowering, variables, shapes, bound)
+    module, nodes = _module(lowering, variables, shapes, bound)
     if lowering.refused:
         raise unsupported(path, lowering.refused)
     names = [main.tensors[number].name for number in main.inputs]
@@ -111,9 +113,11 @@ def _imported(
     )
     return Imported(
         module=module,
+        nodes=nodes,
         signature=_described(signature, main, variables),
         operators=dict(Counter(one.name for graph in graphs for one in graph.operators)),
-        parameter_count=_parameter_count(graphs),
+        parameters=_parameters(graphs),
+        quantised=counted(_quantised_tensors(graphs)),
         changes=(
             *shape_changes(axes, shapes, options),
             *(f"input {name} became a constant" for name in bound),
@@ -151,18 +155,30 @@ _BIASED = (
 )
 
 
-def _parameter_count(graphs: Sequence[Graph]) -> int:
-    """Elements of the file's constants, each counted once, without shapes and axes."""
-    counted: dict[tuple[int, int], int] = {}
+def _parameters(graphs: Sequence[Graph]) -> dict[str, int]:
+    """Elements of the file's constants by dtype, each counted once, without shapes and axes."""
+    seen: set[tuple[int, int]] = set()
+    totals: Counter[str] = Counter()
     for index, graph in enumerate(graphs):
         for operator in graph.operators:
             for position, number in enumerate(operator.inputs):
                 data = graph.tensors[number].data if number >= 0 else None
                 if data is None or (operator.name == "TRANSPOSE_CONV" and position == 0):
                     continue
+                known = (index, number) in seen
                 if data.dtype.name not in ("int32", "int64") or operator.name in _BIASED:
-                    counted[index, number] = data.size
-    return sum(counted.values())
+                    totals[data.dtype.name] += 0 if known else data.size
+                    seen.add((index, number))
+    return dict(totals)
+
+
+def _quantised_tensors(graphs: Sequence[Graph]) -> Iterator[tuple[str, str, bool]]:
+    """Role, dtype and whether per channel, of each; biases follow from the two others."""
+    for graph in graphs:
+        for tensor in graph.tensors:
+            if tensor.scales is not None and tensor.dtype not in ("int32", "int64"):
+                role = "activations" if tensor.data is None else "weights"
+                yield role, tensor.dtype, tensor.scales.per_channel
 
 
 def reachable(file: TFLiteFile) -> list[Graph]:
@@ -198,7 +214,7 @@ def _module(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     try:
         return _lowered(lowering, variables, shapes, bound)
     except ModelUnreadableError as error:
@@ -215,12 +231,12 @@ def _lowered(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     """`main` over the inputs that are not bound and the variables, in this order."""
     from tvm import relax
 
     main = lowering.file.graphs[0]
-    builder = relax.BlockBuilder()
+    builder = naming_builder()
     inputs: list[Value] = []
     for number in main.inputs:
         tensor = main.tensors[number]
@@ -245,8 +261,7 @@ def _lowered(
             lifted = [emit.lifted(value) for value in results if value is not None]
             whole = builder.emit_output(lifted[0] if len(lifted) == 1 else relax.Tuple(lifted))
         builder.emit_func_output(whole)
-    module: IRModule = builder.get()
-    return module
+    return builder.get(), builder.nodes
 
 
 def _described(signature: Signature, main: Graph, variables: Sequence[Variable]) -> Signature:

@@ -89,7 +89,7 @@ class Lowering:
             run=lambda called, inputs: self.run(called, inputs, emit),
             variables=self.variables,
         )
-        emit.label = plain(operator.label)
+        emit.label = operator.label
         try:
             results = RULES[operator.name].apply(node)
             _check(results, node.results)
