@@ -16,13 +16,8 @@ from edgetvm.models.tflite.rules import Node, Refusal
 
 
 def plain(name: str) -> str:
-    """A name of the file as a name in Relax.
-
-    A fused operator has the names of all that went into it: the first tells it apart, and of a
-    long path the end does.
-    """
-    first = name.split(";", maxsplit=1)[0]
-    return re.sub(r"\W+", "_", first, flags=re.ASCII)[-60:].strip("_") or "unnamed"
+    """A name of the file as a name in Relax; of a long one the end tells it apart."""
+    return re.sub(r"\W+", "_", name, flags=re.ASCII)[-60:].strip("_") or "unnamed"
 
 
 class Lowering:
