@@ -99,7 +99,7 @@ VARIANTS: dict[str, tuple[Flags, ...]] = {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": (Flags({"x": [1, 3, 48, 192]}),),
     "nsnet2-20ms-baseline.onnx": (Flags({"input": [1, 50, 161]}),),
     "nsnet2-20ms-48k-baseline.onnx": (Flags({"input": [1, 50, 513]}),),
-    "melspectrogram.tflite": (Flags({"input_1": [1, 1760]}),),
+    "melspectrogram.tflite": (Flags({"serving_default_input:0": [1, 1760]}),),
 }
 # Files of one network.
 TWINS = (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgetvm.compile import compile_model
     from edgetvm.farm import find_board
     from edgetvm.measure import Plan, summarise
-    from edgetvm.models import ImportOptions, import_model
+    from edgetvm.models import ImportOptions, import_model, import_torch
     from edgetvm.package import check, read_package, write_package
     from edgetvm.recipes import list_recipes, load_recipe
     from edgetvm.report import write_report
@@ -42,6 +42,7 @@ _ROOM_OF = {
     "find_profile": "workflow",
     "find_subject": "workflow",
     "import_model": "models",
+    "import_torch": "models",
     "list_profiles": "boards",
     "list_recipes": "recipes",
     "listening": "base.steps",
@@ -68,6 +69,7 @@ __all__ = [
     "find_profile",
     "find_subject",
     "import_model",
+    "import_torch",
     "list_profiles",
     "list_recipes",
     "listening",

@@ -137,3 +137,14 @@ def write_integers(path: Path) -> Path:
         [value("y", [2, 3])],
         {"table": table},
     )
+
+
+def write_cancelling(path: Path) -> Path:
+    """`x` float32[1, 256] -> `y` float32[1, 1], all rounding: the order of a sum decides."""
+    weights = np.resize(np.array([1e8, -1e8], np.float32), (256, 1))
+    nodes = [
+        helper.make_node("Concat", ["x", "x"], ["twice"], "twice", axis=1),
+        helper.make_node("MatMul", ["twice", "weights"], ["y"], "product"),
+    ]
+    constants = {"weights": np.concatenate([weights, -weights])}
+    return write(path, nodes, [value("x", [1, 256])], [value("y", [1, 1])], constants)

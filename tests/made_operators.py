@@ -21,6 +21,8 @@ _TYPES = {
     "int32": schema.TensorType.INT32,
     "int64": schema.TensorType.INT64,
     "bool": schema.TensorType.BOOL,
+    "complex64": schema.TensorType.COMPLEX64,
+    "int4": schema.TensorType.INT4,
     "resource": schema.TensorType.RESOURCE,
 }
 
@@ -41,13 +43,16 @@ class T:
 
 def const(data: Any, dtype: str = "int32", **more: Any) -> T:
     """A constant."""
-    array = np.asarray(data, dtype)
+    array = np.asarray(data, "int8" if dtype == "int4" else dtype)
     return T(array.shape, dtype, array, **more)
 
 
 @dataclass
 class Op:
-    """An operator over tensor numbers; `options` are fields of NAMEOptionsT."""
+    """An operator over tensor numbers; `options` are fields of NAMEOptionsT.
+
+    A custom one has its name and the bytes of its options.
+    """
 
     name: str
     inputs: Sequence[int]
@@ -55,6 +60,7 @@ class Op:
     options: tuple[str, Mapping[str, Any]] | None = None
     intermediates: Sequence[int] = ()
     version: int = 1
+    custom: tuple[str, bytes] | None = None
 
 
 @dataclass
@@ -103,8 +109,7 @@ def _tensor(file: _File, tensor: T, index: int) -> Any:
     made.buffer = 0
     if tensor.data is not None:
         buffer = schema.BufferT()
-        data = np.ascontiguousarray(tensor.data.astype(tensor.dtype))
-        buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+        buffer.data = np.frombuffer(_bytes(tensor.data, tensor.dtype), np.uint8)
         made.buffer = len(file.buffers)
         file.buffers.append(buffer)
     if tensor.scale is not None:
@@ -119,22 +124,37 @@ def _tensor(file: _File, tensor: T, index: int) -> Any:
     return made
 
 
+def _bytes(data: NDArray[Any], dtype: str) -> bytes:
+    if dtype != "int4":
+        return np.ascontiguousarray(data.astype(dtype)).tobytes()
+    low = np.append(data.ravel(), [0] * (data.size % 2)).astype(np.uint8) & 15
+    return bytes(low[::2] | low[1::2] << 4)
+
+
 def _operator(file: _File, operator: Op) -> Any:
     code = schema.OperatorCodeT()
     number = getattr(schema.BuiltinOperator, operator.name)
     code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
     code.version = operator.version
+    if operator.custom is not None:
+        code.customCode = operator.custom[0].encode()
     made = schema.OperatorT()
     made.opcodeIndex = len(file.codes)
     file.codes.append(code)
     made.inputs, made.outputs = list(operator.inputs), list(operator.outputs)
     made.intermediates = list(operator.intermediates)
+    if operator.custom is not None:
+        made.customOptions = np.frombuffer(operator.custom[1], np.uint8)
     if operator.options is not None:
         name, fields = operator.options
         options = getattr(schema, f"{name}T")()
         for key, value in fields.items():
             assert hasattr(options, key), f"{name} has no {key}"
             setattr(options, key, value)
-        made.builtinOptions = options
-        made.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+        if hasattr(schema.BuiltinOptions, name):
+            made.builtinOptions = options
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+        else:
+            made.builtinOptions2 = options
+            made.builtinOptions2Type = getattr(schema.BuiltinOptions2, name)
     return made

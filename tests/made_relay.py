@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ class JsonWriter:
         return self._add("runtime.String", repr_str=text)
 
     def _attribute(self, name: str, value: object) -> object:
-        from edgetvm.models.relay.savejson import _PLAIN
+        from edgetvm.models.relay.objects import _PLAIN
 
         if isinstance(value, list):
             return self._list([int(str(self._attribute("", item))) for item in value])
@@ -177,47 +178,64 @@ class JsonWriter:
     def _made(self, node: object) -> int:
         from edgetvm.models.relay import ast
 
-        match node:
-            case ast.Var(name, type_):
-                vid = self._with("relay.Id", name_hint=self._text(name))
-                return self._with("relay.Var", vid=vid, type_annotation=self.type(type_))
-            case ast.GlobalVar(name):
-                return self._with("GlobalVar", name_hint=self._text(name))
-            case ast.Constant(array):
-                self.arrays.append(base64.b64encode(tensor_bytes(array)).decode())
-                return self._with("relay.Constant", data=len(self.arrays) - 1)
-            case ast.Tuple(fields):
-                items = self._list([self.expression(one) for one in fields])
-                return self._with("relay.Tuple", fields=items)
-            case ast.Projection(value, index):
-                inner = self.expression(value)
-                return self._with("relay.TupleGetItem", tuple_value=inner, index=index)
-            case ast.Block(lets, body):
-                below = self.expression(body)
-                for variable, value in reversed(lets):
-                    var, val = self.expression(variable), self.expression(value)
-                    below = self._with("relay.Let", var=var, value=val, body=below)
-                return below
-            case ast.If(condition, then, otherwise):
-                parts = [self.expression(one) for one in (condition, then, otherwise)]
-                names = ("cond", "true_branch", "false_branch")
-                return self._with("relay.If", **dict(zip(names, parts, strict=True)))
-            case ast.Function(parameters, body, _):
-                params = self._list([self.expression(one) for one in parameters])
-                return self._with("relay.Function", params=params, body=self.expression(body))
-            case ast.Call(callee, arguments, attributes):
-                args = self._list([self.expression(one) for one in arguments])
-                given = {name: self._attribute(name, v) for name, v in attributes.items()}
-                kind = _ATTRIBUTE_CLASSES.get(str(callee), "X")
-                if "axis" in attributes and kind in ("Take", "Scanop"):
-                    given["axis"] = self._attribute("", attributes["axis"])
-                attrs = self._with(f"relay.attrs.{kind}Attrs", **given) if attributes else 0
-                if isinstance(callee, str):
-                    op = self._add("Op", repr_str=callee)
-                else:
-                    op = self.expression(callee)
-                return self._with("relay.Call", op=op, args=args, attrs=attrs)
-        raise AssertionError(node)
+        writers: dict[type, Callable[[Any], int]] = {
+            ast.Var: self._variable,
+            ast.GlobalVar: lambda n: self._with("GlobalVar", name_hint=self._text(n.name)),
+            ast.Constant: self._constant,
+            ast.Tuple: lambda n: self._with("relay.Tuple", fields=self._all(n.fields)),
+            ast.Projection: lambda n: self._with(
+                "relay.TupleGetItem", tuple_value=self.expression(n.value), index=n.index
+            ),
+            ast.Block: self._lets,
+            ast.If: lambda n: self._with(
+                "relay.If",
+                cond=self.expression(n.condition),
+                true_branch=self.expression(n.then),
+                false_branch=self.expression(n.otherwise),
+            ),
+            ast.Function: lambda n: self._with(
+                "relay.Function", params=self._all(n.parameters), body=self.expression(n.body)
+            ),
+            ast.Call: self._call,
+        }
+        return writers[type(node)](node)
+
+    def _all(self, nodes: Sequence[object]) -> int:
+        return self._list([self.expression(one) for one in nodes])
+
+    def _variable(self, node: Any) -> int:
+        vid = self._with("relay.Id", name_hint=self._text(node.name))
+        return self._with("relay.Var", vid=vid, type_annotation=self.type(node.type))
+
+    def _constant(self, node: Any) -> int:
+        self.arrays.append(base64.b64encode(tensor_bytes(node.array)).decode())
+        return self._with("relay.Constant", data=len(self.arrays) - 1)
+
+    def _lets(self, node: Any) -> int:
+        below = self.expression(node.body)
+        for variable, value in reversed(node.lets):
+            var, val = self.expression(variable), self.expression(value)
+            below = self._with("relay.Let", var=var, value=val, body=below)
+        return below
+
+    def _call(self, node: Any) -> int:
+        args = self._all(node.arguments)
+        given = {name: self._attribute(name, v) for name, v in node.attributes.items()}
+        kind = _ATTRIBUTE_CLASSES.get(str(node.callee), "X")
+        if "axis" in given and kind in ("Take", "Scanop"):
+            given["axis"] = self._attribute("", node.attributes["axis"])
+        attrs = self._with(f"relay.attrs.{kind}Attrs", **given) if given else 0
+        if isinstance(node.callee, str):
+            op = self._add("Op", repr_str=node.callee)
+        else:
+            op = self.expression(node.callee)
+        return self._with("relay.Call", op=op, args=args, attrs=attrs, span=self._span(node))
+
+    def _span(self, node: Any) -> int:
+        if not node.place.name:
+            return 0
+        source = self._add("SourceName", repr_str=node.place.name)
+        return self._with("Span", source_name=source, line=0, column=0)
 
 
 def save_json(text: str) -> str:

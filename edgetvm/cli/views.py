@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
-from edgetvm.base.words import printable
+from edgetvm.base.words import plural, printable, told_nodes
 
 if TYPE_CHECKING:
     from edgetvm.base.cache import CacheEntry
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgetvm.compile import Artifact, Kernel
     from edgetvm.models import Model, Signature
     from edgetvm.models.correctness import Correctness
+    from edgetvm.models.model import TensorSpec
     from edgetvm.package import Package
     from edgetvm.recipes import Recipe
     from edgetvm.tune import Tuned
@@ -56,55 +57,84 @@ def _tensors(signature: Signature) -> dict[str, object]:
     rows: dict[str, object] = {}
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
         for spec in specs:
-            rows[f"{kind} {spec.name}"] = f"{spec.dtype}[{', '.join(map(str, spec.shape))}]"
+            rows[f"{kind} {spec.name}"] = _tensor(spec)
     for state in signature.states:
         rows[f"state {state.input}"] = f"takes {state.output} of the run before"
     return rows
 
 
-def _correctness(correctness: Correctness | None) -> dict[str, object]:
+def _tensor(spec: TensorSpec) -> str:
+    told = f"{spec.dtype}[{', '.join(map(str, spec.shape))}]"
+    if spec.quantisation is None:
+        return told
+    scale, zero_point = spec.quantisation.scale, spec.quantisation.zero_point
+    if spec.dtype.startswith("float"):
+        return f"{told} in steps of {scale:.6g}"
+    return f"{told}, {scale:.6g} * (q - {zero_point})".replace("- -", "+ ")
+
+
+def _correctness(correctness: Correctness | None) -> str:
     if correctness is None:
-        return {}
+        return "not checked"
     word = "agrees with" if correctness.passed else "DIFFERS from"
-    return {
-        "answers": f"{word} {correctness.reference}: largest error "
+    return (
+        f"{word} {correctness.reference}: largest error "
         f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
-        f"value; output {correctness.worst_output}; {correctness.inputs})"
-    }
+        f"value; output {correctness.worst_output})"
+    )
 
 
-def model_document(model: Model, correctness: Correctness | None) -> dict[str, Any]:
+def model_document(model: Model, checks: Sequence[Correctness]) -> dict[str, Any]:
     """`edgetvm import --json`."""
     return {
         "name": model.name,
         "signature": asdict(model.signature),
         "operators": dict(model.operators),
         "parameter_count": model.parameter_count,
+        "parameters": dict(model.parameters),
+        "multiply_adds": dict(model.multiply_adds),
+        "quantised": [asdict(one) for one in model.quantised],
         "provenance": asdict(model.provenance),
-        "correctness": asdict(correctness) if correctness else None,
+        "checks": [asdict(one) for one in checks],
     }
 
 
-def model_view(model: Model, correctness: Correctness | None) -> RenderableType:
+def model_view(model: Model, checks: Sequence[Correctness]) -> RenderableType:
     """`edgetvm import`."""
     operators = sorted(model.operators.items(), key=lambda entry: (-entry[1], entry[0]))
     rows = {
         "model": f"{model.name} ({model.provenance.importer})",
         **_tensors(model.signature),
-        "parameters": format_count(model.parameter_count),
+        "parameters": _by_dtype(model.parameters),
+        "multiply-adds": _by_dtype(model.multiply_adds),
+        "quantised": ", ".join(map(str, model.quantised)) or "nothing",
         "operators": ", ".join(f"{name} {count}" for name, count in operators),
         "changed": "; ".join(model.provenance.changes) or "nothing",
-        **_correctness(correctness),
+        **{
+            f"on {check.inputs}": f"{_correctness(check)}, {plural(check.samples, 'run')}"
+            for check in checks
+        },
     }
     return _facts(rows)
 
 
+def _by_dtype(counts: Mapping[str, int]) -> str:
+    """`2.9 M (int8 2.7 M, float32 0.2 M)`."""
+    parts = sorted(counts.items(), key=lambda entry: -entry[1])
+    total = format_count(sum(counts.values()))
+    if len(parts) < 2:
+        return " ".join([total, *(dtype for dtype, _ in parts)])
+    told = ", ".join(f"{dtype} {format_count(count)}" for dtype, count in parts)
+    return f"{total} ({told})"
+
+
 def _kernels(kernels: Sequence[Kernel]) -> Table:
-    table = _table("kernel", "calls", "schedule", "rule", right=("calls",))
+    table = _table("kernel", "calls", "schedule", "rule", "nodes", right=("calls",))
     for kernel in kernels[:_MOST_ROWS]:
-        _row(table, kernel.name, str(kernel.calls), kernel.schedule, kernel.rule)
+        nodes = told_nodes(kernel.nodes)
+        _row(table, kernel.name, str(kernel.calls), kernel.schedule, kernel.rule, nodes)
     if len(kernels) > _MOST_ROWS:
-        _row(table, f"… and {len(kernels) - _MOST_ROWS} more", "", "", "")
+        _row(table, f"… and {len(kernels) - _MOST_ROWS} more", "", "", "", "")
     return table
 
 
@@ -153,7 +183,7 @@ def package_view(package: Package, path: Path) -> RenderableType:
             "size": format_bytes(package.size_bytes),
             "sha256": package.sha256,
             **_tensors(manifest.signature),
-            **_correctness(manifest.correctness),
+            "answers": _correctness(manifest.correctness),
         }
     )
 

@@ -18,12 +18,14 @@ class Kernel:
         calls: how often one run calls it.
         schedule: `default`, `tuned` or `library`.
         rule: the schedule rule that answered.
+        nodes: for each call, in their order, the nodes of the source file that it computes.
     """
 
     name: str
     calls: int
     schedule: Literal["default", "tuned", "library"]
     rule: str
+    nodes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Artifact, Kernel
 from edgetvm.compile.linker import link_shared
+from edgetvm.compile.origins import nodes_of
 from edgetvm.compile.passes import GRAPH_PASSES, LOWERING_PASSES, Pass
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
@@ -50,7 +51,7 @@ def compile_model(
     from tvm import relax
 
     module = optimise(model, profile)
-    calls = _kernel_calls(module)
+    calls = _kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
             module, rules = schedule_module(module, profile, tuning_database)
@@ -77,7 +78,10 @@ def compile_model(
         profile=profile,
         signature=model.signature,
         provenance=model.provenance,
-        kernels=tuple(Kernel(name, count, *rules[name]) for name, count in calls.items()),
+        kernels=tuple(
+            Kernel(name, len(nodes), *rules[name], nodes=tuple(nodes))
+            for name, nodes in calls.items()
+        ),
     )
 
 
@@ -119,22 +123,19 @@ def _reason(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _kernel_calls(module: IRModule) -> dict[str, int]:
-    """How often one run calls each kernel, in the order of first calls."""
+def _kernel_calls(module: IRModule, nodes: Mapping[str, str]) -> dict[str, list[tuple[str, ...]]]:
+    """For each kernel, in the order of first calls, the nodes that each of its calls computes."""
     import tvm
     from tvm import relax
 
-    counts: Counter[str] = Counter()
+    calls: dict[str, list[tuple[str, ...]]] = {}
     call_tir = tvm.ir.Op.get("relax.call_tir")
-
-    def visit(node: Any) -> None:
-        if isinstance(node, relax.Call) and node.op == call_tir:
-            counts[node.args[0].name_hint] += 1
-
     for function in module.functions.values():
         if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
-    return dict(counts)
+            for value, names in nodes_of(function, nodes):
+                if isinstance(value, relax.Call) and value.op == call_tir:
+                    calls.setdefault(value.args[0].name_hint, []).append(names)
+    return calls
 
 
 def _link(executable: Any) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.origins import fuse_named
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -48,7 +49,7 @@ GRAPH_PASSES = (
     Pass("turn operators into loops", _relax("LegalizeOps")),
     Pass("classify the loops", _relax("AnnotateTIROpPattern")),
     Pass("fold other constants", _relax("FoldConstant")),
-    Pass("choose what to fuse", _relax("FuseOps")),
+    Pass("choose what to fuse", lambda: fuse_named),
     Pass("fuse loops", _relax("FuseTIR")),
     Pass("drop what is unused", _relax("DeadCodeElimination")),
 )

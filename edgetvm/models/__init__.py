@@ -10,6 +10,7 @@ from edgetvm.models.model import (
     State,
     TensorSpec,
 )
+from edgetvm.models.torch.export import import_torch
 
 __all__ = [
     "IMPORTERS",
@@ -21,4 +22,5 @@ __all__ = [
     "State",
     "TensorSpec",
     "import_model",
+    "import_torch",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, ModelUnreadableError
-from edgetvm.models.model import DTYPES, ImportOptions, Signature, TensorSpec
+from edgetvm.models.model import DTYPES, ImportOptions, QuantisedTensors, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -27,8 +27,10 @@ class Imported:
 
     module: IRModule
     signature: Signature
+    nodes: Mapping[str, str]
     operators: Mapping[str, int]
-    parameter_count: int
+    parameters: Mapping[str, int]
+    quantised: tuple[QuantisedTensors, ...]
     changes: tuple[str, ...]
 
 
@@ -257,26 +259,6 @@ def _tensor(name: str, ty: object, path: Path) -> TensorSpec:
             mend=f"export it with inputs and outputs of {', '.join(DTYPES)}",
         )
     return TensorSpec(name, axes, dtype)
-
-
-def parameter_count(module: IRModule) -> int:
-    """Elements of all constant tensors in the module's Relax functions."""
-    from tvm import relax
-    from tvm.ir.expr import GenericConst
-
-    counted: set[int] = set()
-    total = 0
-
-    def visit(node: object) -> None:
-        nonlocal total
-        if isinstance(node, GenericConst) and hash(node) not in counted:
-            counted.add(hash(node))
-            total += int(np.prod(node.value.shape, dtype=np.int64))
-
-    for function in module.functions.values():
-        if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
-    return total
 
 
 def free_quietly(error: BaseException) -> None:

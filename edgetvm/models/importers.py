@@ -13,6 +13,7 @@ from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
+from edgetvm.models.counting import multiply_adds
 from edgetvm.models.imported import Imported
 from edgetvm.models.model import ImportOptions, Model, Provenance
 
@@ -25,20 +26,22 @@ class Importer:
         suffixes: of its files, lower case.
         module: of this room, with `read(path, options) -> Imported`; imported when it is used.
         packages: whose versions belong to a model's provenance.
+        beside: the module whose `files_beside(path)` gives a model's other files, where there are.
     """
 
     name: str
     suffixes: tuple[str, ...]
     module: str
     packages: tuple[str, ...]
+    beside: str = ""
 
 
 IMPORTERS = (
-    Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim")),
+    Importer("onnx", (".onnx",), "onnx.importer", ("apache-tvm", "onnx", "onnxsim"), "onnx.file"),
     Importer("tflite", (".tflite", ".lite"), "tflite.importer", ("apache-tvm", "tflite")),
-    Importer("torch", (".pt2",), "torch_importer", ("apache-tvm", "torch")),
+    Importer("torch", (".pt2", ".pt", ".pth"), "torch.importer", ("apache-tvm", "torch")),
     # Text and TVM's JSON; parameters are looked for beside the file.
-    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",)),
+    Importer("relay", (".relay", ".json"), "relay.importer", ("apache-tvm",), "relay.importer"),
 )
 
 
@@ -74,19 +77,18 @@ def importer_for(path: Path) -> Importer:
 
 
 def source_digest(path: Path) -> str:
-    """The SHA-256 of a model file; where an ONNX file keeps weights beside itself, of them too.
+    """The SHA-256 of a model file; where it keeps weights in files beside itself, of them too.
 
     Raises:
         StorageError: a file cannot be read.
         ModelUnreadableError: not ONNX, although its name says so.
     """
     own = sha256_of_file(path)
-    # Parsing takes long: only a file that may name others is looked into.
-    if path.suffix.lower() != ".onnx" or b"location" not in path.read_bytes():
-        return own
-    from edgetvm.models.onnx.file import external_files
-
-    beside = [sha256_of_file(one) for one in external_files(path)]
+    beside: list[str] = []
+    for importer in IMPORTERS:
+        if path.suffix.lower() in importer.suffixes and importer.beside:
+            module = import_module(f"edgetvm.models.{importer.beside}")
+            beside = [sha256_of_file(one) for one in module.files_beside(path)]
     return sha256_of("".join([own, *beside]).encode()) if beside else own
 
 
@@ -138,8 +140,11 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
         name=name or path.stem,
         module=imported.module,
         signature=imported.signature.with_states(options.states),
+        nodes=imported.nodes,
         operators=imported.operators,
-        parameter_count=imported.parameter_count,
+        parameters=imported.parameters,
+        multiply_adds=multiply_adds(imported.module),
+        quantised=imported.quantised,
         source=path,
         options=options,
         provenance=Provenance(

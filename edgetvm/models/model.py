@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,33 @@ class Quantisation:
 
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True)
+class QuantisedTensors:
+    """Tensors of the source that are quantised alike.
+
+    Attributes:
+        role: `weights` or `activations`.
+        dtype: of the integers.
+        per_channel: whether each channel has a scale of its own.
+        count: of such tensors.
+    """
+
+    role: str
+    dtype: str
+    per_channel: bool
+    count: int
+
+    def __str__(self) -> str:
+        how = "per channel" if self.per_channel else "per tensor"
+        role = self.role if self.count > 1 else self.role.removesuffix("s")
+        return f"{self.count} {role} in {self.dtype} {how}"
+
+
+def counted(tensors: Iterable[tuple[str, str, bool]]) -> tuple[QuantisedTensors, ...]:
+    """One record for all tensors that share (role, dtype, per channel); the most frequent first."""
+    return tuple(QuantisedTensors(*kind, count) for kind, count in Counter(tensors).most_common())
 
 
 @dataclass(frozen=True)
@@ -184,8 +212,11 @@ class Model:
         name: used for files and reports.
         module: Relax functions, parameters as constants; `main` takes the inputs in order.
         signature: see `Signature`.
+        nodes: by name of a Relax variable, the name of the source's node that it computes.
         operators: how often each of the source's operators occurs.
-        parameter_count: elements of all constants.
+        parameters: elements of the constants, by dtype.
+        multiply_adds: of one run, by dtype of what is multiplied.
+        quantised: what of the source is; empty for formats that do not say.
         source: the file itself, for reference runtimes.
         options: what the user fixed.
         provenance: see `Provenance`.
@@ -194,8 +225,16 @@ class Model:
     name: str
     module: IRModule
     signature: Signature
+    nodes: Mapping[str, str]
     operators: Mapping[str, int]
-    parameter_count: int
+    parameters: Mapping[str, int]
+    multiply_adds: Mapping[str, int]
+    quantised: tuple[QuantisedTensors, ...]
     source: Path
     options: ImportOptions
     provenance: Provenance
+
+    @property
+    def parameter_count(self) -> int:
+        """Elements of all constants."""
+        return sum(self.parameters.values())

@@ -34,7 +34,15 @@ class Source:
         return cls(model.source, model.options, model.signature)
 
 
-class Reference(Protocol):
+class Runner(Protocol):
+    """Whatever answers for a model."""
+
+    @abstractmethod
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """One run: arrays by input name in, arrays by output name out."""
+
+
+class Reference(Runner, Protocol):
     """Runs the model's own source file, not what edgetvm made of it.
 
     Raises:
@@ -42,10 +50,6 @@ class Reference(Protocol):
     """
 
     name: str
-
-    @abstractmethod
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        """One run: arrays by input name in, arrays by output name out."""
 
 
 class _OnnxRuntime:
@@ -160,17 +164,26 @@ class _TorchProgram:
     def __init__(self, source: Source) -> None:
         import torch
 
+        from edgetvm.models.torch.program import load_program
+
         self.name = f"torch {torch.__version__}"
         self._torch = torch
-        self._module = torch.export.load(source.path).module()
-        self._signature = source.signature
+        program = load_program(source.path, source.options)
+        self._module = program.exported.module()
+        self._order, dtypes = program.inputs, program.input_dtypes()
+        self._bound = {
+            name: bound_array(name, program.axes[name], dtypes[name], source.options, source.path)
+            for name in source.options.bindings
+        }
+        self._outputs = program.outputs
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        tensors = [self._torch.from_numpy(inputs[spec.name]) for spec in self._signature.inputs]
-        results = self._module(*tensors)
-        results = results if isinstance(results, (tuple, list)) else [results]
-        names = [spec.name for spec in self._signature.outputs]
-        return dict(zip(names, (result.detach().numpy() for result in results), strict=True))
+        arrays = {**inputs, **self._bound}
+        # Copies: a module may write into its inputs.
+        tensors = [self._torch.from_numpy(arrays[name].copy()) for name in self._order]
+        with self._torch.no_grad():
+            results = self._module(*tensors)
+        return dict(zip(self._outputs, (result.numpy() for result in results), strict=True))
 
 
 class _ImportedModule:
@@ -255,12 +268,12 @@ def reference_for(source: Source) -> Reference:
 
 
 def run_stream(
-    reference: Reference, signature: Signature, chunks: Arrays
+    runner: Runner, signature: Signature, chunks: Arrays
 ) -> dict[str, NDArray[np.generic]]:
     """Run chunk after chunk, the state carried.
 
     Args:
-        reference: what to run.
+        runner: what to run.
         signature: with its states.
         chunks: `[chunks, *shape]` for each input that is not a state.
 
@@ -273,7 +286,7 @@ def run_stream(
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     for index in range(count):
         inputs = {name: np.asarray(array[index], order="C") for name, array in chunks.items()}
-        outputs = reference.run({**inputs, **carried})
+        outputs = runner.run({**inputs, **carried})
         for state in signature.states:
             carried[state.input] = np.asarray(outputs[state.output])
         for name in kept:

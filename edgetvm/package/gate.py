@@ -90,14 +90,18 @@ def check(
     return Checked(correctness, sample, expected)
 
 
-def refusal(correctness: Correctness, name: str) -> NumericError:
+def refusal(
+    correctness: Correctness,
+    name: str,
+    mend: str = "report it; --allow-mismatch goes on all the same",
+) -> NumericError:
     """The error for a model that is wrong."""
     return NumericError(
         f"output {correctness.worst_output!r} differs from {correctness.reference} by "
         f"{correctness.max_abs_error:.3g} ({correctness.max_relative_error:.2g} of its largest "
         f"value, {correctness.tolerance:g} allowed; inputs: {correctness.inputs})",
         where=name,
-        mend="report it; --allow-mismatch goes on all the same",
+        mend=mend,
     )
 
 

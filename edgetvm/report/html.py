@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgetvm.base.units import format_bytes, format_duration, format_ms
+from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report import svg
 from edgetvm.report.results import Result, by_model, results
 from edgetvm.report.verdict import verdicts
-from edgetvm.report.words import format_error, format_factor, format_figure, plural, shown
+from edgetvm.report.words import format_error, format_factor, format_figure, shown
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -146,6 +147,7 @@ def _jinja() -> Environment:
         "figure": format_figure,
         "shown": shown,
         "plural": plural,
+        "nodes": told_nodes,
         "unbroken": _unbroken,
         # Only for the drawings of svg.py, which escapes what it is given.
         "drawing": Markup,

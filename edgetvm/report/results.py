@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.units import format_ms
+from edgetvm.base.words import plural
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import Summary, summarise
-from edgetvm.report.words import format_error, plural, shown
+from edgetvm.report.words import format_error, shown
 
 # Names stand in many places of a page, kernels' only once.
 _LONGEST = 48

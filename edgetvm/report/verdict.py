@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.base.words import plural
 from edgetvm.report.results import Result, by_model
-from edgetvm.report.words import format_error, format_factor, joined, plural, shown
+from edgetvm.report.words import format_error, format_factor, joined, shown
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The verbs: what each command does, for Python callers too."""
 
 from edgetvm.workflow.bench import bench
-from edgetvm.workflow.build import Built, build, check_model
+from edgetvm.workflow.build import Built, build
+from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.subject import Subject, find_profile, find_subject, new_recipe
 from edgetvm.workflow.tuning import tune

@@ -13,12 +13,10 @@ from edgetvm.base.errors import StorageError
 from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note, warn
-from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
-from edgetvm.models.correctness import Correctness
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
-from edgetvm.models.model import Model
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package, read_package, write_package
 from edgetvm.package.gate import check
@@ -142,13 +140,3 @@ def _code_digest() -> str:
         for path in sorted((root / room).rglob("*.py"))
     ]
     return sha256_of("".join(parts).encode())
-
-
-def check_model(model: Model) -> Correctness:
-    """Compile an imported model for this machine and compare it with its reference runtime.
-
-    Raises:
-        CompileError, InputError: it cannot be compiled, or its reference refuses it.
-    """
-    artifact = compile_model(model, load_profile("local"))
-    return check(artifact, model, allow_mismatch=True).correctness

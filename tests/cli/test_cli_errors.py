@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_models import write_cancelling
 from real_command import Home, edgetvm, refused
 
 
@@ -196,3 +198,14 @@ def test_a_full_disk_below_the_cache_is_told_too(
     # Below edgetvm's own folder: ONNX Runtime puts its telemetry's files beside it.
     left = [path for path in (full_disk / "edgetvm").rglob("*") if path.is_file()]
     assert [path for path in left if "locks" not in path.parts] == []
+
+
+def test_a_model_that_differs_is_shown_and_refused(tmp_path: Path) -> None:
+    path = write_cancelling(tmp_path / "cancelling.onnx")
+    done = edgetvm("import", path, "--check", "--json")
+    assert done.code == 6
+    (check,) = json.loads(done.out)["checks"]
+    assert check["max_relative_error"] > check["tolerance"]
+    assert "differs from onnxruntime" in done.err
+    assert "report it" in done.err
+    assert "--allow-mismatch" not in done.err

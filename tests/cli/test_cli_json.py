@@ -43,7 +43,7 @@ def test_recipes(home: Home) -> None:
 
 def test_import(home: Home, tiny_onnx: Path) -> None:
     plain = ask(home, "import", tiny_onnx)
-    assert plain["correctness"] is None
+    assert plain["checks"] == []
     assert plain["operators"] == {
         "Conv": 1,
         "Flatten": 1,
@@ -54,7 +54,17 @@ def test_import(home: Home, tiny_onnx: Path) -> None:
     # 4*3*3*3 + 4 + 4*5 + 5 weights.
     assert plain["parameter_count"] == 137
     checked = ask(home, "import", tiny_onnx, "--check")
-    assert checked["correctness"]["max_relative_error"] < 1e-4
+    (check,) = checked["checks"]
+    assert check["inputs"] == "random, seed 0"
+    assert check["max_relative_error"] < 1e-4
+
+
+def test_import_checks_on_given_inputs(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", image=np.ones((1, 3, 8, 8), np.float32))
+    found = ask(home, "import", tiny_onnx, "--check", "--inputs", tmp_path / "in.npz")
+    assert [check["inputs"] for check in found["checks"]] == ["random, seed 0", "given"]
+    assert found["multiply_adds"] == {"float32": 4 * 8 * 8 * 27 + 4 * 5}
+    assert found["parameters"] == {"float32": 137}
 
 
 def test_import_with_a_shape(home: Home, dynamic_onnx: Path) -> None:

@@ -89,6 +89,28 @@ def test_a_job_that_never_ends_is_ended(
     assert worker.run("onnxsim", model, SHAPES) is not None
 
 
+def test_without_a_process_a_model_is_imported_all_the_same(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart.WORKER.stop()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert import_model(tiny_onnx).provenance.changes == (prepare.AS_IT_IS,)
+
+
+def test_an_answer_that_was_not_waited_for_is_not_the_next_jobs(
+    worker: Worker, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(stream: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "_answer", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.run("onnxslim", model, SHAPES)
+    assert worker.run("no such job", model, SHAPES) is None
+    assert worker.run("onnxsim", model, SHAPES) is not None
+
+
 def test_a_graph_that_is_too_large_stays_as_it_is(
     tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

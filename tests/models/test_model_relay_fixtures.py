@@ -24,12 +24,14 @@ FORMS = ("model.relay", "model.json")
 def inputs_for(model: Model, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Inputs by the names that the text gives them: `v` before what is no letter, and numbers.
 
-    Relay lets several inputs share one name, and fed them all the same array by it.
+    Relay lets several inputs share one name, and fed them all the same array by it. Where no name
+    is known, the order counts.
     """
     found = {}
-    for spec in model.signature.inputs:
-        names = [spec.name, spec.name[1:], re.sub(r"\d+$", "", spec.name)]
-        found[spec.name] = next(given[name] for name in names if name in given)
+    for position, spec in enumerate(model.signature.inputs):
+        names = [spec.name, spec.name[1:], *(re.sub(r"\d+$", "", spec.name[n:]) for n in (0, 1))]
+        known = [given[name] for name in names if name in given]
+        found[spec.name] = known[0] if known else list(given.values())[position]
     return found
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_relay import check
+from made_relay import check, run, write
 from scipy import special
 
-from edgetvm.models.relay.operators import OPERATORS
+from edgetvm.models import ImportOptions
 
 RNG = np.random.default_rng(11)
 X = RNG.uniform(-2, 2, (2, 3, 4)).astype("float32")
@@ -129,6 +129,10 @@ def test_numbers_conversions_and_choices(tmp_path: Path) -> None:
         ("clip(%x, a_min=-1f, a_max=0.5f)", X.clip(-1, 0.5)),
         ("clip(%i, a_min=-127f, a_max=127f)", wide.clip(-127, 127)),
         ("clip(%i, a_min=-3.40282e+38f, a_max=100f)", wide.clip(None, 100)),
+        (
+            'clip(cast(%x, dtype="float16"), a_min=-3.40282e+38f, a_max=0f)',
+            X.astype("float16").clip(None, 0),
+        ),
         ('cast(%x, dtype="int32")', X.astype("int32")),
         ("cast_like(%i, %x)", wide.astype("float32")),
         ("where(greater(%x, 0f), %x, 1.5f)", np.where(X > 0, X, np.float32(1.5))),
@@ -180,7 +184,6 @@ def test_shapes(tmp_path: Path) -> None:
     cases = [
         ("reshape(%x, newshape=[4, -1])", X.reshape(4, 6)),
         ("reshape(%x, newshape=[0, -1])", X.reshape(2, 12)),
-        ("reshape(%x, newshape=[1, -2])", X.reshape(2, 3, 4)[:1].repeat(0, 0) if False else None),
         ("reshape(%x, newshape=[-3, 4])", X.reshape(6, 4)),
         ("reshape(%x, newshape=[0, 0, -4, 2, -1])", X.reshape(2, 3, 2, 2)),
         ("reshape(%x, newshape=[-2, 1])", X[..., None]),
@@ -223,7 +226,6 @@ def test_shapes(tmp_path: Path) -> None:
             P.transpose(0, 2, 3, 1),
         ),
     ]
-    cases = [case for case in cases if case[1] is not None]
     inputs = {
         "x": X,
         "z": flat.reshape(6, 4),
@@ -282,9 +284,8 @@ def test_slices_and_indices(tmp_path: Path) -> None:
         ("scatter_elements(%m, %p, %v, axis=1)", scattered),
         ("scatter_add(%m, %p, %v, axis=1)", added),
         (
-            'scatter_nd(%m, %n, strided_slice(%v, begin=[0], end=[1], strides=[1], axes=[0]).0, mode="add")'
-            if False
-            else 'scatter_nd(%m, %n, squeeze(strided_slice(%v, begin=[0], end=[1], axes=[0]), axis=[0]), mode="add")',
+            "scatter_nd(%m, %n, squeeze(strided_slice(%v, begin=[0], "
+            'end=[1], axes=[0]), axis=[0]), mode="add")',
             put,
         ),
         (
@@ -330,7 +331,7 @@ def test_slices_and_indices(tmp_path: Path) -> None:
     check(tmp_path, inputs, cases)
 
 
-def _convolved(data, kernel, stride=1, pad=(0, 0, 0, 0), dilation=1, groups=1):
+def convolved(data, kernel, stride=1, pad=(0, 0, 0, 0), dilation=1, groups=1):
     top, left, bottom, right = pad
     data = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)))
     outs, ins, kh, kw = kernel.shape
@@ -351,8 +352,8 @@ def _convolved(data, kernel, stride=1, pad=(0, 0, 0, 0), dilation=1, groups=1):
     return out
 
 
-def _convolved_transposed(data, kernel, stride, pad, out_pad=0):
-    n, ins, h, w = data.shape
+def convolved_transposed(data, kernel, stride, pad, out_pad=0):
+    n, _, h, w = data.shape
     _, outs, kh, kw = kernel.shape
     full = np.zeros(
         (n, outs, (h - 1) * stride + kh + out_pad, (w - 1) * stride + kw + out_pad), "float32"
@@ -376,53 +377,55 @@ def test_convolutions(tmp_path: Path) -> None:
     nhwc, back = d.transpose(0, 2, 3, 1), (0, 2, 3, 1)
     line, k1 = d[:, :, 0], k[:, :, 0]
     deep, k3 = d[:, :, None].repeat(3, 2), k[:, :, None].repeat(2, 2)
-    plain = _convolved(d, k, 1, (1, 1, 1, 1))
+    plain = convolved(d, k, 1, (1, 1, 1, 1))
     chunked = plain.reshape(1, 3, 2, 7, 6).transpose(0, 1, 3, 4, 2)
     cases = [
         ("nn.conv2d(%d, %k, padding=[1, 1, 1, 1], channels=6, kernel_size=[3, 3])", plain),
-        ("nn.conv2d(%d, %k, strides=[2, 2], padding=[1, 0])", _convolved(d, k, 2, (1, 0, 1, 0))),
-        ("nn.conv2d(%d, %k, dilation=[2, 2])", _convolved(d, k, dilation=2)),
-        ("nn.conv2d(%d, %g, groups=2)", _convolved(d, g, groups=2)),
-        ("nn.conv2d(%d, %w, groups=4, channels=4)", _convolved(d, w, groups=4)),
-        ("nn.conv2d(%d, %m, groups=4, channels=8)", _convolved(d, m, groups=4)),
+        ("nn.conv2d(%d, %k, strides=[2, 2], padding=[1, 0])", convolved(d, k, 2, (1, 0, 1, 0))),
+        ("nn.conv2d(%d, %k, dilation=[2, 2])", convolved(d, k, dilation=2)),
+        ("nn.conv2d(%d, %g, groups=2)", convolved(d, g, groups=2)),
+        ("nn.conv2d(%d, %w, groups=4, channels=4)", convolved(d, w, groups=4)),
+        ("nn.conv2d(%d, %m, groups=4, channels=8)", convolved(d, m, groups=4)),
         (
             'nn.conv2d(%h, %kh, data_layout="NHWC", kernel_layout="HWIO")',
-            _convolved(d, k).transpose(back),
+            convolved(d, k).transpose(back),
         ),
         (
             'nn.conv2d(%h, %wh, groups=4, data_layout="NHWC", kernel_layout="HWOI")',
-            _convolved(d, w, groups=4).transpose(back),
+            convolved(d, w, groups=4).transpose(back),
         ),
         (
             'nn.conv2d(%h, %mh, groups=4, channels=8, data_layout="NHWC", kernel_layout="HWOI")',
-            _convolved(d, m, groups=4).transpose(back),
+            convolved(d, m, groups=4).transpose(back),
         ),
         ('nn.conv2d(%d, %k, padding=[1, 1, 1, 1], out_layout="NCHW2c")', chunked),
         (
-            'nn.contrib_conv2d_NCHWc(%dc, %kc, padding=[1, 1, 1, 1], data_layout="NCHW2c", kernel_layout="OIHW2i2o", out_layout="NCHW2c")',
+            "nn.contrib_conv2d_NCHWc(%dc, %kc, padding=[1, 1, 1, 1], "
+            'data_layout="NCHW2c", kernel_layout="OIHW2i2o", out_layout="NCHW2c")',
             chunked,
         ),
         (
             'nn.conv2d(%i, %j, out_dtype="int32")',
-            _convolved(i8.astype("int32"), k8.astype("int32")),
+            convolved(i8.astype("int32"), k8.astype("int32")),
         ),
         ("nn.conv1d(%l, %k1, padding=[1])", _line(line, k1)),
         ("nn.conv3d(%e, %k3)", _deep(deep, k3)),
         (
             "nn.conv2d_transpose(%d, %t, strides=[2, 2], padding=[1, 1], output_padding=[1, 1])",
-            _convolved_transposed(d, t, 2, 1, 1),
+            convolved_transposed(d, t, 2, 1, 1),
         ),
         (
-            'nn.conv2d_transpose(%h, %to, strides=[2, 2], data_layout="NHWC", kernel_layout="HWOI")',
-            _convolved_transposed(d, t, 2, 0).transpose(back),
+            "nn.conv2d_transpose(%h, %to, strides=[2, 2], "
+            'data_layout="NHWC", kernel_layout="HWOI")',
+            convolved_transposed(d, t, 2, 0).transpose(back),
         ),
         (
             "nn.conv1d_transpose(%l, %t1, strides=[2])",
-            _convolved_transposed(d[:, :, :1], t[:, :, :1], 2, 0)[:, :, 0],
+            convolved_transposed(d[:, :, :1], t[:, :, :1], 2, 0)[:, :, 0],
         ),
         (
             "nn.conv3d_transpose(%e1, %t3, strides=[1, 2, 2])",
-            _convolved_transposed(d, t, 2, 0)[:, :, None],
+            convolved_transposed(d, t, 2, 0)[:, :, None],
         ),
     ]
     inputs = {
@@ -458,14 +461,14 @@ def test_convolutions(tmp_path: Path) -> None:
 
 
 def _line(line, kernel):
-    return _convolved(line[:, :, None], kernel[:, :, None], 1, (0, 1, 0, 1))[:, :, 0]
+    return convolved(line[:, :, None], kernel[:, :, None], 1, (0, 1, 0, 1))[:, :, 0]
 
 
 def _deep(deep, kernel):
     slices = []
     for z in range(deep.shape[2] - kernel.shape[2] + 1):
         slices.append(
-            sum(_convolved(deep[:, :, z + i], kernel[:, :, i]) for i in range(kernel.shape[2]))
+            sum(convolved(deep[:, :, z + i], kernel[:, :, i]) for i in range(kernel.shape[2]))
         )
     return np.stack(slices, 2)
 
@@ -603,14 +606,9 @@ def test_normalisations_and_activations(tmp_path: Path) -> None:
     ]
     params = {"a": a, "b": b, "m": m, "v": v, "a3": a[:3], "b3": b[:3]}
     inputs = {"d": d, "fa": a, "fb": b, "fm": m, "fv": v}
-    folder = tmp_path
-    from made_relay import run, write
-
-    from edgetvm.models import ImportOptions
-
     body = "\n".join(f"%{i} = {text};" for i, (text, _) in enumerate(cases))
     body += "(" + ", ".join(f"%{i}" for i in range(len(cases))) + ")"
-    path = write(folder, body, inputs, params)
+    path = write(tmp_path, body, inputs, params)
     options = ImportOptions(shapes=dict.fromkeys(("fa", "fb", "fm", "fv"), (4,)))
     found = run(path, inputs, options)
     for text, expected in cases:
@@ -652,19 +650,24 @@ def test_pictures(tmp_path: Path) -> None:
         ("nn.upsampling(%d, scale_h=2f, scale_w=2f)", double),
         ('nn.upsampling(%h, scale_h=2f, scale_w=2f, layout="NHWC")', double.transpose(0, 2, 3, 1)),
         (
-            'nn.upsampling3d(%z, scale_d=1f, scale_h=2f, scale_w=2f, coordinate_transformation_mode="asymmetric")',
+            "nn.upsampling3d(%z, scale_d=1f, scale_h=2f, scale_w=2f, "
+            'coordinate_transformation_mode="asymmetric")',
             double[:, :, None],
         ),
         (
-            'image.resize2d(%d, size=[8, 8], roi=[0f, 0f, 0f, 0f], method="nearest_neighbor", coordinate_transformation_mode="asymmetric", rounding_method="floor")',
+            "image.resize2d(%d, size=[8, 8], roi=[0f, 0f, 0f, 0f], "
+            'method="nearest_neighbor", '
+            'coordinate_transformation_mode="asymmetric", rounding_method="floor")',
             double,
         ),
         (
-            'image.resize2d(%d, size=[7, 7], method="linear", coordinate_transformation_mode="align_corners")',
+            'image.resize2d(%d, size=[7, 7], method="linear", '
+            'coordinate_transformation_mode="align_corners")',
             _fine(),
         ),
         (
-            'nn.upsampling(%d, scale_h=1.75f, scale_w=1.75f, method="bilinear", align_corners=True)',
+            "nn.upsampling(%d, scale_h=1.75f, scale_w=1.75f, "
+            'method="bilinear", align_corners=True)',
             _fine(),
         ),
         ('image.resize1d(%l, size=[2], method="linear")', np.array([[[0.5, 2.5]]], "float32")),
@@ -682,7 +685,9 @@ def test_pictures(tmp_path: Path) -> None:
             d.reshape(1, 2, 2, 2, 2, 1).transpose(2, 4, 0, 1, 3, 5).reshape(4, 2, 2, 1),
         ),
         (
-            "nn.batch_to_space_nd(nn.space_to_batch_nd(%d4, block_shape=[2, 2], paddings=[[0, 0], [0, 0]]), block_shape=[2, 2], crops=[[0, 0], [0, 0]])",
+            "nn.batch_to_space_nd(nn.space_to_batch_nd(%d4, "
+            "block_shape=[2, 2], paddings=[[0, 0], [0, 0]]), "
+            "block_shape=[2, 2], crops=[[0, 0], [0, 0]])",
             d.reshape(1, 4, 4, 1),
         ),
     ]
@@ -741,12 +746,9 @@ def test_resizing_agrees_with_onnx_runtime(tmp_path: Path, method: str) -> None:
 
 def test_shapes_that_a_program_computes_are_known_once_its_inputs_are_fixed(tmp_path: Path) -> None:
     cases = [
-        ("dyn.reshape(%x, concatenate((take(shape_of(%x), [0], axis=0), [-1]), axis=0))", None),
-    ]
-    del cases
-    text = [
         (
-            "dyn.reshape(%x, stack((take(shape_of(%x), 0), multiply(take(shape_of(%x), 1), 4)), axis=0))",
+            "dyn.reshape(%x, stack((take(shape_of(%x), 0), "
+            "multiply(take(shape_of(%x), 1), 4)), axis=0))",
             X.reshape(2, 12),
         ),
         ("dyn.broadcast_to(take(%x, 0, axis=0), shape_of(%x))", np.broadcast_to(X[0], X.shape)),
@@ -759,8 +761,4 @@ def test_shapes_that_a_program_computes_are_known_once_its_inputs_are_fixed(tmp_
         ('dyn.topk(%x, 1, axis=2, ret_type="values")', X.max(2, keepdims=True)),
         ('dyn.full(2f, shape_of(%x), dtype="float32")', np.full_like(X, 2)),
     ]
-    check(tmp_path, {"x": X}, text)
-
-
-def test_the_table_is_large() -> None:
-    assert len(OPERATORS) > 220
+    check(tmp_path, {"x": X}, cases)

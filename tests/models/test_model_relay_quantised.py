@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_relay import check
+from made_relay import check, run, write
 
 from edgetvm.models.relay.quantised import fixed_point
 
@@ -54,7 +54,8 @@ def test_requantize(tmp_path: Path, rounding: str) -> None:
             scaled(sums - 7, 0.5, nearest).astype("int32"),
         ),
         (
-            f'qnn.requantize(%s, meta[relay.Constant][0], 0, 0.5f, 0, axis=1, rounding="{rounding}", out_dtype="int32")',
+            "qnn.requantize(%s, meta[relay.Constant][0], 0, 0.5f, 0, "
+            f'axis=1, rounding="{rounding}", out_dtype="int32")',
             scaled(sums, ratios, nearest).astype("int32"),
         ),
         (
@@ -135,7 +136,8 @@ def test_products(tmp_path: Path) -> None:
         ('qnn.dense(%d, %w, 128, 5, 0.1f, 0.1f, units=4, out_dtype="int32")', exact),
         ('qnn.batch_matmul(%d, %w3, 128, 5, 0.1f, 0.1f, out_dtype="int32")', exact),
         (
-            'qnn.conv2d(%a, %k, 7, 0, 0.1f, 0.1f, padding=[1, 1, 1, 1], channels=2, kernel_size=[3, 3], out_dtype="int32")',
+            "qnn.conv2d(%a, %k, 7, 0, 0.1f, 0.1f, padding=[1, 1, 1, 1], "
+            'channels=2, kernel_size=[3, 3], out_dtype="int32")',
             _conv(centred, k.astype("int32")),
         ),
         (
@@ -192,7 +194,8 @@ def test_what_relay_quantize_makes(tmp_path: Path) -> None:
             scaled(wide, 0.125).astype("int32"),
         ),
         (
-            "fixed_point_multiply_per_axis(%w, %f, %u, %d, is_lshift_required=True, is_rshift_required=True, axes=[0])",
+            "fixed_point_multiply_per_axis(%w, %f, %u, %d, "
+            "is_lshift_required=True, is_rshift_required=True, axes=[0])",
             scaled(wide, ratios[:, None]).astype("int32"),
         ),
         ("relay.op.annotation.simulated_quantize(%x, 0.1f, -8f, 7f, kind=1)", simulated),
@@ -213,9 +216,29 @@ def test_functions_go_through_floats_within_one_quantum(tmp_path: Path) -> None:
         "sigmoid": 1 / (1 + np.exp(-x)),
         "hardswish": x * (x + 3).clip(0, 6) / 6,
     }
-    from made_relay import run, write
-
     calls = [f"qnn.{name}(%a, 0.05f, 3, 0.01f, -5)" for name in names]
     found = run(write(tmp_path, f"({', '.join(calls)})", {"a": a}), {"a": a})
     for got, exact in zip(found, names.values(), strict=True):
         assert np.abs(got.astype(int) - back(exact)).max() <= 1
+
+
+def test_means_of_integers_are_cut_towards_zero(tmp_path: Path) -> None:
+    # What TFLite's pools become: sums in int32, then a division of integers.
+    wide = RNG.integers(-1000, 1000, (1, 3, 4, 6), "int32")
+    parts = wide.reshape(1, 3, 2, 2, 3, 2)
+
+    def cut(total: np.ndarray, count: int) -> np.ndarray:
+        return np.trunc(total / count).astype("int32")
+
+    whole = cut(wide.sum((2, 3), keepdims=True), 24)
+    cases = [
+        (
+            "nn.avg_pool2d(%w, pool_size=[2, 2], strides=[2, 2])",
+            cut(parts.sum((3, 5)), 4),
+        ),
+        ("nn.global_avg_pool2d(%w)", whole),
+        ("nn.adaptive_avg_pool2d(%w, output_size=[1])", whole),
+        ("nn.adaptive_avg_pool2d(%w, output_size=[2, 3])", cut(parts.sum((3, 5)), 4)),
+        ("mean(%w, axis=[2, 3], keepdims=True)", whole),
+    ]
+    check(tmp_path, {"w": wide}, cases)

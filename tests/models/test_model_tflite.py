@@ -54,7 +54,7 @@ def test_a_shape_that_does_not_fit_is_refused(dense_tflite: Path) -> None:
 
 
 def test_unsupported_operators_stand_in_one_message(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperatorsError, match=r"CUSTOM Warp \(2x: a, b\)"):
+    with pytest.raises(UnsupportedOperatorsError, match=r"CUSTOM Warp \(2x: #0 a, #1 b\)"):
         import_model(write_custom(tmp_path / "m.tflite"))
 
 
@@ -111,7 +111,7 @@ def test_another_file_is_refused(tmp_path: Path, tiny_onnx: Path) -> None:
         import_model(path)
 
 
-@pytest.mark.parametrize("sixteenth", range(1, 16))
+@pytest.mark.parametrize("sixteenth", range(1, 16, 2))
 def test_a_cut_off_file_is_refused(
     okay_nabu_tflite: Path, dense_tflite: Path, tmp_path: Path, sixteenth: int
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_cut_off_file_is_refused(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_garbage_gives_an_edgetvm_error(

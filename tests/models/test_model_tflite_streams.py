@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
+from flatbuffers import flexbuffers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from litert import Built, by_edgetvm, by_litert, furthest
+from litert import Built, by_edgetvm, by_litert, furthest, streams_agree
 from made_operators import Op, Sub, T, const, write_graphs
 from mutations import mutated
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError, UnsupportedOperatorsError
 from edgetvm.models import import_model
 from edgetvm.models.model import State
-from edgetvm.models.reference import Source, reference_for, run_stream
+from edgetvm.models.reference import Source, reference_for
 from edgetvm.recipes import ModelFile, fetch
 
 HANDLE = ("VarHandleOptions", {"container": b"", "sharedName": b"line"})
@@ -68,7 +67,7 @@ def test_a_variable_becomes_a_state(tmp_path: Path) -> None:
     assert [spec.name for spec in model.signature.inputs] == ["x", "line"]
     assert [spec.name for spec in model.signature.outputs] == ["y", "both", "line/next"]
     assert model.provenance.changes == ("variable line became a state",)
-    assert_streams_agree(path, 10)
+    streams_agree(path, 10)
 
 
 def test_the_reference_takes_any_state(tmp_path: Path) -> None:
@@ -90,40 +89,8 @@ def test_a_state_that_begins_with_different_numbers_is_refused(tmp_path: Path) -
         import_model(path)
 
 
-def assert_streams_agree(path: Path, chunks: int) -> None:
-    """The interpreter keeps its own state; ours goes in and out."""
-    model = import_model(path)
-    signature = model.signature
-    streamed = {state.input: state.output for state in signature.states}
-    built, interpreter = Built(model), Interpreter(model_path=str(path))
-    interpreter.allocate_tensors()
-    carried = signature.initial_states()
-    random = np.random.default_rng(5)
-    (source,) = [spec for spec in signature.inputs if spec.name not in streamed]
-    fed, expected = [], []
-    for _ in range(chunks):
-        # Like a spectrum: neighbouring values are alike.
-        steps = np.cumsum(random.integers(-15, 16, source.shape), axis=-1)
-        chunk = np.clip(steps + random.integers(-128, 60), -128, 127).astype(source.dtype)
-        fed.append(chunk)
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], chunk)
-        interpreter.invoke()
-        wanted = [interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()]
-        names = [spec.name for spec in signature.outputs]
-        answers = built.run([{source.name: chunk, **carried}[one.name] for one in signature.inputs])
-        found = dict(zip(names, answers, strict=True))
-        carried = {into: found[out] for into, out in streamed.items()}
-        assert furthest([found[name] for name in names[: len(wanted)]], wanted) == 0
-        expected.append(wanted[0])
-    reference = reference_for(Source.of(model))
-    rows = run_stream(reference, signature, {source.name: np.stack(fed)})
-    np.testing.assert_array_equal(rows[signature.outputs[0].name], np.stack(expected))
-
-
 MICRO = {
     "alexa": "9011a8155b04de858c48038529235cbc0e42e9fca05a55bf588cb80a653a723b",
-    "hey_jarvis": "21a7976add39ee24ec96c63d96b7aaa18e24d1d9824b963e451da8feb4b78b77",
-    "hey_mycroft": "c2a9b6ed51182db72e014781d5a4ece1929dc232a40b5b4be384f0295f0e1571",
     "okay_nabu": "d89128c4d16a72de429119fb2254ce46649553c2a24f5dd840175c80d7b9d094",
 }
 
@@ -132,7 +99,7 @@ MICRO = {
 def test_wake_words_that_keep_a_state(name: str, session_cache: Path) -> None:
     package, file = "pymicro-wakeword==2.5.0", f"pymicro_wakeword/models/{name}.tflite"
     path = fetch(ModelFile(package=package, file=file, sha256=MICRO[name]))
-    assert_streams_agree(path, 60)
+    streams_agree(path, 30)
 
 
 def write_if(path: Path, condition: T, shapes: tuple[int, int] = (3, 3)) -> Path:
@@ -164,6 +131,15 @@ def test_branches(tmp_path: Path, truth: bool) -> None:
     np.testing.assert_array_equal(by_edgetvm(path, arrays)[0], expected)
 
 
+def test_bindings_are_named_after_the_tensors_of_the_file(tmp_path: Path) -> None:
+    path = write_if(tmp_path / "computed.tflite", T((1,), "bool", name="c"))
+    model = import_model(path)
+    (block,) = model.module["main"].body.blocks
+    # Each branch by its own tensors, the choice between them by the result's.
+    found = [model.nodes[binding.var.name] for binding in block.bindings]
+    assert found == ["t2", "t1", "y", "y", "y"]
+
+
 def test_a_graph_that_calls_itself_is_refused(tmp_path: Path) -> None:
     fields = {"thenSubgraphIndex": 0, "elseSubgraphIndex": 0}
     graph = Sub(
@@ -172,16 +148,63 @@ def test_a_graph_that_calls_itself_is_refused(tmp_path: Path) -> None:
         [0],
         [1],
     )
-    with pytest.raises(ModelUnreadableError, match="IF 't1' stopped: a graph that calls itself"):
+    with pytest.raises(ModelUnreadableError, match="IF #0 t1 stopped: graph 0 calls itself"):
         import_model(write_graphs(tmp_path / "m.tflite", graph))
 
 
-def test_loops_are_refused_by_name(tmp_path: Path) -> None:
-    graph = Sub([T((1,)), T((1,))], [Op("WHILE", [0], [1])], [0], [1])
-    with pytest.raises(
-        UnsupportedOperatorsError, match=r"1 unsupported operator: WHILE \(1x: t1\)"
-    ):
-        import_model(write_graphs(tmp_path / "m.tflite", graph))
+def test_what_the_exporter_named_is_lowered_by_its_parts(tmp_path: Path) -> None:
+    x, y = T((3,), name="x"), T((3,), name="y")
+    attributes = list(flexbuffers.Dumps({"epsilon": 0.5}))
+    options = {
+        "name": "odml.rms",
+        "decompositionSubgraphIndex": 1,
+        "compositeAttributes": attributes,
+    }
+    operator = Op("STABLEHLO_COMPOSITE", [0], [1], ("StableHLOCompositeOptions", options))
+    parts = Sub([x, T((3,))], [Op("SQUARE", [0], [1])], [0], [1])
+    path = write_graphs(tmp_path / "m.tflite", Sub([x, y], [operator], [0], [1]), parts)
+    arrays = [np.array([1, -2, 0.5], np.float32)]
+    assert furthest(by_edgetvm(path, arrays), by_litert(path, arrays)) == 0
+
+
+def write_while(path: Path, most: T) -> Path:
+    """`x` doubled while a counter is below `most`."""
+    number = T((1,), "int32")
+    tensors = [const([0]), T((3,), name="x"), most, number, T((3,), name="y"), number]
+    fields = {"condSubgraphIndex": 1, "bodySubgraphIndex": 2}
+    main = Sub(
+        tensors,
+        [Op("WHILE", [0, 1, 2], [3, 4, 5], ("WhileOptions", fields))],
+        [1] if most.data is not None else [1, 2],
+        [4],
+    )
+    going = Sub(
+        [number, T((3,)), number, T((1,), "bool")], [Op("LESS", [0, 2], [3])], [0, 1, 2], [3]
+    )
+    body = Sub(
+        [number, T((3,)), number, const([1]), number, T((3,))],
+        [Op("ADD", [0, 3], [4], ("AddOptions", {})), Op("ADD", [1, 1], [5], ("AddOptions", {}))],
+        [0, 1, 2],
+        [4, 5, 2],
+    )
+    return write_graphs(path, main, going, body)
+
+
+@pytest.mark.parametrize("rounds", [0, 5])
+def test_loops_are_unrolled(tmp_path: Path, rounds: int) -> None:
+    path = write_while(tmp_path / "m.tflite", const([rounds]))
+    x = np.array([1, -2, 0.5], np.float32)
+    np.testing.assert_array_equal(by_edgetvm(path, [x])[0], x * 2**rounds)
+    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) == 0
+
+
+def test_loops_without_a_known_end_are_refused(tmp_path: Path) -> None:
+    path = write_while(tmp_path / "m.tflite", T((1,), "int32"))
+    with pytest.raises(UnsupportedOperatorsError, match=r"WHILE whose rounds are .* \(1x: #0 t3\)"):
+        import_model(path)
+    path = write_while(tmp_path / "m.tflite", const([100_000]))
+    with pytest.raises(UnsupportedOperatorsError, match="WHILE of more than 1024 rounds"):
+        import_model(path)
 
 
 def test_forms_without_a_rule_stand_in_one_message(tmp_path: Path) -> None:
@@ -199,98 +222,13 @@ def test_forms_without_a_rule_stand_in_one_message(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperatorsError) as caught:
         import_model(write_graphs(tmp_path / "m.tflite", graph))
     assert caught.value.what == (
-        "2 unsupported operators: RESHAPE with a shape that is computed (2x: t2, t5); "
-        "REVERSE_V2 with an axis that is computed (1x: t6)"
+        "2 unsupported operators: RESHAPE with a shape that is computed (2x: #0 t2, #3 t5); "
+        "REVERSE_V2 with an axis that is computed (1x: #2 t6)"
     )
-
-
-def test_a_small_file_that_asks_for_terabytes_is_refused_at_once(tmp_path: Path) -> None:
-    graph = Sub(
-        [const([1 << 20, 1 << 20]), const(1.0, "float32"), T((1, 1))],
-        [Op("FILL", [0, 1], [2])],
-        [],
-        [2],
-    )
-    began = time.monotonic()
-    with pytest.raises(ModelUnreadableError, match="constants grow beyond all measure"):
-        import_model(write_graphs(tmp_path / "m.tflite", graph))
-    assert time.monotonic() - began < 5
-
-
-LSTM = "UnidirectionalSequenceLSTMOptions"
-
-
-def write_lstm(path: Path, kind: str, cifg: bool = False, time_major: bool = False) -> Path:
-    """6 steps of 5 features into 4 units: `float32`, `hybrid` or `int8`."""
-    random = np.random.default_rng(3)
-    units, features = 4, 5
-    shape = (6, 2, features) if time_major else (2, 6, features)
-    result = (*shape[:2], units)
-    integers = kind == "int8"
-    source = {"scale": 0.02, "zero": 5} if integers else {}
-    hidden = {"scale": 1 / 128, "zero": 3} if integers else {}
-    tensors = [T(shape, "int8" if integers else "float32", name="x", **source)]
-    numbers = [0]
-
-    def put(tensor: T | None) -> None:
-        numbers.append(-1 if tensor is None else len(tensors))
-        tensors.extend([tensor] if tensor is not None else [])
-
-    gates = range(4)
-    for depth in (features, units):
-        for gate in gates:
-            if kind == "float32":
-                weight = const(random.standard_normal((units, depth)), "float32")
-            else:
-                data = random.integers(-127, 128, (units, depth))
-                weight = const(data, "int8", scale=0.012 + 0.001 * gate, zero=0)
-            put(None if cifg and gate == 0 else weight)
-    for _ in range(3):
-        put(None)
-    for gate in gates:
-        if integers:
-            scale = 0.02 * (0.012 + 0.001 * gate)
-            bias = const(random.integers(-900, 900, units), "int32", scale=scale, zero=0)
-        else:
-            bias = const(random.standard_normal(units), "float32")
-        put(None if cifg and gate == 0 else bias)
-    put(None)
-    put(None)
-    put(T((2, units), "int8" if integers else "float32", variable=True, **hidden))
-    cell = {"scale": 2.0**-12, "zero": 0} if integers else {}
-    put(T((2, units), "int16" if integers else "float32", variable=True, **cell))
-    for _ in range(4):
-        put(None)
-    out = len(tensors)
-    tensors.append(T(result, "int8" if integers else "float32", name="y", **hidden))
-    intermediates = []
-    if integers:
-        intermediates = [out + 1 + at for at in range(5)]
-        tensors += [T((0,), "int16", scale=2.0**-12, zero=0) for _ in gates]
-        tensors.append(T((0,), "int8", **hidden))
-    fields = {"fusedActivationFunction": 4, "cellClip": 6.0, "timeMajor": time_major}
-    operator = Op(
-        "UNIDIRECTIONAL_SEQUENCE_LSTM", numbers, [out], (LSTM, fields), intermediates, version=2
-    )
-    return write_graphs(path, Sub(tensors, [operator], [0], [out]))
-
-
-@pytest.mark.parametrize("time_major", [False, True])
-@pytest.mark.parametrize("cifg", [False, True])
-@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 1)])
-def test_lstm(tmp_path: Path, kind: str, allowed: float, cifg: bool, time_major: bool) -> None:
-    path = write_lstm(tmp_path / "m.tflite", kind, cifg, time_major)
-    random = np.random.default_rng(8)
-    shape = (6, 2, 5) if time_major else (2, 6, 5)
-    if kind == "int8":
-        x: Any = random.integers(-128, 128, shape).astype(np.int8)
-    else:
-        x = random.standard_normal(shape).astype(np.float32)
-    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) <= allowed
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_damage_gives_an_edgetvm_error(tmp_path: Path, data: st.DataObject) -> None:
@@ -298,7 +236,7 @@ def test_damage_gives_an_edgetvm_error(tmp_path: Path, data: st.DataObject) -> N
     for name, write in (
         ("line", write_line),
         ("if", lambda path: write_if(path, T((1,), "bool", name="c"))),
-        ("lstm", lambda path: write_lstm(path, "int8")),
+        ("loop", lambda path: write_while(path, const([3]))),
     ):
         path = tmp_path / f"{name}.tflite"
         sources.append(path if path.exists() else write(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -306,9 +307,44 @@ def test_a_stream_without_data_is_measured_on_its_sample(
 
 
 def test_a_model_is_checked_without_a_board(tiny_onnx: Path) -> None:
-    correctness = check_model(find_subject(str(tiny_onnx)).load())
+    (correctness,) = check_model(find_subject(str(tiny_onnx)).load())
     assert correctness.passed
+    assert (correctness.inputs, correctness.samples) == ("random, seed 0", 1)
     assert correctness.checked_on == "this machine"
+
+
+def test_a_model_is_checked_on_given_inputs_and_its_recipe(
+    stateful_onnx: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "sum.yaml"
+    path.write_text(
+        "name: sum\ntask: t\ndescription: d\nlicence: MIT\n"
+        f"model: {{path: {stateful_onnx}}}\n"
+        "inputs: {chunk: {shape: [1, 4]}, sum: {shape: [1, 4]}}\n"
+        "stream: {sample_rate_hz: 8000, window_samples: 4, hop_samples: 4, input: chunk,"
+        " states: {sum: total}}\n"
+        f"data: {{name: wav, source: {{path: {_wav(tmp_path / 'tone.wav')}}}}}\n"
+        "preprocess: {name: audio-windows}\n"
+    )
+    subject = find_subject(str(path))
+    model = subject.load()
+    random, data, given = check_model(
+        model, subject.recipe, {"chunk": np.full((1, 4), 3, np.float32)}
+    )
+    assert (random.inputs, random.samples) == ("random, seeds from 0", 16)
+    assert (data.inputs, data.samples) == ("the recipe's data", 3)
+    assert (given.inputs, given.samples) == ("given", 1)
+    assert all(one.passed for one in (random, data, given))
+    with pytest.raises(InputError, match="no input 'chonk'"):
+        check_model(model, inputs={"chonk": np.ones(4, np.float32)})
+
+
+def _wav(path: Path) -> Path:
+    """Twelve samples: three chunks of four."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((np.arange(12) * 1000).astype("<i2").tobytes())
+    return path
 
 
 def test_tuned_schedules_that_are_not_there(tiny_onnx: Path, tmp_path: Path) -> None:

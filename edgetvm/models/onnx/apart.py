@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 from edgetvm.models.onnx.jobs import HEADER
@@ -35,7 +36,7 @@ class Worker:
 
     def start(self) -> None:
         """Start it, so that it is ready by the time it is asked."""
-        with self._lock:
+        with self._lock, suppress(OSError):  # then jobs are done without, as if they failed
             self._started()
 
     def stop(self) -> None:
@@ -61,10 +62,13 @@ class Worker:
             data = model.SerializeToString()
         except (EncodeError, ValueError):  # more than Protocol Buffers' 2 GB
             return None
+        result = None
         with self._lock:
-            result = self._asked(self._started(), HEADER.pack(len(words), len(data)), words, data)
-            if result is None:
-                self.stop()
+            try:
+                result = self._asked(HEADER.pack(len(words), len(data)), words, data)
+            finally:
+                if result is None:  # a process that died, or whose answer was not waited for
+                    self.stop()
         return onnx.ModelProto.FromString(result) if result else None
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -85,8 +89,12 @@ class Worker:
             )
         return self._process
 
-    def _asked(self, process: subprocess.Popen[bytes], *parts: bytes) -> bytes | None:
+    def _asked(self, *parts: bytes) -> bytes | None:
         """The answer; None if the process ends before it is complete."""
+        try:
+            process = self._started()
+        except OSError:
+            return None
         limit = threading.Timer(_LIMIT_S, process.kill)
         limit.start()
         try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,62 +39,6 @@ def array_of(value: Any) -> Array | None:
 def is_float(dtype: str) -> bool:
     """Whether a dtype's name is that of a floating-point type."""
     return dtype.startswith(("float", "bfloat"))
-
-
-def naming_builder() -> Any:
-    """A block builder that names what it binds after the node that is being converted.
-
-    Profiles and errors of the compiled model show the names of variables. TVM's own converters
-    bind without a name: therefore it is the builder that knows.
-    """
-    from tvm import relax
-
-    class NamingBuilder(relax.BlockBuilder):  # type: ignore[misc]
-        hint = ""
-
-        @contextmanager
-        def named(self, hint: str) -> Iterator[None]:
-            """Name what is bound inside: `conv`, `conv_2`, …"""
-            outer, self.hint = self.hint, hint
-            try:
-                yield
-            finally:
-                self.hint = outer
-
-        def emit(self, expr: Any, name_hint: str = "") -> Any:
-            return super().emit(self._flat(expr, {}), name_hint or self._next())
-
-        def _flat(self, expr: Any, done: dict[int, Any]) -> Any:
-            """The expression with the calls inside it bound first, which TVM does namelessly."""
-            if isinstance(expr, relax.Tuple):
-                return relax.Tuple([self._leaf(one, done) for one in expr.fields])
-            compound = isinstance(expr, relax.Call) and any(
-                isinstance(one, (relax.Call, relax.Tuple)) for one in expr.args
-            )
-            if not compound or not str(getattr(expr.op, "name", "")).startswith("relax."):
-                return expr
-            operands = [self._leaf(one, done) for one in expr.args]
-            return relax.Call(expr.op, operands, expr.attrs, expr.ty_args)
-
-        def _leaf(self, operand: Any, done: dict[int, Any]) -> Any:
-            if isinstance(operand, relax.Tuple):
-                return self._flat(operand, done)
-            if not isinstance(operand, relax.Call):
-                return operand
-            key = hash(operand)
-            if key not in done:
-                done[key] = super().emit(self._flat(operand, done), self._next())
-            return done[key]
-
-        def _next(self) -> str:
-            # TVM would only append a digit, which makes conv1 into conv11.
-            if not hasattr(self, "counts"):
-                self.counts: Counter[str] = Counter()
-            self.counts[self.hint] += 1
-            count = self.counts[self.hint]
-            return self.hint if count == 1 or not self.hint else f"{self.hint}_{count}"
-
-    return NamingBuilder()
 
 
 class Emitter:

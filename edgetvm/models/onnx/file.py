@@ -44,8 +44,9 @@ def load(path: Path) -> onnx.ModelProto:
 
 def _check_names(model: onnx.ModelProto, path: Path) -> None:
     """Refuse inputs and outputs whose names are not UTF-8: Protocol Buffers gives them as bytes."""
-    named = [*model.graph.input, *model.graph.output]
-    for name in [entry.name for entry in named] + [one.name for one in model.graph.initializer]:
+    graph = model.graph
+    named = (graph.input, graph.output, graph.initializer)
+    for name in [entry.name for entries in named for entry in entries]:
         if isinstance(name, bytes):
             raise ModelUnreadableError(
                 f"the name {name!r} is not UTF-8", where=str(path), mend="export it again"
@@ -101,12 +102,15 @@ def _invalid(path: Path, error: Exception) -> ModelUnreadableError:
     )
 
 
-def external_files(path: Path) -> list[Path]:
+def files_beside(path: Path) -> list[Path]:
     """The files in which an ONNX file keeps weights, in its own folder.
 
     Raises:
         ModelUnreadableError: not ONNX; or a file is named that lies elsewhere, is missing or short.
     """
+    # Parsing takes long: only a file that may name others is looked into.
+    if b"location" not in path.read_bytes():
+        return []
     return [path.parent / name for name in _checked_weights(_parsed(path), path)]
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, naming_builder, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, required_inputs, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
@@ -78,7 +79,6 @@ class GraphReader:
             model: prepared; it may have lost inputs without a use.
             inputs: shape and dtype of each input, in the order that `main` takes them.
         """
-
         self.model = model
         self.inputs = inputs
         self.builder = naming_builder()
@@ -204,9 +204,9 @@ class GraphReader:
                     mend="fix smaller shapes or fewer iterations",
                 )
             inputs = [self.value(name) if name else None for name in node.input]
-            # What a function of ONNX's is opened into keeps the name of the node that calls it.
-            hint = self.builder.hint if self._opened_calls else _identifier(_own_name(node), "lv")
-            with self.builder.named(hint):
+            # What a function is opened into keeps the name of the node that calls it.
+            named = self.builder.node if self._opened_calls else _own_name(node) or node.op_type
+            with self.builder.named(named):
                 results = self._convert(node, inputs)
             if len(results) < len([name for name in node.output if name]):
                 raise ModelUnreadableError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
     Axis,
     Imported,
@@ -19,7 +20,6 @@ from edgetvm.models.imported import (
     check_names,
     converter_stopped,
     free_quietly,
-    parameter_count,
     relax_signature,
     shape_changes,
 )
@@ -32,11 +32,14 @@ from edgetvm.models.onnx.functions import expanded, has_body
 from edgetvm.models.onnx.graph import MOST_NODES, GraphReader, label, tvm_converters
 from edgetvm.models.onnx.narrow import CARRIERS
 from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
+from edgetvm.models.onnx.scales import quantised_tensors
 from edgetvm.models.onnx.sizes import Guesses, Shapes, guesses
 
 if TYPE_CHECKING:
     import onnx
     from tvm.ir import IRModule
+
+    Conversion = tuple[IRModule, Mapping[str, str], str]
 
 
 def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[Axis, ...]]:
@@ -127,6 +130,15 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
     return counts
 
 
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Call nodes without a name by their first output; simplifiers would make names up."""
+    for node in graph.node:
+        node.name = node.name or next(filter(None, node.output), "")
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                _name_nodes(below)
+
+
 def _unknown_nodes(
     graph: onnx.GraphProto, model: onnx.ModelProto, known: frozenset[str]
 ) -> dict[str, list[str]]:
@@ -163,10 +175,11 @@ def read(path: Path, options: ImportOptions) -> Imported:
     changes = _bind(model, options, path)
     free = {name: declared for name, declared in axes.items() if name not in options.bindings}
     operators = _operators(model.graph)
+    _name_nodes(model.graph)
     choices = guesses(free, options, path, sum(operators.values()))
     model, upgrades = upgraded(model)
     try:
-        shapes, (module, how) = _converted_first(model, choices.shapes, path)
+        shapes, (module, nodes, how) = _converted_first(model, choices.shapes, path)
     except ModelUnreadableError as error:
         if not choices.flags:
             raise
@@ -176,15 +189,17 @@ def read(path: Path, options: ImportOptions) -> Imported:
         signature=relax_signature(
             module, list(shapes), [value.name for value in model.graph.output], path
         ),
+        nodes=nodes,
         operators=dict(operators),
-        parameter_count=parameter_count(module),
+        parameters=parameter_counts(module),
+        quantised=quantised_tensors(model),
         changes=(*changes, *shape_changes(axes, shapes, options), *upgrades, how),
     )
 
 
 def _converted_first(
     model: onnx.ModelProto, choices: Sequence[Shapes], path: Path
-) -> tuple[Shapes, tuple[IRModule, str]]:
+) -> tuple[Shapes, Conversion]:
     """The first shapes that the graph can be converted with; the error is that of the first."""
     first, *others = choices
     try:
@@ -198,8 +213,8 @@ def _converted_first(
         raise
 
 
-def _converted(model: onnx.ModelProto, shapes: Shapes, path: Path) -> tuple[IRModule, str]:
-    """The module, and how its graph was simplified.
+def _converted(model: onnx.ModelProto, shapes: Shapes, path: Path) -> Conversion:
+    """The module, the nodes of its variables, and how its graph was simplified.
 
     Raises:
         ModelUnreadableError: of the graph as it is in the file, whose nodes the user knows.
@@ -208,16 +223,19 @@ def _converted(model: onnx.ModelProto, shapes: Shapes, path: Path) -> tuple[IRMo
     if simple is not None:
         graph, how = simple
         with suppress(ModelUnreadableError):
-            return _walked(graph, shapes, path), how
-    return _walked(model, shapes, path), AS_IT_IS
+            return *_walked(graph, shapes, path), how
+    return *_walked(model, shapes, path), AS_IT_IS
 
 
-def _walked(model: onnx.ModelProto, shapes: Shapes, path: Path) -> IRModule:
+def _walked(
+    model: onnx.ModelProto, shapes: Shapes, path: Path
+) -> tuple[IRModule, Mapping[str, str]]:
     unknown = _unknown_nodes(model.graph, model, frozenset(CONVERTERS) | tvm_converters().keys())
     if unknown:
         raise unsupported(path, unknown)
     try:
-        return GraphReader(model, free_inputs(model, shapes)).read()
+        reader = GraphReader(model, free_inputs(model, shapes))
+        return reader.read(), reader.builder.nodes
     except ModelUnreadableError as error:
         free_quietly(error)
         raise ModelUnreadableError(error.what, where=str(path), mend=error.mend) from error

@@ -68,6 +68,22 @@ class Constant:
     array: NDArray[np.generic]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call stands in the file, and what it is called there.
+
+    Attributes:
+        where: `line 12` of a text, `node 34` of a JSON file.
+        name: of the layer in the model that was imported into Relay; else of the Relay variable.
+    """
+
+    where: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.where}" if self.name else self.where
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
     """An operator (by name) or a function (an expression) on arguments."""
@@ -75,6 +91,7 @@ class Call:
     callee: str | Expr
     arguments: tuple[Expr, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = Place("the file")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -124,6 +141,7 @@ class Unsupported:
 
     what: str
     parts: tuple[Expr, ...] = ()
+    place: Place = Place("the file")
 
 
 Expr = Var | GlobalVar | Constant | Call | Tuple | Projection | Block | If | Function | Unsupported
@@ -149,23 +167,23 @@ class Program:
 
 def children(node: Expr) -> tuple[Expr, ...]:
     """The expressions that a node is made of."""
+    parts: tuple[Expr, ...] = ()
     match node:
         case Call(callee, arguments):
-            return arguments if isinstance(callee, str) else (callee, *arguments)
+            parts = arguments if isinstance(callee, str) else (callee, *arguments)
         case Tuple(fields):
-            return fields
+            parts = fields
         case Projection(value):
-            return (value,)
+            parts = (value,)
         case Block(lets, body):
-            return (*(value for _, value in lets), body)
+            parts = (*(value for _, value in lets), body)
         case If(condition, then, otherwise):
-            return (condition, then, otherwise)
+            parts = (condition, then, otherwise)
         case Function(_, body):
-            return (body,)
-        case Unsupported(_, parts):
-            return parts
-        case _:
-            return ()
+            parts = (body,)
+        case Unsupported(_, unsupported):
+            parts = unsupported
+    return parts
 
 
 def reachable(program: Program) -> Iterator[Expr]:

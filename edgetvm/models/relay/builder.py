@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from edgetvm.models.relay.ast import malformed
 
 if TYPE_CHECKING:
-    from tvm.relax import BlockBuilder
+    pass
 
 MOST_ELEMENTS = 1 << 31
+_MOST_LISTED = 1 << 24
 _FOLDED = 1 << 16  # elements: shapes, scales and zero points, not weights
 
 # A tensor, or a tuple of values.
@@ -55,7 +57,11 @@ class Attributes:
     def number(self, name: str, default: float | None = None) -> float:
         """One number."""
         value = self.get(name, default)
-        if not isinstance(value, (int, float)):
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.item()
+        if not isinstance(value, (int, float)) or (
+            isinstance(value, int) and abs(value) > sys.float_info.max
+        ):
             raise self._wrong(name, "a number")
         return float(value)
 
@@ -107,8 +113,14 @@ class Attributes:
 class Builder:
     """Emits into the Relax function that is being built."""
 
-    def __init__(self, blocks: BlockBuilder, most_calls: int) -> None:
-        """Emit into the function that `blocks` has open, so many calls and no more."""
+    def __init__(self, blocks: Any, most_calls: int, most_bytes: int) -> None:
+        """Emit into the function that `blocks` has open.
+
+        Args:
+            blocks: of `naming_builder`.
+            most_calls: how many bindings there may be,
+            most_bytes: and how large all constants together, those that are made on the way too.
+        """
         from tvm import relax, topi
 
         self.op = relax.op
@@ -117,6 +129,8 @@ class Builder:
         self.blocks = blocks
         self._most_calls = most_calls
         self._calls = 0
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
     def emit(self, call: Any) -> Any:
         """Bind a call to a variable."""
@@ -130,8 +144,17 @@ class Builder:
     def check_size(self, value: Any) -> None:
         """Refuse tensors that no board holds, before anything allocates them."""
         shape = getattr(getattr(value, "ty", None), "shape", None)
-        if shape is not None and math.prod(self.shape(value)) > MOST_ELEMENTS:
-            raise malformed(f"a tensor of shape {list(self.shape(value))!s:.100}")
+        if shape is not None:
+            self.check_elements(self.shape(value))
+
+    def check_elements(self, shape: Sequence[int]) -> None:
+        """The same, by the shape alone."""
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise malformed(f"a tensor of shape {list(shape)!s:.100}")
+
+    def fields(self, value: Any, count: int) -> tuple[Any, ...]:
+        """The tensors of a tuple of Relax."""
+        return tuple(self.emit(self.relax.TupleGetItem(value, i)) for i in range(count))
 
     def te(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a TOPI function."""
@@ -139,7 +162,11 @@ class Builder:
 
     def const(self, value: Any, dtype: str) -> Any:
         """A constant tensor."""
-        return self.relax.const(np.asarray(value).astype(dtype, copy=False), dtype)
+        array = np.asarray(value).astype(dtype, copy=False)
+        self._bytes += array.nbytes
+        if self._bytes > self._most_bytes:
+            raise malformed(f"its constants unfold into more than {self._most_bytes >> 20} MB")
+        return self.relax.const(array, dtype)
 
     def scalar(self, value: float, like: Any) -> Any:
         """A constant scalar of another tensor's dtype."""
@@ -149,13 +176,23 @@ class Builder:
         """What a tensor holds; None where only a run can tell."""
         from tvm.ir.expr import GenericConst
 
-        return value.value.numpy() if isinstance(value, GenericConst) else None  # type: ignore[no-any-return]
+        return value.value.numpy() if isinstance(value, GenericConst) else None
 
     def small(self, value: Any) -> NDArray[np.generic] | None:
         """The same, for constants that are cheap to compute with at once."""
         if math.prod(self.shape(value)) > _FOLDED:
             return None
         return self.array(value)
+
+    def all_small(self, *values: Any) -> list[NDArray[Any]] | None:
+        """The same for several; None if there is one that is not."""
+        arrays = [array for value in values if (array := self.small(value)) is not None]
+        return arrays if len(arrays) == len(values) else None
+
+    def all_arrays(self, *values: Any) -> list[NDArray[Any]] | None:
+        """The same for constants of any size."""
+        arrays = [array for value in values if (array := self.array(value)) is not None]
+        return arrays if len(arrays) == len(values) else None
 
     def known(self, value: Any, what: str) -> NDArray[np.generic]:
         """The same, where nothing else will do."""
@@ -215,11 +252,19 @@ class Builder:
         """An operator of Relax on two tensors."""
         return self.emit(getattr(self.op, name)(left, right))
 
-    def take(self, value: Any, indices: Sequence[int], axis: int) -> Any:
+    def take(self, value: Any, indices: Sequence[int] | NDArray[Any], axis: int) -> Any:
         """Slices of an axis, by constant indices."""
-        if list(indices) == list(range(self.shape(value)[axis])):
+        size = self.shape(value)[axis]
+        self.check_length(max(size, len(indices)))
+        places = np.asarray(indices, "int64")
+        if np.array_equal(places, np.arange(size)):
             return value
-        return self.emit(self.op.take(value, self.const(list(indices), "int64"), axis))
+        return self.emit(self.op.take(value, self.const(places, "int64"), axis))
+
+    def check_length(self, count: int) -> None:
+        """Refuse an axis that is too long to be listed."""
+        if count > _MOST_LISTED:
+            raise malformed(f"an axis of {count}")
 
     def along(self, vector: Any, rank: int, axis: int) -> Any:
         """A vector, shaped to broadcast along one axis."""
@@ -239,3 +284,7 @@ class Builder:
         if not -rank <= axis < rank:
             raise malformed(f"a tensor of {rank} axes has no axis {axis}")
         return axis % rank
+
+
+# An entry of the table of operators, from lowered arguments and attributes.
+Lowering = Callable[[Builder, tuple[Value, ...], Attributes], Value]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgetvm.models.relay.ast import malformed
-from edgetvm.models.relay.builder import Attributes, Builder, Value
-
-Lowering = Callable[[Builder, tuple[Value, ...], Attributes], Value]
+from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
 
 # What numpy computes in the same way; for shapes and scales, not for weights.
 _NUMPY: dict[str, Callable[..., Any]] = {
@@ -44,8 +42,8 @@ def _folded(builder: Builder, name: str, arguments: tuple[Value, ...]) -> Any:
         compute = np.divide
     if compute is None:
         return None
-    arrays = [builder.small(argument) for argument in arguments]
-    if any(array is None for array in arrays):
+    arrays = builder.all_small(*arguments)
+    if arrays is None:
         return None
     with np.errstate(all="ignore"):
         array = np.asarray(compute(*arrays))
@@ -62,15 +60,6 @@ def relax(name: str, arity: int) -> Lowering:
         if folded is not None:
             return folded
         return builder.emit(getattr(builder.op, name)(*arguments[:arity]))
-
-    return lower
-
-
-def topi(name: str, arity: int) -> Lowering:
-    """The function of TOPI of that name and so many arguments."""
-
-    def lower(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Value:
-        return builder.te(getattr(builder.topi, name), *arguments[:arity])
 
     return lower
 
@@ -128,6 +117,8 @@ def clip_to(builder: Builder, value: Any, least: float, most: float) -> Any:
         if high < info.max:
             value = builder.binary("minimum", value, builder.const(high, dtype))
         return value
+    if dtype == "float16":
+        least, most = (float(np.clip(bound, -65504, 65504)) for bound in (least, most))
     return builder.emit(builder.op.clip(value, least, most))
 
 
@@ -188,10 +179,9 @@ def where(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Valu
         size, shape = builder.shape(condition)[0], builder.shape(then)
         if size == shape[0] and size not in (1, shape[-1]):
             condition = builder.along(condition, len(shape), 0)
-    arrays = [builder.small(value) for value in (condition, then, otherwise)]
-    if all(array is not None for array in arrays):
-        array = np.where(*arrays)  # type: ignore[call-overload]
-        return builder.const(array, array.dtype.name)
+    arrays = builder.all_small(condition, then, otherwise)
+    if arrays is not None:
+        return builder.const(np.where(arrays[0], arrays[1], arrays[2]), builder.dtype(then))
     return builder.emit(builder.op.where(condition, then, otherwise))
 
 
@@ -209,6 +199,15 @@ def reduced_axes(builder: Builder, value: Any, attributes: Attributes) -> list[i
     return sorted(set(axes))
 
 
+def mean(builder: Builder, value: Any, axes: Sequence[int], keep: bool) -> Any:
+    """The mean; of integers cut towards zero. Relax says that this is of their dtype: it is not."""
+    if "int" not in builder.dtype(value):
+        return builder.emit(builder.op.mean(value, list(axes), keep))
+    count = math.prod(builder.shape(value)[axis] for axis in axes)
+    total = builder.emit(builder.op.sum(value, list(axes), keep))
+    return builder.binary("divide", total, builder.scalar(max(count, 1), total))
+
+
 def reduce(name: str) -> Lowering:
     """A reduction of Relax."""
 
@@ -222,9 +221,9 @@ def reduce(name: str) -> Lowering:
         if array is not None and name in ("sum", "prod", "max", "min"):
             result = np.asarray(getattr(np, name)(array, axis=tuple(axes), keepdims=keep))
             return builder.const(result, builder.dtype(value))
-        # Relax widens the mean of integers.
-        result = builder.emit(getattr(builder.op, name)(value, axes, keep))
-        return builder.cast(result, builder.dtype(value))
+        if name == "mean":
+            return mean(builder, value, axes, keep)
+        return builder.emit(getattr(builder.op, name)(value, axes, keep))
 
     return lower
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.models.relay.ast import malformed
-from edgetvm.models.relay.builder import Attributes, Builder, Value
-from edgetvm.models.relay.elementwise import Lowering
-from edgetvm.models.relay.manipulate import relayout, sliced
+from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
+from edgetvm.models.relay.indexing import sliced
+from edgetvm.models.relay.shapes import relayout
 
 _MOST_PADDING = 1 << 20
 
@@ -52,14 +52,18 @@ def pad(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) 
         return data
     dtype = builder.dtype(data)
     if "float" not in dtype and number != 0:
-        # Relax pads with a float32; integers keep all their digits in a select.
-        inside = np.pad(np.ones([1] * len(widths)), 0)
-        inside = np.ones(builder.shape(data), bool)
-        inside = np.pad(inside, list(zip(flat[::2], flat[1::2], strict=True)))
-        wide = builder.emit(builder.op.nn.pad(data, flat, "constant", 0.0))
-        mask = builder.const(inside, "bool")
-        return builder.emit(builder.op.where(mask, wide, builder.const(number, dtype)))
+        from tvm.tirx import const
+
+        # Relax pads with a float32; integers keep all their digits in TOPI's kernel.
+        return builder.te(
+            builder.topi.nn.pad, data, flat[::2], flat[1::2], const(int(number), dtype)
+        )
     return builder.emit(builder.op.nn.pad(data, flat, "constant", float(number)))
+
+
+def dynamic_pad(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
+    """dyn.nn.pad: its widths are an argument, between the data and the number."""
+    return pad(builder, (arguments[0], *arguments[2:3]), attributes)
 
 
 def _mirrored(builder: Builder, data: Any, widths: Sequence[tuple[int, int]], mode: Any) -> Any:
@@ -68,7 +72,8 @@ def _mirrored(builder: Builder, data: Any, widths: Sequence[tuple[int, int]], mo
         if min(width) < 0 or max(width) > size * 64:
             raise malformed(f"a padding of {width} around {size}")
         if any(width):
-            data = builder.take(data, np.pad(np.arange(size), width, mode=mode).tolist(), axis)
+            builder.check_length(size + sum(width))
+            data = builder.take(data, np.pad(np.arange(size), width, mode=mode), axis)
     return data
 
 
@@ -164,7 +169,7 @@ def _resized_axis(
     rank = builder.rank(data)
     total = None
     for indices, weights in taps:
-        part = builder.take(data, indices.astype(int).tolist(), axis)
+        part = builder.take(data, indices.astype(int), axis)
         if len(taps) > 1:
             factor = builder.along(builder.const(weights, "float32"), rank, axis)
             part = builder.binary("multiply", part, factor)
@@ -178,7 +183,8 @@ def _resized(
     method = attributes.text("method", "linear")
     method = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}.get(method, method)
     mode = attributes.text("coordinate_transformation_mode", "half_pixel")
-    rounding = attributes.text("rounding_method")
+    # TVM's text leaves out "round"; an empty one leaves it to the mode.
+    rounding = attributes.get("rounding_method", "round")
     rounding = rounding or ("round" if mode == "align_corners" else "floor")
     dtype = builder.dtype(data)
     out_dtype = attributes.dtype("out_dtype", dtype)
@@ -233,7 +239,7 @@ def resize(space: str) -> Lowering:
 def old_resize(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
     """image.resize of TVM 0.6 and 0.7."""
     given = {name: attributes.get(name) for name in ("size", "layout", "out_dtype")}
-    given["method"] = attributes.text("method", "bilinear")
+    given |= {"method": attributes.text("method", "bilinear"), "rounding_method": ""}
     default = "half_pixel"
     if "align_corners" in attributes:
         default = "align_corners" if attributes.flag("align_corners") else "asymmetric"
@@ -256,14 +262,15 @@ def upsampling(space: str) -> Lowering:
         sizes = {}
         for letter in space:
             scaled = shape[names.index(letter)] * attributes.number(f"scale_{letter.lower()}", 1.0)
-            sizes[letter] = math.floor(min(scaled, 1 << 24) + 0.5)
+            if not 0 < scaled < 1 << 24:
+                raise malformed(f"upsampling to {scaled}")
+            sizes[letter] = round(scaled)  # halves to even, as TVM rounds what it knows
         mode = "align_corners" if attributes.flag("align_corners") else "asymmetric"
         if len(space) == 3:
             mode = attributes.text("coordinate_transformation_mode", "half_pixel")
         method = attributes.text("method", "nearest_neighbor")
-        given = {"method": method, "coordinate_transformation_mode": mode}
-        if method == "bicubic":
-            given["cubic_alpha"] = -0.75  # type: ignore[assignment]
+        given: dict[str, Any] = {"method": method, "coordinate_transformation_mode": mode}
+        given |= {"rounding_method": "", "cubic_alpha": -0.75}
         return _resized(builder, data, layout, sizes, Attributes(given))
 
     return lower

@@ -6,9 +6,7 @@ makes Relax of both with the table in `operators`.
 
 from __future__ import annotations
 
-import gc
 import re
-import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
+from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
-    Axis,
     Imported,
     bound_array,
     check_names,
     fixed_shapes,
-    parameter_count,
+    free_quietly,
     relax_signature,
     shape_changes,
 )
@@ -44,6 +42,7 @@ from edgetvm.models.relay.ast import (
 from edgetvm.models.relay.lower import lower
 from edgetvm.models.relay.operators import OPERATORS
 from edgetvm.models.relay.params import parameters_file, parameters_from
+from edgetvm.models.relay.scales import quantised_tensors
 
 # Operators with the arguments that are parameters in every model: one without a value is missing.
 _PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
@@ -67,6 +66,7 @@ _PARAMETER_ARGUMENTS: dict[str, tuple[int, ...]] = {
 _PARAMETER_NAME = re.compile(
     r"v?_param_\d+|.*[._](?:weight|bias|gamma|beta|(?:moving|running)_(?:mean|var)|zero_point)"
 )
+_MOST_NAMED = 100
 
 
 def read(path: Path, options: ImportOptions) -> Imported:
@@ -74,12 +74,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     try:
         return _read(path, options)
     except EdgetvmError as error:
-        # TVM's half-built state complains on stderr when it is freed: free it while that is quiet.
-        link: BaseException | None = error
-        while link is not None:
-            traceback.clear_frames(link.__traceback__)
-            link = link.__context__
-        gc.collect()
+        free_quietly(error)
         error.where = error.where or str(path)
         raise
 
@@ -91,37 +86,56 @@ def _read(path: Path, options: ImportOptions) -> Imported:
     refuse_unknown(program, path)
     constants, changes = _bound(parameters, found, path)
     free = {name: variable for name, variable in parameters.items() if name not in constants}
-    axes = {name: _axes(name, variable) for name, variable in free.items()}
+    declared = {name: _declared(name, variable) for name, variable in free.items()}
+    axes = {name: one.shape for name, one in declared.items()}
     check_names(list(axes), options, path)
     _refuse_missing(program, free, options, path)
     for name in options.bindings:
-        constants[name] = bound_array(name, axes[name], _dtype(free[name]), options, path)
+        constants[name] = bound_array(name, axes[name], declared[name].dtype, options, path)
         changes.append(f"input {name} became the constant {options.bindings[name]}")
     axes = {name: sizes for name, sizes in axes.items() if name not in constants}
     if not axes:
         raise malformed("it takes no inputs: there is nothing to compute")
     shapes = fixed_shapes(axes, options, path)
     changes += shape_changes(axes, shapes, options)
-    inputs = {name: (shape, _dtype(free[name])) for name, shape in shapes.items()}
-    module, outputs = lower(program, inputs, constants, parameters)
-    names = [f"output_{number}" for number in range(outputs)]
+    inputs = {name: (shape, declared[name].dtype) for name, shape in shapes.items()}
+    module, outputs, nodes = lower(program, inputs, constants, parameters)
+    names = _output_names(program, outputs)
     return Imported(
         module=module,
         signature=relax_signature(module, list(shapes), names, path),
+        nodes=nodes,
         operators=dict(operator_counts(program)),
-        parameter_count=parameter_count(module),
+        parameters=parameter_counts(module),
+        quantised=quantised_tensors(program, parameters, constants),
         changes=tuple(changes),
     )
 
 
 def _program(path: Path) -> Program:
     try:
-        content = path.read_bytes().decode("utf-8")
+        content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise malformed("not text") from error
-    if path.suffix.lower() == ".json":
+    # What it holds decides, for people give either form any of the suffixes.
+    first = content.lstrip()[:1]
+    if first == "{" or (path.suffix.lower() == ".json" and first not in "#d"):
         return savejson.program_from(content)
     return text.program_from(content)
+
+
+def files_beside(path: Path) -> list[Path]:
+    """The file of parameters, if there is one."""
+    beside = parameters_file(path)
+    return [beside] if beside else []
+
+
+def _output_names(program: Program, count: int) -> list[str]:
+    """What TVM's TFLite importer noted down, or numbers."""
+    noted = program.main.attributes.get("output_tensor_names")
+    if isinstance(noted, list) and len(noted) == count == len({str(name) for name in noted}):
+        return [str(name) for name in noted]
+    return [f"output_{number}" for number in range(count)]
 
 
 def _renamed(variables: Sequence[Var]) -> dict[str, Var]:
@@ -143,6 +157,10 @@ def _parameters(path: Path) -> Mapping[str, NDArray[np.generic]]:
         return {}
     try:
         return parameters_from(beside.read_bytes())
+    except OSError as error:
+        raise ModelUnreadableError(
+            (error.strerror or "cannot be read").lower(), where=str(beside), mend="check the path"
+        ) from error
     except ModelUnreadableError as error:
         error.where = str(beside)
         raise
@@ -159,19 +177,12 @@ def _bound(
     constants: dict[str, NDArray[np.generic]] = {}
     used = set()
     for name, variable in variables.items():
-        # In text a name that does not begin with a letter has a `v` before it.
-        bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
-        key = next((key for key in (name, bare) if key in found), None)
+        key = _key(name, variables, found)
         if key is None:
             continue
         used.add(key)
-        array = found[key]
-        declared = variable.type
-        if isinstance(declared, TensorType) and (
-            declared.dtype != array.dtype.name
-            or len(declared.shape) != array.ndim
-            or any(s not in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
-        ):
+        array, declared = found[key], variable.type
+        if isinstance(declared, TensorType) and not _fits(array, declared):
             shape = ", ".join("?" if size is None else str(size) for size in declared.shape)
             raise InputError(
                 f"parameter {name!r} is {array.dtype.name}{list(array.shape)}, and the model "
@@ -187,19 +198,45 @@ def _bound(
     return constants, changes
 
 
-def _axes(name: str, variable: Var) -> tuple[Axis, ...]:
+def _key(
+    name: str, variables: Mapping[str, Var], found: Mapping[str, NDArray[np.generic]]
+) -> str | None:
+    """What the file of parameters calls a variable.
+
+    TVM's text puts a `v` before a name that does not begin with a letter, and a number after one
+    that another function has used before.
+    """
+    bare = name[1:] if name[:1] == "v" and not name[1:2].isalpha() else name
+    for key in (name, bare):
+        if key in found:
+            return key
+    declared, stem = variables[name].type, bare.rstrip("0123456789")
+    if stem in found and stem not in variables and isinstance(declared, TensorType):
+        return stem if _fits(found[stem], declared) else None
+    return None
+
+
+def _fits(array: NDArray[np.generic], declared: TensorType) -> bool:
+    return (
+        declared.dtype == array.dtype.name
+        and len(declared.shape) == array.ndim
+        and all(s in (None, t) for s, t in zip(declared.shape, array.shape, strict=True))
+    )
+
+
+def _declared(name: str, variable: Var) -> TensorType:
+    """The type of an input.
+
+    Raises:
+        ModelUnreadableError: it is no tensor of plain numbers.
+    """
     declared = variable.type
-    if declared is None or not isinstance(declared, TensorType):
+    if not isinstance(declared, TensorType):
         kind = "a tuple" if isinstance(declared, TupleType) else "of no tensor type"
-        raise malformed(f"input {name!r} is {kind}")
+        raise malformed(f"input {name!r:.60} is {kind}")
     if declared.dtype not in DTYPES:
-        raise malformed(f"input {name!r} is {declared.dtype:.40}")
-    return tuple(declared.shape)
-
-
-def _dtype(variable: Var) -> str:
-    assert isinstance(variable.type, TensorType)  # noqa: S101  # _axes was asked before
-    return variable.type.dtype
+        raise malformed(f"input {name!r:.60} is {declared.dtype:.40}")
+    return declared
 
 
 def operator_counts(program: Program) -> Counter[str]:
@@ -220,12 +257,11 @@ def refuse_unknown(program: Program, path: Path) -> None:
     unknown: dict[str, list[str]] = {}
     for node in reachable(program):
         if isinstance(node, Unsupported):
-            unknown.setdefault(node.what[:80], []).append("an expression")
-        elif isinstance(node, Call) and isinstance(node.callee, str):
-            if node.callee not in OPERATORS:
-                of = [a.name for a in node.arguments if isinstance(a, Var)]
-                label = f"of %{of[0]}" if of else f"of {len(node.arguments)} arguments"
-                unknown.setdefault(node.callee[:80], []).append(label)
+            unknown.setdefault(node.what[:80], []).append(str(node.place))
+        elif (
+            isinstance(node, Call) and isinstance(node.callee, str) and node.callee not in OPERATORS
+        ):
+            unknown.setdefault(node.callee[:80], []).append(str(node.place))
     if unknown:
         raise unsupported(path, unknown)
 
@@ -236,7 +272,7 @@ def _refuse_missing(
     """Refuse parameters without a value; an input that only looks like one is named in options.
 
     Raises:
-        InputError: naming them all.
+        InputError: naming them.
     """
     by_identity = {id(variable): name for name, variable in free.items()}
     wanted = {name for name in free if _PARAMETER_NAME.fullmatch(name)}
@@ -255,7 +291,8 @@ def _refuse_missing(
         return
     beside = parameters_file(path)
     place = f"not in {beside.name}" if beside else f"no {path.stem}.params lies beside the model"
-    shown = ", ".join(missing[:12]) + (", …" if len(missing) > 12 else "")
+    shown = ", ".join(f"{name:.60}" for name in missing[:_MOST_NAMED])
+    shown += f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     raise InputError(
         f"{len(missing)} parameter{'s' if len(missing) > 1 else ''} without a value: {shown}",
         where=str(path),

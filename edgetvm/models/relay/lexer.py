@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import NoReturn
 
+from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.relay.ast import malformed
 
 _BLANK = re.compile(r"(?:\s+|/\*.*?\*/|//[^\n]*|#\[version[^\]\n]*\])*", re.DOTALL)
@@ -50,35 +50,49 @@ class Lexer:
         self.value = ""
         self.start = 0
         self.stop = 0
+        self._blank = 0
         self._lines: list[int] | None = None
         self.advance()
 
-    def fail(self, what: str, position: int | None = None) -> NoReturn:
-        """Raise the one error, with the line it is on."""
+    def error(self, what: str, position: int | None = None) -> ModelUnreadableError:
+        """The one error, with the line it is on."""
+        return malformed(f"line {self.line(self.start if position is None else position)}: {what}")
+
+    def line(self, position: int) -> int:
+        """The line that a position is on, counted from 1."""
         if self._lines is None:
             self._lines = [match.start() for match in re.finditer("\n", self.text)]
-        line = bisect_right(self._lines, (self.start if position is None else position) - 1) + 1
-        raise malformed(f"line {line}: {what}")
+        return bisect_right(self._lines, position - 1) + 1
+
+    def layer(self) -> str:
+        """The layer's name in the `span=NAME:0:0` of the comment before the token here, or "".
+
+        Importers into Relay give spans on line 0; TVM's own parser gives lines of its text.
+        """
+        span = self.text[self._blank : self.start].partition(" span=")[2]
+        name, *numbers = span.partition("*/")[0].strip().rsplit(":", 2)
+        return name if numbers == ["0", "0"] else ""
 
     def _skip(self, position: int) -> int:
         match = _BLANK.match(self.text, position)
         position = match.end() if match else position
         if self.text.startswith("/*", position):
-            self.fail("a comment has no end", position)
+            raise self.error("a comment has no end", position)
         return position
 
     def advance(self) -> None:
         """Go on to the next token."""
+        self._blank = self.stop
         self.start = self._skip(self.stop)
         if self.start == len(self.text):
             self.kind, self.value, self.stop = "end", "", self.start
             return
         match = _TOKEN.match(self.text, self.start)
         if match is None:
-            self.fail(f"{self.text[self.start : self.start + 20]!r} is no Relay")
+            raise self.error(f"{self.text[self.start : self.start + 20]!r} is no Relay")
         self.kind, self.value, self.stop = match.lastgroup or "", match.group(), match.end()
         if self.kind == "variable" and len(self.value) > _LONGEST_NAME:
-            self.fail("a name of more than 4,096 letters")
+            raise self.error("a name of more than 4,096 letters")
 
     def give_back(self, used: int) -> None:
         """Keep only the first letters of the token; the rest is the next one."""
@@ -103,8 +117,12 @@ class Lexer:
             ModelUnreadableError: another is here.
         """
         if not self.take(value):
-            found = repr(self.value[:40]) if self.kind != "end" else "the end of the file"
-            self.fail(f"{value!r} expected, {found} found")
+            raise self.refusal(repr(value))
+
+    def refusal(self, wanted: str) -> ModelUnreadableError:
+        """The error for what is here."""
+        found = repr(self.value[:40]) if self.kind != "end" else "the end of the file"
+        return self.error(f"{wanted} expected, {found} found")
 
     def before_equals(self) -> bool:
         """Does a single `=` follow the token here?"""
@@ -147,7 +165,7 @@ class Lexer:
         depth = 0
         while True:
             if self.kind == "end":
-                self.fail("a bracket is not closed")
+                raise self.error("a bracket is not closed")
             if self.at("(", "[", "{"):
                 depth += 1
             elif self.at(")", "]", "}"):

@@ -8,7 +8,7 @@ that a program computes from its inputs' shapes are known again.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.relay.ast import (
     Block,
     Call,
@@ -38,13 +39,14 @@ from edgetvm.models.relay.operators import OPERATORS
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
-# Branches within branches within calls: Relax's own passes recurse over branches.
-_DEEPEST = 200
+# Branches within branches: Relax's own passes recurse over them. Calls cost memory only.
 _DEEPEST_BRANCH = 40
+_DEEPEST_CALL = 5000
 _MOST_OUTPUTS = 4096
 # What functions that call functions may unfold into: so many expressions for each that is written.
 _UNFOLDED = 20
 _LEAST_LIMIT = 20_000
+_SPARE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +54,8 @@ class _Frame:
     """What names mean, and what is computed already, in one activation of a function or branch."""
 
     around: _Frame | None = None
-    depth: int = 0
-    branches: int = 0
     variables: dict[int, Value] = field(default_factory=dict)
     computed: dict[int, Value] = field(default_factory=dict)
-
-    def inner(self, branch: bool = False) -> _Frame:
-        if self.depth >= _DEEPEST or self.branches >= _DEEPEST_BRANCH:
-            raise malformed("functions and branches are nested too deep")
-        return _Frame(self, self.depth + 1, self.branches + branch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +70,14 @@ class _Lowering:
         self._most_steps = most_steps
         self._builder = builder
         self._globals = _Frame()
-        self._active: list[int] = []
+        # Functions that are being unfolded, with the number of branches around each.
+        self._active: list[tuple[int, int]] = []
+        self._branches = 0
+        self._constants: dict[int, Value] = {}
         self._steps = 0
 
     def run(self, values: Mapping[str, Value], parameters: Mapping[str, Var]) -> Value:
-        frame = self._globals.inner()
+        frame = _Frame(self._globals)
         for name, variable in parameters.items():
             frame.variables[id(variable)] = values[name]
         return unwind(self._value(self._program.main.body, frame))
@@ -97,93 +95,117 @@ class _Lowering:
         frame.computed[id(node)] = value
         return value
 
+    def _values(self, nodes: Sequence[Expr], frame: _Frame) -> Generator[Any, Any, list[Value]]:
+        values = []
+        for node in nodes:
+            values.append((yield self._value(node, frame)))
+        return values
+
     def _computed(self, node: Expr, frame: _Frame) -> Generator[Any, Any, Value]:
-        builder = self._builder
+        value: Value
         match node:
             case Constant(array):
-                return builder.const(array, array.dtype.name)
+                # One of the metadata may be named in many places.
+                if id(array) not in self._constants:
+                    self._constants[id(array)] = self._builder.const(array, array.dtype.name)
+                value = self._constants[id(array)]
             case Tuple(fields):
-                values = []
-                for part in fields:
-                    values.append((yield self._value(part, frame)))
-                return tuple(values)
-            case Projection(inner, index):
-                whole = yield self._value(inner, frame)
-                if not isinstance(whole, tuple) or not 0 <= index < len(whole):
-                    raise malformed(f"there is no field {index} of a value")
-                return whole[index]
-            case Block(lets, body):
-                for variable, part in lets:
-                    if isinstance(part, Function):  # it may name itself
-                        frame.variables[id(variable)] = _Closure(part, frame)
-                    else:
-                        frame.variables[id(variable)] = yield self._value(part, frame)
-                return (yield self._value(body, frame))
+                value = tuple((yield self._values(fields, frame)))
+            case Projection():
+                value = yield self._projection(node, frame)
+            case Block():
+                value = yield self._block(node, frame)
             case Function():
-                return _Closure(node, frame)
+                value = _Closure(node, frame)
             case GlobalVar(name):
                 if name not in self._program.functions:
                     raise malformed(f"@{name:.60} is called and defined nowhere")
-                return _Closure(self._program.functions[name], self._globals)
+                value = _Closure(self._program.functions[name], self._globals)
             case If():
-                return (yield self._if(node, frame))
+                value = yield self._if(node, frame)
             case Call():
-                return (yield self._call(node, frame))
+                value = yield self._call(node, frame)
             case _:
                 raise AssertionError("what is not supported is refused before")
+        return value
+
+    def _projection(self, node: Projection, frame: _Frame) -> Generator[Any, Any, Value]:
+        whole = yield self._value(node.value, frame)
+        if not isinstance(whole, tuple) or not 0 <= node.index < len(whole):
+            raise malformed(f"there is no field {node.index} of a value")
+        return whole[node.index]
+
+    def _block(self, node: Block, frame: _Frame) -> Generator[Any, Any, Value]:
+        for variable, part in node.lets:
+            if isinstance(part, Function):  # it may name itself
+                frame.variables[id(variable)] = _Closure(part, frame)
+            else:
+                frame.variables[id(variable)] = yield self._value(part, frame)
+        return (yield self._value(node.body, frame))
 
     def _call(self, node: Call, frame: _Frame) -> Generator[Any, Any, Value]:
-        values = []
-        for argument in node.arguments:
-            values.append((yield self._value(argument, frame)))
+        values = yield self._values(node.arguments, frame)
         if isinstance(node.callee, str):
-            return self._operator(node.callee, tuple(values), node.attributes)
+            return self._operator(node.callee, tuple(values), node)
         closure = yield self._value(node.callee, frame)
         if not isinstance(closure, _Closure):
-            raise malformed("a tensor is called as if it were a function")
+            raise malformed(f"{node.place}: a tensor is called as if it were a function")
         function = closure.function
         if len(function.parameters) != len(values):
             raise malformed(
-                f"a function of {len(function.parameters)} parameters is called with {len(values)}"
+                f"{node.place}: a function of {len(function.parameters)} parameters is called "
+                f"with {len(values)}"
             )
-        if id(function) in self._active:
-            raise ModelUnreadableError(
-                "a function calls itself: a loop whose length is known at run time only",
-                mend="unroll it before the model is saved",
-            )
-        inner = closure.frame.inner()
+        self._enter(function, node)
+        inner = _Frame(closure.frame)
         inner.variables.update(
             (id(parameter), value)
             for parameter, value in zip(function.parameters, values, strict=True)
         )
-        self._active.append(id(function))
-        # A chain of calls is as deep as the frames of those that are active.
-        if len(self._active) > _DEEPEST:
-            raise malformed("functions and branches are nested too deep")
         result = yield self._value(function.body, inner)
         self._active.pop()
         return result
 
-    def _operator(
-        self, name: str, values: tuple[Value, ...], attributes: Mapping[str, Any]
-    ) -> Value:
+    def _enter(self, function: Function, node: Call) -> None:
+        """Note that a function is being unfolded.
+
+        One that calls itself is a loop. It ends here if what it branches on is known; behind a
+        branch that only a run decides it has no end.
+        """
+        for active, branches in reversed(self._active):
+            if active == id(function) and branches < self._branches:
+                raise ModelUnreadableError(
+                    f"{node.place}: a function calls itself: a loop whose length is known at run "
+                    "time only",
+                    mend="unroll it before the model is saved",
+                )
+            if active == id(function):
+                break
+        if len(self._active) >= _DEEPEST_CALL:
+            raise malformed(f"{node.place}: functions call functions {_DEEPEST_CALL} deep")
+        self._active.append((id(function), self._branches))
+
+    def _operator(self, name: str, values: tuple[Value, ...], node: Call) -> Value:
         lowered = OPERATORS[name]
-        if any(isinstance(value, _Closure) for value in values):
-            raise malformed(f"{name} of a function")
-        given = dict(attributes)
-        for key, position in lowered.tensors_as_attributes:
-            if position < len(values):
-                given[key] = self._builder.known(values[position], f"the {key} of {name}")
+        given = dict(node.attributes)
+        self._builder.blocks.node = node.place.name or name.rpartition(".")[2]
         try:
+            if any(isinstance(value, _Closure) for value in values):
+                raise malformed("it is given a function")
+            for key, position in lowered.tensors_as_attributes:
+                if position < len(values):
+                    given[key] = self._builder.known(values[position], f"its {key}")
             return lowered.lower(self._builder, values, Attributes(given))
         except EdgetvmError as error:
-            error.args = (f"{name}: {error.what}",)
-            error.what = f"{name}: {error.what}"
+            error.what = f"{node.place}: {name}: {error.what}"
+            error.args = (error.what,)
             raise
         except Exception as error:  # TVM's and numpy's every kind: shapes or dtypes do not fit
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = lines[-1] if lines else type(error).__name__
-            raise malformed(f"{name}: {reason:.300}") from error
+            raise malformed(f"{node.place}: {name}: {reason:.300}") from error
+        finally:
+            self._builder.blocks.node = ""
 
     def _if(self, node: If, frame: _Frame) -> Generator[Any, Any, Value]:
         builder = self._builder
@@ -195,13 +217,17 @@ class _Lowering:
             return (yield self._value(node.then if known.item() else node.otherwise, frame))
         sides: list[tuple[Any, list[Any]]] = []
         shapes: list[Value] = []
+        self._branches += 1
+        if self._branches > _DEEPEST_BRANCH:
+            raise malformed(f"branches within branches, more than {_DEEPEST_BRANCH} deep")
         for branch in (node.then, node.otherwise):
             builder.blocks._begin_binding_block()
-            value = yield self._value(branch, frame.inner(branch=True))
+            value = yield self._value(branch, _Frame(frame))
             flat = flatten(value)
             bound = [builder.emit(tensor) for tensor in flat]
             sides.append((builder.blocks._end_block(), bound))
             shapes.append(value)
+        self._branches -= 1
         (_, first), (_, second) = sides
         if [(builder.shape(a), builder.dtype(a)) for a in first] != [
             (builder.shape(b), builder.dtype(b)) for b in second
@@ -293,8 +319,8 @@ def lower(
     inputs: Mapping[str, tuple[tuple[int, ...], str]],
     constants: Mapping[str, NDArray[np.generic]],
     parameters: Mapping[str, Var],
-) -> tuple[IRModule, int]:
-    """The program's `main` as Relax, and the number of its outputs.
+) -> tuple[IRModule, int, Mapping[str, str]]:
+    """The program's `main` as Relax, the number of its outputs, and the nodes of its variables.
 
     Args:
         program: whose operators are all known.
@@ -307,9 +333,12 @@ def lower(
     """
     from tvm import relax
 
-    blocks = relax.BlockBuilder()
+    blocks = naming_builder()
     most = max(_LEAST_LIMIT, _UNFOLDED * sum(1 for _ in reachable(program)))
-    builder = Builder(blocks, most)
+    # Weights are turned, split and scaled a few times each.
+    arrays = {id(one.array): one.array for one in reachable(program) if isinstance(one, Constant)}
+    held = sum(array.nbytes for array in (*constants.values(), *arrays.values()))
+    builder = Builder(blocks, most, _SPARE_BYTES + 16 * held)
     variables = {
         name: relax.Var(f"input_{number}", relax.TensorType(shape, dtype))
         for number, (name, (shape, dtype)) in enumerate(inputs.items())
@@ -318,10 +347,18 @@ def lower(
     values |= {name: builder.const(array, array.dtype.name) for name, array in constants.items()}
     for variable in variables.values():
         builder.check_size(variable)
-    with blocks.function("main", list(variables.values())):
-        result = _Lowering(program, builder, 10 * most).run(values, parameters)
-        # An output that is an input or a constant still needs a binding of its own.
-        bound = [blocks.emit(tensor) for tensor in flatten(result)]
-        blocks.emit_func_output(bound[0] if len(bound) == 1 else relax.Tuple(bound))
+    try:
+        with blocks.function("main", list(variables.values())):
+            result = _Lowering(program, builder, 10 * most).run(values, parameters)
+            # An output that is an input, a constant or another output needs a binding of its own.
+            bound: list[Any] = []
+            for tensor in flatten(result):
+                plain = any(tensor.same_as(one) for one in (*variables.values(), *bound))
+                is_own = isinstance(tensor, relax.Var) and not plain
+                bound.append(tensor if is_own else blocks.emit(tensor))
+            blocks.emit_func_output(bound[0] if len(bound) == 1 else relax.Tuple(bound))
+    finally:
+        # A traceback keeps the builder alive, and TVM complains of half-built functions later.
+        del builder.blocks
     module = relax.transform.ConvertToDataflow(min_size=1)(blocks.get())
-    return module, len(bound)
+    return module, len(bound), blocks.nodes

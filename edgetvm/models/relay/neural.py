@@ -1,16 +1,13 @@
-"""Convolutions, matrix products, pools and normalisations."""
+"""Convolutions, matrix products and pools."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
 from edgetvm.models.relay.ast import malformed
-from edgetvm.models.relay.builder import Attributes, Builder, Value
-from edgetvm.models.relay.elementwise import Lowering, reduced_axes
-from edgetvm.models.relay.manipulate import relayout
+from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
+from edgetvm.models.relay.elementwise import mean
+from edgetvm.models.relay.shapes import layout_axes, relayout
 
 _SPACES = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -84,7 +81,7 @@ def conv(count: int) -> Lowering:
 def convolve_transposed(
     builder: Builder, data: Any, kernel: Any, attributes: Attributes, count: int, out_dtype: str
 ) -> Any:
-    """A transposed convolution. Before TVM 0.8 its kernel's layout was called OI and was IO."""
+    """A transposed convolution. TVM before 0.9 called its kernel's layout OI, and it was IO."""
     space = _SPACES[count]
     first = f"NC{space}"
     layout = attributes.text("data_layout", first)
@@ -92,6 +89,8 @@ def convolve_transposed(
     out_layout = attributes.text("out_layout", layout)
     data = relayout(builder, data, layout, first)
     channels = builder.shape(data)[1]
+    if kernel_layout == f"OI{space}":
+        kernel_layout = f"IO{space}"
     moved = relayout(builder, kernel, kernel_layout, f"IO{space}")
     if builder.shape(moved)[0] != channels and builder.shape(kernel)[0] == channels:
         moved = kernel
@@ -197,16 +196,28 @@ def pool(kind: str, count: int) -> Lowering:
         layout = attributes.text("layout", first)
         inner = layout if layout in (first, f"N{_SPACES[count]}C") else first
         data = relayout(builder, arguments[0], layout, inner)
-        options: dict[str, Any] = {
+        window = {
             "pool_size": attributes.window("pool_size", count, None),
             "strides": attributes.window("strides", count),
-            "padding": attributes.padding(count),
             "dilation": attributes.window("dilation", count),
-            "ceil_mode": attributes.flag("ceil_mode"),
-            "layout": inner,
+            "padding": attributes.padding(count),
         }
-        options["count_include_pad"] = attributes.flag("count_include_pad")
-        result = builder.emit(getattr(builder.op.nn, f"{kind}_pool{count}d")(data, **options))
+        ceil_mode, count_pad = (attributes.flag(n) for n in ("ceil_mode", "count_include_pad"))
+        if kind == "avg" and "int" in builder.dtype(data):
+            # Relax has its type wrong: the kernel gives int64, whatever it is given.
+            kernel = getattr(builder.topi.nn, f"pool{count}d")
+            wide = builder.te(kernel, data, *window.values(), kind, ceil_mode, inner, count_pad)
+            result = builder.cast(wide, builder.dtype(data))
+        else:
+            result = builder.emit(
+                getattr(builder.op.nn, f"{kind}_pool{count}d")(
+                    data,
+                    **window,
+                    ceil_mode=ceil_mode,
+                    layout=inner,
+                    count_include_pad=count_pad,
+                )
+            )
         return relayout(builder, result, inner, attributes.text("out_layout", layout))
 
     return lower
@@ -214,9 +225,10 @@ def pool(kind: str, count: int) -> Lowering:
 
 def _space(builder: Builder, value: Any, attributes: Attributes, count: int) -> list[int]:
     layout = attributes.text("layout", f"NC{_SPACES[count]}")
-    if len(layout) != builder.rank(value) or not layout.isalpha():
+    letters = [letter for letter, _ in layout_axes(layout)]
+    if len(letters) != builder.rank(value) or not set(_SPACES[count]) <= set(letters):
         raise malformed(f"a pool of {builder.rank(value)} axes in the layout {layout:.20}")
-    return [axis for axis, letter in enumerate(layout) if letter in _SPACES[count]]
+    return [letters.index(letter) for letter in _SPACES[count]]
 
 
 def global_pool(kind: str, count: int) -> Lowering:
@@ -224,8 +236,9 @@ def global_pool(kind: str, count: int) -> Lowering:
 
     def lower(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
         axes = _space(builder, arguments[0], attributes, count)
-        name = "mean" if kind == "avg" else "max"
-        return builder.emit(getattr(builder.op, name)(arguments[0], axes, True))
+        if kind == "avg":
+            return mean(builder, arguments[0], axes, True)
+        return builder.emit(builder.op.max(arguments[0], axes, True))
 
     return lower
 
@@ -242,166 +255,10 @@ def adaptive_pool(kind: str, count: int) -> Lowering:
             sizes = [builder.shape(value)[axis] for axis in axes]
         if set(sizes) == {1}:
             return global_pool(kind, count)(builder, arguments, attributes)
-        layout = attributes.text("layout", f"NC{_SPACES[count]}")
+        layout, first = attributes.text("layout", f"NC{_SPACES[count]}"), f"NC{_SPACES[count]}"
+        value = relayout(builder, value, layout, first)
         name = "adaptive_pool" if count == 2 else f"adaptive_pool{count}d"
-        return builder.te(getattr(builder.topi.nn, name), value, sizes, kind, layout)
+        result = builder.te(getattr(builder.topi.nn, name), value, sizes, kind, first)
+        return relayout(builder, result, first, layout)
 
     return lower
-
-
-# Normalisations.
-
-
-def batch_norm(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """A tuple: what is normalised, the mean and the variance."""
-    data, gamma, beta, mean, variance = arguments[:5]
-    rank = builder.rank(data)
-    axis = builder.axis(attributes.integer("axis", 1), rank)
-    epsilon = attributes.number("epsilon", 1e-5)
-    center, scale = attributes.flag("center", True), attributes.flag("scale", True)
-    arrays = [builder.array(value) for value in (gamma, beta, mean, variance)]
-    if all(array is not None for array in arrays):
-        a, b, m, v = (array.astype("float64") for array in arrays)  # type: ignore[union-attr]
-        factor = (a if scale else 1) / np.sqrt(v + epsilon)
-        offset = (b if center else 0) - m * factor
-        dtype = builder.dtype(data)
-        factor, offset = (
-            builder.along(builder.const(vector, dtype), rank, axis) for vector in (factor, offset)
-        )
-        result = builder.binary("add", builder.binary("multiply", data, factor), offset)
-        return result, mean, variance
-    wide = [builder.along(value, rank, axis) for value in (gamma, beta, mean, variance)]
-    deviation = builder.binary("add", wide[3], builder.scalar(epsilon, data))
-    result = builder.binary("subtract", data, wide[2])
-    result = builder.binary("divide", result, builder.emit(builder.op.sqrt(deviation)))
-    result = builder.binary("multiply", result, wide[0]) if scale else result
-    result = builder.binary("add", result, wide[1]) if center else result
-    return result, mean, variance
-
-
-def _normalised(builder: Builder, value: Any, axes: list[int], epsilon: float) -> Any:
-    mean = builder.emit(builder.op.mean(value, axes, True))
-    apart = builder.binary("subtract", value, mean)
-    square = builder.binary("multiply", apart, apart)
-    variance = builder.emit(builder.op.mean(square, axes, True))
-    variance = builder.binary("add", variance, builder.scalar(epsilon, value))
-    return builder.binary("multiply", apart, builder.emit(builder.op.rsqrt(variance)))
-
-
-def _scaled(
-    builder: Builder, value: Any, arguments: tuple[Value, ...], attributes: Attributes, axis: int
-) -> Any:
-    rank = builder.rank(value)
-    if attributes.flag("scale", True):
-        value = builder.binary("multiply", value, builder.along(arguments[1], rank, axis))
-    if attributes.flag("center", True):
-        value = builder.binary("add", value, builder.along(arguments[2], rank, axis))
-    return value
-
-
-def layer_norm(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """Over one axis."""
-    axis = builder.axis(attributes.integer("axis", -1), builder.rank(arguments[0]))
-    value = _normalised(builder, arguments[0], [axis], attributes.number("epsilon", 1e-5))
-    return _scaled(builder, value, arguments, attributes, axis)
-
-
-def instance_norm(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """Over all but the batch and the channel."""
-    rank = builder.rank(arguments[0])
-    axis = builder.axis(attributes.integer("axis", 1), rank)
-    axes = [other for other in range(1, rank) if other != axis]
-    value = _normalised(builder, arguments[0], axes, attributes.number("epsilon", 1e-5))
-    return _scaled(builder, value, arguments, attributes, axis)
-
-
-def group_norm(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """Over groups of channels."""
-    data = arguments[0]
-    shape = list(builder.shape(data))
-    axis = builder.axis(attributes.integer("axis", 1), len(shape))
-    groups = attributes.integer("num_groups")
-    if groups < 1 or shape[axis] % groups:
-        raise malformed(f"{groups} groups of {shape[axis]} channels")
-    split = [*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]]
-    axes = [other for other in range(1, len(split)) if other != axis]
-    value = builder.reshape(data, split)
-    value = _normalised(builder, value, axes, attributes.number("epsilon", 1e-5))
-    return _scaled(builder, builder.reshape(value, shape), arguments, attributes, axis)
-
-
-def l2_normalize(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """Divided by its length."""
-    value = arguments[0]
-    axes = reduced_axes(builder, value, attributes)
-    total = builder.emit(builder.op.sum(builder.binary("multiply", value, value), axes, True))
-    total = builder.binary("maximum", total, builder.scalar(attributes.number("eps"), value))
-    return builder.binary("divide", value, builder.emit(builder.op.sqrt(total)))
-
-
-def lrn(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """Local response normalisation."""
-    data = arguments[0]
-    axis = builder.axis(attributes.integer("axis", 1), builder.rank(data))
-    size = attributes.integer("size", 5)
-    square = builder.binary("multiply", data, data)
-    before = (size - 1) // 2 if size % 2 == 0 else size // 2
-    count = builder.shape(data)[axis]
-    if not 0 < size <= 4 * count + 4:
-        raise malformed(f"a local response over {size} of {count} channels")
-    widths = [0, 0] * builder.rank(data)
-    widths[2 * axis : 2 * axis + 2] = [before, size - 1 - before]
-    wide = builder.emit(builder.op.nn.pad(square, widths, "constant", 0.0))
-    total = None
-    for first in range(size):
-        part = builder.emit(builder.op.strided_slice(wide, [axis], [first], [first + count], [1]))
-        total = part if total is None else builder.binary("add", total, part)
-    alpha = attributes.number("alpha", 1e-5) / size
-    total = builder.binary("multiply", total, builder.scalar(alpha, data))
-    total = builder.binary("add", total, builder.scalar(attributes.number("bias", 2.0), data))
-    power = builder.scalar(attributes.number("beta", 0.75), data)
-    return builder.binary("divide", data, builder.binary("power", total, power))
-
-
-# Activations.
-
-
-def leaky_relu(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """A slope below zero."""
-    slope = attributes.number("alpha", 0.25)
-    return builder.emit(builder.op.nn.leakyrelu(arguments[0], slope))
-
-
-def prelu(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-    """A slope below zero for each channel."""
-    data, slope = arguments[:2]
-    rank = builder.rank(data)
-    axis = builder.axis(attributes.integer("axis", 1), rank)
-    slope = builder.along(slope, rank, axis)
-    below = builder.binary("multiply", data, slope)
-    positive = builder.binary("greater", data, builder.scalar(0, data))
-    return builder.emit(builder.op.where(positive, data, below))
-
-
-def softmax(name: str) -> Lowering:
-    """softmax and log_softmax."""
-
-    def lower(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
-        axis = builder.axis(attributes.integer("axis", -1), builder.rank(arguments[0]))
-        return builder.emit(getattr(builder.op.nn, name)(arguments[0], axis))
-
-    return lower
-
-
-def relu(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Value:
-    """Nothing below zero."""
-    return builder.emit(builder.op.nn.relu(arguments[0]))
-
-
-def dropout(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Value:
-    """A tuple: the data, and a mask that nothing uses."""
-    data = arguments[0]
-    ones = builder.scalar(1, data)
-    shape = builder.shape(data)
-    mask = builder.emit(builder.op.broadcast_to(ones, shape)) if math.prod(shape) != 1 else ones
-    return data, mask

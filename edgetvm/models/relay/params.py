@@ -68,8 +68,13 @@ def _tensor(reader: _Reader) -> NDArray[np.generic]:
         raise malformed(f"damaged: a tensor {list(shape)} of {name} in {size_bytes} bytes")
     data = reader.take(size_bytes)
     if name == "bool":  # any byte but 0 is true; numpy takes 0 and 1 only
-        return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
-    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+        array: NDArray[np.generic] = np.asarray(np.frombuffer(data, np.uint8) != 0)
+    else:
+        array = np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # no elements, and an axis that numpy cannot count
+        raise malformed(f"damaged: a tensor {list(shape)} of {name}") from error
 
 
 def tensor_from(data: bytes) -> NDArray[np.generic]:

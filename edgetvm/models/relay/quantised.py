@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.models.relay.ast import malformed
-from edgetvm.models.relay.builder import Attributes, Builder, Value
-from edgetvm.models.relay.elementwise import Lowering, away_from_zero, clip_to, rounded
-from edgetvm.models.relay.manipulate import concatenate, fields_of
+from edgetvm.models.relay.builder import Attributes, Builder, Lowering, Value
+from edgetvm.models.relay.elementwise import away_from_zero, clip_to, relax, rounded
 from edgetvm.models.relay.neural import convolve, convolve_transposed, multiply_matrices, swapped
+from edgetvm.models.relay.shapes import concatenate, fields_of
 
 
 def fixed_point(multiplier: float) -> tuple[int, int]:
@@ -163,8 +162,9 @@ def quantized(
 
 def quantize(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
     """qnn.quantize."""
+    data, scale, zero = arguments[:3]
     dtype = attributes.dtype("out_dtype", "int8")
-    return quantized(builder, *arguments[:3], dtype, attributes.integer("axis", -1))
+    return quantized(builder, data, scale, zero, dtype, attributes.integer("axis", -1))
 
 
 def dequantized(builder: Builder, data: Any, scale: Any, zero: Any, axis: int = -1) -> Any:
@@ -186,7 +186,8 @@ def dequantized(builder: Builder, data: Any, scale: Any, zero: Any, axis: int = 
 
 def dequantize(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
     """qnn.dequantize."""
-    result = dequantized(builder, *arguments[:3], attributes.integer("axis", -1))
+    data, scale, zero = arguments[:3]
+    result = dequantized(builder, data, scale, zero, attributes.integer("axis", -1))
     return builder.cast(result, attributes.dtype("out_dtype", "float32"))
 
 
@@ -239,9 +240,9 @@ def multiplied(builder: Builder, arguments: tuple[Value, ...], attributes: Attri
 
 
 def _product(builder: Builder, left: Any, right: Any) -> Any:
-    arrays = [builder.array(left), builder.array(right)]
-    if all(array is not None for array in arrays):
-        return builder.const(arrays[0] * arrays[1], "float32")  # type: ignore[operator]
+    arrays = builder.all_arrays(left, right)
+    if arrays is not None:
+        return builder.const(arrays[0] * arrays[1], "float32")
     return builder.binary("multiply", left, right)
 
 
@@ -290,40 +291,38 @@ def joined(builder: Builder, arguments: tuple[Value, ...], attributes: Attribute
     """qnn.concatenate."""
     values, scales, zeros = (fields_of(argument) for argument in arguments[:3])
     scale, zero = arguments[3:5]
-    parts = []
-    for value, s, z in zip(values, scales, zeros, strict=True):
-        if not (_same(builder, s, scale) and _same(builder, z, zero)):
-            value = requantized(builder, value, (s, scale), (z, zero), builder.dtype(value))
-        parts.append(value)
+    parts = [
+        value
+        if _same(builder, s, scale) and _same(builder, z, zero)
+        else requantized(builder, value, (s, scale), (z, zero), builder.dtype(value))
+        for value, s, z in zip(values, scales, zeros, strict=True)
+    ]
     return concatenate(builder, (tuple(parts),), attributes)
 
 
-def through_float(compute: Callable[[Builder, Any, Attributes], Any]) -> Lowering:
+def through_float(compute: Lowering) -> Lowering:
     """An operator on data, scale, zero point, and scale and zero point of the result."""
 
     def lower(builder: Builder, arguments: tuple[Value, ...], attributes: Attributes) -> Value:
         data, scale, zero, out_scale, out_zero = arguments[:5]
-        value = compute(builder, dequantized(builder, data, scale, zero), attributes)
+        value = compute(builder, (dequantized(builder, data, scale, zero),), attributes)
         return quantized(builder, value, out_scale, out_zero, builder.dtype(data))
 
     return lower
 
 
-def hard_swish(builder: Builder, value: Any, _: Attributes) -> Any:
+def function(name: str) -> Lowering:
+    """The operator of Relax of that name, on quantised data."""
+    return through_float(relax(name, 1))
+
+
+def hard_swish(builder: Builder, arguments: tuple[Value, ...], _: Attributes) -> Value:
     """x · clip(x + 3, 0, 6) / 6."""
+    value = arguments[0]
     gate = builder.binary("add", value, builder.scalar(3, value))
     gate = builder.emit(builder.op.clip(gate, 0.0, 6.0))
     product = builder.binary("multiply", value, gate)
     return builder.binary("multiply", product, builder.scalar(1 / 6, value))
-
-
-def avg_pool2d(pool: Lowering) -> Lowering:
-    """qnn.avg_pool2d."""
-
-    def compute(builder: Builder, value: Any, attributes: Attributes) -> Any:
-        return pool(builder, (value,), attributes)
-
-    return through_float(compute)
 
 
 # relay.quantize.

@@ -1,17 +1,17 @@
 """Relay text (`mod.astext(show_meta_data=True)`) into a `Program`.
 
-The grammar is that of TVM 0.6 to 0.19. Nesting is what a user can make deep: beyond `_DEEPEST`
-it is refused. Chains of bindings, which is how TVM prints a network, are no nesting.
+The grammar is that of TVM 0.6 to 0.19. Chains of bindings, which is how TVM prints a network, may
+be long; nesting may not.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.relay.ast import (
@@ -22,46 +22,36 @@ from edgetvm.models.relay.ast import (
     Function,
     GlobalVar,
     If,
-    OtherType,
+    Place,
     Program,
     Projection,
-    TensorType,
     Tuple,
-    TupleType,
-    Type,
     Unsupported,
     Var,
 )
-from edgetvm.models.relay.lexer import Lexer
-from edgetvm.models.relay.savejson import ObjectGraph
+from edgetvm.models.relay.values import ValueParser
 
-_DEEPEST = 96
 _METADATA = re.compile(r"^(?:#\[metadata\]|METADATA:)", re.MULTILINE)
-_DTYPE = re.compile(r"(?:u?int|float|bfloat)\d+(?:x\d+)?|bool")
-_NUMBER = re.compile(r"(-?(?:inf|nan|[\d.]+(?:[eE][+-]?\d+)?))(\w*)")
-_SUFFIXES = {"f": "float32", "h": "float16", "f16": "float16", "f32": "float32", "f64": "float64"}
 # A parameter's name may hold anything; what follows it in a list of parameters may not.
-_TYPED = re.compile(r"%([^\n]{1,400}?):\s*(?=Tensor\[|\(|fn\b|u?int\d|float\d|bool\b)")
+_TYPED = re.compile(r"%([^\n{]{1,400}?):\s*(?=Tensor\[|\(|fn\b|u?int\d|float\d|bool\b)")
 _TYPE_AT_END = re.compile(r":(?=(?:Tensor|u?int\d+|float\d+|bool)$)")
+_MOST_ALIKE = 100
 _PRECEDENCE = (("==", "!="), ("<", "<=", ">", ">="), ("+", "-"), ("*", "/"))
 _OPERATORS = {
     **{"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "==": "equal"},
     **{"!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"},
 }
-_FUNCTION_WORDS = ("fn", "if", "let", "match", "def", "else")
+_KEYWORDS = ("fn", "if", "let", "match", "def", "else")
 
 
-class _Parser:
+class _Parser(ValueParser):
     def __init__(self, text: str, metadata: str | None) -> None:
-        self._lexer = Lexer(text)
-        self._metadata = metadata
-        self._graph: ObjectGraph | None = None
+        super().__init__(text, metadata)
         self._scopes: list[dict[str, Expr]] = [{}]
-        self._bound: dict[
-            str, Expr
-        ] = {}  # `%0 = …`: TVM prints them in scopes, and uses them beyond
-        self._odd: list[str] = []  # names that hold a bracket, a comma or a blank
-        self._depth = 0
+        # What `%0 = …` binds: TVM prints that in a scope, and uses it beyond.
+        self._bound: dict[str, Expr] = {}
+        # Names that hold a bracket, a comma or a blank, by the token that they begin with.
+        self._odd: dict[str, list[str]] = {}
 
     # Programs and functions.
 
@@ -73,9 +63,9 @@ class _Parser:
             if lexer.take("def"):
                 name = lexer.value[1:]
                 if lexer.kind != "function":
-                    lexer.fail("a function's name expected after 'def'")
+                    raise lexer.error("a function's name expected after 'def'")
                 if name in functions:
-                    lexer.fail(f"@{name:.40} is defined twice")
+                    raise lexer.error(f"@{name:.40} is defined twice")
                 lexer.advance()
                 functions[name] = self._function()
             elif lexer.at("type", "extern"):
@@ -84,11 +74,12 @@ class _Parser:
                 free.append(self._declaration())
                 lexer.take(";")
             elif functions:
-                lexer.fail(f"'def' expected, {lexer.value[:40]!r} found")
+                raise lexer.refusal("'def'")
             else:
                 body = self._sequence()
-                whole = isinstance(body, Function) and not free
-                functions["main"] = body if whole else Function(tuple(free), body)  # type: ignore[assignment]
+                if free or not isinstance(body, Function):
+                    body = Function(tuple(free), body)
+                functions["main"] = body
         return Program(functions)
 
     def _skip_type_definition(self) -> None:
@@ -117,7 +108,7 @@ class _Parser:
                 lexer.expect("=")
                 attributes[key] = self._attribute()
             else:
-                lexer.fail(f"a parameter expected, {lexer.value[:40]!r} found")
+                raise lexer.refusal("a parameter")
             if not lexer.take(","):
                 break
         lexer.expect(")")
@@ -131,31 +122,48 @@ class _Parser:
         """A variable that is named here for the first time, with its type if it has one."""
         lexer = self._lexer
         if lexer.kind != "variable":
-            lexer.fail(f"a variable expected, {lexer.value[:40]!r} found")
-        name, typed = lexer.value[1:], False
-        match = _TYPED.match(lexer.text, lexer.start)
-        if match and ", %" not in match[1] and " = " not in match[1] and match[1] != name[:-1]:
-            if len(match[1]) >= len(name):
-                name, typed = match[1], True
-                self._odd.append(name)
-                self._odd.sort(key=len, reverse=True)
-                lexer.go_past(match.end() - match.start())
-        if not typed:
-            inside = _TYPE_AT_END.search(name)
-            if name.endswith(":"):
-                name, typed = name[:-1], True
-                lexer.advance()
-            elif inside:
-                lexer.give_back(inside.end() + 1)
-                name, typed = name[: inside.start()], True
-                lexer.advance()
-            else:
-                lexer.advance()
-                typed = lexer.take(":")
+            raise lexer.refusal("a variable")
+        name, typed = lexer.value[1:], True
+        odd = self._odd_name(name)
+        inside = _TYPE_AT_END.search(name)
+        if odd:
+            lexer.go_past(odd[1])
+            name = odd[0]
+        elif name.endswith(":"):
+            name = name[:-1]
+            lexer.advance()
+        elif inside:
+            lexer.give_back(inside.end() + 1)
+            name = name[: inside.start()]
+            lexer.advance()
+        else:
+            lexer.advance()
+            if lexer.at("{"):  # the device that it is planned for
+                lexer.skip_group()
+            typed = lexer.take(":")
         variable = Var(name, self._type() if typed else None)
         if visible:
             self._scopes[-1][name] = variable
         return variable
+
+    def _odd_name(self, token: str) -> tuple[str, int] | None:
+        """A name that goes beyond its token, and how many letters there are before its type."""
+        lexer = self._lexer
+        match = _TYPED.match(lexer.text, lexer.start)
+        if match is None or ", %" in match[1] or " = " in match[1]:
+            return None
+        name = match[1]
+        if name == token[:-1] or len(name) < len(token):
+            return None
+        alike = self._odd.setdefault(token, [])
+        if name not in alike:
+            alike.append(name)
+            alike.sort(key=len, reverse=True)
+        if len(alike) > _MOST_ALIKE:
+            raise lexer.error(
+                f"more than {_MOST_ALIKE} variables whose names begin with {token[:40]!r}"
+            )
+        return name, match.end() - match.start()
 
     def _block(self) -> Expr:
         lexer = self._lexer
@@ -177,7 +185,7 @@ class _Parser:
                 lexer.expect("=")
                 if lexer.at("fn"):
                     scope[variable.name] = variable
-                value = self._expression()
+                value = self._named(variable.name)
                 scope[variable.name] = variable
                 lets.append((variable, value))
                 lexer.expect(";")
@@ -185,7 +193,7 @@ class _Parser:
                 name = lexer.value[1:]
                 lexer.advance()
                 lexer.expect("=")
-                self._bound[name] = self._expression()
+                self._bound[name] = self._named(name)
                 lexer.expect(";")
             else:
                 break
@@ -195,69 +203,74 @@ class _Parser:
 
     # Expressions.
 
-    def _expression(self, level: int = 0) -> Expr:
+    def _named(self, name: str) -> Expr:
+        """What a variable is bound to. A call takes its name, unless it has a layer's."""
+        value = self._expression()
+        if not isinstance(value, Call) or value.place.name or not isinstance(value.callee, str):
+            return value
+        if name.isdecimal():
+            name = f"{value.callee.rpartition('.')[2]}_{name}"
+        return replace(value, place=replace(value.place, name=name))
+
+    def _expression(self) -> Expr:
         self._deeper()
-        left = self._operand() if level + 1 >= len(_PRECEDENCE) else self._infix(level + 1)
-        while (sign := self._lexer.operator()) in _PRECEDENCE[level]:
-            self._lexer.go_past(len(sign))
-            right = self._operand() if level + 1 >= len(_PRECEDENCE) else self._infix(level + 1)
-            left = Call(_OPERATORS[sign], (left, right))
+        made = self._sequence() if self._lexer.at("let") else self._infix(0)
         self._depth -= 1
-        return left
+        return made
 
     def _infix(self, level: int) -> Expr:
-        """Operands of the operators that bind closer, without a level of nesting for each."""
+        """Operands, and the operators between them that bind as close as `level` or closer."""
         left = self._operand()
         while sign := self._lexer.operator():
             rank = next(i for i, signs in enumerate(_PRECEDENCE) if sign in signs)
             if rank < level:
                 break
+            position = self._lexer.start
             self._lexer.go_past(len(sign))
-            right = self._operand() if rank + 1 >= len(_PRECEDENCE) else self._infix(rank + 1)
-            left = Call(_OPERATORS[sign], (left, right))
+            right = self._infix(rank + 1) if rank + 1 < len(_PRECEDENCE) else self._operand()
+            left = Call(_OPERATORS[sign], (left, right), {}, self._place(position))
         return left
 
-    def _deeper(self) -> None:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            self._lexer.fail(f"nested more than {_DEEPEST} deep")
+    def _place(self, position: int, name: str = "") -> Place:
+        return Place(f"line {self._lexer.line(position)}", name)
 
     def _operand(self) -> Expr:
-        made = self._primary()
         lexer = self._lexer
+        position = lexer.start
+        made = self._primary()
         while True:
             index = lexer.projection()
             if index is not None:
                 made = Projection(made, index)
             elif lexer.at("("):
                 arguments, attributes = self._arguments()
-                made = Call(made, arguments, attributes)
+                made = Call(made, arguments, attributes, self._place(position))
             else:
                 return made
 
     def _primary(self) -> Expr:
         lexer = self._lexer
-        match lexer.kind:
-            case "variable":
-                return self._use()
-            case "function":
-                name = lexer.value[1:]
+        match lexer.kind, lexer.value:
+            case "variable", _:
+                made = self._use()
+            case "function", name:
                 lexer.advance()
-                return GlobalVar(name)
-            case "number":
-                return Constant(self._number())
-            case "word":
-                return self._word()
-        if lexer.at("("):
-            return self._parenthesis()
-        if lexer.at("{"):
-            return self._block()
-        found = repr(lexer.value[:40]) if lexer.kind != "end" else "the end of the file"
-        lexer.fail(f"an expression expected, {found} found")
+                made = GlobalVar(name[1:])
+            case "number", _:
+                made = Constant(self._number())
+            case "word", _:
+                made = self._word()
+            case _, "(":
+                made = self._parenthesis()
+            case _, "{":
+                made = self._block()
+            case _:
+                raise lexer.refusal("an expression")
+        return made
 
     def _use(self) -> Expr:
         lexer = self._lexer
-        for name in self._odd:
+        for name in self._odd.get(lexer.value[1:], ()):
             if lexer.text.startswith(name, lexer.start + 1) and (made := self._find(name)):
                 lexer.go_past(len(name) + 1)
                 return made
@@ -274,7 +287,7 @@ class _Parser:
             if made := self._find(name):
                 lexer.go_past(len(name) + 1)
                 return made
-        lexer.fail(f"%{whole[:60]} is used and defined nowhere")
+        raise lexer.error(f"%{whole[:60]} is used and defined nowhere")
 
     def _find(self, name: str) -> Expr | None:
         for scope in reversed(self._scopes):
@@ -289,24 +302,26 @@ class _Parser:
             lexer.advance()
             return Constant(np.array(word == "True"))
         if word == "meta":
-            value = self._meta()
-            if isinstance(value, np.ndarray):
-                return Constant(value)
-            return Unsupported("a constant that is no tensor")
+            return self._constant(self._meta())
         if word == "fn":
             lexer.advance()
             return self._function()
-        if word == "if":
-            return self._if()
-        if word == "match":
-            return self._match()
-        if word in _FUNCTION_WORDS:
-            lexer.fail(f"an expression expected, {word!r} found")
+        if word in ("if", "match"):
+            return self._if() if word == "if" else self._match()
+        if word in _KEYWORDS:
+            raise lexer.refusal("an expression")
+        position = lexer.start
         lexer.advance()
         if not lexer.at("("):
-            return Unsupported(word)
+            return Unsupported(word, (), self._place(position))
         arguments, attributes = self._arguments()
-        return Call(word, arguments, attributes)
+        return Call(word, arguments, attributes, self._place(position, lexer.layer()))
+
+    def _constant(self, value: Any) -> Expr:
+        if isinstance(value, np.ndarray):
+            return Constant(value)
+        place = self._place(self._lexer.start)
+        return Unsupported("a constant that is no tensor", (), place)
 
     def _arguments(self) -> tuple[tuple[Expr, ...], Mapping[str, Any]]:
         lexer = self._lexer
@@ -323,10 +338,8 @@ class _Parser:
                 value = self._meta()
                 if isinstance(value, dict):
                     attributes.update(value)
-                elif isinstance(value, np.ndarray):
-                    arguments.append(Constant(value))
                 else:
-                    arguments.append(Unsupported("a constant that is no tensor"))
+                    arguments.append(self._constant(value))
             else:
                 arguments.append(self._expression())
             if not lexer.take(","):
@@ -337,6 +350,10 @@ class _Parser:
     def _parenthesis(self) -> Expr:
         lexer = self._lexer
         lexer.expect("(")
+        if lexer.at("let") or (lexer.kind == "variable" and lexer.before_equals()):
+            body = self._sequence()  # TVM wraps a `let` that is used twice
+            lexer.expect(")")
+            return body
         fields: list[Expr] = []
         comma = lexer.at(")")
         while not lexer.at(")"):
@@ -361,6 +378,7 @@ class _Parser:
 
     def _match(self) -> Expr:
         lexer = self._lexer
+        place = self._place(lexer.start)
         lexer.expect("match")
         lexer.take("?")
         lexer.expect("(")
@@ -371,7 +389,7 @@ class _Parser:
             scope: dict[str, Expr] = {}
             while not lexer.at("=>"):
                 if lexer.kind == "end":
-                    lexer.fail("a match is not closed")
+                    raise lexer.error("a match is not closed")
                 if lexer.kind == "variable":
                     name = lexer.value[1:].rstrip(":")
                     scope[name] = Var(name)
@@ -383,164 +401,7 @@ class _Parser:
             if not lexer.take(",") and not lexer.take(";"):
                 break
         lexer.expect("}")
-        return Unsupported("match", tuple(parts))
-
-    # Numbers, attributes, metadata, types.
-
-    def _number(self) -> NDArray[np.generic]:
-        lexer = self._lexer
-        match = _NUMBER.fullmatch(lexer.value)
-        if match is None or len(lexer.value) > 64:
-            lexer.fail(f"{lexer.value[:40]!r} is no number")
-        digits, suffix = match.groups()
-        if digits in ("inf", "-inf", "nan", "-nan"):
-            dtype = _SUFFIXES.get(suffix, "float32")
-        elif suffix:
-            whole = suffix.replace("i", "int").replace("u", "uint")
-            dtype = _SUFFIXES.get(suffix, whole)
-        else:
-            dtype = lexer.commented_type()
-            dtype = dtype or ("int32" if digits.lstrip("-").isdigit() else "float32")
-        exact = np.dtype(dtype).kind in "iub" and digits.lstrip("-").isdigit()
-        try:
-            with np.errstate(over="ignore"):
-                array = np.array(int(digits) if exact else float(digits), dtype)
-        except (ValueError, OverflowError):
-            lexer.fail(f"{lexer.value[:40]} does not fit {dtype}")
-        lexer.advance()
-        return array
-
-    def _attribute(self) -> Any:
-        self._deeper()
-        try:
-            return self._attribute_value()
-        finally:
-            self._depth -= 1
-
-    def _attribute_value(self) -> Any:
-        lexer = self._lexer
-        if lexer.kind == "number":
-            return self._number().item()
-        if lexer.kind == "text":
-            value = lexer.value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-            lexer.advance()
-            return value
-        if lexer.at("[", "("):
-            closing = "]" if lexer.value == "[" else ")"
-            lexer.advance()
-            items = []
-            while not lexer.at(closing):
-                items.append(self._attribute())
-                if not lexer.take(","):
-                    break
-            lexer.expect(closing)
-            return items
-        if lexer.at("{"):
-            lexer.skip_group()
-            return OtherType("a dictionary")
-        if lexer.kind == "word":
-            word = lexer.value
-            if word == "meta":
-                return self._meta()
-            lexer.advance()
-            if lexer.at("("):
-                lexer.skip_group()
-                return OtherType(word)
-            return {"True": True, "False": False, "None": None, "nullptr": None}.get(word, word)
-        if lexer.take("?"):
-            return None
-        return self._expression()
-
-    def _meta(self) -> Any:
-        lexer = self._lexer
-        lexer.expect("meta")
-        lexer.expect("[")
-        kind = lexer.value
-        lexer.advance()
-        lexer.expect("]")
-        lexer.expect("[")
-        number = lexer.value
-        position = lexer.start
-        lexer.advance()
-        lexer.expect("]")
-        if self._graph is None:
-            if self._metadata is None:
-                lexer.fail(
-                    f"meta[{kind:.40}] refers to metadata, and the file has none: "
-                    "save it with mod.astext(show_meta_data=True)",
-                    position,
-                )
-            self._graph = ObjectGraph(self._metadata)
-        values = self._graph.metadata().get(kind)
-        if not number.isdigit() or not isinstance(values, list) or int(number[:9]) >= len(values):
-            lexer.fail(f"the metadata have no {kind:.40} {number:.40}", position)
-        return values[int(number[:9])]
-
-    def _type(self) -> Type | None:
-        self._deeper()
-        try:
-            return self._type_here()
-        finally:
-            self._depth -= 1
-
-    def _type_here(self) -> Type | None:
-        lexer = self._lexer
-        if lexer.take("("):
-            fields: list[Type] = []
-            while not lexer.at(")"):
-                fields.append(self._type() or OtherType("_"))
-                if not lexer.take(","):
-                    break
-            lexer.expect(")")
-            return TupleType(tuple(fields))
-        word = lexer.value
-        if lexer.kind != "word" and not lexer.at("?", "_"):
-            lexer.fail(f"a type expected, {word[:40]!r} found")
-        if word == "meta":
-            self._meta()
-            return OtherType("meta")
-        lexer.advance()
-        if word == "Tensor":
-            return self._tensor_type()
-        if word == "fn":
-            while lexer.at("[", "("):
-                lexer.skip_group()
-            if lexer.take("->"):
-                self._type()
-            return OtherType("fn")
-        if _DTYPE.fullmatch(word):
-            return TensorType((), word)
-        while lexer.at("[", "("):
-            lexer.skip_group()
-        return None if word in ("_", "?") else OtherType(word)
-
-    def _tensor_type(self) -> Type:
-        lexer = self._lexer
-        lexer.expect("[")
-        lexer.expect("(")
-        shape: list[int | None] = []
-        while not lexer.at(")"):
-            if lexer.kind == "number":
-                size = self._number().item()
-                if not isinstance(size, int) or size < 0:
-                    lexer.fail(f"{size} is no size")
-                shape.append(size)
-            elif lexer.at("meta"):
-                size = self._meta()
-                shape.append(size if isinstance(size, int) and size >= 0 else None)
-            else:
-                lexer.advance()
-                if lexer.at("("):  # Any(), or an expression of symbols
-                    lexer.skip_group()
-                shape.append(None)
-            if not lexer.take(","):
-                break
-        lexer.expect(")")
-        lexer.expect(",")
-        dtype = lexer.value
-        lexer.advance()
-        lexer.expect("]")
-        return TensorType(tuple(shape), "bool" if dtype == "uint1" else dtype)
+        return Unsupported("match", tuple(parts), place)
 
 
 def program_from(text: str) -> Program:

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# A constant, or a Relax variable.
+from edgetvm.models.tflite.budget import Budget
+
+# A constant or a Relax variable; a variable's name for its handle; None for what is unknown.
 Value = Any
 Method = Callable[..., Value]
 
-# Constants that a small file can blow up (FILL, TILE) stop here.
-_MOST_BYTES = 1 << 30
+
+@dataclass(frozen=True)
+class Complex:
+    """A tensor of complex numbers, which TVM does not have."""
+
+    real: Value
+    imaginary: Value
+
+
+def is_tensor(value: Value) -> bool:
+    """Whether the value is a constant or a Relax variable."""
+    return not (value is None or isinstance(value, str | Complex))
 
 
 def is_constant(value: Value) -> bool:
@@ -103,10 +116,10 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
 class Emitter:
     """Writes into one Relax block builder. `e("add", a, b)` is element-wise, see the tables."""
 
-    def __init__(self, builder: Any) -> None:
+    def __init__(self, builder: Any, budget: Budget) -> None:
         self._builder = builder
         self._constants: dict[tuple[Any, ...], tuple[NDArray[Any], Any]] = {}
-        self._folded_bytes = 0
+        self.budget = budget
         self.label = ""
 
     # Both worlds
@@ -123,7 +136,8 @@ class Emitter:
         if not all(map(is_constant, operands)):
             return self.relax(getattr(relax.op, name), *operands)
         fold = _ELEMENTWISE.get(name) or _COMPARISONS[name]
-        self._afford(np.broadcast_shapes(*map(np.shape, operands)), dtype)
+        self.budget.step()
+        self.budget.constant(np.broadcast_shapes(*map(np.shape, operands)), dtype)
         with np.errstate(all="ignore"):
             return np.asarray(fold(*operands)).astype(dtype if name in _ELEMENTWISE else "bool")
 
@@ -135,7 +149,12 @@ class Emitter:
         """A variable bound to an expression."""
         if self._builder is None:
             raise ValueError("it is not known before the first run")
-        return self._builder.emit(expression, self.label)
+        self.budget.step()
+        self._builder.node = self.label
+        made = self._builder.emit(expression)
+        if hasattr(made.ty, "shape"):  # not a tuple
+            self.budget.tensor(shape_of(made), dtype_of(made))
+        return made
 
     def lifted(self, value: Value) -> Any:
         """The value as a Relax expression; an array that is used twice becomes one constant."""
@@ -145,26 +164,37 @@ class Emitter:
             return value
         key = (value.__array_interface__["data"][0], value.strides, value.shape, value.dtype.str)
         if key not in self._constants:
+            self.budget.constant(value.shape, value.dtype.name)
             array = np.array(value, value.dtype.newbyteorder("="), order="C")
             made = relax.const(array, array.dtype.name)
             # The array stays: its address is the key.
             self._constants[key] = (value, made)
         return self._constants[key][1]
 
-    def _afford(self, shape: Sequence[int], dtype: str) -> None:
-        self._folded_bytes += math.prod(shape) * np.dtype(dtype).itemsize
-        if self._folded_bytes > _MOST_BYTES:
-            raise ValueError("constants grow beyond all measure")
+    def full(self, shape: Sequence[int], value: float, dtype: str) -> NDArray[Any]:
+        """A constant that is one number everywhere."""
+        self.budget.constant(shape, dtype)
+        return np.full(shape, value, dtype)
+
+    def indices(self, size: int, dtype: str = "int32") -> NDArray[Any]:
+        """0, 1, 2 and so on."""
+        self.budget.constant((size,), "int64")
+        return np.arange(size, dtype=dtype)
 
     def _either(
-        self, value: Value, fold: Callable[[NDArray[Any]], Any], make: Callable[[Any], Any]
+        self,
+        value: Value,
+        shape: Sequence[int],
+        fold: Callable[[NDArray[Any]], Any],
+        make: Callable[[Any], Any],
     ) -> Value:
-        if is_constant(value):
-            with np.errstate(all="ignore"):
-                folded = np.asarray(fold(value))
-            self._afford(folded.shape, folded.dtype.name)
-            return folded
-        return self.emit(make(value))
+        """A result of `shape`, `()` for a view: at once or in Relax."""
+        if not is_constant(value):
+            return self.emit(make(value))
+        self.budget.step()
+        self.budget.constant(shape, dtype_of(value))
+        with np.errstate(all="ignore"):
+            return np.asarray(fold(value))
 
     # Types and shapes
 
@@ -174,7 +204,12 @@ class Emitter:
 
         if dtype_of(value) == dtype:
             return value
-        return self._either(value, lambda a: a.astype(dtype), lambda v: relax.op.astype(v, dtype))
+        return self._either(
+            value,
+            shape_of(value),
+            lambda a: a.astype(dtype),
+            lambda v: relax.op.astype(v, dtype),
+        )
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """The same elements; one size may be -1."""
@@ -188,7 +223,9 @@ class Emitter:
             raise ValueError(f"{list(shape_of(value))} cannot be reshaped to {list(shape)}")
         if tuple(sizes) == shape_of(value):
             return value
-        return self._either(value, lambda a: a.reshape(sizes), lambda v: relax.op.reshape(v, sizes))
+        return self._either(
+            value, sizes, lambda a: a.reshape(sizes), lambda v: relax.op.reshape(v, sizes)
+        )
 
     def transpose(self, value: Value, axes: Sequence[int]) -> Value:
         """The axes in another order."""
@@ -198,7 +235,7 @@ class Emitter:
         if order == list(range(len(order))):
             return value
         return self._either(
-            value, lambda a: a.transpose(order), lambda v: relax.op.permute_dims(v, order)
+            value, (), lambda a: a.transpose(order), lambda v: relax.op.permute_dims(v, order)
         )
 
     def broadcast(self, value: Value, shape: Sequence[int]) -> Value:
@@ -206,18 +243,23 @@ class Emitter:
         from tvm import relax
 
         sizes = [int(size) for size in shape]
-        if is_constant(value):
-            self._afford(sizes, dtype_of(value))
-            return np.broadcast_to(value, sizes).copy()
         if tuple(sizes) == shape_of(value):
             return value
-        return self.emit(relax.op.broadcast_to(value, sizes))
+        return self._either(
+            value,
+            sizes,
+            lambda a: np.broadcast_to(a, sizes).copy(),
+            lambda v: relax.op.broadcast_to(v, sizes),
+        )
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Values one after the other along an axis."""
         from tvm import relax
 
+        self.budget.step(len(values))
         if all(map(is_constant, values)):
+            for value in values:
+                self.budget.constant(value.shape, value.dtype.name)
             return np.concatenate(values, axis)
         if len(values) == 1:
             return values[0]
@@ -232,6 +274,7 @@ class Emitter:
         index = (slice(None),) * axis + (slice(begin, end, stride),)
         return self._either(
             value,
+            (),
             lambda a: a[index],
             lambda v: relax.op.strided_slice(v, [axis], [begin], [end], [stride]),
         )
@@ -245,13 +288,13 @@ class Emitter:
             raise ValueError("a negative padding")
         if not any(any(pair) for pair in pairs):
             return value
-        if is_constant(value):
-            self._afford(
-                [a + sum(b) for a, b in zip(value.shape, pairs, strict=True)], value.dtype.name
-            )
-            return np.pad(value, pairs, constant_values=fill)
         flat = [width for pair in pairs for width in pair]
-        return self.emit(relax.op.nn.pad(value, flat, "constant", float(fill)))
+        return self._either(
+            value,
+            [size + sum(pair) for size, pair in zip(shape_of(value), pairs, strict=True)],
+            lambda a: np.pad(a, pairs, constant_values=fill),
+            lambda v: relax.op.nn.pad(v, flat, "constant", float(fill)),
+        )
 
     def take(self, value: Value, indices: Value, axis: int, within: bool = True) -> Value:
         """Elements by their index along an axis.
@@ -266,7 +309,9 @@ class Emitter:
             if not 0 <= int(indices.min()) <= int(indices.max()) < size:
                 raise ValueError(f"an index beyond {size}")
         if is_constant(value) and is_constant(indices):
-            self._afford((*value.shape[:axis], *indices.shape, *value.shape[axis + 1 :]), "int64")
+            shape = (*value.shape[:axis], *indices.shape, *value.shape[axis + 1 :])
+            self.budget.step()
+            self.budget.constant(shape, value.dtype.name)
             return np.take(value, indices, axis)
         mode = "fast" if within or is_constant(indices) else "clip"
         return self.relax(lambda v, i: relax.op.take(v, i, axis, mode), value, indices)
@@ -276,9 +321,12 @@ class Emitter:
         from tvm import relax
 
         times = [int(count) for count in repeats]
-        if is_constant(value):
-            self._afford([a * b for a, b in zip(value.shape, times, strict=True)], value.dtype.name)
-        return self._either(value, lambda a: np.tile(a, times), lambda v: relax.op.tile(v, times))
+        return self._either(
+            value,
+            [size * count for size, count in zip(shape_of(value), times, strict=True)],
+            lambda a: np.tile(a, times),
+            lambda v: relax.op.tile(v, times),
+        )
 
     # Numbers
 
@@ -293,6 +341,8 @@ class Emitter:
         from tvm import relax
 
         if all(map(is_constant, (condition, a, b))):
+            self.budget.step()
+            self.budget.constant(np.broadcast_shapes(condition.shape, a.shape, b.shape), "int64")
             return np.where(condition, a, b)
         return self.relax(relax.op.where, condition, a, b)
 
@@ -304,6 +354,7 @@ class Emitter:
         over = tuple(int(axis) for axis in axes)
         return self._either(
             value,
+            shape_of(value),
             lambda a: _REDUCTIONS[name](a, axis=over, keepdims=keep).astype(dtype),
             lambda v: getattr(relax.op, name)(v, list(over), keep),
         )

@@ -1,4 +1,4 @@
-"""A file's variables as inputs and outputs, for LiteRT: it cannot set a variable by itself."""
+"""A file's variables as inputs and outputs: its states can then be set and read in LiteRT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ def with_explicit_variables(data: bytes, names: Sequence[str]) -> bytes:
     """The same file; each variable is one more input, and what it becomes one more output.
 
     Args:
-        names: of variables that the main graph reads and assigns, in the order of the new inputs.
+        names: of variables that the main graph reads and assigns, and of state tensors of its
+            operators, in the order of the new inputs.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -41,6 +42,10 @@ def with_explicit_variables(data: bytes, names: Sequence[str]) -> bytes:
             kept.append(operator)
     if not any(_code(model, operator) == builtin.VAR_HANDLE for operator in kept):
         kept = [one for one in kept if _code(model, one) != builtin.CALL_ONCE]
+    for number, tensor in enumerate(graph.tensors):
+        name = (tensor.name or b"").decode()
+        if tensor.isVariable and name in names:
+            first[name] = current[name] = number
     graph.operators = kept
     graph.inputs = [*_numbers(graph.inputs), *(first[name] for name in names)]
     outputs = [instead.get(number, number) for number in _numbers(graph.outputs)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,26 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models.tflite.constants import NUMPY_DTYPES, array_of, dense
 
 # An offset that leads astray ends in any of these: FlatBuffers checks nothing before it reads.
 DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 
-# TFLite's element types that numpy has too; the others (text, complex, 4 bits) have no kernel here.
-_DTYPES = {
-    "FLOAT32": "float32",
-    "FLOAT16": "float16",
-    "FLOAT64": "float64",
-    "INT8": "int8",
-    "UINT8": "uint8",
-    "INT16": "int16",
-    "UINT16": "uint16",
-    "INT32": "int32",
-    "UINT32": "uint32",
-    "INT64": "int64",
-    "UINT64": "uint64",
-    "BOOL": "bool",
-    "RESOURCE": "resource",
-}
+# More than any model for these boards needs; a few bytes of a file can declare it.
+_MOST_BYTES = 1 << 31
+_MOST_EXPANDED = 1 << 24
 
 # A table without fields: FlatBuffers then answers with every default of the schema.
 _EMPTY_TABLE = (struct.pack("<HHi", 4, 4, 4), 4)
@@ -72,6 +61,7 @@ class Tensor:
         dtype: numpy's name, `resource` for a variable's handle, TFLite's own for what has none.
         scales: of an 8- or 16-bit tensor that is quantised.
         data: of a constant.
+        variable: an operator writes to it, and the next run finds that.
     """
 
     name: str
@@ -79,6 +69,7 @@ class Tensor:
     dtype: str
     scales: Scales | None
     data: NDArray[np.generic] | None
+    variable: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,27 +77,52 @@ class Operator:
     """One operator; inputs and outputs are numbers of tensors, -1 for one that is left out.
 
     Attributes:
+        index: its place in its graph.
         name: `CONV_2D`; a custom one is `CUSTOM Name`.
         label: name of its first output, as profiles and errors show it.
-        version: of the operator in the schema.
+        table: as FlatBuffers reads it.
     """
 
+    index: int
     name: str
     label: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     table: Any
 
+    @property
+    def place(self) -> str:
+        """Which one it is, for messages."""
+        shown = "".join(one if one.isprintable() else "?" for one in self.label[:80])
+        return f"#{self.index} {shown}"
+
     def options(self, class_name: str) -> Any:
-        """The options of the class `tflite.NAME`, its defaults where the file has none."""
+        """The options of the class `tflite.NAME`; its defaults where the file has no such ones."""
         import tflite
 
         made = getattr(tflite, class_name)()
-        if self.table is None:
-            made.Init(*_EMPTY_TABLE)
-        else:
-            made.Init(self.table.Bytes, self.table.Pos)
+        for kind, table in (
+            (tflite.BuiltinOptions, (self.table.BuiltinOptionsType, self.table.BuiltinOptions)),
+            (tflite.BuiltinOptions2, (self.table.BuiltinOptions2Type, self.table.BuiltinOptions2)),
+        ):
+            found = table[1]() if table[0]() == getattr(kind, class_name, None) else None
+            if found is not None:
+                made.Init(found.Bytes, found.Pos)
+                return made
+        made.Init(*_EMPTY_TABLE)
         return made
+
+    def custom_option(self, key: str, default: float) -> float:
+        """A number among the options of a custom operator, a FlexBuffers map."""
+        from flatbuffers import flexbuffers
+
+        if self.table.CustomOptionsIsNone():
+            return default
+        root = flexbuffers.GetRoot(self.table.CustomOptionsAsNumpy().tobytes())
+        try:
+            return float(root.AsMap[key].AsFloat)
+        except KeyError:
+            return default
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +140,18 @@ class TFLiteFile:
     """All subgraphs; the first is the model."""
 
     path: Path
+    size_bytes: int
     graphs: tuple[Graph, ...]
+
+    def graph(self, index: int) -> Graph:
+        """A subgraph by its number.
+
+        Raises:
+            ValueError: there is no such number.
+        """
+        if not 0 <= index < len(self.graphs):
+            raise ValueError(f"no graph has the number {index}")
+        return self.graphs[index]
 
 
 def read_file(path: Path) -> TFLiteFile:
@@ -140,12 +167,12 @@ def read_file(path: Path) -> TFLiteFile:
             "not a TFLite file", where=str(path), mend="export or copy it again"
         )
     try:
-        graphs = _Reader(data).graphs()
+        graphs = _Reader(path, data).graphs()
     except DAMAGE as error:
         raise cut_off(path) from error
     if not graphs:
         raise ModelUnreadableError("it holds no graph", where=str(path), mend="export it again")
-    return TFLiteFile(path, graphs)
+    return TFLiteFile(path, len(data), graphs)
 
 
 def cut_off(path: Path) -> ModelUnreadableError:
@@ -158,11 +185,13 @@ def cut_off(path: Path) -> ModelUnreadableError:
 class _Reader:
     """Reads with a budget: tables that share their parts could be followed for ever."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes) -> None:
         import tflite
 
+        self._path = path
         self._data = data
         self._left = 4 * len(data) + 1024
+        self._expanded = 0
         self._model = tflite.Model.GetRootAsModel(data, 0)
         self._builtin = _names(tflite.BuiltinOperator)
         self._types = _names(tflite.TensorType)
@@ -200,7 +229,7 @@ class _Reader:
             for index in range(self._spend(graph.TensorsLength()))
         )
         operators = tuple(
-            self._operator(graph.Operators(index), tensors)
+            self._operator(index, graph.Operators(index), tensors)
             for index in range(self._spend(graph.OperatorsLength()))
         )
         inputs = self._numbers(graph.InputsLength(), graph.InputsAsNumpy())
@@ -208,36 +237,48 @@ class _Reader:
         _check_numbers((*inputs, *outputs), tensors, least=0)
         return Graph(tensors, operators, inputs, outputs)
 
-    def _operator(self, operator: Any, tensors: tuple[Tensor, ...]) -> Operator:
+    def _operator(self, index: int, operator: Any, tensors: tuple[Tensor, ...]) -> Operator:
         inputs = self._numbers(operator.InputsLength(), operator.InputsAsNumpy())
         outputs = self._numbers(operator.OutputsLength(), operator.OutputsAsNumpy())
         _check_numbers(inputs, tensors, least=-1)
         _check_numbers(outputs, tensors, least=0)
         used = outputs or tuple(number for number in inputs if number >= 0)
         return Operator(
+            index=index,
             name=self._codes[operator.OpcodeIndex()],
             label=tensors[used[0]].name if used else "",
             inputs=inputs,
             outputs=outputs,
-            table=operator.BuiltinOptions(),
+            table=operator,
         )
 
     def _tensor(self, tensor: Any) -> Tensor:
         shape = self._numbers(tensor.ShapeLength(), tensor.ShapeAsNumpy())
         signature = self._numbers(tensor.ShapeSignatureLength(), tensor.ShapeSignatureAsNumpy())
-        known = self._types.get(tensor.Type(), f"type {tensor.Type()}")
-        dtype = _DTYPES.get(known, known)
+        type_name = self._types.get(tensor.Type(), f"type {tensor.Type()}")
         name = (tensor.Name() or b"").decode()
         self._spend(len(name) // 4)
+        data = self._constant(tensor, name, type_name, shape)
+        packed = type_name == "INT4" and data is None
+        dtype = "int4" if packed else NUMPY_DTYPES.get(type_name, type_name.lower())
+        width = np.dtype(NUMPY_DTYPES.get(type_name, "int8")).itemsize
+        if math.prod(max(size, 1) for size in shape) * width > _MOST_BYTES:
+            raise self._refusal(name, f"is {dtype}{list(shape)}, larger than 2 GiB")
         return Tensor(
             name=name,
             shape=tuple(None if size < 0 else size for size in signature or shape),
             dtype=dtype,
-            scales=self._scales(tensor.Quantization(), dtype, len(shape)),
-            data=self._constant(tensor, dtype, shape),
+            scales=self._scales(tensor.Quantization(), name, dtype, shape),
+            data=data,
+            variable=bool(tensor.IsVariable()),
         )
 
-    def _scales(self, table: Any, dtype: str, rank: int) -> Scales | None:
+    def _refusal(self, name: str, why: str) -> ModelUnreadableError:
+        return ModelUnreadableError(
+            f"tensor {name!r} {why}", where=str(self._path), mend="export or copy the file again"
+        )
+
+    def _scales(self, table: Any, name: str, dtype: str, shape: tuple[int, ...]) -> Scales | None:
         if table is None or table.ScaleLength() == 0 or dtype not in ("int8", "uint8", "int16"):
             return None
         count = self._spend(table.ScaleLength())
@@ -245,27 +286,38 @@ class _Reader:
         scale = np.array(table.ScaleAsNumpy(), np.float32)
         zeros = table.ZeroPointAsNumpy()
         zero_point = np.zeros(1, np.int64) if isinstance(zeros, int) else np.array(zeros, np.int64)
-        zero_point = np.broadcast_to(zero_point, scale.shape)
-        limits = np.iinfo(dtype)
-        axis = table.QuantizedDimension()
-        if (
-            not (np.isfinite(scale) & (scale > 0)).all()
-            or zero_point.min() < limits.min
-            or zero_point.max() > limits.max
-            or (count > 1 and not 0 <= axis < rank)
-        ):
-            raise ValueError("a quantisation that maps to no real numbers")
-        return Scales(scale, zero_point, axis)
+        axis, limits = table.QuantizedDimension(), np.iinfo(dtype)
+        if not (np.isfinite(scale) & (scale > 0)).all():
+            raise self._refusal(name, "has a quantisation scale that is no positive number")
+        if zero_point.min() < limits.min or zero_point.max() > limits.max:
+            raise self._refusal(name, f"has a zero point that {dtype} does not hold")
+        if zero_point.size not in (1, count):
+            raise self._refusal(name, f"has {count} scales and {zero_point.size} zero points")
+        if count > 1 and not (0 <= axis < len(shape) and shape[axis] == count):
+            raise self._refusal(name, f"has {count} scales for axis {axis} of {list(shape)}")
+        return Scales(scale, np.broadcast_to(zero_point, scale.shape), axis)
 
     def _constant(
-        self, tensor: Any, dtype: str, shape: tuple[int, ...]
+        self, tensor: Any, name: str, type_name: str, shape: tuple[int, ...]
     ) -> NDArray[np.generic] | None:
         data = self._buffer(tensor.Buffer())
-        if not data.size or dtype not in _DTYPES.values() or dtype == "resource":
+        if type_name not in NUMPY_DTYPES or (not data.size and 0 not in shape):
             return None
-        if tensor.Sparsity() is not None:
-            return None  # only DENSIFY could read it
-        return data.view(np.dtype(dtype).newbyteorder("<")).reshape(shape)
+        sparsity = tensor.Sparsity()
+        if sparsity is not None:
+            self._expand(math.prod(shape))
+        if sparsity is not None:
+            return dense(data, type_name, shape, sparsity)
+        try:
+            return array_of(data, type_name, shape)
+        except ValueError as error:
+            raise self._refusal(name, f"does not hold what it says: {error}") from error
+
+    def _expand(self, count: int) -> None:
+        """Account for elements that the file does not hold one by one."""
+        self._expanded += count
+        if self._expanded > _MOST_EXPANDED + 64 * len(self._data):
+            raise ValueError("sparse tensors beyond all measure")
 
     def _buffer(self, index: int) -> NDArray[np.uint8]:
         """A view: many tensors may share a buffer."""

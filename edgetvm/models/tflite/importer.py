@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +30,13 @@ from edgetvm.models.model import (
     Quantisation,
     Signature,
     State,
+    counted,
 )
+from edgetvm.models.naming import naming_builder
 from edgetvm.models.tflite.emitter import Emitter, Value
 from edgetvm.models.tflite.file import (
     DAMAGE,
     Graph,
-    Operator,
     Tensor,
     TFLiteFile,
     cut_off,
@@ -42,6 +44,7 @@ from edgetvm.models.tflite.file import (
 )
 from edgetvm.models.tflite.lowering import Lowering, plain
 from edgetvm.models.tflite.operators import RULES
+from edgetvm.models.tflite.operators.control import called_by
 from edgetvm.models.tflite.variables import Variable, variables_of
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
         raise cut_off(path) from error
     if unknown:
         raise unsupported(path, unknown)
-    main = file.graphs[0]
+    main = file.graph(0)
     axes: dict[str, tuple[Axis, ...]] = {
         main.tensors[number].name: main.tensors[number].shape for number in main.inputs
     }
@@ -97,7 +100,7 @@ def _imported(
     }
     lowering = Lowering(file)
     variables = _variables(lowering, graphs)
-    module = _module(lowering, variables, shapes, bound)
+    module, nodes = _module(lowering, variables, shapes, bound)
     if lowering.refused:
         raise unsupported(path, lowering.refused)
     names = [main.tensors[number].name for number in main.inputs]
@@ -110,9 +113,11 @@ def _imported(
     )
     return Imported(
         module=module,
+        nodes=nodes,
         signature=_described(signature, main, variables),
         operators=dict(Counter(one.name for graph in graphs for one in graph.operators)),
-        parameter_count=_parameter_count(graphs),
+        parameters=_parameters(graphs),
+        quantised=counted(_quantised_tensors(graphs)),
         changes=(
             *shape_changes(axes, shapes, options),
             *(f"input {name} became a constant" for name in bound),
@@ -132,6 +137,8 @@ def _variables(lowering: Lowering, graphs: Sequence[Graph]) -> list[Variable]:
         return variables_of(lowering, graphs)
     except ModelUnreadableError:
         raise
+    except struct.error as error:
+        raise cut_off(lowering.file.path) from error
     except Exception as error:
         raise converter_stopped(
             error, lowering.file.path, "export the model anew", who="what runs once"
@@ -148,36 +155,39 @@ _BIASED = (
 )
 
 
-def _parameter_count(graphs: Sequence[Graph]) -> int:
-    """Elements of the file's constants, each counted once, without shapes and axes."""
-    counted: dict[tuple[int, int], int] = {}
+def _parameters(graphs: Sequence[Graph]) -> dict[str, int]:
+    """Elements of the file's constants by dtype, each counted once, without shapes and axes."""
+    seen: set[tuple[int, int]] = set()
+    totals: Counter[str] = Counter()
     for index, graph in enumerate(graphs):
         for operator in graph.operators:
             for position, number in enumerate(operator.inputs):
                 data = graph.tensors[number].data if number >= 0 else None
                 if data is None or (operator.name == "TRANSPOSE_CONV" and position == 0):
                     continue
+                known = (index, number) in seen
                 if data.dtype.name not in ("int32", "int64") or operator.name in _BIASED:
-                    counted[index, number] = data.size
-    return sum(counted.values())
+                    totals[data.dtype.name] += 0 if known else data.size
+                    seen.add((index, number))
+    return dict(totals)
+
+
+def _quantised_tensors(graphs: Sequence[Graph]) -> Iterator[tuple[str, str, bool]]:
+    """Role, dtype and whether per channel, of each; biases follow from the two others."""
+    for graph in graphs:
+        for tensor in graph.tensors:
+            if tensor.scales is not None and tensor.dtype not in ("int32", "int64"):
+                role = "activations" if tensor.data is None else "weights"
+                yield role, tensor.dtype, tensor.scales.per_channel
 
 
 def reachable(file: TFLiteFile) -> list[Graph]:
     """The main graph and all that it calls, each once."""
     found = [0]
     for index in found:
-        for operator in file.graphs[index].operators:
-            found += [called for called in _called(operator) if called not in found]
-    return [file.graphs[index] for index in found]
-
-
-def _called(operator: Operator) -> tuple[int, ...]:
-    if operator.name == "IF":
-        options = operator.options("IfOptions")
-        return (options.ThenSubgraphIndex(), options.ElseSubgraphIndex())
-    if operator.name == "CALL_ONCE":
-        return (operator.options("CallOnceOptions").InitSubgraphIndex(),)
-    return ()
+        for operator in file.graph(index).operators:
+            found += [called for called in called_by(operator) if called not in found]
+    return [file.graph(index) for index in found]
 
 
 def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
@@ -185,7 +195,7 @@ def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
     for graph in graphs:
         for operator in graph.operators:
             if operator.name not in RULES:
-                unknown.setdefault(operator.name, []).append(operator.label)
+                unknown.setdefault(operator.name, []).append(operator.place)
     return unknown
 
 
@@ -204,7 +214,7 @@ def _module(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     try:
         return _lowered(lowering, variables, shapes, bound)
     except ModelUnreadableError as error:
@@ -221,12 +231,12 @@ def _lowered(
     variables: Sequence[Variable],
     shapes: Mapping[str, tuple[int, ...]],
     bound: Mapping[str, Value],
-) -> IRModule:
+) -> tuple[IRModule, Mapping[str, str]]:
     """`main` over the inputs that are not bound and the variables, in this order."""
     from tvm import relax
 
     main = lowering.file.graphs[0]
-    builder = relax.BlockBuilder()
+    builder = naming_builder()
     inputs: list[Value] = []
     for number in main.inputs:
         tensor = main.tensors[number]
@@ -242,7 +252,7 @@ def _lowered(
     parameters = [value for value in inputs if not isinstance(value, np.ndarray)]
     with builder.function("main", [*parameters, *states.values()]):
         with builder.dataflow():
-            emit = Emitter(builder)
+            emit = Emitter(builder, lowering.budget)
             lowering.variables.update(states)
             results = lowering.run(0, inputs, emit)
             results += [lowering.variables[one.name] for one in variables]
@@ -251,8 +261,7 @@ def _lowered(
             lifted = [emit.lifted(value) for value in results if value is not None]
             whole = builder.emit_output(lifted[0] if len(lifted) == 1 else relax.Tuple(lifted))
         builder.emit_func_output(whole)
-    module: IRModule = builder.get()
-    return module
+    return builder.get(), builder.nodes
 
 
 def _described(signature: Signature, main: Graph, variables: Sequence[Variable]) -> Signature:

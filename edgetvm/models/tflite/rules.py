@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.models.tflite import quantised as q
-from edgetvm.models.tflite.emitter import Emitter, Value, dtype_of, is_constant, shape_of
-from edgetvm.models.tflite.file import Graph, Operator, Scales, Tensor
+from edgetvm.models.tflite.emitter import Complex, Emitter, Value, dtype_of, is_constant, shape_of
+from edgetvm.models.tflite.file import Operator, Scales, Tensor
 
 
 class Refusal(Exception):
@@ -29,7 +29,6 @@ class Node:
         emit: what the rule writes with.
         run: lowers a subgraph in place, for control flow: number and inputs to outputs.
         variables: current values of the file's variables, by name.
-        graph: that the operator is in.
     """
 
     operator: Operator
@@ -39,7 +38,6 @@ class Node:
     emit: Emitter
     run: Callable[[int, Sequence[Value]], list[Value]]
     variables: dict[str, Value]
-    graph: Graph
 
     def options(self, class_name: str) -> Any:
         """The operator's options, see `Operator.options`."""
@@ -59,12 +57,30 @@ class Node:
         """Shape of an input."""
         return shape_of(self.value(index))
 
+    def axes(self, index: int, count: int) -> tuple[int, ...]:
+        """Shape of an input that must have so many axes."""
+        shape = self.shape(index)
+        if len(shape) != count:
+            raise ValueError(f"input {index} has {len(shape)} axes, not {count}")
+        return shape
+
     def constant(self, index: int, what: str) -> NDArray[Any]:
         """An input that must be known now: a shape, an axis."""
         value = self.value(index)
         if not is_constant(value):
             raise Refusal(f"with {what} that is computed")
         return np.asarray(value)
+
+    def integers(self, index: int, what: str, count: int | None = None) -> list[int]:
+        """The numbers of an input that must be known now, and be so many."""
+        array = self.constant(index, what).ravel()
+        if array.dtype.kind not in "iu" or count not in (None, array.size):
+            raise ValueError(f"{what} of {array.size} {array.dtype}")
+        return [int(number) for number in array]
+
+    def integer(self, index: int, what: str) -> int:
+        """The same for a single number."""
+        return self.integers(index, what, 1)[0]
 
     def scales(self, index: int) -> Scales:
         """Quantisation of an input that is quantised."""
@@ -117,10 +133,12 @@ class Rule:
     Attributes:
         lower: gives its outputs.
         quantised: the same where a tensor is quantised; it may answer with NotImplemented.
+        complex_too: it takes `Complex` values.
     """
 
     lower: Lower
     quantised: Lower
+    complex_too: bool
 
     def apply(self, node: Node) -> list[Value]:
         """The operator's outputs.
@@ -129,6 +147,8 @@ class Rule:
             Refusal: there is no rule for this form of it.
         """
         results: Any = NotImplemented
+        if not self.complex_too and any(isinstance(value, Complex) for value in node.inputs):
+            raise Refusal("of complex numbers")
         if node.is_quantised:
             results = self.quantised(node)
             if results is NotImplemented:
@@ -211,6 +231,24 @@ def moved(lower: Lower) -> Lower:
     return quantised
 
 
+def _in_parts(lower: Lower) -> Lower:
+    """Of complex numbers, the real and the imaginary parts are moved each by themselves."""
+
+    def apart(node: Node) -> Results:
+        value = node.inputs[0] if node.inputs else None
+        if not isinstance(value, Complex):
+            return lower(node)
+        results = [
+            lower(replace(node, inputs=(part, *node.inputs[1:])))
+            for part in (value.real, value.imaginary)
+        ]
+        if isinstance(results[0], list):
+            return [Complex(*parts) for parts in zip(*results, strict=True)]
+        return Complex(*results)
+
+    return apart
+
+
 def itself(lower: Lower) -> Lower:
     """The rule deals with quantised tensors itself."""
     return lower
@@ -221,6 +259,7 @@ def rule(
     quantised: Callable[[Lower], Lower] = via_float,
     instead: Lower | None = None,
     elementwise: bool = False,
+    complex_too: bool = False,
 ) -> Callable[[Lower], Lower]:
     """Put a function into the table.
 
@@ -229,11 +268,14 @@ def rule(
         quantised: how quantised tensors go through it: `via_float`, `moved` or `itself`.
         instead: another function for quantised tensors.
         elementwise: see `ELEMENTWISE`.
+        complex_too: it takes `Complex` values; what only moves elements always does.
     """
 
     def enter(lower: Lower) -> Lower:
+        moves = quantised is moved
+        made = _in_parts(lower) if moves else lower
         for name in names:
-            RULES[name] = Rule(lower, instead or quantised(lower))
+            RULES[name] = Rule(made, instead or quantised(lower), moves or complex_too)
             if elementwise:
                 ELEMENTWISE.add(name)
         return lower

@@ -1,4 +1,4 @@
-"""A file's variables: what CALL_ONCE assigns before the first run, and what each run leaves."""
+"""What a model keeps from run to run: its variables, and the state tensors of its operators."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from edgetvm.models.tflite.emitter import Emitter, Value, dtype_of, is_constant
 from edgetvm.models.tflite.file import Graph, Tensor
 from edgetvm.models.tflite.lowering import Lowering
 from edgetvm.models.tflite.operators.control import handle_name
+from edgetvm.models.tflite.operators.recurrent import kept_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +19,8 @@ class Variable:
     """A variable that one run reads and the next may find changed.
 
     Attributes:
-        name: of the variable in the file, and of the state's input.
-        tensor: that READ_VARIABLE gives.
+        name: in the file, and of the state's input.
+        tensor: that READ_VARIABLE gives, or the state tensor itself.
         initial: what each element is before the first run.
     """
 
@@ -35,18 +36,19 @@ class Variable:
 
 
 def variables_of(lowering: Lowering, graphs: Sequence[Graph]) -> list[Variable]:
-    """The variables that are read, in the order of their first reading.
+    """The variables that are read, in the order of their first reading, then the state tensors.
 
     Those that nothing but CALL_ONCE assigns stay in `lowering.variables`, as constants.
     """
+    main = lowering.file.graph(0)
     initialisers = [
         operator.options("CallOnceOptions").InitSubgraphIndex()
-        for operator in lowering.file.graphs[0].operators
+        for operator in main.operators
         if operator.name == "CALL_ONCE"
     ]
     for index in initialisers:
-        lowering.run(index, [], Emitter(None))
-    skipped = {id(lowering.file.graphs[index]) for index in initialisers}
+        lowering.run(index, [], Emitter(None, lowering.budget))
+    skipped = {id(lowering.file.graph(index)) for index in initialisers}
     running = [graph for graph in graphs if id(graph) not in skipped]
     read: dict[str, Tensor] = {}
     assigned = set()
@@ -61,11 +63,13 @@ def variables_of(lowering: Lowering, graphs: Sequence[Graph]) -> list[Variable]:
                 read.setdefault(names[operator.inputs[0]], graph.tensors[operator.outputs[0]])
             if operator.name == "ASSIGN_VARIABLE":
                 assigned.add(names.get(operator.inputs[0], ""))
-    return [
+    variables = [
         _variable(name, tensor, lowering.variables.get(name))
         for name, tensor in read.items()
         if name in assigned
     ]
+    kept = [tensor for operator in main.operators for tensor in kept_tensors(operator, main)]
+    return variables + [_variable(tensor.name, tensor, None) for tensor in kept]
 
 
 def _variable(name: str, tensor: Tensor, value: Value | None) -> Variable:
@@ -73,7 +77,8 @@ def _variable(name: str, tensor: Tensor, value: Value | None) -> Variable:
         shape = tuple(size for size in tensor.shape if size is not None)
         if len(shape) != len(tensor.shape):
             raise ValueError(f"variable {name!r} has no shape")
-        return Variable(name, tensor, shape, 0.0)
+        zero = tensor.scales.zero_point[0] if tensor.scales is not None else 0
+        return Variable(name, tensor, shape, float(zero))
     if not is_constant(value) or dtype_of(value) != tensor.dtype:
         raise ValueError(f"variable {name!r} begins with what is no {tensor.dtype}")
     numbers = np.unique(value)

@@ -22,32 +22,32 @@ Product = Callable[[Value, Value, str, int], Value]
 
 @dataclass(frozen=True)
 class Window:
-    """How a kernel moves over height and width.
+    """How a kernel moves over height and width, and depth before them if there is one.
 
     Attributes:
-        size, stride, dilation: height and width.
-        padding: (before, after) for height and width.
+        size, stride, dilation: one each for these axes.
+        padding: (before, after) for each.
     """
 
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(
         cls,
-        extent: tuple[int, int],
-        size: tuple[int, int],
-        stride: tuple[int, int],
+        extent: tuple[int, ...],
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
         padding: int,
-        dilation: tuple[int, int] = (1, 1),
+        dilation: tuple[int, ...] = (1, 1),
     ) -> Window:
         """The window over a picture of `extent`, padded as `tflite.Padding` says."""
         if min(*size, *stride, *dilation) < 1:
             raise ValueError("a window without extent or stride")
         widths = []
-        for axis in (0, 1):
+        for axis in range(len(extent)):
             reach = (size[axis] - 1) * dilation[axis] + 1
             steps = -(-extent[axis] // stride[axis])
             total = max((steps - 1) * stride[axis] + reach - extent[axis], 0)
@@ -55,13 +55,12 @@ class Window:
             if extent[axis] + total < reach:
                 raise ValueError(f"a window of {reach} does not fit into {extent[axis]}")
             widths.append((total // 2, total - total // 2))
-        return cls(size, stride, dilation, (widths[0], widths[1]))
+        return cls(size, stride, dilation, tuple(widths))
 
     @property
     def relax_padding(self) -> list[int]:
-        """Relax's order: top, left, bottom, right."""
-        (top, bottom), (left, right) = self.padding
-        return [top, left, bottom, right]
+        """Relax's order: what is before all axes, then what is after them."""
+        return [before for before, _ in self.padding] + [after for _, after in self.padding]
 
     @property
     def widths(self) -> tuple[tuple[int, int], ...]:
@@ -92,7 +91,7 @@ def convolve(
 @rule("CONV_2D", quantised=itself)
 def conv_2d(node: Node) -> Value:
     """The kernel is [output, height, width, input / groups]."""
-    _, height, width, depth = node.shape(1)
+    _, height, width, depth = node.axes(1, 4)
     channels = node.shape(0)[3]
     if depth == 0 or channels % depth:
         raise ValueError(f"a kernel of depth {depth} over {channels} channels")
@@ -102,10 +101,36 @@ def conv_2d(node: Node) -> Value:
     )
 
 
+@rule("CONV_3D", quantised=itself)
+def conv_3d(node: Node) -> Value:
+    """The kernel is [depth, height, width, input, output]."""
+    from tvm import relax
+
+    options = node.options("Conv3DOptions")
+    window = Window.of(
+        node.shape(0)[1:4],
+        node.shape(1)[:3],
+        (options.StrideD(), options.StrideH(), options.StrideW()),
+        options.Padding(),
+        (options.DilationDFactor(), options.DilationHFactor(), options.DilationWFactor()),
+    )
+    total = node.emit.relax(
+        relax.op.nn.conv3d,
+        node.value(0),
+        node.value(1),
+        strides=list(window.stride),
+        padding=window.relax_padding,
+        dilation=list(window.dilation),
+        data_layout="NDHWC",
+        kernel_layout="DHWIO",
+    )
+    return node.activated(_biased(node, total), options.FusedActivationFunction())
+
+
 @rule("DEPTHWISE_CONV_2D", quantised=itself)
 def depthwise_conv_2d(node: Node) -> Value:
     """The kernel is [1, height, width, channels * multiplier]."""
-    _, height, width, outputs = node.shape(1)
+    _, height, width, outputs = node.axes(1, 4)
     channels = node.shape(0)[3]
     if channels == 0 or outputs % channels:
         raise ValueError(f"a kernel of {outputs} outputs over {channels} channels")
@@ -117,7 +142,7 @@ def depthwise_conv_2d(node: Node) -> Value:
 def _convolution(
     node: Node, kernel: Value, size: tuple[int, int], groups: int, options: Any
 ) -> Value:
-    _, height, width, _ = node.shape(0)
+    _, height, width, _ = node.axes(0, 4)
     window = Window.of(
         (height, width),
         size,
@@ -218,7 +243,7 @@ def fully_connected(node: Node) -> Value:
     if options.WeightsFormat():
         raise Refusal("with shuffled weights")
     emit = node.emit
-    outputs, depth = node.shape(1)
+    outputs, depth = node.axes(1, 2)
     shape = node.shape(0)
     kernel = emit.transpose(node.value(1), (1, 0))
     flat = replace(node, inputs=(emit.reshape(node.value(0), (-1, depth)), *node.inputs[1:]))
@@ -239,7 +264,7 @@ def transpose_conv(node: Node) -> Value:
     emit = node.emit
     kernel = emit.transpose(node.value(1), (1, 2, 3, 0))
     kernel = _flipped(node, kernel)
-    _, height, width, _ = node.constant(0, "an output shape").tolist()
+    _, height, width, _ = node.integers(0, "an output shape", 4)
     stride = (options.StrideH(), options.StrideW())
     size = shape_of(kernel)[:2]
     # The padding of the convolution whose gradient this is.
@@ -305,11 +330,12 @@ def batch_matmul(node: Node) -> Value:
         b = _adjoint(node, b)
     first, second = node.tensors[0], node.tensors[1]
     if first is not None and second is not None and first.scales and second.scales:
+        dtype = "int64" if dtype_of(a) == "int16" else "int32"
         wide = [
-            emit("subtract", emit.cast(value, "int32"), int(scales.zero_point[0]))
+            emit("subtract", emit.cast(value, dtype), int(scales.zero_point[0]))
             for value, scales in ((a, first.scales), (b, second.scales))
         ]
-        total = emit.matmul(wide[0], wide[1], "int32")
+        total = emit.matmul(wide[0], wide[1], dtype)
         factor = first.scales.scale[0] * second.scales.scale[0] / node.result_scales.scale[0]
         return q.rescale(
             emit, total, np.asarray(factor, np.float32), node.result_scales, node.result.dtype

@@ -7,15 +7,21 @@ from itertools import pairwise
 import numpy as np
 
 from edgetvm.models.tflite import quantised as q
-from edgetvm.models.tflite.emitter import Value, dtype_of, shape_of
+from edgetvm.models.tflite.emitter import Value, shape_of
 from edgetvm.models.tflite.rules import Node, Refusal, itself, moved, rule
+
+
+@rule("DENSIFY", quantised=moved)
+def densify(node: Node) -> Value:
+    """Sparse constants are made dense when the file is read."""
+    return node.value(0)
 
 
 @rule("RESHAPE", quantised=moved)
 def reshape(node: Node) -> Value:
     """Another shape, given as an input or as an option."""
     if node.has(1):
-        shape = node.constant(1, "a shape").ravel().tolist()
+        shape = node.integers(1, "a shape")
     else:
         options = node.options("ReshapeOptions")
         shape = [options.NewShape(index) for index in range(options.NewShapeLength())]
@@ -41,7 +47,7 @@ def squeeze(node: Node) -> Value:
 def expand_dims(node: Node) -> Value:
     """One more axis of size 1."""
     shape = list(node.shape(0))
-    axis = int(node.constant(1, "an axis").ravel()[0])
+    axis = node.integer(1, "an axis")
     shape.insert(node.axis(axis, len(shape) + 1), 1)
     return node.emit.reshape(node.value(0), shape)
 
@@ -49,7 +55,7 @@ def expand_dims(node: Node) -> Value:
 @rule("TRANSPOSE", quantised=moved)
 def transpose(node: Node) -> Value:
     """The axes in another order."""
-    order = [node.axis(axis) for axis in node.constant(1, "an order of axes").ravel().tolist()]
+    order = [node.axis(axis) for axis in node.integers(1, "an order of axes")]
     return node.emit.transpose(node.value(0), order)
 
 
@@ -112,7 +118,7 @@ def _cut(node: Node, value: Value, axis: int, sizes: list[int]) -> list[Value]:
 def split(node: Node) -> list[Value]:
     """Into equal parts."""
     shape = node.shape(1)
-    axis = node.axis(int(node.constant(0, "an axis").ravel()[0]), len(shape))
+    axis = node.axis(node.integer(0, "an axis"), len(shape))
     count = max(len(node.results), 1)
     return _cut(node, node.value(1), axis, [shape[axis] // count] * count)
 
@@ -120,8 +126,8 @@ def split(node: Node) -> list[Value]:
 @rule("SPLIT_V", quantised=moved)
 def split_v(node: Node) -> list[Value]:
     """Into parts of given sizes; one may be -1."""
-    axis = node.axis(int(node.constant(2, "an axis").ravel()[0]))
-    sizes = node.constant(1, "sizes").ravel().tolist()
+    axis = node.axis(node.integer(2, "an axis"))
+    sizes = node.integers(1, "sizes")
     if -1 in sizes:
         sizes[sizes.index(-1)] = node.shape(0)[axis] - sum(size for size in sizes if size != -1)
     return _cut(node, node.value(0), axis, sizes)
@@ -131,8 +137,8 @@ def split_v(node: Node) -> list[Value]:
 def slice_(node: Node) -> Value:
     """From `begin`, `size` long; -1 is to the end."""
     shape = node.shape(0)
-    begins = node.constant(1, "a begin").ravel().tolist()
-    sizes = node.constant(2, "a size").ravel().tolist()
+    begins = node.integers(1, "a begin")
+    sizes = node.integers(2, "a size")
     value = node.value(0)
     for axis, (begin, size) in enumerate(zip(begins, sizes, strict=True)):
         end = shape[axis] if size == -1 else begin + size
@@ -147,7 +153,7 @@ def strided_slice(node: Node) -> Value:
     """Python's slicing, its masks as bits."""
     options = node.options("StridedSliceOptions")
     begins, ends, strides = (
-        node.constant(index, what).ravel().tolist()
+        node.integers(index, what)
         for index, what in ((1, "a begin"), (2, "an end"), (3, "a stride"))
     )
     if options.Offset():
@@ -194,7 +200,8 @@ def _part(
         raise Refusal("of nothing")
     if stride > 0:
         return node.emit.slice(value, axis, indices[0], indices[-1] + 1, stride)
-    return node.emit.take(value, np.array(indices, np.int32), axis)
+    every = node.emit.indices(size)
+    return node.emit.take(value, every[indices.start :: stride][: len(indices)], axis)
 
 
 def _zero(node: Node) -> int:
@@ -230,11 +237,11 @@ def mirror_pad(node: Node) -> Value:
     value = node.value(0)
     for axis, (before, after) in enumerate(_widths(node)):
         if before or after:
-            indices = np.pad(
-                np.arange(shape_of(value)[axis], dtype=np.int32),
-                (before, after),
-                "symmetric" if twice else "reflect",
-            )
+            size = shape_of(value)[axis]
+            if not 0 <= min(before, after) <= max(before, after) <= size - (not twice):
+                raise ValueError(f"{size} elements mirrored {max(before, after)} times")
+            widths = (before, after)
+            indices = np.pad(node.emit.indices(size), widths, "symmetric" if twice else "reflect")
             value = node.emit.take(value, indices, axis)
     return value
 
@@ -242,80 +249,37 @@ def mirror_pad(node: Node) -> Value:
 @rule("TILE", quantised=moved)
 def tile(node: Node) -> Value:
     """Repeated along each axis."""
-    return node.emit.tile(node.value(0), node.constant(1, "repeats").ravel().tolist())
+    return node.emit.tile(node.value(0), node.integers(1, "repeats"))
 
 
 @rule("BROADCAST_TO", quantised=moved)
 def broadcast_to(node: Node) -> Value:
     """Axes of size 1 repeated."""
-    return node.emit.broadcast(node.value(0), node.constant(1, "a shape").ravel().tolist())
+    return node.emit.broadcast(node.value(0), node.integers(1, "a shape"))
+
+
+@rule("BROADCAST_ARGS", quantised=itself)
+def broadcast_args(node: Node) -> Value:
+    """The shape that two shapes broadcast to."""
+    shapes = [node.integers(index, "a shape") for index in (0, 1)]
+    return np.array(np.broadcast_shapes(*map(tuple, shapes)), node.result.dtype)
 
 
 @rule("REVERSE_V2", quantised=moved)
 def reverse_v2(node: Node) -> Value:
     """Axes back to front."""
     value = node.value(0)
-    for number in node.constant(1, "an axis").ravel().tolist():
+    for number in node.integers(1, "an axis"):
         axis = node.axis(number)
-        value = node.emit.take(value, np.arange(node.shape(0)[axis], dtype=np.int32)[::-1], axis)
+        value = node.emit.take(value, node.emit.indices(node.shape(0)[axis])[::-1], axis)
     return value
-
-
-@rule("GATHER", "EMBEDDING_LOOKUP", quantised=itself)
-def gather(node: Node) -> Value:
-    """By indices along one axis."""
-    emit = node.emit
-    if node.operator.name == "EMBEDDING_LOOKUP":
-        return _looked_up(node)
-    options = node.options("GatherOptions")
-    value, indices = node.value(0), node.value(1)
-    shape, places = node.shape(0), node.shape(1)
-    axis = node.axis(options.Axis())
-    batch = options.BatchDims() % max(len(places), 1) if options.BatchDims() else 0
-    if not batch:
-        return emit.take(value, indices, axis, within=False)
-    # Batches lie one after the other: each has its own range of indices.
-    if batch > axis or shape[:batch] != places[:batch]:
-        raise ValueError("batches that differ")
-    if axis != batch:
-        raise Refusal("in batches, behind other axes")
-    count = int(np.prod(shape[:batch]))
-    starts = (np.arange(count) * shape[axis]).astype(dtype_of(indices))
-    offset = emit("add", emit.reshape(indices, (count, -1)), starts[:, None])
-    flat = emit.take(emit.reshape(value, (-1, *shape[axis + 1 :])), offset, 0, within=False)
-    return emit.reshape(flat, (*places, *shape[axis + 1 :]))
-
-
-def _looked_up(node: Node) -> Value:
-    table, indices = node.value(1), node.value(0)
-    found = node.emit.take(table, indices, 0, within=False)
-    tensor = node.tensors[1]
-    if tensor is None or tensor.scales is None or node.result.scales is not None:
-        return found
-    return q.dequantise(node.emit, found, tensor.scales)
-
-
-@rule("GATHER_ND", quantised=moved)
-def gather_nd(node: Node) -> Value:
-    """By indices along the first axes: by one index over these axes made one."""
-    emit = node.emit
-    shape, places = node.shape(0), node.shape(1)
-    depth = places[-1]
-    if not 0 < depth <= len(shape):
-        raise ValueError(f"{depth} indices into rank {len(shape)}")
-    steps = [int(np.prod(shape[at + 1 : depth])) for at in range(depth)]
-    weights = np.array(steps).astype(dtype_of(node.value(1)))
-    parts = emit("multiply", node.value(1), weights)
-    index = emit.reduce("sum", parts, (len(places) - 1,), keep=False)
-    flat = emit.reshape(node.value(0), (-1, *shape[depth:]))
-    return emit.take(flat, index, 0, within=False)
 
 
 @rule("SPACE_TO_DEPTH", quantised=moved)
 def space_to_depth(node: Node) -> Value:
     """Blocks of points become channels."""
     block = max(node.options("SpaceToDepthOptions").BlockSize(), 1)
-    batch, height, width, depth = node.shape(0)
+    batch, height, width, depth = node.axes(0, 4)
     emit = node.emit
     shape = (batch, height // block, block, width // block, block, depth)
     apart = emit.transpose(emit.reshape(node.value(0), shape), (0, 1, 3, 2, 4, 5))
@@ -326,7 +290,7 @@ def space_to_depth(node: Node) -> Value:
 def depth_to_space(node: Node) -> Value:
     """Channels become blocks of points."""
     block = max(node.options("DepthToSpaceOptions").BlockSize(), 1)
-    batch, height, width, depth = node.shape(0)
+    batch, height, width, depth = node.axes(0, 4)
     emit = node.emit
     left = depth // block**2
     shape = (batch, height, width, block, block, left)

@@ -14,7 +14,7 @@ from edgetvm.models.tflite.rules import Node, itself, rule
 
 
 def _window(node: Node, options: Any) -> Window:
-    _, height, width, _ = node.shape(0)
+    _, height, width, _ = node.axes(0, 4)
     return Window.of(
         (height, width),
         (options.FilterHeight(), options.FilterWidth()),
@@ -23,15 +23,17 @@ def _window(node: Node, options: Any) -> Window:
     )
 
 
-def _counts(shape: tuple[int, ...], window: Window) -> NDArray[np.int64]:
+def _counts(node: Node, window: Window) -> NDArray[np.int64]:
     """How many points of the picture lie under the window, `[1, height, width, 1]`."""
     axes = []
     for axis in (0, 1):
         size, stride = window.size[axis], window.stride[axis]
         before, after = window.padding[axis]
-        extent = shape[axis + 1]
-        starts = np.arange(0, extent + before + after - size + 1, stride) - before
+        extent = node.shape(0)[axis + 1]
+        steps = (extent + before + after - size) // stride + 1
+        starts = node.emit.indices(steps, "int64") * stride - before
         axes.append(np.minimum(starts + size, extent) - np.maximum(starts, 0))
+    node.emit.budget.constant((axes[0].size, axes[1].size), "int64")
     return np.asarray(axes[0][:, None] * axes[1][None, :], np.int64)[None, :, :, None]
 
 
@@ -40,7 +42,7 @@ def _sums(node: Node, value: Value, window: Window) -> Value:
     channels = shape_of(value)[3]
     if window.size == shape_of(value)[1:3] and not any(map(sum, window.padding)):
         return node.emit.reduce("sum", value, (1, 2), keep=True)
-    ones = np.ones((*window.size, 1, channels), dtype_of(value))
+    ones = node.emit.full((*window.size, 1, channels), 1, dtype_of(value))
     return convolve(node, value, ones, window, channels, dtype_of(value))
 
 
@@ -50,7 +52,7 @@ def average_pool_2d(node: Node) -> Value:
     options = node.options("Pool2DOptions")
     activation = options.FusedActivationFunction()
     window = _window(node, options)
-    counts = _counts(node.shape(0), window)
+    counts = _counts(node, window)
     emit, x = node.emit, node.value(0)
     if not node.is_quantised:
         sums = _sums(node, x, window)
@@ -102,7 +104,7 @@ def l2_pool_2d(node: Node) -> Value:
     window = _window(node, options)
     emit, x = node.emit, node.value(0)
     sums = _sums(node, emit("multiply", x, x), window)
-    factor = (1 / _counts(node.shape(0), window)).astype(np.float32)
+    factor = (1 / _counts(node, window)).astype(np.float32)
     root = emit("sqrt", emit("multiply", sums, factor))
     return node.activated(root, options.FusedActivationFunction())
 
@@ -116,6 +118,7 @@ def local_response_normalization(node: Node) -> Value:
     channels = node.shape(0)[-1]
     if not radius >= 0:
         raise ValueError("a negative radius")
+    emit.budget.constant((channels, channels), "int64")
     band = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels))) <= radius
     sums = emit.matmul(emit("multiply", x, x), band.astype(np.float32), "float32")
     base = emit("add", emit("multiply", sums, options.Alpha()), options.Bias())

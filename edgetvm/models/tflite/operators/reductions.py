@@ -18,7 +18,7 @@ _REDUCTIONS = {
 
 
 def _axes(node: Node) -> list[int]:
-    numbers = node.constant(1, "an axis").ravel().tolist()
+    numbers = node.integers(1, "an axis")
     return sorted({node.axis(int(number)) for number in numbers})
 
 
@@ -88,7 +88,7 @@ def arg_extreme(node: Node) -> Value:
     """The first index of the largest or smallest element."""
     from tvm import relax
 
-    axis = node.axis(int(node.constant(1, "an axis").ravel()[0]))
+    axis = node.axis(node.integer(1, "an axis"))
     value = node.value(0)
     largest = node.operator.name == "ARG_MAX"
     if is_constant(value):
@@ -103,8 +103,9 @@ def cumsum(node: Node) -> Value:
     """Running sums along an axis: the product with a triangle of ones."""
     options = node.options("CumsumOptions")
     emit, x = node.emit, node.value(0)
-    axis = node.axis(int(node.constant(1, "an axis").ravel()[0]))
+    axis = node.axis(node.integer(1, "an axis"))
     rank, size = len(node.shape(0)), node.shape(0)[axis]
+    emit.budget.constant((size, size), "float64")
     triangle = np.tri(size, k=-1 if options.Exclusive() else 0)
     triangle = triangle if options.Reverse() else triangle.T
     order = [other for other in range(rank) if other != axis] + [axis]
@@ -119,7 +120,7 @@ def topk_v2(node: Node) -> list[Value]:
     """The k largest of the last axis, and where they are."""
     from tvm import relax
 
-    k = int(node.constant(1, "a k").ravel()[0])
+    k = node.integer(1, "a k")
     if not 0 < k <= node.shape(0)[-1]:
         raise ValueError(f"the {k} largest of {node.shape(0)[-1]}")
     if is_constant(node.value(0)):

@@ -25,7 +25,7 @@ def rank(node: Node) -> Value:
 @rule("FILL", quantised=itself)
 def fill(node: Node) -> Value:
     """One value everywhere."""
-    return node.emit.broadcast(node.value(1), node.constant(0, "a shape").ravel().tolist())
+    return node.emit.broadcast(node.value(1), node.integers(0, "a shape"))
 
 
 @rule("RANGE")
@@ -35,14 +35,14 @@ def range_(node: Node) -> Value:
     count = math.ceil((float(limit) - float(start)) / float(step))
     if not 0 <= count < 1 << 24:
         raise ValueError(f"a range of {count}")
-    return (start + step * np.arange(count)).astype(node.result.dtype)
+    return (start + step * node.emit.indices(count, "int64")).astype(node.result.dtype)
 
 
 @rule("ONE_HOT", quantised=itself)
 def one_hot(node: Node) -> Value:
     """`on` where the new axis' index is the input's, else `off`."""
     emit = node.emit
-    depth = int(node.constant(1, "a depth").ravel()[0])
+    depth = node.integer(1, "a depth")
     size = len(node.shape(0)) + 1
     axis = node.axis(node.options("OneHotOptions").Axis(), size)
     inner = list(node.shape(0))
@@ -50,9 +50,7 @@ def one_hot(node: Node) -> Value:
     if not 0 < depth < 1 << 24:
         raise ValueError(f"a depth of {depth}")
     indices = emit.reshape(emit.cast(node.value(0), "int32"), inner)
-    every = np.arange(depth, dtype=np.int32).reshape(
-        [-1 if at == axis else 1 for at in range(size)]
-    )
+    every = emit.indices(depth).reshape([-1 if at == axis else 1 for at in range(size)])
     hit = emit("equal", indices, every)
     on, off = (emit.reshape(node.value(index), ()) for index in (2, 3))
     if is_constant(hit):

@@ -1,0 +1,46 @@
+"""Which node of the source file each Relax variable came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def naming_builder() -> Any:
+    """A `relax.BlockBuilder` that notes, by variable name, the `node` that was current at `emit`.
+
+    Set `node` before each node is converted, or use `named`; `nodes` is what to give to `Imported`.
+    What TVM's own converters emit through the builder is noted too.
+    """
+    from tvm import relax
+
+    class NamingBuilder(relax.BlockBuilder):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.node = ""
+            self.nodes: dict[str, str] = {}
+
+        @contextmanager
+        def named(self, node: str) -> Iterator[None]:
+            """What is emitted inside belongs to that node."""
+            outer, self.node = self.node, node
+            try:
+                yield
+            finally:
+                self.node = outer
+
+        def emit(self, expr: Any, name_hint: str = "") -> Any:
+            variable = super().emit(expr, name_hint)
+            if self.node:
+                self.nodes[variable.name] = self.node
+            return variable
+
+        def emit_output(self, output: Any, name_hint: str = "") -> Any:
+            variable = super().emit_output(output, name_hint)
+            # A single output gets a second variable, which passes keep in place of the first.
+            if isinstance(output, relax.Var) and output.name in self.nodes:
+                self.nodes[variable.name] = self.nodes[output.name]
+            return variable
+
+    return NamingBuilder()

@@ -1,0 +1,47 @@
+"""What of an ONNX file is quantised, as its own operators say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from edgetvm.models.model import QuantisedTensors, counted
+
+if TYPE_CHECKING:
+    import onnx
+
+# Operator to (quantised input, its scale), by position.
+_INPUTS: dict[str, tuple[tuple[int, int], ...]] = {
+    "DequantizeLinear": ((0, 1),),
+    "QLinearConv": ((0, 1), (3, 4)),
+    "QLinearMatMul": ((0, 1), (3, 4)),
+}
+
+
+def quantised_tensors(model: onnx.ModelProto) -> tuple[QuantisedTensors, ...]:
+    """The file's quantised weights and activations."""
+    from onnx import helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            constants[node.output[0]] = node.attribute[0].t
+    types = {tensor.name: tensor.data_type for tensor in constants.values()}
+    found: dict[str, tuple[str, str, bool]] = {}
+    for name, scale, zero_point in _quantised(model.graph):
+        code = types.get(name) or types.get(zero_point)
+        dtype = helper.tensor_dtype_to_np_dtype(code).name if code else "uint8"
+        per_channel = scale in constants and math.prod(constants[scale].dims) > 1
+        if dtype != "int32":  # biases follow from the two others
+            found[name] = ("weights" if name in constants else "activations", dtype, per_channel)
+    return counted(found.values())
+
+
+def _quantised(graph: onnx.GraphProto) -> Iterator[tuple[str, str, str]]:
+    """Tensor, its scale, and its zero point, whose dtype is the tensor's."""
+    for node in graph.node:
+        for position, scale in _INPUTS.get(node.op_type, ()):
+            if scale < len(node.input):
+                zero_point = node.input[scale + 1] if scale + 1 < len(node.input) else ""
+                yield node.input[position], node.input[scale], zero_point
