@@ -16,6 +16,14 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return tuple(int(axis) for axis in value.ty.shape)
 
 
+def is_static(value: Any) -> bool:
+    """Whether the shape of a tensor expression is known before the run."""
+    from tvm import tirx
+
+    axes = value.ty.shape
+    return axes is not None and all(isinstance(axis, (int, tirx.IntImm)) for axis in axes)
+
+
 def rank_of(value: Any) -> int:
     """How many axes a tensor expression has."""
     return len(value.ty.shape)

@@ -16,7 +16,7 @@ from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
 from edgetvm.models.naming import naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_static, shape_of
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, required_inputs, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
@@ -214,9 +214,9 @@ class GraphReader:
                     "supported",
                     mend="export the model without the others",
                 )
-            _check_window(node, results)
             for result in results:
                 _check_size(node, result)
+            _check_window(node, results)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -407,6 +407,11 @@ def _check_size(node: onnx.NodeProto, value: Any) -> None:
     """Refuse a tensor that no board can hold, before anything tries to compute it."""
     if not hasattr(getattr(value, "ty", None), "shape"):
         return
+    if not is_static(value):
+        raise ModelUnreadableError(
+            f"{node.op_type} {label(node)!r} keeps a dynamic shape",
+            mend="fix the inputs that it depends on with --shape or --bind",
+        )
     bits = re.search(r"\d+$", dtype_of(value))
     size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
     if size_bytes > MOST_BYTES:
