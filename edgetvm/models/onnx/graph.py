@@ -405,10 +405,12 @@ class GraphReader:
 
 def _check_size(node: onnx.NodeProto, value: Any) -> None:
     """Refuse a tensor that no board can hold, before anything tries to compute it."""
-    if not hasattr(getattr(value, "ty", None), "shape"):
+    try:
+        shape = shape_of(value)
+    except (AttributeError, TypeError):  # no tensor, or of a size that only a run decides
         return
     bits = re.search(r"\d+$", dtype_of(value))
-    size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
+    size_bytes = math.prod(shape) * (int(bits[0]) // 8 if bits else 1)
     if size_bytes > MOST_BYTES:
         raise ModelUnreadableError(
             f"{node.op_type} {label(node)!r} is a tensor of {size_bytes / 1e9:,.0f} GB, "
