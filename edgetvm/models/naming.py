@@ -31,10 +31,35 @@ def naming_builder() -> Any:
                 self.node = outer
 
         def emit(self, expr: Any, name_hint: str = "") -> Any:
+            return self._noted(self._flat(expr, {}), name_hint)
+
+        def _noted(self, expr: Any, name_hint: str = "") -> Any:
             variable = super().emit(expr, name_hint)
             if self.node:
                 self.nodes[variable.name] = self.node
             return variable
+
+        def _flat(self, expr: Any, done: dict[int, Any]) -> Any:
+            """The expression with the calls inside it bound first; TVM would do it unnoted."""
+            if isinstance(expr, relax.Tuple):
+                return relax.Tuple([self._leaf(one, done) for one in expr.fields])
+            compound = isinstance(expr, relax.Call) and any(
+                isinstance(one, (relax.Call, relax.Tuple)) for one in expr.args
+            )
+            if not compound or not str(getattr(expr.op, "name", "")).startswith("relax."):
+                return expr
+            operands = [self._leaf(one, done) for one in expr.args]
+            return relax.Call(expr.op, operands, expr.attrs, expr.ty_args)
+
+        def _leaf(self, operand: Any, done: dict[int, Any]) -> Any:
+            if isinstance(operand, relax.Tuple):
+                return self._flat(operand, done)
+            if not isinstance(operand, relax.Call):
+                return operand
+            key = hash(operand)
+            if key not in done:
+                done[key] = self._noted(self._flat(operand, done))
+            return done[key]
 
         def emit_output(self, output: Any, name_hint: str = "") -> Any:
             variable = super().emit_output(output, name_hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,21 +14,18 @@ from numpy.typing import NDArray
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
 from edgetvm.models.naming import naming_builder
 from edgetvm.models.onnx import narrow
+from edgetvm.models.onnx.checks import MOST_NODES, check_size, check_window, label, own_name
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_static, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, required_inputs, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
-from edgetvm.models.onnx.node import OPEN, Node
+from edgetvm.models.onnx.node import OPEN, Node, attributes_of
 
 if TYPE_CHECKING:
     import onnx
     from tvm.ir import IRModule
 
-# Loops are unrolled and functions opened: this many nodes are more than a model may become.
-MOST_NODES = 200_000
-# Of one tensor: more than the memory of the largest board.
-MOST_BYTES = 1 << 35
 _DEEPEST = 60
 
 # Operators whose converters know what to do with narrow values, or only move them.
@@ -55,16 +51,6 @@ def tvm_converters() -> dict[str, Any]:
         and converter is not None
         and any(part.startswith("_impl_v") for part in dir(converter))
     }
-
-
-def label(node: onnx.NodeProto) -> str:
-    """What a node is called in messages."""
-    return node.name or f"node making {_own_name(node) or '?'}"
-
-
-def _own_name(node: onnx.NodeProto) -> str:
-    """A node's name, or that of its first output."""
-    return node.name or next((name for name in node.output if name), "")
 
 
 class GraphReader:
@@ -205,7 +191,7 @@ class GraphReader:
                 )
             inputs = [self.value(name) if name else None for name in node.input]
             # What a function is opened into keeps the name of the node that calls it.
-            named = self.builder.node if self._opened_calls else _own_name(node) or node.op_type
+            named = self.builder.node if self._opened_calls else own_name(node) or node.op_type
             with self.builder.named(named):
                 results = self._convert(node, inputs)
             if len(results) < len([name for name in node.output if name]):
@@ -215,8 +201,8 @@ class GraphReader:
                     mend="export the model without the others",
                 )
             for result in results:
-                _check_size(node, result)
-            _check_window(node, results)
+                check_size(node, result)
+            check_window(node, results)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -325,7 +311,7 @@ class GraphReader:
                 operator=node.op_type,
                 name=label(node),
                 inputs=inputs,
-                attributes=_attributes(node),
+                attributes=attributes_of(node),
                 outputs=tuple(node.output),
                 opset=opset,
                 reader=self,
@@ -401,51 +387,6 @@ class GraphReader:
         finally:
             self.opsets, self._values = opsets, values
             self._opened_calls -= 1
-
-
-def _check_size(node: onnx.NodeProto, value: Any) -> None:
-    """Refuse a tensor that no board can hold, before anything tries to compute it."""
-    if not hasattr(getattr(value, "ty", None), "shape"):
-        return
-    if not is_static(value):
-        raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r} keeps a dynamic shape",
-            mend="fix the inputs that it depends on with --shape or --bind",
-        )
-    bits = re.search(r"\d+$", dtype_of(value))
-    size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
-    if size_bytes > MOST_BYTES:
-        raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r} is a tensor of {size_bytes / 1e9:,.0f} GB, "
-            "more than any board holds",
-            mend="fix smaller shapes with --shape",
-        )
-
-
-def _check_window(node: onnx.NodeProto, results: Sequence[Any]) -> None:
-    """Refuse a window that lies nowhere in its input: TVM's later passes would stop at it."""
-    if node.op_type.endswith(("Conv", "Pool")) and any(
-        size <= 0 for one in results if one is not None for size in shape_of(one)
-    ):
-        raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r}: its input is smaller than its window",
-            mend="give larger inputs with --shape",
-        )
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    from onnx import helper
-
-    values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-    return {name: _text(value) for name, value in values.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, list) and value and isinstance(value[0], bytes):
-        return [_text(one) for one in value]
-    return value
 
 
 def _identifier(name: str, otherwise: str) -> str:

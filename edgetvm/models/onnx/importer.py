@@ -26,10 +26,11 @@ from edgetvm.models.imported import (
 from edgetvm.models.importers import unsupported
 from edgetvm.models.model import DTYPES, ImportOptions
 from edgetvm.models.onnx.apart import WORKER
+from edgetvm.models.onnx.checks import MOST_NODES, label
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.file import load
 from edgetvm.models.onnx.functions import expanded, has_body
-from edgetvm.models.onnx.graph import MOST_NODES, GraphReader, label, tvm_converters
+from edgetvm.models.onnx.graph import GraphReader, tvm_converters
 from edgetvm.models.onnx.narrow import CARRIERS
 from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
 from edgetvm.models.onnx.scales import quantised_tensors

@@ -263,11 +263,12 @@ def binarizer(node: Node) -> Any:
     return emit.cast(emit.less(limit, value), dtype_of(value))
 
 
-def non_max_suppression(node: Node) -> None:
+def non_max_suppression(node: Node) -> Any:
     """TVM's, which takes its defaults for limits that are not constant: those are refused."""
     for index, what in ((2, "number of boxes"), (3, "overlap"), (4, "least score")):
         if node.has(index):
             node.require(index, what)
+    return None
 
 
 def space_to_depth(node: Node) -> Any:

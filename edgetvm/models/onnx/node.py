@@ -13,6 +13,8 @@ from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models.onnx.emitter import Emitter, array_of
 
 if TYPE_CHECKING:
+    import onnx
+
     from edgetvm.models.onnx.graph import GraphReader
 
 
@@ -99,6 +101,22 @@ class Node:
     def refusal(self, what: str, mend: str = "export the model without it") -> ModelUnreadableError:
         """An error that names this node."""
         return ModelUnreadableError(f"{self.operator} {self.name!r}: {what}", mend=mend)
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Attributes by name, as Python values."""
+    from onnx import helper
+
+    values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list) and value and isinstance(value[0], bytes):
+        return [_text(one) for one in value]
+    return value
 
 
 # Given by a converter that leaves this node to the function by which ONNX defines the operator.
