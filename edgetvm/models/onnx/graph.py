@@ -398,11 +398,18 @@ class GraphReader:
 
 
 def _check_size(what: str, value: Any) -> None:
-    """Refuse a tensor that no board can hold, before anything tries to compute it."""
+    """Refuse a tensor of no fixed size, or that no board holds, before anything computes it."""
     if not hasattr(getattr(value, "ty", None), "shape"):
         return
     bits = re.search(r"\d+$", dtype_of(value))
-    size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
+    try:
+        sizes = shape_of(value)
+    except TypeError as error:  # a size of TVM's that is no number
+        raise ModelUnreadableError(
+            f"{what} gives a tensor whose size depends on the data",
+            mend="export a model whose shapes follow from those of its inputs",
+        ) from error
+    size_bytes = math.prod(sizes) * (int(bits[0]) // 8 if bits else 1)
     if size_bytes > MOST_BYTES:
         raise ModelUnreadableError(
             f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
