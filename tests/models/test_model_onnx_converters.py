@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +161,6 @@ def test_regions_in_another_scale(tmp_path: Path, transform: str) -> None:
     agree(make(tmp_path / "m.onnx", [node], inputs, ["y"], constants), inputs)
 
 
-def test_a_size_that_depends_on_the_data_is_refused(tmp_path: Path) -> None:
-    nodes = [helper.make_node("NonZero", ["x"], ["y"], "found")]
-    path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"])
-    with pytest.raises(ModelUnreadableError, match="NonZero 'found' gives a tensor whose size"):
-        import_model(path)
-
-
 def test_shapes_that_do_not_broadcast_are_refused(tmp_path: Path) -> None:
     inputs = {"x": X[0, 0], "b": X[0, 0, :3]}
     node = helper.make_node("Mod", ["x", "b"], ["y"], "rest", fmod=1)
@@ -278,7 +270,7 @@ def test_an_output_that_is_constant(tmp_path: Path) -> None:
     agree(make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"]), {"x": X})
 
 
-def test_every_binding_is_named_after_its_node(tmp_path: Path) -> None:
+def test_bindings_belong_to_their_nodes(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Mish", ["x"], ["a"], "block/1/mish"),
         helper.make_node("HardSwish", ["a"], ["bb"]),  # TVM's, of several operators
@@ -287,6 +279,5 @@ def test_every_binding_is_named_after_its_node(tmp_path: Path) -> None:
     ]
     constants = {"s": np.ones(3, np.float32)}
     path = make(tmp_path / "m.onnx", nodes, {"x": X}, ["y"], constants, 21)
-    (block,) = import_model(path).module["main"].body.blocks
-    stems = {re.sub(r"_\d+$", "", one.var.name) for one in block.bindings[:-1]}
-    assert stems == {"block_1_mish", "bb", "_9th", "norm"}
+    # Of a node that becomes several bindings, the last one counts: see compile/origins.py.
+    assert set(import_model(path).nodes.values()) == {"block/1/mish", "bb", "9th", "norm"}

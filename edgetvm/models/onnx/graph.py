@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
-from edgetvm.models.naming import naming_builder
+from edgetvm.models.naming import identifier, naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_constant, shape_of
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
@@ -90,6 +90,8 @@ class GraphReader:
         self._values: list[dict[str, Any]] = [{}]
         # What a value really is, where it is carried in another dtype: see narrow.py.
         self.kinds: dict[Any, str] = {}
+        # What each graph inside a node begins with, by its id: loops convert theirs many times.
+        self._beginnings: dict[int, tuple[onnx.GraphProto, dict[str, Any]]] = {}
         self._parameters: list[Any] = []
         self._nodes = 0
         self._depth = 0
@@ -101,7 +103,6 @@ class GraphReader:
         Raises:
             ModelUnreadableError: a node cannot be converted; names it.
         """
-        from onnx import numpy_helper
         from tvm import relax
 
         graph = self.model.graph
@@ -109,7 +110,7 @@ class GraphReader:
         for index, (name, (shape, kind)) in enumerate(self.inputs.items()):
             dtype = carrier(kind)
             parameters.append(
-                relax.Var(_identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
+                relax.Var(identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
             _check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
@@ -118,8 +119,7 @@ class GraphReader:
                 self.emitter.const(np.zeros(shape, dtype)) if empty else parameters[-1]
             )
             self.mark(self._values[0][name], kind)
-        for tensor in graph.initializer:
-            self._values[0][tensor.name] = self.constant(numpy_helper.to_array(tensor))
+        self._values[0] |= self._constants(graph)
         with self.builder.function("main", params=parameters):
             with self.builder.dataflow():
                 self.convert(graph.node)
@@ -176,12 +176,9 @@ class GraphReader:
 
     def subgraph(self, graph: onnx.GraphProto, inputs: Sequence[Any]) -> list[Any]:
         """Convert a graph that lies in a node, with these expressions for its inputs."""
-        from onnx import numpy_helper
-
-        scope = {
-            tensor.name: self.constant(numpy_helper.to_array(tensor))
-            for tensor in graph.initializer
-        }
+        if id(graph) not in self._beginnings:
+            self._beginnings[id(graph)] = (graph, self._constants(graph))
+        scope = dict(self._beginnings[id(graph)][1])
         scope |= {entry.name: value for entry, value in zip(graph.input, inputs, strict=False)}
         self._values.append(scope)
         try:
@@ -189,6 +186,14 @@ class GraphReader:
             return [self.value(entry.name) for entry in graph.output]
         finally:
             self._values.pop()
+
+    def _constants(self, graph: onnx.GraphProto) -> dict[str, Any]:
+        from onnx import numpy_helper
+
+        return {
+            tensor.name: self.constant(numpy_helper.to_array(tensor))
+            for tensor in graph.initializer
+        }
 
     def convert(self, nodes: Sequence[onnx.NodeProto]) -> None:
         """Convert nodes in their order, into the innermost scope."""
@@ -296,12 +301,12 @@ class GraphReader:
         ]
 
     def _folded(self, node: onnx.NodeProto, opset: int, inputs: Sequence[Any]) -> list[Any] | None:
+        if not all(value is None or is_constant(value) for value in inputs):
+            return None
         arrays: list[NDArray[Any] | None] = []
         for value in inputs:
-            array = array_of(value) if value is not None else None
-            if value is not None and array is None:
-                return None
-            kind = self.kinds.get(value) if array is not None else None
+            array = array_of(value)
+            kind = self.kinds.get(value)
             arrays.append(uncarried(array, kind) if array is not None and kind else array)
         if not any(array is not None for array in arrays):
             return None
@@ -363,7 +368,7 @@ class GraphReader:
                 made = [made]
         return [
             one
-            if one is None or isinstance(one, relax.Var) or array_of(one) is not None
+            if one is None or isinstance(one, relax.Var) or is_constant(one)
             else self.builder.emit(one)
             for one in made
         ]
@@ -441,11 +446,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], bytes):
         return [_text(one) for one in value]
     return value
-
-
-def _identifier(name: str, otherwise: str) -> str:
-    """A name that TVM takes for a variable."""
-    cleaned = re.sub(r"[^0-9A-Za-z_]+", "_", str(name)).strip("_")[:80]
-    if not cleaned:
-        return otherwise
-    return cleaned if cleaned[0].isalpha() else f"_{cleaned}"
