@@ -89,6 +89,19 @@ def test_a_job_that_never_ends_is_ended(
     assert worker.run("onnxsim", model, SHAPES) is not None
 
 
+def test_a_fork_waits_for_no_job_of_its_parent(worker: Worker, model: onnx.ModelProto) -> None:
+    worker.start()
+    with worker._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            done = worker.run("onnxsim", model, SHAPES) is not None
+            worker.stop()
+            os._exit(0 if done else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert worker.run("onnxsim", model, SHAPES) is not None
+
+
 def test_without_a_process_a_model_is_imported_all_the_same(
     tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
