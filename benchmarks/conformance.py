@@ -93,9 +93,6 @@ PARAMETERS = {
 }
 
 
-# --- the tests -----------------------------------------------------------------------------------
-
-
 def _nodes(graph: Any) -> list[Any]:
     found = []
     for node in graph.node:
@@ -203,9 +200,6 @@ def light_models() -> list[Path]:
     import onnx.backend.test
 
     return sorted(Path(onnx.backend.test.__file__).parent.glob("data/light/light_*.onnx"))
-
-
-# --- one test, in a worker -----------------------------------------------------------------------
 
 
 def _bound(model: Any, arrays: dict[str, Any], positions: list[int]) -> tuple[Any, list[str]]:
@@ -344,9 +338,6 @@ def _work() -> None:
             answer = {"status": "failed", "why": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-
-
-# --- the pool ------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -110,9 +110,6 @@ TWINS = (
 )
 
 
-# --- files ---------------------------------------------------------------------------------------
-
-
 def fetched(package: str, folder: Path) -> Path:
     """A package's wheel, downloaded where it is not there yet."""
     name, version = package.split("==")
@@ -168,9 +165,6 @@ def cases(paths: list[Path], root: Path) -> list[dict[str, Any]]:
                     {"name": f"{name} = {other}", "path": str(path), "twin": twin, "flags": flags}
                 )
     return [{**case, "root": str(root)} for case in made]
-
-
-# --- one model, in a process of its own ----------------------------------------------------------
 
 
 class _Built:
@@ -367,9 +361,6 @@ def _apart(case: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     except (IndexError, ValueError):
         return {"passed": False, "why": f"the process ended with {done.returncode}"}
     return answer
-
-
-# --- the whole -----------------------------------------------------------------------------------
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,3 +70,11 @@ def naming_builder() -> Any:
             return variable
 
     return NamingBuilder()
+
+
+def identifier(name: str, otherwise: str) -> str:
+    """A name that TVM takes for a variable; the other one where nothing is left of it."""
+    cleaned = re.sub(r"[^0-9A-Za-z_]+", "_", str(name)).strip("_")[:80]
+    if not cleaned:
+        return otherwise
+    return cleaned if cleaned[0].isalpha() else f"_{cleaned}"

@@ -89,6 +89,19 @@ def test_a_job_that_never_ends_is_ended(
     assert worker.run("onnxsim", model, SHAPES) is not None
 
 
+def test_a_fork_waits_for_no_job_of_its_parent(worker: Worker, model: onnx.ModelProto) -> None:
+    worker.start()
+    with worker._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            done = worker.run("onnxsim", model, SHAPES) is not None
+            worker.stop()
+            os._exit(0 if done else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert worker.run("onnxsim", model, SHAPES) is not None
+
+
 def test_without_a_process_a_model_is_imported_all_the_same(
     tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,3 +218,20 @@ def test_a_tensor_larger_than_any_board_is_refused() -> None:
     node = helper.make_node("Range", ["from", "to", "step"], ["r"])
     with pytest.raises(ModelUnreadableError, match=r"Range making 'r': a tensor of 1.0e\+10"):
         evaluate(node, 17, [np.asarray(number) for number in (0, 10**10, 1)])
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes"),
+    [
+        ("Add", [(40000, 1), (1, 40000)]),
+        ("Where", [(1, 1), (40000, 1), (1, 40000)]),
+        ("MatMul", [(40000, 1), (1, 40000)]),
+        ("Gather", [(1, 40000), (40000,)]),
+    ],
+)
+def test_much_out_of_little_is_refused_before_it_is_made(
+    operator: str, shapes: list[tuple[int, ...]]
+) -> None:
+    node = helper.make_node(operator, [f"i{k}" for k in range(len(shapes))], ["y"])
+    with pytest.raises(ModelUnreadableError, match=rf"{operator} making 'y': .* 1.6e\+09"):
+        evaluate(node, 17, [np.broadcast_to(np.int64(0), shape) for shape in shapes])

@@ -97,6 +97,16 @@ def test_loop_of_a_known_count(tmp_path: Path) -> None:
     agree(make(tmp_path / "m.onnx", [node], {"x": X}, ["y", "rows"], constants), {"x": X})
 
 
+def test_what_is_constant_in_a_loop_is_kept_once(tmp_path: Path) -> None:
+    body = loop_body([helper.make_node("Identity", ["on"], ["going"])], scan=False)
+    body.initializer.append(numpy_helper.from_array(X, "weights"))
+    body.node[1].input[1] = "weights"
+    node = helper.make_node("Loop", ["n", "true", "x"], ["y"], body=body)
+    constants = {"n": np.array(5, np.int64), "true": np.array(True)}
+    model = agree(make(tmp_path / "m.onnx", [node], {"x": X}, ["y"], constants), {"x": X})
+    assert model.parameter_count == X.size
+
+
 @pytest.mark.parametrize("first", [0.0, 5.0, 100.0])
 def test_loop_that_stops_when_the_model_says(tmp_path: Path, first: float) -> None:
     stop = [

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx_agreement import agree, by_evaluator, make
 
-from edgetvm.base.errors import UnsupportedOperatorsError
+from edgetvm.base.errors import ModelUnreadableError, UnsupportedOperatorsError
 from edgetvm.models import import_model
 
 RANDOM = np.random.default_rng(3)
@@ -63,7 +64,7 @@ def test_dropout_is_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("opset", "begins", "ends", "axes", "steps"),
     [
-        (9, [1], [3], [2], [1]),  # steps came with opset 10
+        (9, [1], [3], [2], None),
         (13, [1], [3], [2], [1]),
         (13, [-1], [-9], [2], [-1]),
         (13, [0, 3], [9, 0], [0, 2], [1, -2]),
@@ -71,17 +72,17 @@ def test_dropout_is_nothing(tmp_path: Path) -> None:
 )
 def test_slices(
     tmp_path: Path,
+    opset: int,
     begins: list[int],
     ends: list[int],
     axes: list[int],
-    steps: list[int],
-    opset: int,
+    steps: list[int] | None,
 ) -> None:
-    bounds = {"starts": begins, "ends": ends, "axes": axes, "steps": steps}
-    if opset < 10:
-        del bounds["steps"]
+    bounds = {"starts": begins, "ends": ends, "axes": axes}
+    if steps is None:
         node, constants = helper.make_node("Slice", ["x"], ["y"], **bounds), {}
     else:
+        bounds["steps"] = steps
         node = helper.make_node("Slice", ["x", *bounds], ["y"])
         constants = {name: np.array(value, np.int64) for name, value in bounds.items()}
     path = make(tmp_path / "m.onnx", [node], {"x": X}, ["y"], constants, opset)
@@ -113,6 +114,96 @@ def test_the_largest_of_infinities(tmp_path: Path) -> None:
     agree(path, {"x": x})
 
 
+def test_the_lowest_finite_number_is_no_infinity(tmp_path: Path) -> None:
+    lowest = np.finfo(np.float32).min
+    x = np.array([[lowest, -np.inf], [lowest, lowest]], np.float32)
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["a"], axes=[1]),
+        helper.make_node("Neg", ["x"], ["n"]),
+        helper.make_node("ReduceMin", ["n"], ["b"], axes=[1]),
+    ]
+    agree(make(tmp_path / "m.onnx", nodes, {"x": x}, ["a", "b"]), {"x": x})
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_a_mean_of_integers_is_one(tmp_path: Path, dtype: str) -> None:
+    x = np.array([[-7, 4, 0], [5, 5, 6]], dtype)
+    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[-1], keepdims=0)
+    agree(make(tmp_path / "m.onnx", [node], {"x": x}, ["y"]), {"x": x})
+
+
+def test_no_window_begins_behind_the_input(tmp_path: Path) -> None:
+    x = RANDOM.standard_normal((1, 2, 7, 7)).astype(np.float32)
+    node = helper.make_node(
+        *("MaxPool", ["x"], ["y", "places"]),
+        kernel_shape=[2, 2],
+        strides=[3, 3],
+        pads=[1, 1, 1, 1],
+        ceil_mode=1,
+    )
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y", "places"], types={"places": "int64"})
+    agree(path, {"x": x})
+
+
+@pytest.mark.parametrize("transform", ["half_pixel", "output_half_pixel"])
+def test_regions_in_another_scale(tmp_path: Path, transform: str) -> None:
+    x = RANDOM.standard_normal((1, 2, 9, 9)).astype(np.float32)
+    inputs = {"x": x, "regions": np.array([[0, 0, 5, 5], [3, 4, 16, 17]], np.float32)}
+    node = helper.make_node(
+        *("RoiAlign", ["x", "regions", "batches"], ["y"]),
+        output_height=3,
+        output_width=2,
+        sampling_ratio=2,
+        spatial_scale=0.5,
+        coordinate_transformation_mode=transform,
+    )
+    constants = {"batches": np.array([0, 0], np.int64)}
+    agree(make(tmp_path / "m.onnx", [node], inputs, ["y"], constants), inputs)
+
+
+def test_shapes_that_do_not_broadcast_are_refused(tmp_path: Path) -> None:
+    inputs = {"x": X[0, 0], "b": X[0, 0, :3]}
+    node = helper.make_node("Mod", ["x", "b"], ["y"], "rest", fmod=1)
+    with pytest.raises(ModelUnreadableError, match=r"Mod 'rest'.*broadcast"):
+        import_model(make(tmp_path / "m.onnx", [node], inputs, ["y"]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"nodes_truenodeids": [9]}, "out of bounds"),
+        ({"nodes_falseleafs": [1], "nodes_falsenodeids": [-3]}, "leads to none"),
+        ({"tree_roots": [5]}, "leads to none"),
+        ({"nodes_featureids": [-1]}, "before the first"),
+    ],
+)
+def test_trees_that_lead_out_of_their_tables_are_refused(
+    tmp_path: Path, changed: dict[str, list[int]], what: str
+) -> None:
+    given: dict[str, Any] = {
+        "tree_roots": [0],
+        "nodes_modes": numpy_helper.from_array(np.array([0], np.uint8)),
+        "nodes_featureids": [0],
+        "nodes_splits": numpy_helper.from_array(np.array([0.5], np.float32)),
+        "nodes_truenodeids": [0],
+        "nodes_trueleafs": [1],
+        "nodes_falsenodeids": [1],
+        "nodes_falseleafs": [1],
+        "leaf_targetids": [0, 0],
+        "leaf_weights": numpy_helper.from_array(np.array([1, 2], np.float32)),
+    }
+    x = X[0, :, :2]
+    node = helper.make_node(
+        *("TreeEnsemble", ["x"], ["y"], "forest"), domain="ai.onnx.ml", **(given | changed)
+    )
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y"])
+    model = onnx.load(path)
+    next(one for one in model.opset_import if one.domain).version = 5
+    onnx.save(model, path)
+    with pytest.raises(ModelUnreadableError, match=f"'forest'.*{what}"):
+        import_model(path)
+
+
 def test_an_operator_is_opened_into_its_function(tmp_path: Path) -> None:
     # CenterCropPad and Swish have no converter; ONNX defines them by simpler operators.
     nodes = [
@@ -125,8 +216,6 @@ def test_an_operator_is_opened_into_its_function(tmp_path: Path) -> None:
 
 
 def test_functions_of_the_model_itself(tmp_path: Path) -> None:
-    import onnx
-
     path = make(tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["y"])], {"x": X}, ["y"])
     model = onnx.load(path)
     model.functions.append(
@@ -151,8 +240,6 @@ def test_functions_of_the_model_itself(tmp_path: Path) -> None:
 
 
 def _with_reference(node: Any, name: str, reference: str) -> Any:
-    import onnx
-
     node.attribute.append(
         onnx.AttributeProto(name=name, ref_attr_name=reference, type=onnx.AttributeProto.FLOAT)
     )

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx_agreement import agree, by_evaluator, compiled, make
 
+from edgetvm.base.errors import ModelUnreadableError
 from edgetvm.models import import_model
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -98,6 +100,22 @@ def test_batch_first(tmp_path: Path, operator: str) -> None:
     # ONNX Runtime has no batch-first layout, and the evaluator only forward ones of one direction.
     path, inputs = recurrent(tmp_path / "m.onnx", operator, layout=1)
     agree(path, inputs, by_evaluator)
+
+
+@pytest.mark.parametrize(("name", "index"), [("B", 3), ("lengths", 4), ("h", 5), ("P", 7)])
+def test_operands_of_other_sizes_are_refused(tmp_path: Path, name: str, index: int) -> None:
+    path, _ = recurrent(tmp_path / "m.onnx", "LSTM", given=("B", "h", "P"), lengths=[4, 3])
+    model = onnx.load(path)
+    for weight in model.graph.initializer:
+        if weight.name == name:
+            short = numpy_helper.to_array(weight)[..., :-1]
+            weight.CopyFrom(numpy_helper.from_array(short, name))
+    for entry in model.graph.input:
+        if entry.name == name:
+            entry.type.tensor_type.shape.dim[-1].dim_value -= 1
+    onnx.save(model, path)
+    with pytest.raises(ModelUnreadableError, match=f"'layer': input {index} has shape"):
+        import_model(path)
 
 
 def test_peepholes_clip_and_input_forget(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ import pytest
 from onnx import helper
 from onnx_agreement import agree, by_evaluator, by_onnxruntime, make
 
+from edgetvm.base.errors import ModelUnreadableError
+from edgetvm.models import import_model
+
 RANDOM = np.random.default_rng(9)
 
 
@@ -97,3 +100,18 @@ def test_reverse_sequence_of_lengths_given_at_run_time(
     }
     node = helper.make_node("ReverseSequence", ["x", "n"], ["y"], time_axis=time, batch_axis=batch)
     agree(make(tmp_path / "m.onnx", [node], inputs, ["y"]), inputs)
+
+
+def test_a_length_beyond_the_end_reads_nothing_there(tmp_path: Path) -> None:
+    x = RANDOM.standard_normal((3, 2)).astype(np.float32)
+    inputs = {"x": x, "n": np.array([9, 2], np.int64)}
+    node = helper.make_node("ReverseSequence", ["x", "n"], ["y"])
+    expected = np.stack([x[::-1, 0], x[[1, 0, 2], 1]], 1)
+    agree(make(tmp_path / "m.onnx", [node], inputs, ["y"]), inputs, lambda *_: [expected])
+
+
+def test_as_many_lengths_as_sequences(tmp_path: Path) -> None:
+    inputs = {"x": RANDOM.standard_normal((3, 2)).astype(np.float32), "n": np.array([1])}
+    node = helper.make_node("ReverseSequence", ["x", "n"], ["y"], "turn")
+    with pytest.raises(ModelUnreadableError, match=r"'turn': .* lengths for 2 sequences"):
+        import_model(make(tmp_path / "m.onnx", [node], inputs, ["y"]))

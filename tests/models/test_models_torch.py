@@ -262,6 +262,45 @@ def test_fourier_transforms_and_complex_numbers() -> None:
     _assert_agrees(edgetvm.import_torch(_module(spectra), torch.rand(1, 64)), -1, 1)
 
 
+@pytest.mark.parametrize("form", ["scalar", "real", "scaled"])
+def test_complex_numbers_with_real_ones_are_refused(tmp_path: Path, form: str) -> None:
+    import torch
+
+    def mixed(x: Any) -> Any:
+        spectrum = torch.fft.rfft(x)
+        if form == "scalar":
+            return torch.view_as_real(spectrum + 1.0)
+        if form == "real":
+            return torch.view_as_real(spectrum * x[..., :2])
+        return torch.view_as_real(torch.add(spectrum, spectrum, alpha=2))
+
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(_module(mixed), (torch.rand(2, 2),)), path)
+    with pytest.raises(UnsupportedOperatorsError, match="of complex numbers"):
+        import_model(path)
+
+
+def test_a_transform_of_a_whole_recording_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    module = _module(lambda x: torch.fft.rfft(x).abs())
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(module, (torch.rand(1, 5000),)), path)
+    with pytest.raises(ModelUnreadableError, match="5000 samples; 4096 are the most"):
+        import_model(path)
+
+
+def test_reading_leaves_the_log_as_it_was(program: Path) -> None:
+    import logging
+
+    logging.disable(logging.INFO)
+    try:
+        import_model(program)
+        assert logging.root.manager.disable == logging.INFO
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def test_quantised_programs() -> None:
     import torch
     import torch.ao.quantization.fx._decomposed

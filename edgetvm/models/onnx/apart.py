@@ -29,10 +29,14 @@ class Worker:
     """One process, started when it is first needed and renewed after it died."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-        self._lock = threading.Lock()
+        self._forget()
         atexit.register(self.stop)
+        # A fork has neither the process nor the thread that may hold the lock.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start it, so that it is ready by the time it is asked."""
@@ -41,7 +45,7 @@ class Worker:
 
     def stop(self) -> None:
         """End it. The next job starts another."""
-        if self._process is not None and self._owner == os.getpid():
+        if self._process is not None:
             self._process.kill()
             self._process.communicate()
         self._process = None
@@ -72,13 +76,8 @@ class Worker:
         return onnx.ModelProto.FromString(result) if result else None
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if (
-            self._process is None
-            or self._owner != os.getpid()  # a fork's copy belongs to the process that started it
-            or self._process.poll() is not None
-        ):
+        if self._process is None or self._process.poll() is not None:
             self.stop()
-            self._owner = os.getpid()
             self._process = subprocess.Popen(
                 # -P: what lies in the current folder is not on this process's path either.
                 [sys.executable, "-P", "-m", "edgetvm.models.onnx.jobs"],

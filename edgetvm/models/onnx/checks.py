@@ -29,21 +29,20 @@ def own_name(node: onnx.NodeProto) -> str:
     return node.name or next((name for name in node.output if name), "")
 
 
-def check_size(node: onnx.NodeProto, value: Any) -> None:
-    """Refuse a tensor that no board can hold, or whose size only a run decides."""
+def check_size(what: str, value: Any) -> None:
+    """Refuse a tensor of no fixed size, or that no board holds, before anything computes it."""
     if not hasattr(getattr(value, "ty", None), "shape"):
         return
     if not is_static(value):
         raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r} keeps a dynamic shape",
-            mend="fix the inputs that it depends on with --shape or --bind",
+            f"{what} gives a tensor whose size depends on the data",
+            mend="export a model whose shapes follow from those of its inputs",
         )
     bits = re.search(r"\d+$", dtype_of(value))
     size_bytes = math.prod(shape_of(value)) * (int(bits[0]) // 8 if bits else 1)
     if size_bytes > MOST_BYTES:
         raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r} is a tensor of {size_bytes / 1e9:,.0f} GB, "
-            "more than any board holds",
+            f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
             mend="fix smaller shapes with --shape",
         )
 

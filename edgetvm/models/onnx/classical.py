@@ -150,7 +150,6 @@ def _linear_regressor(node: Node) -> Any:
 
 
 def _linear_classifier(node: Node) -> list[Any]:
-    emit = node.emit
     labels = labelled(node)
     features = shape_of(_rows(node))[1]
     targets = _numbers(node, "coefficients").size // max(1, features)
@@ -158,7 +157,6 @@ def _linear_classifier(node: Node) -> list[Any]:
     if targets == 1 and len(labels) == 2:
         raise node.refusal("two classes with one score", "export it with a score for each class")
     best = node.apply("ArgMax", scores, axis=1, keepdims=0)
-    del emit
     return [picked(node, labels, best), transformed(node, scores)]
 
 

@@ -150,11 +150,8 @@ def _broadcast(x: Any, y: Any, function: Callable[[Any, Any], Any]) -> Any:
     """An element-wise function of two tensors that broadcast."""
     from tvm import te
 
-    rank = max(len(x.shape), len(y.shape))
-    shape = []
-    for i in range(rank):
-        sizes = [int(t.shape[i - rank + len(t.shape)]) for t in (x, y) if i >= rank - len(t.shape)]
-        shape.append(max(sizes) if 0 not in sizes else 0)
+    shape = np.broadcast_shapes(*(tuple(map(int, tensor.shape)) for tensor in (x, y)))
+    rank = len(shape)
 
     def at(tensor: Any, indices: Any) -> Any:
         own = indices[rank - len(tensor.shape) :]

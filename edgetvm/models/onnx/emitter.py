@@ -36,12 +36,17 @@ def dtype_of(value: Any) -> str:
 
 def array_of(value: Any) -> Array | None:
     """The array of a constant, or None for what is only known when the model runs."""
-    from tvm.ir.expr import GenericConst
-
-    if not isinstance(value, GenericConst):
+    if not is_constant(value):
         return None
     array: Array = value.value.numpy()
     return array
+
+
+def is_constant(value: Any) -> bool:
+    """Whether `array_of` gives an array, which is a copy."""
+    from tvm.ir.expr import GenericConst
+
+    return isinstance(value, GenericConst)
 
 
 def is_float(dtype: str) -> bool:
@@ -77,10 +82,9 @@ class Emitter:
     def _apply(
         self, fold: Callable[..., Any], name: str, values: Sequence[Any], *attributes: Any
     ) -> Any:
-        arrays = [array_of(value) for value in values]
-        if all(array is not None for array in arrays):
+        if all(map(is_constant, values)):
             with np.errstate(all="ignore"):
-                result = np.asarray(fold(*arrays))
+                result = np.asarray(fold(*map(array_of, values)))
             return self.const(result)
         return self.emit(self.operator(name)(*values, *attributes))
 
@@ -179,9 +183,8 @@ class Emitter:
 
     def concat(self, values: Sequence[Any], axis: int) -> Any:
         """Tensors one after the other along an axis."""
-        arrays = [array_of(value) for value in values]
-        if all(array is not None for array in arrays):
-            return self.const(np.concatenate(arrays, axis))  # type: ignore[arg-type]
+        if all(map(is_constant, values)):
+            return self.const(np.concatenate([array_of(value) for value in values], axis))
         if len(values) == 1:
             return values[0]
         return self.emit(self.operator("concat")(list(values), axis))

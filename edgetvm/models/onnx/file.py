@@ -44,9 +44,8 @@ def load(path: Path) -> onnx.ModelProto:
 
 def _check_names(model: onnx.ModelProto, path: Path) -> None:
     """Refuse inputs and outputs whose names are not UTF-8: Protocol Buffers gives them as bytes."""
-    graph = model.graph
-    named = (graph.input, graph.output, graph.initializer)
-    for name in [entry.name for entries in named for entry in entries]:
+    names = [entry.name for entry in (*model.graph.input, *model.graph.output)]
+    for name in names + [tensor.name for tensor in model.graph.initializer]:
         if isinstance(name, bytes):
             raise ModelUnreadableError(
                 f"the name {name!r} is not UTF-8", where=str(path), mend="export it again"
@@ -134,7 +133,7 @@ def _checked_place(tensor: onnx.TensorProto, path: Path) -> str:
             f"the weights of {tensor.name!r} {what}", where=str(path), mend=mend
         )
 
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+    if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise refusal(
             f"are said to lie in {name!r}", "keep them in a file of the model's own folder"
         )

@@ -52,6 +52,35 @@ _NOT_FOLDED = frozenset(
     ]
 )
 _MOST_ELEMENTS = 1 << 24
+# Element by element: a row and a column of some kilobytes make gigabytes.
+_BROADCAST = frozenset(
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Pow",
+        "Mod",
+        "Max",
+        "Min",
+        "Sum",
+        "Mean",
+        "PRelu",
+        "Where",
+        "Equal",
+        "Less",
+        "LessOrEqual",
+        "Greater",
+        "GreaterOrEqual",
+        "And",
+        "Or",
+        "Xor",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+    ]
+)
 # A converter may leave more to the board, but not what no board can hold.
 _MOST_MADE = 1 << 28
 
@@ -71,15 +100,13 @@ def evaluate(
     """
     if node.op_type in _NOT_FOLDED or node.domain not in ("", "ai.onnx"):
         return None
-    if sum(array.size for array in arrays if array is not None) > _MOST_ELEMENTS:
-        return None
-    size = _result_size(node.op_type, arrays)
+    size = _result_size(node, arrays)
     if _MOST_MADE < size < math.inf:
         raise ModelUnreadableError(
             f"{node.op_type} making {''.join(node.output)!r}: a tensor of {size:.1e} elements",
             mend="fix smaller shapes, or bind what decides its size",
         )
-    if size > _MOST_ELEMENTS:
+    if size + sum(array.size for array in arrays if array is not None) > _MOST_ELEMENTS:
         return None
     from onnx.reference import ReferenceEvaluator
 
@@ -96,13 +123,26 @@ def evaluate(
     return [np.asarray(result) for result in results]
 
 
-def _result_size(operator: str, arrays: Sequence[NDArray[Any] | None]) -> float:
+def _result_size(node: onnx.NodeProto, arrays: Sequence[NDArray[Any] | None]) -> float:
     """Elements of the result of an operator that can make much out of little; 0 for the others."""
-    given = [array.ravel() for array in arrays if array is not None]
+    given = [array for array in arrays if array is not None]
     try:
-        return _SIZES[operator](given) if operator in _SIZES else 0
+        if node.op_type in _BROADCAST:
+            return math.prod(np.broadcast_shapes(*(array.shape for array in given)))
+        if node.op_type == "MatMul":
+            return _product_size(*(array.shape for array in given))
+        if node.op_type == "Gather":
+            axis = next((one.i for one in node.attribute if one.name == "axis"), 0)
+            return float(given[0].size / given[0].shape[axis] * given[1].size)
+        size = _SIZES.get(node.op_type)
+        return size([array.ravel() for array in given]) if size is not None else 0
     except (IndexError, ValueError, OverflowError, ZeroDivisionError):
         return math.inf
+
+
+def _product_size(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """Elements of a matrix product."""
+    return math.prod((*np.broadcast_shapes(a[:-2], b[:-2]), *a[-2:-1], *(b[-1:] if b[1:] else ())))
 
 
 def _first(array: NDArray[Any]) -> float:

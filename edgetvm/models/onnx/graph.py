@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
-from edgetvm.models.naming import naming_builder
+from edgetvm.models.naming import identifier, naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.checks import MOST_NODES, check_size, check_window, label, own_name
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_constant
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, required_inputs, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
@@ -76,6 +75,8 @@ class GraphReader:
         self._values: list[dict[str, Any]] = [{}]
         # What a value really is, where it is carried in another dtype: see narrow.py.
         self.kinds: dict[Any, str] = {}
+        # What each graph inside a node begins with, by its id: loops convert theirs many times.
+        self._beginnings: dict[int, tuple[onnx.GraphProto, dict[str, Any]]] = {}
         self._parameters: list[Any] = []
         self._nodes = 0
         self._depth = 0
@@ -87,7 +88,6 @@ class GraphReader:
         Raises:
             ModelUnreadableError: a node cannot be converted; names it.
         """
-        from onnx import numpy_helper
         from tvm import relax
 
         graph = self.model.graph
@@ -95,16 +95,16 @@ class GraphReader:
         for index, (name, (shape, kind)) in enumerate(self.inputs.items()):
             dtype = carrier(kind)
             parameters.append(
-                relax.Var(_identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
+                relax.Var(identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
+            check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
             empty = 0 in shape
             self._values[0][name] = (
                 self.emitter.const(np.zeros(shape, dtype)) if empty else parameters[-1]
             )
             self.mark(self._values[0][name], kind)
-        for tensor in graph.initializer:
-            self._values[0][tensor.name] = self.constant(numpy_helper.to_array(tensor))
+        self._values[0] |= self._constants(graph)
         with self.builder.function("main", params=parameters):
             with self.builder.dataflow():
                 self.convert(graph.node)
@@ -161,12 +161,9 @@ class GraphReader:
 
     def subgraph(self, graph: onnx.GraphProto, inputs: Sequence[Any]) -> list[Any]:
         """Convert a graph that lies in a node, with these expressions for its inputs."""
-        from onnx import numpy_helper
-
-        scope = {
-            tensor.name: self.constant(numpy_helper.to_array(tensor))
-            for tensor in graph.initializer
-        }
+        if id(graph) not in self._beginnings:
+            self._beginnings[id(graph)] = (graph, self._constants(graph))
+        scope = dict(self._beginnings[id(graph)][1])
         scope |= {entry.name: value for entry, value in zip(graph.input, inputs, strict=False)}
         self._values.append(scope)
         try:
@@ -174,6 +171,14 @@ class GraphReader:
             return [self.value(entry.name) for entry in graph.output]
         finally:
             self._values.pop()
+
+    def _constants(self, graph: onnx.GraphProto) -> dict[str, Any]:
+        from onnx import numpy_helper
+
+        return {
+            tensor.name: self.constant(numpy_helper.to_array(tensor))
+            for tensor in graph.initializer
+        }
 
     def convert(self, nodes: Sequence[onnx.NodeProto]) -> None:
         """Convert nodes in their order, into the innermost scope."""
@@ -201,7 +206,7 @@ class GraphReader:
                     mend="export the model without the others",
                 )
             for result in results:
-                check_size(node, result)
+                check_size(f"{node.op_type} {label(node)!r}", result)
             check_window(node, results)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
@@ -288,12 +293,12 @@ class GraphReader:
         ]
 
     def _folded(self, node: onnx.NodeProto, opset: int, inputs: Sequence[Any]) -> list[Any] | None:
+        if not all(value is None or is_constant(value) for value in inputs):
+            return None
         arrays: list[NDArray[Any] | None] = []
         for value in inputs:
-            array = array_of(value) if value is not None else None
-            if value is not None and array is None:
-                return None
-            kind = self.kinds.get(value) if array is not None else None
+            array = array_of(value)
+            kind = self.kinds.get(value)
             arrays.append(uncarried(array, kind) if array is not None and kind else array)
         if not any(array is not None for array in arrays):
             return None
@@ -355,7 +360,7 @@ class GraphReader:
                 made = [made]
         return [
             one
-            if one is None or isinstance(one, relax.Var) or array_of(one) is not None
+            if one is None or isinstance(one, relax.Var) or is_constant(one)
             else self.builder.emit(one)
             for one in made
         ]
@@ -387,11 +392,3 @@ class GraphReader:
         finally:
             self.opsets, self._values = opsets, values
             self._opened_calls -= 1
-
-
-def _identifier(name: str, otherwise: str) -> str:
-    """A name that TVM takes for a variable."""
-    cleaned = re.sub(r"[^0-9A-Za-z_]+", "_", str(name)).strip("_")[:80]
-    if not cleaned:
-        return otherwise
-    return cleaned if cleaned[0].isalpha() else f"_{cleaned}"

@@ -178,6 +178,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     operators = _operators(model.graph)
     _name_nodes(model.graph)
     choices = guesses(free, options, path, sum(operators.values()))
+    tvm_converters()  # TVM takes long to load: meanwhile the process for graph tools gets ready
     model, upgrades = upgraded(model)
     try:
         shapes, (module, nodes, how) = _converted_first(model, choices.shapes, path)

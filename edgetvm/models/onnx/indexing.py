@@ -271,6 +271,17 @@ def non_max_suppression(node: Node) -> Any:
     return None
 
 
+def roi_align(node: Node) -> Any:
+    """TVM's, on regions in the map's own scale: TVM would shift half a pixel before it scales."""
+    scale = float(node.attributes.get("spatial_scale", 1.0))
+    if scale == 1:
+        return None
+    data, regions, batches = node.inputs
+    scaled = node.emit.multiply(regions, node.emit.like(scale, regions))
+    attributes = {**node.attributes, "spatial_scale": 1.0}
+    return node.apply("RoiAlign", data, scaled, batches, **attributes)
+
+
 def space_to_depth(node: Node) -> Any:
     """Blocks of pixels as channels: within a block first (DCR), or channels first (CRD)."""
     emit = node.emit
@@ -290,6 +301,7 @@ INDEXING: dict[str, Converter] = {
     "Gather": gather,
     "Slice": slice_,
     "Split": split,
+    "RoiAlign": roi_align,
     "SpaceToDepth": space_to_depth,
     "Compress": compress,
     "Concat": concat,

@@ -1,7 +1,8 @@
 """What is done to a graph in a process of its own: `python -m edgetvm.models.onnx.jobs`.
 
-onnxsim, onnxslim and ONNX's version converter are native code, or evaluate what they find: on a
-graph that is not what they expect they may crash, or never end. See `apart` for the other side.
+onnxsim, onnxslim, ONNX's version converter and what makes its functions are native code, or
+evaluate what they find: on a graph that is not what they expect they may crash, or never end. See
+`apart` for the other side.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from edgetvm.models.onnx.order import sort
@@ -122,6 +124,8 @@ def main() -> None:
     _limit(resource.RLIMIT_CORE, 0)
     # onnxsim imports it where it can and needs none of it here: that alone takes seconds.
     sys.modules["torch"] = None  # type: ignore[assignment]
+    with suppress(ImportError):  # then the jobs that need it fail
+        import onnxsim  # noqa: F401  # it takes long, and is asked first
     _serve(sys.stdin.buffer, answers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -47,10 +48,11 @@ def lp_normalization(node: Node) -> Any:
     return emit.where(empty, emit.like(0, value), emit.divide(value, emit.where(empty, one, norm)))
 
 
-def _extreme(name: str, sign: int) -> Converter:
+def _extreme(name: str) -> Converter:
     """Largest or smallest: of booleans by way of int8, and of floats with infinities.
 
-    TVM begins a maximum with the lowest finite number, which is larger than -inf.
+    TVM begins a maximum with the lowest finite number, which is larger than -inf: half of each
+    number is compared, and the result doubled, which makes an infinity of that beginning alone.
     """
 
     def convert(node: Node) -> Any:
@@ -66,13 +68,28 @@ def _extreme(name: str, sign: int) -> Converter:
         keep = bool(node.attributes.get("keepdims", 1))
         if dtype == "bool":
             value = emit.cast(value, "int8")
+        else:
+            value = emit.multiply(value, emit.like(0.5, value))
         reduced = emit.emit(emit.operator(name)(value, axes, keepdims=keep))
         if dtype == "bool":
             return emit.cast(reduced, "bool")
-        first = emit.like(sign * float(np.finfo(dtype).max), reduced)
-        return emit.where(emit.equal(reduced, first), emit.like(sign * np.inf, reduced), reduced)
+        return emit.multiply(reduced, emit.like(2, reduced))
 
     return convert
+
+
+def reduce_mean(node: Node) -> Any:
+    """Of integers, in their own dtype; all else is TVM's, which would widen them."""
+    emit, value = node.emit, node.inputs[0]
+    if is_float(dtype_of(value)):
+        return None
+    axes = node.integers("axes", 1)
+    if not axes and node.attributes.get("noop_with_empty_axes", 0):
+        return value
+    axes = [axis % rank_of(value) for axis in axes or range(rank_of(value))]
+    keep = bool(node.attributes.get("keepdims", 1))
+    total = emit.emit(emit.operator("sum")(value, axes, keepdims=keep))
+    return emit.divide(total, emit.like(math.prod(shape_of(value)[a] for a in axes), total))
 
 
 def det(node: Node) -> Any:
@@ -107,7 +124,8 @@ def det(node: Node) -> Any:
 NORMALISATION: dict[str, Converter] = {
     "LayerNormalization": layer_normalization,
     "LpNormalization": lp_normalization,
-    "ReduceMax": _extreme("max", -1),
-    "ReduceMin": _extreme("min", 1),
+    "ReduceMax": _extreme("max"),
+    "ReduceMean": reduce_mean,
+    "ReduceMin": _extreme("min"),
     "Det": det,
 }

@@ -67,6 +67,8 @@ def _places(node: Node, sizes: tuple[int, ...]) -> tuple[list[int], NDArray[np.i
             else room // strides[axis]
         )
         starts = np.arange(steps + 1) * strides[axis] - pads[axis]
+        # A last window that would begin in the padding behind the input is none.
+        starts = starts[starts < size + pads[axis]]
         axes.append(starts[:, None] + np.arange(kernel[axis]) * dilations[axis])
     counts = [len(axis) for axis in axes]
     if np.prod(counts, dtype=np.int64) * np.prod(kernel, dtype=np.int64) > _MOST_PLACES:

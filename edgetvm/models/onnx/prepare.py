@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Below it, operators broadcast by attributes and take shapes as attributes.
 OLDEST_OPSET = 7
-AS_IT_IS = "not simplified: onnxsim and onnxslim fail on this graph or break it"
+AS_IT_IS = "not simplified: onnxsim and onnxslim fail on this graph, or it is too large for them"
 
 
 def upgraded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:

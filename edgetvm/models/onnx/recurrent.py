@@ -55,6 +55,7 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
         data = emit.transpose(data, (1, 0, 2))
     steps, batch, features = shape_of(data)
     directions, _, hidden = shape_of(recurrences)
+    _check_sizes(node, batch, gates)
     functions = _activations(node, defaults, directions, dtype)
     clip = node.attributes.get("clip")
     optional = _optional(node, steps)
@@ -112,6 +113,22 @@ def _optional(node: Node, steps: int) -> dict[str, Any]:
     if node.has(7):
         found["peepholes"] = node.inputs[7]
     return found
+
+
+def _check_sizes(node: Node, batch: int, gates: int) -> None:
+    """Refuse operands of other sizes: the kernel would read beyond their ends."""
+    directions, _, hidden = shape_of(node.inputs[2])
+    state = (directions, batch, hidden)
+    if node.attributes.get("layout", 0):
+        state = (batch, directions, hidden)
+    wanted = {3: (directions, 2 * gates * hidden), 4: (batch,), 5: state, 6: state}
+    wanted[7] = (directions, 3 * hidden)
+    for index, shape in wanted.items():
+        if node.has(index) and shape_of(node.inputs[index]) != shape:
+            raise node.refusal(
+                f"input {index} has shape {list(shape_of(node.inputs[index]))}, not {list(shape)}",
+                _FIX,
+            )
 
 
 def _of(emit: Emitter, value: Any, direction: int) -> Any:

@@ -141,10 +141,15 @@ def reverse_sequence(node: Node) -> Any:
 
     time = int(node.attributes.get("time_axis", 0))
     batch = int(node.attributes.get("batch_axis", 1))
+    shape = shape_of(node.inputs[0])
+    size = tirx.const(shape[time], "int64")
+    if shape_of(node.inputs[1]) != (shape[batch],):
+        raise node.refusal(f"{shape_of(node.inputs[1])} lengths for {shape[batch]} sequences")
 
     def compute(data: Any, lengths: Any) -> Any:
         def element(*indices: Any) -> Any:
-            count = lengths[indices[batch]].astype("int64")
+            # A length beyond the end would have it read there.
+            count = tirx.min(lengths[indices[batch]].astype("int64"), size)
             at = indices[time].astype("int64")
             index = list(indices)
             index[time] = tirx.Select(at < count, count - 1 - at, at)

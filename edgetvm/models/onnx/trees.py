@@ -54,6 +54,18 @@ class _Trees:
     weights: Array
     depth: int
 
+    def __post_init__(self) -> None:
+        """Refuse what would lead out of the tables: the kernel looks at nothing."""
+        count = len(self.mode)
+        for table in (self.feature, self.value, self.yes, self.no, self.nan, self.weights):
+            if len(table) != count:
+                raise ValueError(f"{len(table)} numbers for {count} nodes")
+        for table in (self.roots, self.yes, self.no):
+            if table.size and not 0 <= table.min() <= table.max() < count:
+                raise ValueError(f"a branch leads to none of the {count} nodes")
+        if (self.feature < 0).any():
+            raise ValueError("it asks for a feature before the first")
+
 
 def _floats(node: Node, name: str) -> Array:
     """Numbers of an attribute, or of the tensor of the same name for float64."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
-from edgetvm.models.naming import naming_builder
+from edgetvm.models.naming import identifier, naming_builder
 from edgetvm.models.onnx.emitter import Emitter, shape_of
 from edgetvm.models.torch.call import Call, Converter
 from edgetvm.models.torch.converters import CONVERTERS
 from edgetvm.models.torch.description import LABEL
 from edgetvm.models.torch.normalisation import FoldedNorm, folded_norm
-from edgetvm.models.torch.signal import COMPLEX
+from edgetvm.models.torch.signal import COMPLEX, COMPLEX_PAIRS
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -124,7 +123,7 @@ class ProgramReader:
             return
         value = node.meta["val"]
         kind = relax.TensorType([int(axis) for axis in value.shape], _dtype(value.dtype))
-        self._tvm.env[node] = relax.Var(_identifier(name), kind)
+        self._tvm.env[node] = relax.Var(identifier(name, "input"), kind)
         self._parameters.append(self._tvm.env[node])
 
     def _tensor(self, target: str) -> Any:
@@ -168,7 +167,9 @@ class ProgramReader:
 
     @staticmethod
     def _converter(node: Any) -> Converter | None:
-        return (COMPLEX if _is_complex(node) else CONVERTERS).get(_name(node))
+        if not _is_complex(node):
+            return CONVERTERS.get(_name(node))
+        return None if _is_mixed(node) else COMPLEX.get(_name(node))
 
     def _calls(self) -> list[Any]:
         left_out = self._known.keys() | {norm.convolution for norm in self._norms.values()}
@@ -320,6 +321,14 @@ def _is_complex(node: Any) -> bool:
     return any(getattr(value, "is_complex", bool)() for value in values)
 
 
+def _is_mixed(node: Any) -> bool:
+    """Whether it joins complex numbers with real ones, which do not come as pairs."""
+    return _name(node) in COMPLEX_PAIRS and not all(
+        hasattr(one, "meta") and one.meta["val"].is_complex()
+        for one in (*node.args, *node.kwargs.values())
+    )
+
+
 def _takes_index(node: Any) -> bool:
     """Whether it takes the second result of a pooling operator, which only gives the first."""
     return (
@@ -331,9 +340,3 @@ def _described(node: Any) -> str:
     if _takes_index(node):
         return f"{_name(node.args[0])} with indices"
     return f"{_name(node)} of complex numbers" if _is_complex(node) else _name(node)
-
-
-def _identifier(name: str) -> str:
-    """A name that TVM takes for a variable."""
-    cleaned = re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_")[:80] or "lv"
-    return cleaned if cleaned[0].isalpha() else f"_{cleaned}"

@@ -112,6 +112,7 @@ def _loaded(archive: Any, path: Path, description: Description) -> Any:
     if any(name.startswith("quantized_decomposed.") for name in description.operators):
         import_module("torch.ao.quantization.fx._decomposed")  # registers these operators
     # It would log each failure with a traceback, before it raises it.
+    level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -127,7 +128,7 @@ def _loaded(archive: Any, path: Path, description: Description) -> Any:
             mend=f"with the PyTorch that is installed here, {HOW_TO_EXPORT}",
         ) from error
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(level)
 
 
 def _fixed(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.models.onnx.emitter import Emitter, rank_of, shape_of
+from edgetvm.models.onnx.signal import MOST_SAMPLES
 from edgetvm.models.torch.call import Call, Converter
 
 
@@ -17,6 +18,11 @@ def _real_to_complex(call: Call) -> Any:
         raise call.refusal("it transforms several axes", "transform one axis after the other")
     axis = call["dim"][0] % rank_of(value)
     size = shape_of(value)[axis]
+    if size > MOST_SAMPLES:
+        raise call.refusal(
+            f"a transform of {size} samples; {MOST_SAMPLES} are the most",
+            "transform shorter frames",
+        )
     bins = size // 2 + 1 if call["onesided"] else size
     angles = 2 * np.pi * (np.outer(np.arange(size), np.arange(bins)) % size) / size
     scale = {0: 1.0, 1: size**-0.5, 2: 1.0 / size}[call["normalization"]]
@@ -104,6 +110,9 @@ def _sum(call: Call) -> Any:
 def _difference(call: Call) -> Any:
     return call.emit.subtract(call["self"], call["other"])
 
+
+# Of these, both operands have to be complex.
+COMPLEX_PAIRS = ("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor")
 
 # Of operators that take or give complex tensors.
 COMPLEX: dict[str, Converter] = {
