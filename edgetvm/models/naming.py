@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from edgetvm.models.division import guarded
+
 
 def naming_builder() -> Any:
     """A `relax.BlockBuilder` that notes, by variable name, the `node` that was current at `emit`.
@@ -31,7 +33,7 @@ def naming_builder() -> Any:
                 self.node = outer
 
         def emit(self, expr: Any, name_hint: str = "") -> Any:
-            variable = super().emit(expr, name_hint)
+            variable = super().emit(guarded(expr), name_hint)
             if self.node:
                 self.nodes[variable.name] = self.node
             else:

@@ -188,3 +188,10 @@ def test_joining_of_different_scales(batch: Batch) -> None:
 def test_padding_by_a_value(batch: Batch) -> None:
     widths = const([[1, 0], [0, 2]])
     batch.add("PADV2", [T((2, 3)), widths, const(2.5, "float32")], [T((3, 5))])
+
+
+@together()
+def test_one_index_of_an_axis_that_is_masked(batch: Batch) -> None:
+    options = ("StridedSliceOptions", {"shrinkAxisMask": 1, "beginMask": 1})
+    bounds = [const([2, 1]), const([3, 4]), const([1, 1])]
+    batch.add("STRIDED_SLICE", [T((4, 5)), *bounds], [T((3,))], options)

@@ -174,7 +174,7 @@ def strided_slice(node: Node) -> Value:
             result.append(1)
         else:
             shrinks = bool(options.ShrinkAxisMask() >> at & 1)
-            begin = None if options.BeginMask() >> at & 1 and not shrinks else begins[at]
+            begin = None if options.BeginMask() >> at & 1 else begins[at]
             end = None if options.EndMask() >> at & 1 else ends[at]
             value = _part(node, value, axis, begin, end, strides[at], shrinks)
             result += [] if shrinks else [shape_of(value)[axis]]
