@@ -18,7 +18,6 @@ from edgetvm.models.tflite.budget import Budget
 
 # A constant or a Relax variable; a variable's name for its handle; None for what is unknown.
 Value = Any
-Method = Callable[..., Value]
 
 
 @dataclass(frozen=True)
