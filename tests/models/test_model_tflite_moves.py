@@ -167,7 +167,7 @@ def test_moves(batch: Batch, case: Any, dtype: str) -> None:
 def test_joining(batch: Batch, dtype: str) -> None:
     more: dict[str, Any] = {} if dtype == "float32" else {"scale": 0.05, "zero": -5}
     parts = [T((2, 3), dtype, **more), T((2, 3), dtype, **more)]
-    options = ("ConcatenationOptions", {"axis": -1})
+    options = ("ConcatenationOptions", {"axis": -1, "fusedActivationFunction": 1})
     batch.add("CONCATENATION", parts, [T((2, 6), dtype, **more)], options, version=2)
     options = ("PackOptions", {"valuesCount": 2, "axis": 1})
     batch.add("PACK", parts, [T((2, 2, 3), dtype, **more)], options, version=2)

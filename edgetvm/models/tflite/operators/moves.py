@@ -74,14 +74,9 @@ def _alike(node: Node) -> list[Value]:
 
 @rule("CONCATENATION", quantised=itself)
 def concatenation(node: Node) -> Value:
-    """One after the other along an axis."""
-    options = node.options("ConcatenationOptions")
-    result = node.emit.concat(_alike(node), node.axis(options.Axis()))
-    activation = options.FusedActivationFunction()
-    if node.result.scales is None:
-        return node.activated(result, activation)
-    within = q.clip_range(activation, node.result.scales, node.result.dtype)
-    return result if within == q.limits(node.result.dtype) else node.emit.clip(result, *within)
+    """One after the other along an axis; LiteRT heeds no fused activation here."""
+    axis = node.axis(node.options("ConcatenationOptions").Axis())
+    return node.emit.concat(_alike(node), axis)
 
 
 @rule("PACK", quantised=itself)
