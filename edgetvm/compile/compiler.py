@@ -130,11 +130,17 @@ def _kernel_calls(module: IRModule, nodes: Mapping[str, str]) -> dict[str, list[
 
     calls: dict[str, list[tuple[str, ...]]] = {}
     call_tir = tvm.ir.Op.get("relax.call_tir")
-    for function in module.functions.values():
-        if isinstance(function, relax.Function):
-            for value, names in nodes_of(function, nodes):
-                if isinstance(value, relax.Call) and value.op == call_tir:
-                    calls.setdefault(value.args[0].name_hint, []).append(names)
+
+    def walk(function: Any) -> None:
+        for value, names in nodes_of(function, nodes):
+            if not isinstance(value, relax.Call):
+                continue
+            if value.op == call_tir:
+                calls.setdefault(value.args[0].name_hint, []).append(names)
+            elif isinstance(value.op, tvm.ir.GlobalVar):
+                walk(module[value.op])
+
+    walk(module["main"])
     return calls
 
 

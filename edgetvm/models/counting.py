@@ -37,8 +37,9 @@ def multiply_adds(module: IRModule) -> dict[str, int]:
     They are those of convolutions, products of matrices, and kernels that sum up products.
 
     All that a graph holds is counted: both branches of a condition, a loop's body as often as it
-    was unrolled. Counted as in MLPerf Tiny and most papers: one for each product that is summed;
-    biases, activations and element-wise operators count nothing.
+    was unrolled, a function as often as it is called. Counted as in MLPerf Tiny and most papers:
+    one for each product that is summed; biases, activations and element-wise operators count
+    nothing.
     """
     from tvm import relax
     from tvm.ir import GlobalVar, Op
@@ -46,7 +47,11 @@ def multiply_adds(module: IRModule) -> dict[str, int]:
     totals: Counter[str] = Counter()
 
     def visit(node: Any) -> None:
-        if not isinstance(node, relax.Call) or not isinstance(node.op, Op):
+        if not isinstance(node, relax.Call):
+            return
+        if isinstance(node.op, GlobalVar):
+            relax.analysis.post_order_visit(module[node.op], visit)
+        if not isinstance(node.op, Op):
             return
         if node.op.name in _COUNTS:
             operand = node.args[0]
@@ -55,9 +60,7 @@ def multiply_adds(module: IRModule) -> dict[str, int]:
         elif node.op.name == "relax.call_tir" and isinstance(node.args[0], GlobalVar):
             totals.update(_kernel(module[node.args[0]]))
 
-    for function in module.functions.values():
-        if isinstance(function, relax.Function):
-            relax.analysis.post_order_visit(function, visit)
+    relax.analysis.post_order_visit(module["main"], visit)
     return {dtype: count for dtype, count in totals.most_common() if count}
 
 

@@ -13,6 +13,7 @@ from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
+from edgetvm.base.words import plural
 from edgetvm.models.counting import multiply_adds
 from edgetvm.models.imported import Imported
 from edgetvm.models.model import ImportOptions, Model, Provenance
@@ -107,7 +108,7 @@ def unsupported(path: Path, nodes: dict[str, list[str]]) -> UnsupportedOperators
         shown += ", …" if len(names) > 3 else ""
         parts.append(f"{operator} ({len(names)}x: {shown})")
     return UnsupportedOperatorsError(
-        f"{len(nodes)} unsupported operator{'s' if len(nodes) > 1 else ''}: {'; '.join(parts)}",
+        f"{plural(len(nodes), 'unsupported operator')}: {'; '.join(parts)}",
         where=str(path),
         mend="export the model without them, or fix shapes and inputs so that they fold away",
     )

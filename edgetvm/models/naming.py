@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from edgetvm.models.division import guarded
+
 
 def naming_builder() -> Any:
     """A `relax.BlockBuilder` that notes, by variable name, the `node` that was current at `emit`.
@@ -35,9 +37,11 @@ def naming_builder() -> Any:
             return self._noted(self._flat(expr, {}), name_hint)
 
         def _noted(self, expr: Any, name_hint: str = "") -> Any:
-            variable = super().emit(expr, name_hint)
+            variable = super().emit(guarded(expr), name_hint)
             if self.node:
                 self.nodes[variable.name] = self.node
+            else:
+                self._inherit(variable, expr)
             return variable
 
         def _flat(self, expr: Any, done: dict[int, Any]) -> Any:
@@ -64,10 +68,13 @@ def naming_builder() -> Any:
 
         def emit_output(self, output: Any, name_hint: str = "") -> Any:
             variable = super().emit_output(output, name_hint)
-            # A single output gets a second variable, which passes keep in place of the first.
-            if isinstance(output, relax.Var) and output.name in self.nodes:
-                self.nodes[variable.name] = self.nodes[output.name]
+            self._inherit(variable, output)
             return variable
+
+        def _inherit(self, second: Any, first: Any) -> None:
+            """Passes keep a second variable for a result (an output's) in place of the first."""
+            if isinstance(first, relax.Var) and first.name in self.nodes:
+                self.nodes[second.name] = self.nodes[first.name]
 
     return NamingBuilder()
 

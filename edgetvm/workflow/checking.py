@@ -89,9 +89,9 @@ def check_model(
 
 
 def _cases(signature: Signature, recipe: Recipe | None, inputs: Arrays | None) -> Iterator[_Case]:
-    if signature.states:
+    fed = {spec.name for spec in signature.inputs} - {one.input for one in signature.states}
+    if signature.states and fed:
         chunks = [fill(signature, "random", seed) for seed in range(_RANDOM_CHUNKS)]
-        fed = {spec.name for spec in signature.inputs} - {one.input for one in signature.states}
         stream = {name: np.stack([chunk[name] for chunk in chunks]) for name in fed}
         yield _Case("random, seeds from 0", (stream,), streamed=True)
     else:

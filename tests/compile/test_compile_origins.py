@@ -82,6 +82,40 @@ def test_operators_of_tflite_are_called_by_their_outputs(tmp_path: Path) -> None
     assert found == {"layers/0/dense", "layers/1/softmax"}
 
 
+def test_the_last_kernel_of_a_branch_keeps_its_node(tmp_path: Path) -> None:
+    path = tmp_path / "m.relay"
+    path.write_text(
+        """#[version = "0.0.5"]
+        def @main(%x: Tensor[(1, 8), float32]) {
+          let %total = sum(%x);
+          if (greater(%total, 1f)) { tanh(negative(%x)) } else { nn.softmax(sqrt(%x)) }
+        }"""
+    )
+    found = {call for kernel in kernels(path) for call in kernel.nodes}
+    assert found == {
+        ("total",),
+        ("greater",),
+        ("negative", "tanh"),
+        ("sqrt",),
+        ("softmax",),
+    }
+
+
+def test_equal_branches_are_called_as_often_as_the_source_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "m.relay"
+    path.write_text(
+        """#[version = "0.0.5"]
+        def @f(%a: Tensor[(3, 3), float32]) -> Tensor[(3, 3), float32] {
+          if (greater(sum(%a), 1f)) { nn.batch_matmul(%a, %a) } else { %a }
+        }
+        def @main(%x: Tensor[(3, 3), float32]) { @f(@f(%x)) }"""
+    )
+    model = import_model(path)
+    assert model.multiply_adds == {"float32": 2 * 27}
+    counts = [len(k.nodes) for k in compile_model(model, load_profile("local")).kernels]
+    assert counts and set(counts) == {2}
+
+
 @pytest.mark.parametrize(
     ("calls", "told"),
     [

@@ -196,7 +196,7 @@ def test_parameters_lie_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "model.params").write_bytes(params_bytes({"_w.1": weights, "unused": X}))
     model = import_model(path)
     assert [spec.name for spec in model.signature.inputs] == ["x"]
-    assert "1 parameters of the file are not used" in model.provenance.changes
+    assert "1 parameter of the file not used" in model.provenance.changes
     np.testing.assert_allclose(run(path, {"x": X})[0], X @ weights.T)
     (tmp_path / "model.params").write_bytes(params_bytes({"_w.1": weights.T.copy()}))
     with pytest.raises(

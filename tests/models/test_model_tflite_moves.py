@@ -167,7 +167,7 @@ def test_moves(batch: Batch, case: Any, dtype: str) -> None:
 def test_joining(batch: Batch, dtype: str) -> None:
     more: dict[str, Any] = {} if dtype == "float32" else {"scale": 0.05, "zero": -5}
     parts = [T((2, 3), dtype, **more), T((2, 3), dtype, **more)]
-    options = ("ConcatenationOptions", {"axis": -1})
+    options = ("ConcatenationOptions", {"axis": -1, "fusedActivationFunction": 1})
     batch.add("CONCATENATION", parts, [T((2, 6), dtype, **more)], options, version=2)
     options = ("PackOptions", {"valuesCount": 2, "axis": 1})
     batch.add("PACK", parts, [T((2, 2, 3), dtype, **more)], options, version=2)
@@ -188,3 +188,10 @@ def test_joining_of_different_scales(batch: Batch) -> None:
 def test_padding_by_a_value(batch: Batch) -> None:
     widths = const([[1, 0], [0, 2]])
     batch.add("PADV2", [T((2, 3)), widths, const(2.5, "float32")], [T((3, 5))])
+
+
+@together()
+def test_one_index_of_an_axis_that_is_masked(batch: Batch) -> None:
+    options = ("StridedSliceOptions", {"shrinkAxisMask": 1, "beginMask": 1})
+    bounds = [const([2, 1]), const([3, 4]), const([1, 1])]
+    batch.add("STRIDED_SLICE", [T((4, 5)), *bounds], [T((3,))], options)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from litert import by_edgetvm, by_litert, furthest
 from made_operators import Op, Sub, T, const, write_graphs
 from tflite_batch import FLOAT, Batch, Options, numbers, together
@@ -507,3 +508,46 @@ def test_half_precision_weights(tmp_path: Path) -> None:
     path = write_graphs(tmp_path / "m.tflite", Sub(tensors, operators, [0], [4]))
     arrays = [numbers(tensors[0])]
     assert furthest(by_edgetvm(path, arrays), by_litert(path, arrays)) < FLOAT
+
+
+@together()
+def test_a_constant_of_as_many_axes_as_the_data(batch: Batch) -> None:
+    data, alpha = T((1, 4, 4, 1), "int8", scale=0.05), const([[[3]]], "int8", scale=0.05)
+    batch.add("PRELU", [data, alpha], [data], allowed=1)
+    row, other = T((1, 8), "int8", scale=0.05), const([[3]], "int8", scale=0.05)
+    batch.add("SQUARED_DIFFERENCE", [row, other], [row], allowed=1, version=2)
+
+
+@together()
+def test_means_of_integers(batch: Batch) -> None:
+    options = ("ReducerOptions", {})
+    for dtype in ("int32", "int64"):
+        inputs = [T((3, 5), dtype), const([1])]
+        batch.add("MEAN", inputs, [T((3,), dtype)], options, low=-9, high=9)
+
+
+@together()
+def test_products_by_weights_of_a_scale_per_column(batch: Batch) -> None:
+    weights = np.random.default_rng(1).integers(-127, 128, (1, 4, 2))
+    right = const(weights, "int8", scale=[0.1, 0.4], zero=[0, 0], axis=2)
+    options = ("BatchMatMulOptions", {})
+    batch.add(
+        "BATCH_MATMUL", [T((1, 3, 4)), right], [T((1, 3, 2))], options, allowed=5e-5, version=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("DIV", ("DivOptions", {})), ("FLOOR_DIV", None), ("FLOOR_MOD", None)],
+)
+def test_integers_divided_by_zero_end_no_process(
+    tmp_path: Path, name: str, options: Options
+) -> None:
+    tensors = [T((4,), "int32"), T((4,), "int32"), T((4,), "int32")]
+    path = write_graphs(
+        tmp_path / "m.tflite", Sub(tensors, [Op(name, [0, 1], [2], options)], [0, 1], [2])
+    )
+    dividend, divisor = np.array([7, 8, 9, -9], np.int32), np.array([0, 2, 0, 4], np.int32)
+    (found,) = by_edgetvm(path, [dividend, divisor])
+    expected = {"DIV": [4, -2], "FLOOR_DIV": [4, -3], "FLOOR_MOD": [0, 3]}[name]
+    assert found[[1, 3]].tolist() == expected

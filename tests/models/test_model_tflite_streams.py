@@ -140,6 +140,21 @@ def test_bindings_are_named_after_the_tensors_of_the_file(tmp_path: Path) -> Non
     assert found == ["t2", "t1", "y", "y", "y"]
 
 
+def test_a_graph_that_is_called_twice_is_counted_once(tmp_path: Path) -> None:
+    fields = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 1}
+    operator = Op("IF", [0, 1], [2], ("IfOptions", fields))
+    main = Sub([T((1,), "bool"), T((3,)), T((3,))], [operator], [0, 1], [2])
+    body = Sub(
+        [T((3,)), const(np.ones(3), "float32"), T((3,))],
+        [Op("ADD", [0, 1], [2], ("AddOptions", {}))],
+        [0],
+        [2],
+    )
+    model = import_model(write_graphs(tmp_path / "m.tflite", main, body))
+    assert model.operators == {"IF": 1, "ADD": 1}
+    assert model.parameter_count == 3
+
+
 def test_a_graph_that_calls_itself_is_refused(tmp_path: Path) -> None:
     fields = {"thenSubgraphIndex": 0, "elseSubgraphIndex": 0}
     graph = Sub(

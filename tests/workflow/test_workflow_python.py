@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_models import value, write
+from onnx import helper
 from real_board import Answers, onnx_runtime
 
 from edgetvm.base.errors import (
@@ -23,7 +25,7 @@ from edgetvm.boards import load_profile
 from edgetvm.compile import compile_model
 from edgetvm.farm import Board
 from edgetvm.measure import Plan, latest, load
-from edgetvm.models import IMPORTERS
+from edgetvm.models import IMPORTERS, ImportOptions, import_model
 from edgetvm.package import read_package
 from edgetvm.package.archive import write_package
 from edgetvm.package.gate import check
@@ -311,6 +313,20 @@ def test_a_model_is_checked_without_a_board(tiny_onnx: Path) -> None:
     assert correctness.passed
     assert (correctness.inputs, correctness.samples) == ("random, seed 0", 1)
     assert correctness.checked_on == "this machine"
+
+
+def test_a_stream_that_takes_only_its_state_is_checked(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "counter.onnx",
+        [helper.make_node("Add", ["count", "one"], ["next"])],
+        [value("count", [1])],
+        [value("next", [1])],
+        {"one": np.ones(1, np.float32)},
+    )
+    model = import_model(path, ImportOptions(states={"count": "next"}))
+    (correctness,) = check_model(model)
+    assert correctness.passed
+    assert correctness.samples == 1
 
 
 def test_a_model_is_checked_on_given_inputs_and_its_recipe(

@@ -46,8 +46,6 @@ def choose_tile(block: Block, profile: BoardProfile) -> Tile | None:
     if not block.spatial:
         return None
     last = len(block.spatial) - 1
-    if last < 0:  # all of a tensor in one number
-        return None
     variable = block.spatial_variables[last]
     vector_reads, strided = [], False
     for indices in indices_of_reads(block):

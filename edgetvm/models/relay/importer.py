@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import EdgetvmError, InputError, ModelUnreadableError
+from edgetvm.base.words import plural
 from edgetvm.models.counting import parameter_counts
 from edgetvm.models.imported import (
     Imported,
@@ -142,11 +143,12 @@ def _renamed(variables: Sequence[Var]) -> dict[str, Var]:
     """Parameters by name; of two that share one, the later gets a number, as in TVM's text."""
     named: dict[str, Var] = {}
     taken = {variable.name for variable in variables}
+    numbers: Counter[str] = Counter()
     for variable in variables:
-        name, number = variable.name, 0
-        while name in named or (number and name in taken):
-            number += 1
-            name = f"{variable.name}{number}"
+        name = variable.name
+        while name in named or (name != variable.name and name in taken):
+            numbers[variable.name] += 1
+            name = f"{variable.name}{numbers[variable.name]}"
         named[name] = variable
     return named
 
@@ -192,9 +194,11 @@ def _bound(
             )
         constants[name] = array
     unused = len(found) - len(used)
-    changes = [f"{len(constants)} parameters from the file beside it"] if constants else []
+    changes = []
+    if constants:
+        changes.append(f"{plural(len(constants), 'parameter')} from the file beside it")
     if unused:
-        changes.append(f"{unused} parameters of the file are not used")
+        changes.append(f"{plural(unused, 'parameter')} of the file not used")
     return constants, changes
 
 
@@ -294,7 +298,7 @@ def _refuse_missing(
     shown = ", ".join(f"{name:.60}" for name in missing[:_MOST_NAMED])
     shown += f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     raise InputError(
-        f"{len(missing)} parameter{'s' if len(missing) > 1 else ''} without a value: {shown}",
+        f"{plural(len(missing), 'parameter')} without a value: {shown}",
         where=str(path),
         mend=f"{place}: save them with relay.save_param_dict, or say that it is an input: "
         f"--shape {missing[0]}=…",

@@ -241,6 +241,7 @@ def plain(text: Any) -> Any:
 
 
 def represented(node: Mapping[str, Any]) -> str:
+    """The text that a node stands for, as any of TVM's releases wrote it; empty for none."""
     for key in ("repr_str", "global_key"):
         if key in node:
             return str(node[key])

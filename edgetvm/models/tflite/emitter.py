@@ -18,7 +18,6 @@ from edgetvm.models.tflite.budget import Budget
 
 # A constant or a Relax variable; a variable's name for its handle; None for what is unknown.
 Value = Any
-Method = Callable[..., Value]
 
 
 @dataclass(frozen=True)
@@ -352,6 +351,10 @@ class Emitter:
 
         dtype = dtype_of(value)
         over = tuple(int(axis) for axis in axes)
+        if name == "mean" and "int" in dtype:  # cut towards zero; Relax's own gives another dtype
+            total = self.reduce("sum", self.cast(value, "int64"), over, keep)
+            count = math.prod(shape_of(value)[axis] for axis in over)
+            return self.cast(self("divide", total, max(count, 1)), dtype)
         return self._either(
             value,
             shape_of(value),

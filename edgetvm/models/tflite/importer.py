@@ -183,10 +183,13 @@ def _quantised_tensors(graphs: Sequence[Graph]) -> Iterator[tuple[str, str, bool
 
 def reachable(file: TFLiteFile) -> list[Graph]:
     """The main graph and all that it calls, each once."""
-    found = [0]
+    found, known = [0], {0}
     for index in found:
         for operator in file.graph(index).operators:
-            found += [called for called in called_by(operator) if called not in found]
+            for called in called_by(operator):
+                if called not in known:
+                    known.add(called)
+                    found.append(called)
     return [file.graph(index) for index in found]
 
 

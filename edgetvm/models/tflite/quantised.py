@@ -1,7 +1,7 @@
 """Integers that stand for real numbers, rounded as LiteRT's default kernels round them.
 
 LiteRT hands quantised operators to XNNPACK, which rescales 32-bit sums by one float32 factor and
-rounds halves to even: the same results on every processor (../shared/int8-and-estimates.md, A2b).
+rounds halves to even: the same results on every processor.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def settle(
 def rescale(
     emit: Emitter,
     total: Value,
-    factor: NDArray[np.float32],
+    factor: NDArray[np.float32] | np.float32,
     scales: Scales,
     dtype: str,
     within: tuple[int, int] | None = None,
@@ -89,7 +89,7 @@ def rescale(
         factor: in a shape that broadcasts over `total`.
     """
     real = "float64" if dtype_of(total) == "int64" else "float32"
-    scaled = emit("multiply", emit.cast(total, real), factor.astype(real))
+    scaled = emit("multiply", emit.cast(total, real), np.asarray(factor, real))
     return settle(emit, scaled, int(scales.zero_point[0]), dtype, within)
 
 

@@ -172,7 +172,9 @@ def via_float(lower: Lower) -> Lower:
         ]
         if len(variable) == 1 and variable[0] == 0 and _same_everywhere(node):
             value = node.value(0)
-            every = replace(node, inputs=(q.codes(dtype_of(value)), *node.inputs[1:]))
+            # As scalars, or their axes would become axes of the table.
+            others = (other if other is None else other.reshape(()) for other in node.inputs[1:])
+            every = replace(node, inputs=(q.codes(dtype_of(value)), *others))
             return q.looked_up(node.emit, value, _float(lower, every)[0])
         return _float(lower, node)
 
@@ -189,7 +191,10 @@ def _same_everywhere(node: Node) -> bool:
         and not tensor.scales.per_channel
         and dtype_of(node.value(0)) in ("int8", "uint8")
         and len(node.results) == 1
-        and all(value is None or value.size == 1 for value in node.inputs[1:])
+        and all(
+            value is None or (value.size == 1 and value.ndim <= len(node.shape(0)))
+            for value in node.inputs[1:]
+        )
     )
 
 

@@ -203,7 +203,7 @@ def _hybrid(node: Node, kernel: Value, product: Product, shared: tuple[int, ...]
         return _biased(node, product(node.value(0), real, "float32", 0))
     integers, step = q.dynamic(emit, node.value(0), shared)
     total = emit.cast(product(integers, kernel, "int32", 0), "float32")
-    scale = weights.scale if weights.per_channel else weights.scale.reshape(())
+    scale = weights.along(weights.scale, 1, 0)
     return _biased(node, emit("multiply", emit("multiply", total, step), scale))
 
 
@@ -219,8 +219,8 @@ def _integer(
     dtype = "int64" if dtype_of(node.value(0)) == "int16" else "int32"
     if weights.zero_point.any():
         wide = emit.cast(kernel, "int16")
-        zero = weights.zero_point.astype(np.int16)
-        kernel = emit("subtract", wide, zero if weights.per_channel else zero.reshape(()))
+        zero = weights.along(weights.zero_point.astype(np.int16), 1, 0)
+        kernel = emit("subtract", wide, zero)
     zero_point = int(inputs.zero_point[0])
     total = product(node.value(0), kernel, dtype, zero_point)
     if zero_point:
@@ -230,10 +230,9 @@ def _integer(
         total = emit("add", total, bias)
     elif node.has(2):
         total = emit("add", total, emit.cast(node.value(2), dtype))
-    factor = inputs.scale[0] * weights.scale / outputs.scale[0]
+    factor = inputs.scale[0] * weights.along(weights.scale, 1, 0) / outputs.scale[0]
     within = q.clip_range(activation, outputs, node.result.dtype)
-    factors = factor if weights.per_channel else factor.reshape(())
-    return q.rescale(emit, total, factors.astype(np.float32), outputs, node.result.dtype, within)
+    return q.rescale(emit, total, factor, outputs, node.result.dtype, within)
 
 
 @rule("FULLY_CONNECTED", quantised=itself)
@@ -329,6 +328,8 @@ def batch_matmul(node: Node) -> Value:
     if options.AdjY():
         b = _adjoint(node, b)
     first, second = node.tensors[0], node.tensors[1]
+    # Channels of the second matrix are the result's columns.
+    columns = second.scales.along(second.scales.scale, 1, 0) if second and second.scales else None
     if first is not None and second is not None and first.scales and second.scales:
         dtype = "int64" if dtype_of(a) == "int16" else "int32"
         wide = [
@@ -336,14 +337,12 @@ def batch_matmul(node: Node) -> Value:
             for value, scales in ((a, first.scales), (b, second.scales))
         ]
         total = emit.matmul(wide[0], wide[1], dtype)
-        factor = first.scales.scale[0] * second.scales.scale[0] / node.result_scales.scale[0]
-        return q.rescale(
-            emit, total, np.asarray(factor, np.float32), node.result_scales, node.result.dtype
-        )
+        factor = first.scales.scale[0] * columns / node.result_scales.scale[0]
+        return q.rescale(emit, total, factor, node.result_scales, node.result.dtype)
     if second is not None and second.scales:
         integers, step = q.dynamic(emit, a, (len(shape_of(a)) - 1,))
         total = emit.cast(emit.matmul(integers, b, "int32"), "float32")
-        return emit("multiply", emit("multiply", total, step), float(second.scales.scale[0]))
+        return emit("multiply", emit("multiply", total, step), columns)
     return emit.matmul(a, b, dtype_of(a))
 
 

@@ -74,14 +74,9 @@ def _alike(node: Node) -> list[Value]:
 
 @rule("CONCATENATION", quantised=itself)
 def concatenation(node: Node) -> Value:
-    """One after the other along an axis."""
-    options = node.options("ConcatenationOptions")
-    result = node.emit.concat(_alike(node), node.axis(options.Axis()))
-    activation = options.FusedActivationFunction()
-    if node.result.scales is None:
-        return node.activated(result, activation)
-    within = q.clip_range(activation, node.result.scales, node.result.dtype)
-    return result if within == q.limits(node.result.dtype) else node.emit.clip(result, *within)
+    """One after the other along an axis; LiteRT heeds no fused activation here."""
+    axis = node.axis(node.options("ConcatenationOptions").Axis())
+    return node.emit.concat(_alike(node), axis)
 
 
 @rule("PACK", quantised=itself)
@@ -174,7 +169,7 @@ def strided_slice(node: Node) -> Value:
             result.append(1)
         else:
             shrinks = bool(options.ShrinkAxisMask() >> at & 1)
-            begin = None if options.BeginMask() >> at & 1 and not shrinks else begins[at]
+            begin = None if options.BeginMask() >> at & 1 else begins[at]
             end = None if options.EndMask() >> at & 1 else ends[at]
             value = _part(node, value, axis, begin, end, strides[at], shrinks)
             result += [] if shrinks else [shape_of(value)[axis]]
