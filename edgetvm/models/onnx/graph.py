@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -16,11 +14,18 @@ from edgetvm.base.errors import EdgetvmError, ModelUnreadableError
 from edgetvm.models.naming import identifier, naming_builder
 from edgetvm.models.onnx import narrow
 from edgetvm.models.onnx.converters import CONVERTERS
-from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_constant, shape_of
+from edgetvm.models.onnx.emitter import Emitter, array_of, dtype_of, is_constant
 from edgetvm.models.onnx.folding import evaluate
 from edgetvm.models.onnx.functions import body_of, with_attributes
 from edgetvm.models.onnx.narrow import CARRIERS, carried, carrier, uncarried
 from edgetvm.models.onnx.node import OPEN, Node
+from edgetvm.models.onnx.protos import (
+    attributes_of,
+    check_size,
+    check_window,
+    label,
+    own_name,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
 
 # Loops are unrolled and functions opened: this many nodes are more than a model may become.
 MOST_NODES = 200_000
-# Of one tensor: more than the memory of the largest board.
-MOST_BYTES = 1 << 35
 _DEEPEST = 60
 
 # Operators whose converters know what to do with narrow values, or only move them.
@@ -55,16 +58,6 @@ def tvm_converters() -> dict[str, Any]:
         and converter is not None
         and any(part.startswith("_impl_v") for part in dir(converter))
     }
-
-
-def label(node: onnx.NodeProto) -> str:
-    """What a node is called in messages."""
-    return node.name or f"node making {_own_name(node) or '?'}"
-
-
-def _own_name(node: onnx.NodeProto) -> str:
-    """A node's name, or that of its first output."""
-    return node.name or next((name for name in node.output if name), "")
 
 
 class GraphReader:
@@ -112,7 +105,7 @@ class GraphReader:
             parameters.append(
                 relax.Var(identifier(name, f"input_{index}"), relax.TensorType(shape, dtype))
             )
-            _check_size(f"input {name!r}", parameters[-1])
+            check_size(f"input {name!r}", parameters[-1])
             # An empty tensor holds nothing that is not known: what follows from it can be folded.
             empty = 0 in shape
             self._values[0][name] = (
@@ -211,7 +204,7 @@ class GraphReader:
                 )
             inputs = [self.value(name) if name else None for name in node.input]
             # What a function is opened into keeps the name of the node that calls it.
-            named = self.builder.node if self._opened_calls else _own_name(node) or node.op_type
+            named = self.builder.node if self._opened_calls else own_name(node) or node.op_type
             with self.builder.named(named):
                 results = self._convert(node, inputs)
             if len(results) < len([name for name in node.output if name]):
@@ -220,9 +213,9 @@ class GraphReader:
                     "supported",
                     mend="export the model without the others",
                 )
-            _check_window(node, results)
+            check_window(node, results)
             for result in results:
-                _check_size(f"{node.op_type} {label(node)!r}", result)
+                check_size(f"{node.op_type} {label(node)!r}", result)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
                     self._values[-1][name] = result
@@ -324,7 +317,7 @@ class GraphReader:
                 operator=node.op_type,
                 name=label(node),
                 inputs=inputs,
-                attributes=_attributes(node),
+                attributes=attributes_of(node),
                 outputs=tuple(node.output),
                 opset=opset,
                 reader=self,
@@ -400,49 +393,3 @@ class GraphReader:
         finally:
             self.opsets, self._values = opsets, values
             self._opened_calls -= 1
-
-
-def _check_size(what: str, value: Any) -> None:
-    """Refuse a tensor of no fixed size, or that no board holds, before anything computes it."""
-    if not hasattr(getattr(value, "ty", None), "shape"):
-        return
-    bits = re.search(r"\d+$", dtype_of(value))
-    try:
-        sizes = shape_of(value)
-    except TypeError as error:  # a size of TVM's that is no number
-        raise ModelUnreadableError(
-            f"{what} gives a tensor whose size depends on the data",
-            mend="export a model whose shapes follow from those of its inputs",
-        ) from error
-    size_bytes = math.prod(sizes) * (int(bits[0]) // 8 if bits else 1)
-    if size_bytes > MOST_BYTES:
-        raise ModelUnreadableError(
-            f"{what} is a tensor of {size_bytes / 1e9:,.0f} GB, more than any board holds",
-            mend="fix smaller shapes with --shape",
-        )
-
-
-def _check_window(node: onnx.NodeProto, results: Sequence[Any]) -> None:
-    """Refuse a window that lies nowhere in its input: TVM's later passes would stop at it."""
-    if node.op_type.endswith(("Conv", "Pool")) and any(
-        size <= 0 for one in results if one is not None for size in shape_of(one)
-    ):
-        raise ModelUnreadableError(
-            f"{node.op_type} {label(node)!r}: its input is smaller than its window",
-            mend="give larger inputs with --shape",
-        )
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    from onnx import helper
-
-    values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-    return {name: _text(value) for name, value in values.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, list) and value and isinstance(value[0], bytes):
-        return [_text(one) for one in value]
-    return value

@@ -29,9 +29,10 @@ from edgetvm.models.onnx.apart import WORKER
 from edgetvm.models.onnx.converters import CONVERTERS
 from edgetvm.models.onnx.file import load
 from edgetvm.models.onnx.functions import has_body
-from edgetvm.models.onnx.graph import GraphReader, label, tvm_converters
+from edgetvm.models.onnx.graph import GraphReader, tvm_converters
 from edgetvm.models.onnx.narrow import CARRIERS
 from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
+from edgetvm.models.onnx.protos import label
 from edgetvm.models.onnx.scales import quantised_tensors
 from edgetvm.models.onnx.sizes import Guesses, Shapes, guesses
 
