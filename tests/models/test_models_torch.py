@@ -188,17 +188,24 @@ def test_recurrent_layers() -> None:
     from torch import nn
 
     def layers(x: Any, h: Any, *m: Any) -> Any:
-        both, gru, plain, projected = m
-        return both(x), gru(x, h), plain(x), projected(x)
+        both, gru, plain, biased = m
+        return both(x), gru(x, h), plain(x), biased(x)
 
     module = _module(
         layers,
         nn.LSTM(6, 5, num_layers=2, bidirectional=True, batch_first=True),
         nn.GRU(6, 5),
         nn.RNN(6, 5, nonlinearity="relu", bias=False),
-        nn.LSTM(6, 5, proj_size=3),
+        nn.RNN(6, 5),
     )
     _assert_agrees(edgetvm.import_torch(module, (torch.rand(4, 2, 6), torch.rand(1, 2, 5))), -1, 1)
+
+
+def test_a_projected_lstm_is_taken_apart() -> None:
+    import torch
+
+    module = torch.nn.LSTM(6, 5, proj_size=3)
+    _assert_agrees(edgetvm.import_torch(module, (torch.rand(4, 2, 6),)), -1, 1)
 
 
 def test_picking_and_placing() -> None:

@@ -60,7 +60,7 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
     clip = node.attributes.get("clip")
     optional = _optional(node, steps)
     rows = emit.reshape(data, (steps * batch, features))
-    keeps_bias = bool(node.attributes.get("linear_before_reset", 0))
+    keeps_bias = node.operator == "GRU" and bool(node.attributes.get("linear_before_reset", 0))
     directed: list[list[Any]] = []
     for index in range(directions):
         projected = emit.matmul(rows, emit.transpose(_of(emit, weights, index), (1, 0)))

@@ -76,8 +76,9 @@ def _layer(
         biases = stacked([emit.concat([ordered(w[2]), ordered(w[3])], 0) for w in weights])
     attributes: dict[str, Any] = {
         "direction": "bidirectional" if len(weights) == 2 else "forward",
-        "linear_before_reset": 1,
     }
+    if operator == "GRU":
+        attributes["linear_before_reset"] = 1
     if activation:
         attributes["activations"] = [activation] * len(weights)
     node = Node(
