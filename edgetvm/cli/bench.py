@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgetvm.cli.options import (
+    Bound,
     database_option,
     device_option,
     json_option,
@@ -53,7 +54,7 @@ def command(
     max_s: float,
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     database: str | None,
     allow_mismatch: bool,
     report_path: Path | None,

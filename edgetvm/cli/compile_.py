@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgetvm.cli.options import (
+    Bound,
     NewFile,
     database_option,
     json_option,
@@ -32,7 +33,7 @@ def command(
     model: str,
     profile: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     database: str | None,
     output: Path | None,
     as_json: bool,

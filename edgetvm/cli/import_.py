@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgetvm.cli.options import json_option, subject_options
+from edgetvm.cli.options import Bound, json_option, subject_options
 
 
 @click.command("import", short_help="Show what is in a model file.")
@@ -28,7 +28,7 @@ from edgetvm.cli.options import json_option, subject_options
 def command(
     model: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     check: bool,
     inputs_path: Path | None,
     as_json: bool,

@@ -72,17 +72,27 @@ class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
             self.fail(f"{value!r} is no shape: write NAME=1,3,224,224", param, ctx)
 
 
-class _Binding(click.ParamType[tuple[str, int | float]]):
+Bound = int | float | list[int] | list[float]
+
+
+class _Binding(click.ParamType[tuple[str, Bound]]):
     name = "NAME=VALUE"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int | float]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Bound]:
         name, separator, text = str(value).rpartition("=")
         try:
             if not separator or not name:
                 raise ValueError
-            return name, int(text) if text.lstrip("+-").isdigit() else float(text)
+            numbers = [_number(part) for part in text.split(",")]
+            whole = [number for number in numbers if isinstance(number, int)]
+            several = whole if len(whole) == len(numbers) else [float(one) for one in numbers]
+            return name, several if len(numbers) > 1 else numbers[0]
         except ValueError:
-            self.fail(f"{value!r} binds nothing: write NAME=16000", param, ctx)
+            self.fail(f"{value!r} binds nothing: write NAME=16000 or NAME=1,2,3", param, ctx)
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
 
 
 def subject_options(command: Command) -> Command:
@@ -91,6 +101,10 @@ def subject_options(command: Command) -> Command:
         "--shape", "shapes", type=_Shape(), multiple=True, help="Fix an input's shape; repeatable."
     )
     bind = click.option(
-        "--bind", "bindings", type=_Binding(), multiple=True, help="Make an input a constant."
+        "--bind",
+        "bindings",
+        type=_Binding(),
+        multiple=True,
+        help="Make an input a constant: one number, or several with commas.",
     )
     return shape(bind(command))

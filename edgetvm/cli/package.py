@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgetvm.cli.options import (
+    Bound,
     NewFile,
     database_option,
     json_option,
@@ -34,7 +35,7 @@ def command(
     model: str,
     profile: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     database: str | None,
     allow_mismatch: bool,
     output: Path | None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgetvm.cli.options import json_option, subject_options
+from edgetvm.cli.options import Bound, json_option, subject_options
 
 
 @click.group("recipes")
@@ -57,7 +57,7 @@ def show_command(name: str, as_json: bool) -> None:
 def new_command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     name: str | None,
     output: Path | None,
 ) -> None:

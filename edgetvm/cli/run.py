@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgetvm.cli.options import (
+    Bound,
     NewFile,
     device_option,
     json_option,
@@ -55,7 +56,7 @@ def command(
     output: Path | None,
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     allow_mismatch: bool,
     as_json: bool,
 ) -> None:
@@ -80,7 +81,11 @@ def command(
             package = build(subject, profile, allow_mismatch=allow_mismatch).package
         signature = package.manifest.signature
         mode = cast(FillMode, fill_mode)
-        inputs = read_inputs(inputs_path) if inputs_path else fill(signature, mode, seed)
+        if inputs_path is None:
+            inputs = fill(signature, mode, seed)
+        else:
+            inputs = {**signature.initial_states(), **read_inputs(inputs_path)}
+            signature.check_inputs(inputs)
         result = run(package, inputs, board, threads, allow_mismatch)
         if output is not None:
             write_outputs(output, result.outputs)

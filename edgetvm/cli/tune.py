@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgetvm.cli.options import device_option, json_option, subject_options
+from edgetvm.cli.options import Bound, device_option, json_option, subject_options
 
 
 @click.command("tune", short_help="Search faster schedules on a board.")
@@ -27,7 +27,7 @@ def command(
     model: str,
     device: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    bindings: tuple[tuple[str, int | float], ...],
+    bindings: tuple[tuple[str, Bound], ...],
     trials: int,
     database: Path | None,
     as_json: bool,

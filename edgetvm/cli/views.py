@@ -70,6 +70,8 @@ def _tensor(spec: TensorSpec) -> str:
     scale, zero_point = spec.quantisation.scale, spec.quantisation.zero_point
     if spec.dtype.startswith("float"):
         return f"{told} in steps of {scale:.6g}"
+    if zero_point == 0:
+        return f"{told}, {scale:.6g} * q"
     return f"{told}, {scale:.6g} * (q - {zero_point})".replace("- -", "+ ")
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from edgetvm.base.errors import ModelUnreadableError, UnsupportedOperatorsError
+from edgetvm.base.errors import EdgetvmError, ModelUnreadableError, UnsupportedOperatorsError
 from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
 from edgetvm.base.words import plural
 from edgetvm.models.counting import multiply_adds
-from edgetvm.models.imported import Imported
+from edgetvm.models.imported import Imported, free_quietly
 from edgetvm.models.model import ImportOptions, Model, Provenance
 
 
@@ -49,6 +49,37 @@ IMPORTERS = (
 MODEL_SUFFIXES = tuple(suffix for importer in IMPORTERS for suffix in importer.suffixes)
 
 
+@dataclass(frozen=True)
+class _Sign:
+    """How the content of a file tells its format, whatever its name says.
+
+    Attributes:
+        at, letters: where in the file, and what stands there.
+        importer: that reads it; empty for a format that comes in through its own exporter.
+    """
+
+    at: int
+    letters: bytes
+    told: str
+    mend: str
+    importer: str = ""
+
+    def matches(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            return file.read(self.at + len(self.letters))[self.at :] == self.letters
+
+
+_SIGNS = (
+    _Sign(4, b"TFL3", "a TensorFlow Lite model", "call it .tflite", "tflite"),
+    _Sign(
+        0,
+        b"\x89HDF\r\n",
+        "HDF5, as Keras saved it once",
+        "export it in Keras: model.export('model.onnx', format='onnx')",
+    ),
+)
+
+
 def importer_for(path: Path) -> Importer:
     """The importer for a file, by its suffix.
 
@@ -67,9 +98,14 @@ def importer_for(path: Path) -> Importer:
         ) from error
     if size_bytes == 0:
         raise ModelUnreadableError("the file is empty", where=str(path), mend="copy it again")
+    meant = next((kind for kind in _SIGNS if kind.matches(path)), None)
     for importer in IMPORTERS:
         if path.suffix.lower() in importer.suffixes:
+            if meant is not None and importer.name != meant.importer:
+                break
             return importer
+    if meant is not None:
+        raise ModelUnreadableError(f"its content is {meant.told}", where=str(path), mend=meant.mend)
     raise ModelUnreadableError(
         f"no importer reads {path.suffix or 'files without a suffix'}",
         where=str(path),
@@ -135,7 +171,11 @@ def import_model(path: Path, options: ImportOptions | None = None, name: str = "
         with native_words_kept_back():
             module = import_module(f"edgetvm.models.{importer.module}")
             read: Callable[[Path, ImportOptions], Imported] = module.read
-            imported = read(path, options)
+            try:
+                imported = read(path, options)
+            except EdgetvmError as error:
+                free_quietly(error)
+                raise
         this.detail = f"{sum(imported.operators.values())} operators"
     return Model(
         name=name or path.stem,

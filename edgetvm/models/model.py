@@ -145,6 +145,22 @@ class Signature:
                 found = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
                 raise InputError(f"input {spec.name!r} is {found}", mend=f"it should be {spec}")
 
+    def check_outputs(self, arrays: Arrays) -> None:
+        """Refuse answers of another size than the signature says.
+
+        Raises:
+            InputError: an output's size depends on the data.
+        """
+        for spec in self.outputs:
+            if spec.name in arrays and tuple(arrays[spec.name].shape) != spec.shape:
+                found = ", ".join(map(str, arrays[spec.name].shape))
+                raise InputError(
+                    f"output {spec.name!r} is [{found}] on these inputs and "
+                    f"[{', '.join(map(str, spec.shape))}] on others",
+                    mend="cut the model before the operator whose result has no fixed size, "
+                    "such as NonMaxSuppression",
+                )
+
     def with_states(self, states: Mapping[str, str]) -> Signature:
         """The same signature with these `states` too (input name to output name).
 

@@ -73,6 +73,7 @@ def check(
         }
         runnable, where = _runnable_here(artifact, model)
         found = Executor(runnable.library, runnable.signature).run(sample)
+        model.signature.check_outputs(found)
         error = worst_error(found, expected, model.signature.quanta)
         correctness = Correctness(
             reference=reference.name,

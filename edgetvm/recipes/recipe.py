@@ -314,12 +314,16 @@ model:
 
 
 def starting_recipe(
-    name: str, model_path: str | Path, inputs: Mapping[str, tuple[int, ...]]
+    name: str,
+    model_path: str | Path,
+    inputs: Mapping[str, tuple[int, ...]],
+    bindings: Mapping[str, object] | None = None,
 ) -> str:
     """YAML text of a recipe for a model file, commented, for its user to go on from.
 
     Args:
         inputs: shapes by input name. Those that the model leaves open must be chosen by now.
+        bindings: inputs that are constants, by name.
 
     Raises:
         ConfigurationError: a recipe cannot have that name, or a shape is not of positive sizes.
@@ -336,6 +340,8 @@ def starting_recipe(
                 f"shape {list(shape)} has an open size", where=input_name, mend="choose a size"
             )
         lines.append(f"  {_quoted(input_name)}: {{shape: {list(shape)}}}\n")
+    for input_name, value in (bindings or {}).items():
+        lines.append(f"  {_quoted(input_name)}: {{value: {value}}}\n")
     path = Path(model_path).resolve()
     return _STARTING_RECIPE.format(
         name=_quoted(name),

@@ -112,7 +112,7 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
 
     Args:
         subject: of a model file; it is imported, so that its inputs are known.
-        name: of the recipe; the model's own without it.
+        name: of the recipe; that of `path`, or the model's own, without it.
         path: to write; `recipes/NAME.yaml` in this folder without it.
 
     Raises:
@@ -121,12 +121,13 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
         ModelError: the model cannot be read.
         StorageError: the file cannot be written.
     """
-    name = name or re.sub(r"[^a-z0-9._-]+", "-", subject.name.lower()).strip("-._") or "model"
+    called = path.stem if path is not None else subject.name.lower()
+    name = name or re.sub(r"[^a-z0-9._-]+", "-", called).strip("-._") or "model"
     path = path or Path("recipes", f"{name}.yaml")
     if path.exists():
         raise UsageError("it exists", where=str(path), mend="choose another with --output")
     shapes = {spec.name: spec.shape for spec in subject.load().signature.inputs}
-    text = starting_recipe(name, subject.path.resolve(), shapes)
+    text = starting_recipe(name, subject.path.resolve(), shapes, subject.options.bindings)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

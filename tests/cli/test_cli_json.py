@@ -212,3 +212,27 @@ def test_a_reader_that_goes_away_is_no_error(home: Home, arguments: tuple[str, .
         os.close(reader)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "")
+
+
+def test_inputs_bound_to_several_numbers(home: Home, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "size"], ["y"])]
+    inputs = [value("x", [2, 5]), value("size", [2], "INT64")]
+    path = write(tmp_path / "m.onnx", nodes, inputs, [value("y", [None, None])])
+    found = ask(home, "import", path, "--bind", "size=5,2")
+    assert found["signature"]["outputs"][0]["shape"] == [5, 2]
+
+
+def test_states_of_a_run_begin_as_in_a_stream(
+    home: Home, stateful_onnx: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "sum.yaml"
+    recipe.write_text(
+        "name: sum\ntask: t\ndescription: d\nlicence: MIT\n"
+        f"model: {{path: {stateful_onnx}}}\n"
+        "inputs: {chunk: {shape: [1, 4]}, sum: {shape: [1, 4]}}\n"
+        "stream: {sample_rate_hz: 8000, window_samples: 4, hop_samples: 4, input: chunk,"
+        " states: {sum: total}}\n"
+    )
+    np.savez(tmp_path / "in.npz", chunk=np.ones((1, 4), np.float32))
+    found = ask(home, "run", recipe, "--inputs", tmp_path / "in.npz")
+    assert found["outputs"]["doubled"]["mean"] == 2

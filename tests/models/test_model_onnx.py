@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_models import Shape, value, write, write_integers, write_tiny
+from made_tflite import write_dense
 from mutations import mutated
 from onnx import helper
 
@@ -356,3 +357,13 @@ def test_garbage_gives_an_edgetvm_error(tmp_path: Path, data: st.DataObject) -> 
     except EdgetvmError as error:
         str(error).encode()
         assert error.mend
+
+
+def test_a_file_under_the_name_of_another_format(tmp_path: Path) -> None:
+    lite = write_dense(tmp_path / "dense.tflite").rename(tmp_path / "dense.onnx")
+    with pytest.raises(ModelUnreadableError, match=r"a TensorFlow Lite model \(call it \.tflite"):
+        import_model(lite)
+    keras = tmp_path / "model.h5"
+    keras.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(ModelUnreadableError, match=r"HDF5.*model\.export"):
+        import_model(keras)

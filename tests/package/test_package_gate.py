@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from made_models import write_tiny
+from made_models import value, write, write_tiny
+from onnx import helper
 
 from edgetvm.base.errors import InputError, NumericError, PackageError
 from edgetvm.base.steps import StepEvent, listening
@@ -154,3 +155,20 @@ def test_an_executor_refuses_what_does_not_fit(artifact: Artifact) -> None:
     np.testing.assert_array_equal(first, again)
     assert executor.run_ns() > 0
     np.testing.assert_array_equal(executor.outputs()["scores"], again)
+
+
+def test_a_result_whose_size_depends_on_the_data_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("NonMaxSuppression", ["boxes", "scores", "most"], ["chosen"])]
+    path = write(
+        tmp_path / "nms.onnx",
+        nodes,
+        [value("boxes", [1, 6, 4]), value("scores", [1, 1, 6])],
+        [value("chosen", [None, 3], "INT64")],
+        {"most": np.array([6], np.int64)},
+    )
+    model = import_model(path)
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (1, 6, 1))
+    scores = np.linspace(0.1, 0.9, 6, dtype=np.float32).reshape(1, 1, 6)
+    artifact = compile_model(model, load_profile("local"))
+    with pytest.raises(InputError, match=r"output 'chosen' is \[1, 3\].*cut the model before"):
+        check(artifact, model, {"boxes": boxes, "scores": scores})

@@ -182,6 +182,9 @@ def test_a_starting_recipe_loads(tmp_path: Path) -> None:
     commented = comments.replace("# ", "", 1).replace("\n# ", "\n")
     assert load_recipe(written(tmp_path, HEAD + commented)).deadline_ms == 33
     assert load_recipe(written(tmp_path, starting_recipe("mine", "m.onnx", {}))).inputs == {}
+    bound = starting_recipe("mine", "m.onnx", {"x": (1, 3)}, {"rate": 16000, "pads": [1, 2]})
+    inputs = load_recipe(written(tmp_path, bound)).inputs
+    assert (inputs["rate"].value, inputs["pads"].value) == (16000, [1, 2])
 
 
 def test_a_starting_recipe_wants_a_name_and_closed_shapes() -> None:
