@@ -14,6 +14,7 @@ import pytest
 from made_models import value, write
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
+from onnx.reference import ReferenceEvaluator
 
 from edgetvm.base.errors import CompileError
 from edgetvm.base.paths import shipped_folder
@@ -330,3 +331,27 @@ def test_a_model_without_a_kernel_compiles_or_is_refused(tmp_path: Path) -> None
 def test_the_local_library_is_of_this_machine(tiny_onnx: Path) -> None:
     artifact = compile_model(import_model(tiny_onnx), load_profile("local"))
     assert artifact.profile.architecture == platform.machine()
+
+
+def test_rotary_embedding(tmp_path: Path) -> None:
+    """LLVM vectorised it over the end of a row that repeats, with AVX-512."""
+    heads = {"num_heads": 4, "rotary_embedding_dim": 8}
+    node_of = helper.make_node("RotaryEmbedding", ["x", "cos", "sin", "at"], ["y"], **heads)
+    shapes = {"x": (2, 3, 32), "cos": (50, 4), "sin": (50, 4)}
+    inputs = [value(name, shape) for name, shape in shapes.items()]
+    graph = helper.make_graph(
+        [node_of], "rotary", [*inputs, value("at", (2, 3), "INT64")], [value("y", (2, 3, 32))]
+    )
+    opsets = [helper.make_opsetid("", 23)]
+    path = tmp_path / "rotary.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    random = np.random.default_rng(3)
+    arrays: dict[str, NDArray[np.generic]] = {
+        name: random.standard_normal(shape, np.float32) for name, shape in shapes.items()
+    }
+    arrays["at"] = random.integers(0, 50, (2, 3))
+    model = import_model(path)
+    artifact = compile_model(model, load_profile("local"))
+    found = Executor(artifact.library, artifact.signature).run(arrays)["y"]
+    (expected,) = ReferenceEvaluator(str(path)).run(None, dict(arrays))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -75,3 +75,24 @@ def uses(expression: Any, variable: Any) -> bool:
 def indices_of_reads(block: Block) -> list[list[Any]]:
     """First index of each dimension, for each tensor that the block reads."""
     return [[part.min for part in read.region] for read in block.node.reads]
+
+
+def period(block: Block) -> int | None:
+    """The shortest period of the last spatial axis in an index of a read, where there is one.
+
+    That is `p` of an index `x % p`, if it divides the axis into several equal parts.
+    """
+    from tvm import tirx
+
+    extent, variable = block.spatial[-1], block.spatial_variables[-1]
+    waiting = [index for indices in indices_of_reads(block) for index in indices]
+    found = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tirx.FloorMod) and isinstance(node.b, tirx.IntImm):
+            size = int(node.b)
+            if 1 < size < extent and extent % size == 0 and uses(node.a, variable):
+                found.add(size)
+        parts = [getattr(node, name, None) for name in ("a", "b", "value")]
+        waiting += [part for part in (*parts, *getattr(node, "args", ())) if part is not None]
+    return min(found, default=None)
