@@ -13,7 +13,7 @@ from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import check_pins, installed_version
 from edgetvm.base.steps import step
-from edgetvm.base.words import plural
+from edgetvm.base.words import plural, printable
 from edgetvm.models.counting import multiply_adds
 from edgetvm.models.imported import Imported, free_quietly
 from edgetvm.models.model import ImportOptions, Model, Provenance
@@ -142,7 +142,8 @@ def unsupported(path: Path, nodes: dict[str, list[str]]) -> UnsupportedOperators
         # Fused nodes carry the names of all that went into them: the beginning is enough.
         shown = ", ".join(f"{name!s:.40}" for name in names[:3])
         shown += ", …" if len(names) > 3 else ""
-        parts.append(f"{operator} ({len(names)}x: {shown})")
+        # Both come from the file: whatever they hold, the message stays one line of fair length.
+        parts.append(f"{printable(str(operator)):.120} ({len(names)}x: {printable(shown)})")
     return UnsupportedOperatorsError(
         f"{plural(len(nodes), 'unsupported operator')}: {'; '.join(parts)}",
         where=str(path),

@@ -23,6 +23,7 @@ from edgetvm.base.errors import (
 )
 from edgetvm.models import ImportOptions, Signature, State, TensorSpec, import_model
 from edgetvm.models.imported import GUESSED
+from edgetvm.models.importers import unsupported
 
 NODE = helper.make_node
 
@@ -367,3 +368,9 @@ def test_a_file_under_the_name_of_another_format(tmp_path: Path) -> None:
     keras.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     with pytest.raises(ModelUnreadableError, match=r"HDF5.*model\.export"):
         import_model(keras)
+
+
+def test_an_operators_name_cannot_break_the_message() -> None:
+    error = unsupported(Path("m.onnx"), {"Bad\nline" + "x" * 500: ["a\x1b[2J"]})
+    assert "\n" not in error.what and "\x1b" not in error.what
+    assert len(error.what) < 250
