@@ -196,7 +196,7 @@ class _ImportedModule:
         import tvm
         from tvm import relax
 
-        self.name = "the imported graph itself"
+        self.name = "the imported graph itself (importer unchecked)"
         self._tvm = tvm
         self._signature = source.signature
         with native_words_kept_back(), tvm.transform.PassContext(opt_level=0):
