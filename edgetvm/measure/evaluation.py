@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgetvm.base.errors import NumericError
 from edgetvm.farm.session import BoardSession
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.model import Arrays, Signature
-from edgetvm.models.reference import Reference, run_stream
+from edgetvm.models.reference import Reference, named_outputs, run_stream
 from edgetvm.recipes import Recipe, Sample, decision_agreement, interpret, prepare, score
 
 
@@ -94,15 +91,7 @@ def _answers(
 ) -> tuple[Arrays, Arrays, list[int]]:
     if recipe.stream is None:
         _, found = session.run(inputs)
-        return found, _named(reference.run(inputs), signature), []
+        return found, named_outputs(reference.run(inputs), signature), []
     durations_ns, found = session.stream(inputs)
     expected = run_stream(reference, signature, inputs)
     return found, expected, durations_ns.tolist()
-
-
-def _named(results: Arrays, signature: Signature) -> dict[str, NDArray[np.generic]]:
-    # Compilers may rename outputs; their order is the model's.
-    return {
-        spec.name: np.asarray(value)
-        for spec, value in zip(signature.outputs, results.values(), strict=True)
-    }

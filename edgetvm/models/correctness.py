@@ -89,12 +89,13 @@ def worst_error(
     worst = OutputError(next(iter(expected), ""), 0.0, 0.0)
     for name, wanted in expected.items():
         error = _error(name, found.get(name), wanted, (quanta or {}).get(name, 0.0))
-        if _badness(error) > _badness(worst):
+        if badness(error) > badness(worst):
             worst = error
     return worst
 
 
-def _badness(error: OutputError) -> tuple[float, float]:
+def badness(error: OutputError) -> tuple[float, float]:
+    """What errors are ordered by."""
     return error.max_relative_error, error.max_abs_error
 
 

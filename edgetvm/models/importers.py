@@ -64,11 +64,11 @@ class _Sign:
     mend: str
     importer: str = ""
 
-    def matches(self, path: Path) -> bool:
-        with path.open("rb") as file:
-            return file.read(self.at + len(self.letters))[self.at :] == self.letters
+    def matches(self, head: bytes) -> bool:
+        return head.startswith(self.letters, self.at)
 
 
+_HEAD_BYTES = 16
 _SIGNS = (
     _Sign(4, b"TFL3", "a TensorFlow Lite model", "call it .tflite", "tflite"),
     _Sign(
@@ -90,15 +90,15 @@ def importer_for(path: Path) -> Importer:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
         size_bytes = path.stat().st_size
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise ModelUnreadableError(
             (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
         ) from error
     if size_bytes == 0:
         raise ModelUnreadableError("the file is empty", where=str(path), mend="copy it again")
-    meant = next((kind for kind in _SIGNS if kind.matches(path)), None)
+    meant = next((kind for kind in _SIGNS if kind.matches(head)), None)
     for importer in IMPORTERS:
         if path.suffix.lower() in importer.suffixes:
             if meant is not None and importer.name != meant.importer:
@@ -118,14 +118,13 @@ def source_digest(path: Path) -> str:
 
     Raises:
         StorageError: a file cannot be read.
-        ModelUnreadableError: not ONNX, although its name says so.
+        ModelUnreadableError: not of the format that its name says.
     """
     own = sha256_of_file(path)
     beside: list[str] = []
-    for importer in IMPORTERS:
-        if path.suffix.lower() in importer.suffixes and importer.beside:
-            module = import_module(f"edgetvm.models.{importer.beside}")
-            beside = [sha256_of_file(one) for one in module.files_beside(path)]
+    if place := importer_for(path).beside:
+        module = import_module(f"edgetvm.models.{place}")
+        beside = [sha256_of_file(one) for one in module.files_beside(path)]
     return sha256_of("".join([own, *beside]).encode()) if beside else own
 
 

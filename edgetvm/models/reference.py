@@ -267,6 +267,17 @@ def reference_for(source: Source) -> Reference:
     raise AssertionError("every importer has a reference that is always there")
 
 
+def named_outputs(results: Arrays, signature: Signature) -> dict[str, NDArray[np.generic]]:
+    """A reference's answers under the signature's names.
+
+    Runtimes may rename outputs; their order is the model's.
+    """
+    return {
+        spec.name: np.asarray(value)
+        for spec, value in zip(signature.outputs, results.values(), strict=True)
+    }
+
+
 def run_stream(
     runner: Runner, signature: Signature, chunks: Arrays
 ) -> dict[str, NDArray[np.generic]]:

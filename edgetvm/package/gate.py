@@ -15,7 +15,7 @@ from edgetvm.compile.compiler import compile_model
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model
-from edgetvm.models.reference import Source, reference_for
+from edgetvm.models.reference import Source, named_outputs, reference_for
 from edgetvm.package.executor import Executor, check_machine
 from edgetvm.package.manifest import TargetNeeds
 
@@ -65,12 +65,7 @@ def check(
         reference = reference_for(Source.of(model))
         sample = dict(inputs) if inputs is not None else dict(fill(model.signature, "random"))
         model.signature.check_inputs(sample)
-        expected = {
-            spec.name: np.asarray(value)
-            for spec, value in zip(
-                model.signature.outputs, reference.run(sample).values(), strict=True
-            )
-        }
+        expected = named_outputs(reference.run(sample), model.signature)
         runnable, where = _runnable_here(artifact, model)
         found = Executor(runnable.library, runnable.signature).run(sample)
         model.signature.check_outputs(found)

@@ -10,10 +10,10 @@ import numpy as np
 from edgetvm.base.steps import step
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import compile_model
-from edgetvm.models.correctness import Correctness, OutputError, worst_error
+from edgetvm.models.correctness import Correctness, OutputError, badness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
-from edgetvm.models.reference import Reference, Source, reference_for, run_stream
+from edgetvm.models.reference import Reference, Source, named_outputs, reference_for, run_stream
 from edgetvm.package.executor import Executor
 from edgetvm.package.gate import TOLERANCE
 from edgetvm.recipes import Recipe, prepare, samples
@@ -72,7 +72,7 @@ def check_model(
                 _compared(compiled, reference, model.signature, one, case.streamed)
                 for one in case.samples
             ]
-            worst = max(errors, key=lambda error: (error.max_relative_error, error.max_abs_error))
+            worst = max(errors, key=badness)
             found.append(
                 Correctness(
                     reference=reference.name,
@@ -116,7 +116,5 @@ def _compared(
     else:
         found = compiled.run(arrays)
         signature.check_outputs(found)
-        # Compilers may rename outputs; their order is the model's.
-        names = [spec.name for spec in signature.outputs]
-        expected = dict(zip(names, reference.run(arrays).values(), strict=True))
+        expected = named_outputs(reference.run(arrays), signature)
     return worst_error(found, expected, signature.quanta)
