@@ -22,7 +22,6 @@ from edgetvm.models.imported import (
     bound_array,
     check_names,
     fixed_shapes,
-    free_quietly,
     relax_signature,
     shape_changes,
 )
@@ -75,7 +74,6 @@ def read(path: Path, options: ImportOptions) -> Imported:
     try:
         return _read(path, options)
     except EdgetvmError as error:
-        free_quietly(error)
         error.where = error.where or str(path)
         raise
 

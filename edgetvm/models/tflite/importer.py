@@ -19,7 +19,6 @@ from edgetvm.models.imported import (
     check_names,
     converter_stopped,
     fixed_shapes,
-    free_quietly,
     relax_signature,
     shape_changes,
 )
@@ -220,8 +219,7 @@ def _module(
 ) -> tuple[IRModule, Mapping[str, str]]:
     try:
         return _lowered(lowering, variables, shapes, bound)
-    except ModelUnreadableError as error:
-        free_quietly(error)
+    except ModelUnreadableError:
         raise
     except Exception as error:
         raise converter_stopped(

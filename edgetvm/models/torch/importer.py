@@ -11,7 +11,6 @@ from edgetvm.models.imported import (
     Imported,
     bound_array,
     converter_stopped,
-    free_quietly,
     relax_signature,
 )
 from edgetvm.models.importers import unsupported
@@ -36,7 +35,6 @@ def read(path: Path, options: ImportOptions) -> Imported:
             raise unsupported(path, unknown)
         module = reader.read()
     except ModelUnreadableError as error:
-        free_quietly(error)
         raise ModelUnreadableError(error.what, where=str(path), mend=error.mend) from error
     except UnsupportedOperatorsError:
         raise
