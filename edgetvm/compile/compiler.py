@@ -31,7 +31,7 @@ def optimise(model: Model, profile: BoardProfile) -> IRModule:
         CompileError: a pass refused the model; names the pass and those that ran before.
     """
     with step("optimise the graph") as this, target_for(profile):
-        return _run(GRAPH_PASSES, model.module, model, this)
+        return _run(GRAPH_PASSES, model.module, model, profile, this)
 
 
 def compile_model(
@@ -60,7 +60,7 @@ def compile_model(
     with step(f"generate code for {profile.name}") as this:
         target = target_for(profile)
         with target:
-            module = _with_code(_run(LOWERING_PASSES, module, model, this))
+            module = _with_code(_run(LOWERING_PASSES, module, model, profile, this))
             try:
                 with native_words_kept_back():
                     executable = relax.build(module, target=target, relax_pipeline=None)
@@ -102,11 +102,13 @@ def _with_code(module: IRModule) -> IRModule:
     return result
 
 
-def _run(passes: tuple[Pass, ...], module: IRModule, model: Model, this: Step) -> IRModule:
+def _run(
+    passes: tuple[Pass, ...], module: IRModule, model: Model, profile: BoardProfile, this: Step
+) -> IRModule:
     for index, one in enumerate(passes):
         try:
             with native_words_kept_back():
-                module = one.make()(module)
+                module = one.make(profile)(module)
         except Exception as error:  # TVM's passes raise every kind; all mean that they refuse it
             raise CompileError(
                 f"the pass {one.title!r} failed: {_reason(error)}",

@@ -113,7 +113,7 @@ def _marked(module: IRModule) -> IRModule:
 def _marks(module: IRModule, value: Any) -> list[str]:
     """The marks of a call: its own, or those within the function that it calls."""
     from tvm import relax
-    from tvm.ir import GlobalVar
+    from tvm.ir import DictAttrs, GlobalVar
 
     if not isinstance(value, relax.Call):
         return []
@@ -123,7 +123,8 @@ def _marks(module: IRModule, value: Any) -> list[str]:
             return []
         inner = [_marks(module, binding.value) for binding in _bindings(callee)]
         return [mark for marks in inner for mark in marks]
-    return [str(value.attrs["mark"])] if value.attrs and "mark" in value.attrs else []
+    marked = isinstance(value.attrs, DictAttrs) and "mark" in value.attrs
+    return [str(value.attrs["mark"])] if marked else []
 
 
 def _renamed(function: Any, groups: list[list[str]]) -> Any:

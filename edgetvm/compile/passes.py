@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.layout import choose_layouts
+from edgetvm.compile.legalise import legalise
 from edgetvm.compile.origins import fuse_named
+from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -18,11 +22,11 @@ class Pass:
     """A titled step from module to module."""
 
     title: str
-    make: Callable[[], Callable[[IRModule], IRModule]]
+    make: Callable[[BoardProfile], Callable[[IRModule], IRModule]]
 
 
-def _relax(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
-    def make() -> Callable[[IRModule], IRModule]:
+def _relax(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModule]]:
+    def make(_: BoardProfile) -> Callable[[IRModule], IRModule]:
         from tvm import relax
 
         made: Callable[[IRModule], IRModule] = getattr(relax.transform, name)()
@@ -31,8 +35,8 @@ def _relax(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
     return make
 
 
-def _dispatch(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
-    def make() -> Callable[[IRModule], IRModule]:
+def _dispatch(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModule]]:
+    def make(_: BoardProfile) -> Callable[[IRModule], IRModule]:
         from tvm import relax
 
         made: Callable[[IRModule], IRModule] = getattr(relax.backend, name)()
@@ -45,11 +49,17 @@ def _dispatch(name: str) -> Callable[[], Callable[[IRModule], IRModule]]:
 GRAPH_PASSES = (
     Pass("lower sampling", _dispatch("DispatchSampling")),
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
-    Pass("fold small constants", lambda: fold_constants),
-    Pass("turn operators into loops", _relax("LegalizeOps")),
+    Pass("fold small constants", lambda _: fold_constants),
+    Pass("unfold batch normalisation", lambda _: unfold_batch_norm),
+    Pass("choose layouts", lambda _: choose_layouts),
+    Pass("drop permutations", _relax("DeadCodeElimination")),
+    Pass("fold padding into convolutions", lambda _: fold_pads),
+    Pass("fold scales into weights", lambda _: fold_scales),
+    Pass("drop what was folded", _relax("DeadCodeElimination")),
+    Pass("turn operators into loops", legalise),
     Pass("classify the loops", _relax("AnnotateTIROpPattern")),
     Pass("fold other constants", _relax("FoldConstant")),
-    Pass("choose what to fuse", lambda: fuse_named),
+    Pass("choose what to fuse", lambda _: fuse_named),
     Pass("fuse loops", _relax("FuseTIR")),
     Pass("drop what is unused", _relax("DeadCodeElimination")),
 )

@@ -1,7 +1,7 @@
 """Convolutions and matrix products: a tile of the output stays in registers.
 
-The tile is one vector along the output's last axis, times some points of another axis along which
-the vector operand does not change, so that each vector that is loaded is used for all of them.
+Each vector that is loaded is used for all points of the tile along which it does not change, each
+element of the other operand for all vectors.
 """
 
 from __future__ import annotations
@@ -11,68 +11,63 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
-from edgetvm.compile.schedules.loops import PARALLEL_WORK, inline_producers, spread
+from edgetvm.compile.schedules.loops import inline_producers, spread
+from edgetvm.compile.schedules.stretch import Stretch, stretched
+from edgetvm.compile.schedules.tile import Tile, choose_tile
+from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.tirx import PrimFunc
 
-# More points than this along one axis gain nothing and cost code.
-_MOST_POINTS = 14
-
 
 @dataclass(frozen=True)
-class Tile:
-    """What one pass of the innermost loops computes.
+class _Form:
+    """A contraction seen as rows x columns points of features.
 
     Attributes:
-        lanes: elements along the output's last axis: a power of two.
-        points_axis: the other axis; None where none lets operands be used again.
-        points: elements along it.
+        rows, columns: positions of the axes whose points a tile may hold; None where there is none.
+        features: elements of the last axis that belong to one group.
+        width: of packed weights, if they are.
     """
 
-    lanes: int
-    points_axis: int | None
-    points: int
+    rows: int | None
+    columns: int | None
+    features: int
+    width: int | None
 
 
-def _largest_divisor(extent: int, most: int) -> int:
-    return max(size for size in range(1, min(extent, most) + 1) if extent % size == 0)
-
-
-def choose_tile(block: Block, profile: BoardProfile) -> Tile | None:
-    """The tile for a reduction block, or None where its last axis is not read contiguously."""
+def _form(block: Block) -> _Form | None:
+    """How the block is tiled, or None where its last axis is not read contiguously."""
     if not block.spatial:
         return None
     last = len(block.spatial) - 1
     variable = block.spatial_variables[last]
-    vector_reads, strided = [], False
+    packed = block.node.annotations.get(PACKED)
+    vectors = []
     for indices in indices_of_reads(block):
         used = [uses(index, variable) for index in indices]
-        strided = strided or any(used[:-1])
+        if packed is None and any(used[:-1]):
+            return None
         if used and used[-1]:
-            vector_reads.append(indices)
-    if strided or not vector_reads:
+            vectors.append(indices)
+    if not vectors:
         return None
-    lanes = math.gcd(block.spatial[last], 2 * profile.vector_lanes)
-    vectors = max(1, lanes // profile.vector_lanes)
-    axes = [
+    points = [
         axis
         for axis in range(last)
-        if block.spatial[axis] > 1
-        and not any(
-            uses(index, block.spatial_variables[axis])
-            for indices in vector_reads
-            for index in indices
+        if not any(
+            uses(index, block.spatial_variables[axis]) for indices in vectors for index in indices
         )
     ]
-    if not axes:
-        return Tile(lanes, None, 1)
-    # One register for each vector of an operand and one for what is broadcast; the rest hold sums.
-    most = min(_MOST_POINTS, max(1, (profile.vector_registers - vectors - 1) // vectors))
-    best = max(axes, key=lambda axis: (_largest_divisor(block.spatial[axis], most), axis))
-    return Tile(lanes, best, _largest_divisor(block.spatial[best], most))
+    columns = points[-1] if points else None
+    rows = points[-2] if len(points) > 1 else None
+    if packed is None:
+        return _Form(rows, columns, block.spatial[last], None)
+    features, width = (int(size) for size in packed)
+    return _Form(rows, columns, features, width)
 
 
 def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
@@ -87,64 +82,102 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     if len(reductions) != 1 or math.prod(reductions[0].reduction) < 4 or not reductions[0].spatial:
         return None
     main = reductions[0]
-    tile = choose_tile(main, profile)
-    if tile is None:
+    form = _form(main)
+    if form is None:
         return None
+    extent = main.spatial
+    across = extent[form.columns] if form.columns is not None else 1
+    down = extent[form.rows] if form.rows is not None else 1
+    outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
+    cores = shared_by(main.work, profile)
+    tile = choose_tile(form.features, down, across, outer, profile, cores, form.width)
     position = blocks.index(main)
     paddings = [block for block in blocks[:position] if _pads(block)]
-    left = inline_producers(schedule, blocks, keep=paddings)
-    after = left[left.index(main) + 1 :]
-    for block in left[: left.index(main)]:
-        spread(schedule, block, profile)
+    staged = [] if across >= 2 * tile.columns else paddings
+    left = inline_producers(schedule, blocks, keep=staged)
+    at = left.index(main)
+    before, after = left[:at], left[at + 1 :]
     if len(after) == 1 and after[0].spatial == main.spatial:
-        owner = after[0].handle
+        owner, behind = schedule.get(after[0].handle).name_hint, []
     else:
-        for block in after:
+        owner = schedule.get(schedule.cache_write(main.handle, 0, "global")).name_hint
+        behind = [block.node.name_hint for block in after]
+    schedule = _stretched(schedule, main, owner, form, tile)
+    for block in blocks_of(schedule) or []:
+        if block.node.name_hint in [one.node.name_hint for one in before] + behind:
             spread(schedule, block, profile)
-        owner = schedule.cache_write(main.handle, 0, "local")
-    _tile(schedule, owner, main, tile, profile)
+    _tile(schedule, main, owner, form, tile, cores)
     return schedule
 
 
+def _stretched(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile) -> Any:
+    """The schedule begun again on whole tiles, where the extents do not divide."""
+    from tvm import s_tir
+
+    last = len(main.spatial) - 1
+    wanted = {last: tile.width}
+    if form.columns is not None:
+        wanted[form.columns] = tile.columns
+    if form.rows is not None:
+        wanted[form.rows] = tile.rows
+    axes = {
+        axis: Stretch(main.spatial[axis], size)
+        for axis, size in wanted.items()
+        if main.spatial[axis] % size
+    }
+    if not axes:
+        return schedule
+    function = stretched(schedule.mod["main"], main.node.name_hint, owner, axes, form.width)
+    return s_tir.Schedule(function)
+
+
 def _pads(block: Block) -> bool:
-    """Whether a block makes a tensor larger: it is staged, since its test would be repeated."""
+    """Whether a block makes a tensor larger."""
     source = block.node.reads[0].source.shape if block.node.reads else ()
     return math.prod(int(size) for size in source) < math.prod(block.spatial)
 
 
-def _tile(schedule: Any, owner: Any, main: Block, tile: Tile, profile: BoardProfile) -> None:
+def _tile(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile, cores: int) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
-    result = main.handle
-    last = len(main.spatial) - 1
-    axes = schedule.get_loops(owner)
-    outer_lanes, lanes = schedule.split(axes[last], [None, tile.lanes], preserve_unit_iters=True)
-    outer = [*axes[:last], outer_lanes]
-    inner = [lanes]
-    if tile.points_axis is not None:
-        outer_points, points = schedule.split(
-            axes[tile.points_axis], [None, tile.points], preserve_unit_iters=True
-        )
-        outer[tile.points_axis] = outer_points
-        inner = [points, lanes]
-    schedule.reorder(*outer, *inner)
-    tiles = schedule.fuse(*outer)
-    if main.work >= PARALLEL_WORK and profile.cores > 1:
-        schedule.parallel(tiles)
-    schedule.set_scope(result, 0, "local")
-    schedule.compute_at(result, tiles, preserve_unit_loops=True)
+    result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
     loops = schedule.get_loops(result)
-    mine = loops[-(len(main.spatial) + len(main.reduction)) :]
-    spatial, reduction = mine[: len(main.spatial)], mine[len(main.spatial) :]
-    single = [loop for axis, loop in enumerate(spatial) if axis not in (tile.points_axis, last)]
-    unrolled = [spatial[tile.points_axis]] if tile.points_axis is not None else []
-    schedule.reorder(*single, *reduction, *unrolled, spatial[last])
+    rank = len(main.spatial)
+    spatial, reduction = loops[:rank], loops[rank:]
+    outer, inner = list(spatial), []
+    for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
+        if axis is not None:
+            outer[axis], part = schedule.split(
+                spatial[axis], [None, size], preserve_unit_iters=True
+            )
+            inner.append(part)
+    outer[-1], vectors, lanes = schedule.split(
+        spatial[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
+    )
+    inner += [vectors, lanes]
+    columns = [] if form.columns is None else [outer.pop(form.columns)]
+    # Features before rows: one block of weights stays in the cache while the rows go by.
+    first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
+    rows = [] if form.rows is None else [outer[form.rows]]
+    schedule.reorder(*first, *rows, *columns, *reduction, *inner)
+    shared = [*first, *rows]
+    if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
+        shared, columns = [*shared, *columns], []
+    shared_loop = schedule.fuse(*shared) if len(shared) > 1 else shared[0]
+    schedule.set_scope(result, 0, "local")
+    at = columns[-1] if columns else shared_loop
+    schedule.reverse_compute_at(store, at, preserve_unit_loops=True)
+    if cores > 1:
+        schedule.parallel(shared_loop)
     # Marked before the reduction is split: afterwards its block is no longer complete.
-    for loop in unrolled:
+    for loop in inner[:-1]:
         schedule.unroll(loop)
-    schedule.vectorize(spatial[last])
+    schedule.vectorize(lanes)
     start = schedule.decompose_reduction(result, reduction[0])
-    for block in (start, owner):
-        ends = schedule.get_loops(block)
-        schedule.vectorize(ends[-1])
-        if unrolled:
-            schedule.unroll(ends[-2])
+    for loop in schedule.get_loops(start)[-len(inner) :][:-1]:
+        schedule.unroll(loop)
+    schedule.vectorize(schedule.get_loops(start)[-1])
+    ends = schedule.get_loops(store)
+    vectors, lanes = schedule.split(ends[-1], [None, tile.lanes], preserve_unit_iters=True)
+    schedule.vectorize(lanes)
+    for loop in [*ends[-len(inner) + 1 : -1], vectors]:
+        schedule.unroll(loop)

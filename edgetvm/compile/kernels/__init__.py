@@ -1,0 +1,1 @@
+"""How operators are computed: loops over packed weights, for the schedule rules to arrange."""

@@ -1,0 +1,406 @@
+"""Operators that can work on permuted tensors, and how.
+
+A handler gets the rewriter and the call; it answers with the result as it is stored, or None where
+the operator needs its operands in the model's own order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.compile.layout.stored import (
+    Order,
+    Stored,
+    channels_last,
+    constant,
+    identity,
+    is_constant,
+    nearest_order,
+    permuted,
+    reshaped_order,
+    shape_of,
+)
+
+if TYPE_CHECKING:
+    from edgetvm.compile.layout.rewriter import Layouts
+
+Handler = Callable[["Layouts", Any], "Stored | None"]
+
+_ELEMENTWISE = """
+abs acos acosh add asin asinh astype atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor
+ceil clip cos cosh divide equal erf exp ewise_fma floor floor_divide floor_mod greater greater_equal
+isfinite isinf isnan left_shift less less_equal log log_add_exp logical_and logical_not logical_or
+logical_xor maximum minimum mod multiply negative nn.gelu nn.gelu_tanh nn.leakyrelu nn.relu nn.selu
+nn.silu nn.softplus not_equal power right_shift round rsqrt sigmoid sign sin sinh sqrt square
+subtract tan tanh trunc where
+""".split()
+_REDUCTIONS = "sum mean max min prod std variance".split()
+
+
+def elementwise(layouts: Layouts, call: Any) -> Stored | None:
+    """Operands broadcast; the order of the largest permuted one is taken for all."""
+    from tvm import relax
+
+    rank = _rank(call)
+    if rank is None:
+        return None
+    operands = [layouts.stored(argument) if _is_tensor(argument) else None for argument in call.args]
+    order = _largest(operands, rank)
+    if order is None:
+        return None
+    arguments = []
+    for argument, operand in zip(call.args, operands, strict=True):
+        arguments.append(
+            argument if operand is None else _broadcast(layouts, operand, rank, order)
+        )
+    if any(argument is None for argument in arguments):
+        return None
+    return Stored(relax.Call(call.op, arguments, call.attrs, call.ty_args), order)
+
+
+def _broadcast(layouts: Layouts, operand: Stored, rank: int, order: Order) -> Any:
+    """An operand in the given order, with axes of extent 1 in front where it has fewer."""
+    from tvm import relax
+
+    if operand.rank == 0:
+        return operand.expr
+    if operand.rank == rank:
+        return layouts.ordered(operand, order)
+    shape = shape_of(operand.expr)
+    if shape is None:
+        return None
+    plain = layouts.ordered(operand, identity(operand.rank))
+    whole = (*[1] * (rank - operand.rank), *shape_of(plain))  # type: ignore[misc]
+    if is_constant(plain):
+        return constant(plain.value.numpy().reshape(whole).transpose(order))
+    return permuted(layouts.emit(relax.op.reshape(plain, list(whole))), order, layouts.emit)
+
+
+def _largest(operands: list[Stored | None], rank: int) -> Order | None:
+    """The order of the operand with the most elements that is no constant."""
+    best: tuple[int, bool, Order] | None = None
+    for operand in operands:
+        if operand is None or operand.rank != rank or is_constant(operand.expr):
+            continue
+        shape = shape_of(operand.expr)
+        key = (math.prod(shape) if shape else 0, operand.order != identity(rank), operand.order)
+        if best is None or key > best:
+            best = key
+    return best[2] if best is not None and best[2] != identity(rank) else None
+
+
+def reduction(layouts: Layouts, call: Any) -> Stored | None:
+    """Axes are found where they lie; what is left keeps its order."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    attrs = call.attrs
+    axes = _axes(attrs.axis, operand.rank)
+    make = getattr(relax.op, call.op.name.removeprefix("relax."))
+    made = make(
+        operand.expr, sorted(operand.position(axis) for axis in axes), bool(attrs.keepdims)
+    )
+    return Stored(made, operand.order if attrs.keepdims else _without(operand.order, axes))
+
+
+def arg_reduction(layouts: Layouts, call: Any) -> Stored | None:
+    """`argmax` and `argmin` along one axis; over all elements the order would count."""
+    from tvm import relax
+
+    if call.attrs.axis is None:
+        return None
+    operand = layouts.stored(call.args[0])
+    axis = int(call.attrs.axis) % operand.rank
+    make = getattr(relax.op, call.op.name.removeprefix("relax."))
+    made = make(operand.expr, operand.position(axis), bool(call.attrs.keepdims))
+    order = operand.order if call.attrs.keepdims else _without(operand.order, [axis])
+    return Stored(made, order)
+
+
+def _axes(given: Any, rank: int) -> list[int]:
+    if given is None:
+        return list(range(rank))
+    return [int(axis) % rank for axis in given]
+
+
+def _without(order: Order, axes: list[int]) -> Order:
+    left = [axis for axis in order if axis not in axes]
+    return tuple(sorted(left).index(axis) for axis in left)
+
+
+def permutation(layouts: Layouts, call: Any) -> Stored | None:
+    """Nothing is moved: the same elements, told in another order."""
+    operand = layouts.stored(call.args[0])
+    given = call.attrs.axes
+    axes = [operand.rank - 1 - i for i in range(operand.rank)] if given is None else given
+    axes = [int(axis) % operand.rank for axis in axes]
+    return Stored(operand.expr, tuple(axes.index(axis) for axis in operand.order))
+
+
+def reshape(layouts: Layouts, call: Any) -> Stored | None:
+    """Also `squeeze`, `expand_dims` and `flatten`; splits and joins axes where they lie."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    shape, target = shape_of(call.args[0]), shape_of(call)
+    if shape is None or target is None or operand.order == identity(operand.rank):
+        return None
+    made = reshaped_order(shape, operand.order, target)
+    if made is None:
+        nearest = nearest_order(shape, operand.order, target)
+        made = None if nearest is None else reshaped_order(shape, nearest, target)
+        if nearest is None or made is None:
+            return None
+        operand = Stored(layouts.ordered(operand, nearest), nearest)
+    memory, order = made
+    return Stored(relax.op.reshape(operand.expr, list(memory)), order)
+
+
+def concatenation(layouts: Layouts, call: Any) -> Stored | None:
+    """The order of the largest permuted part is taken for all."""
+    from tvm import relax
+
+    if not isinstance(call.args[0], relax.Tuple):
+        return None
+    rank = _rank(call)
+    axis = call.attrs.axis
+    if rank is None or axis is None:
+        return None
+    parts = [layouts.stored(part) for part in call.args[0].fields]
+    order = _largest(list(parts), rank)
+    if order is None:
+        return None
+    ordered = [layouts.ordered(part, order) for part in parts]
+    return Stored(relax.op.concat(ordered, order.index(int(axis) % rank)), order)
+
+
+def split(layouts: Layouts, call: Any) -> Stored | None:
+    """All parts have the operand's order."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    sections = call.attrs.indices_or_sections
+    parts = int(sections) if isinstance(sections, int) else [int(one) for one in sections]
+    return Stored(
+        relax.op.split(operand.expr, parts, operand.position(int(call.attrs.axis))), operand.order
+    )
+
+
+def softmax(layouts: Layouts, call: Any) -> Stored | None:
+    """Along the axis where it lies, if that is the last in memory or nothing else is better."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    position = operand.position(int(call.attrs.axis))
+    if position != operand.rank - 1 and int(call.attrs.axis) % operand.rank == operand.rank - 1:
+        return None
+    make = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
+    return Stored(make(operand.expr, position), operand.order)
+
+
+def pad(layouts: Layouts, call: Any) -> Stored | None:
+    """Widths travel with their axes."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    widths = [int(width) for width in call.attrs.pad_width]
+    moved = [width for axis in operand.order for width in widths[2 * axis : 2 * axis + 2]]
+    value, mode = call.attrs.pad_value, str(call.attrs.pad_mode)
+    return Stored(relax.op.nn.pad(operand.expr, moved, mode, value), operand.order)
+
+
+def strided_slice(layouts: Layouts, call: Any) -> Stored | None:
+    """Bounds stay with their axes."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    axes = call.args[1]
+    if not isinstance(axes, relax.Tuple):
+        return None
+    moved = [operand.position(int(_number(axis))) for axis in axes.fields]
+    return Stored(
+        relax.op.strided_slice(
+            operand.expr, moved, *call.args[2:], assume_inbound=bool(call.attrs.assume_inbound)
+        ),
+        operand.order,
+    )
+
+
+def _number(value: Any) -> int:
+    return int(getattr(value, "value", value))
+
+
+def pool(layouts: Layouts, call: Any) -> Stored | None:
+    """Pooling in two dimensions, channels where they lie if that is first or last."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    layout = _lying(operand, str(call.attrs.layout))
+    if layout is None:
+        return None
+    attrs = call.attrs
+    make = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
+    if "adaptive" in call.op.name:
+        made = make(operand.expr, attrs.output_size, layout)
+    else:
+        made = make(
+            operand.expr,
+            *(attrs.pool_size, attrs.strides, attrs.padding, attrs.dilation),
+            ceil_mode=bool(attrs.ceil_mode),
+            count_include_pad=bool(attrs.count_include_pad),
+            layout=layout,
+        )
+    return Stored(made, operand.order)
+
+
+def resize(layouts: Layouts, call: Any) -> Stored | None:
+    """Resizing in two dimensions, channels where they lie if that is first or last."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    attrs = call.attrs
+    layout = _lying(operand, str(attrs.layout))
+    if layout is None:
+        return None
+    made = relax.op.image.resize2d(
+        operand.expr,
+        call.args[1],
+        [float(value) for value in attrs.roi],
+        layout,
+        str(attrs.method),
+        str(attrs.coordinate_transformation_mode),
+        str(attrs.rounding_method),
+        float(attrs.cubic_alpha),
+        int(attrs.cubic_exclude),
+        float(attrs.extrapolation_value),
+        attrs.out_dtype or None,
+    )
+    return Stored(made, operand.order)
+
+
+def _lying(operand: Stored, layout: str) -> str | None:
+    """The layout's name in memory, where TVM's operator takes it."""
+    if len(layout) != operand.rank:
+        return None
+    lying = "".join(layout[axis] for axis in operand.order)
+    return lying if lying in ("NCHW", "NHWC") else None
+
+
+def normalisation(layouts: Layouts, call: Any) -> Stored | None:
+    """Layer, group and instance normalisation with axes of their own."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    attrs = call.attrs
+    name = call.op.name.removeprefix("relax.nn.")
+    axes = [operand.position(int(axis)) for axis in attrs.axes]
+    if name in ("layer_norm", "rms_norm") and axes != sorted(axes):
+        return None  # the scale has the axes in the model's order
+    if name == "rms_norm":
+        made = relax.op.nn.rms_norm(operand.expr, call.args[1], axes, float(attrs.epsilon))
+        return Stored(made, operand.order)
+    more = {"center": bool(attrs.center), "scale": bool(attrs.scale)}
+    if name == "layer_norm":
+        leading = [axes, float(attrs.epsilon)]
+    else:
+        channel = operand.position(int(attrs.channel_axis))
+        groups = [int(attrs.num_groups)] if name == "group_norm" else []
+        leading = [*groups, channel, axes, float(attrs.epsilon)]
+    made = getattr(relax.op.nn, name)(operand.expr, *call.args[1:3], *leading, **more)
+    return Stored(made, operand.order)
+
+
+def prelu(layouts: Layouts, call: Any) -> Stored | None:
+    """Slopes belong to one axis."""
+    from tvm import relax
+
+    operand = layouts.stored(call.args[0])
+    made = relax.op.nn.prelu(operand.expr, call.args[1], operand.position(int(call.attrs.axis)))
+    return Stored(made, operand.order)
+
+
+def convolution(layouts: Layouts, call: Any) -> Stored | None:
+    """Channels last, whichever the model has."""
+    from tvm import relax
+
+    attrs = call.attrs
+    data_layout, kernel_layout = str(attrs.data_layout), str(attrs.kernel_layout)
+    if str(attrs.out_layout) not in ("", data_layout) or sorted(data_layout) != sorted(
+        set(data_layout)
+    ):
+        return None
+    transposed = "transpose" in call.op.name
+    last = "N" + data_layout.replace("N", "").replace("C", "") + "C"
+    order = tuple(data_layout.index(letter) for letter in last)
+    want = layouts.order_of_convolution(call, order)
+    if want != order:
+        return None
+    if transposed and not (
+        int(attrs.groups) == 1
+        and is_constant(call.args[1])
+        and all(int(one) == 1 for one in attrs.dilation)
+    ):
+        return None
+    spatial = last[1:-1]
+    kernel = f"IO{spatial}" if transposed else f"{spatial}IO"
+    data = layouts.ordered(layouts.stored(call.args[0]), order)
+    weight = layouts.ordered(
+        layouts.stored(call.args[1]), tuple(kernel_layout.index(letter) for letter in kernel)
+    )
+    make = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
+    extra = {"output_padding": attrs.output_padding} if transposed else {}
+    made = make(
+        data,
+        weight,
+        strides=attrs.strides,
+        padding=attrs.padding,
+        dilation=attrs.dilation,
+        groups=int(attrs.groups),
+        data_layout=last,
+        kernel_layout=kernel,
+        out_dtype=attrs.out_dtype or None,
+        **extra,
+    )
+    return Stored(made, order)
+
+
+def _rank(call: Any) -> int | None:
+    shape = shape_of(call)
+    return None if shape is None else len(shape)
+
+
+def _is_tensor(argument: Any) -> bool:
+    from tvm import relax
+
+    return isinstance(getattr(argument, "ty", None), relax.TensorType)
+
+
+HANDLERS: dict[str, Handler] = {
+    **{f"relax.{name}": elementwise for name in _ELEMENTWISE},
+    **{f"relax.{name}": reduction for name in _REDUCTIONS},
+    "relax.argmax": arg_reduction,
+    "relax.argmin": arg_reduction,
+    "relax.permute_dims": permutation,
+    **{f"relax.{name}": reshape for name in ("reshape", "squeeze", "expand_dims", "flatten")},
+    "relax.concat": concatenation,
+    "relax.split": split,
+    "relax.nn.softmax": softmax,
+    "relax.nn.log_softmax": softmax,
+    "relax.nn.pad": pad,
+    "relax.strided_slice": strided_slice,
+    "relax.nn.max_pool2d": pool,
+    "relax.nn.avg_pool2d": pool,
+    "relax.nn.adaptive_avg_pool2d": pool,
+    "relax.image.resize2d": resize,
+    "relax.nn.layer_norm": normalisation,
+    "relax.nn.group_norm": normalisation,
+    "relax.nn.instance_norm": normalisation,
+    "relax.nn.rms_norm": normalisation,
+    "relax.nn.prelu": prelu,
+    **{
+        f"relax.nn.{name}": convolution
+        for name in ("conv1d", "conv2d", "conv3d", "conv1d_transpose", "conv2d_transpose")
+    },
+}

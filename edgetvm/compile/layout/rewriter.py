@@ -1,0 +1,149 @@
+"""The pass that lets every tensor lie in the order that its convolutions want.
+
+A permutation is not computed where the model asks for it, only where an operator needs the elements
+in another order than they are in: so permutations travel forward through everything that works as
+well on permuted tensors, and cancel each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.compile.layout.handlers import HANDLERS
+from edgetvm.compile.layout.stored import Order, Stored, identity, permuted
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+
+class Layouts:
+    """What handlers ask: how operands are stored, and how to have them in another order."""
+
+    def __init__(self, mutator: Any, layout: str) -> None:
+        self._mutator = mutator
+        self._layout = layout
+        self.orders: dict[Any, Stored] = {}
+        self._made: dict[tuple[Any, Order], Any] = {}
+
+    def order_of_convolution(self, call: Any, channels_last: Order) -> Order:
+        """The order in which a convolution is computed."""
+        del call
+        return channels_last if self._layout != "NCHW" else identity(len(channels_last))
+
+    def stored(self, argument: Any) -> Stored:
+        """How an operand of the original call lies in memory."""
+        if argument in self.orders:
+            return self.orders[argument]
+        expr = self._mutator.visit_expr(argument)
+        shape = getattr(expr.ty, "shape", None)
+        return Stored(expr, identity(0 if shape is None else len(shape)))
+
+    def ordered(self, operand: Stored, order: Order) -> Any:
+        """The operand in that order; made once."""
+        if operand.order == order:
+            return operand.expr
+        key = (operand.expr, order)
+        if key not in self._made:
+            axes = [operand.order.index(axis) for axis in order]
+            self._made[key] = permuted(operand.expr, axes, self.emit)
+        return self._made[key]
+
+    def emit(self, expr: Any) -> Any:
+        """A variable for a step on the way."""
+        return self._mutator.builder_.emit(expr)
+
+    def plain(self, variable: Any) -> Any:
+        """A variable in the model's own order."""
+        stored = self.orders[variable]
+        return self.ordered(stored, identity(stored.rank))
+
+    def branch(self) -> tuple[Any, Any]:
+        """What is known now: to go back to after a branch, whose variables are not seen outside."""
+        return dict(self.orders), dict(self._made)
+
+    def back(self, known: tuple[Any, Any]) -> None:
+        """Forget what a branch has made."""
+        self.orders, self._made = known
+
+
+def choose_layouts(module: IRModule, layout: str = "auto") -> IRModule:
+    """Convolutions on channels that lie last, with as few permutations as are left.
+
+    Args:
+        module: of Relax operators.
+        layout: `auto`, or the one that all convolutions take: `NHWC`, `NCHW`.
+    """
+    from tvm import relax
+
+    rewriter = _rewriter(module, layout)
+    for variable, function in module.functions_items():
+        if isinstance(function, relax.Function):
+            rewriter.builder_.update_func(variable, rewriter.visit_expr(function))
+    result: IRModule = rewriter.builder_.get()
+    return result
+
+
+def _rewriter(module: IRModule, layout: str) -> Any:
+    import tvm
+    from tvm import relax
+    from tvm.relax.analysis import free_vars
+    from tvm.relax.expr_functor import PyExprMutator, mutator
+
+    @mutator
+    class Rewriter(PyExprMutator):  # type: ignore[misc]
+        def __init__(self, module: Any) -> None:
+            super().__init__(module)
+            self.layouts = Layouts(self, layout)
+
+        def visit_var_binding_(self, binding: Any) -> None:
+            value = binding.value
+            result = self._handled(value)
+            if result is None:
+                self._settle(value)
+                known = self.layouts.branch() if isinstance(value, relax.If) else None
+                super().visit_var_binding_(binding)
+                if known is not None:
+                    self.layouts.back(known)
+                return
+            variable = binding.var
+            moved = result.order != identity(result.rank)
+            if moved and not isinstance(variable, relax.DataflowVar):
+                inner = self.layouts.emit(result.expr)
+                result = Stored(
+                    self.layouts.ordered(Stored(inner, result.order), identity(result.rank)),
+                    identity(result.rank),
+                )
+                moved = False
+            new = self._bound(variable, result.expr)
+            if moved:
+                self.layouts.orders[variable] = Stored(new, result.order)
+            else:
+                self.set_var_remap(variable, new)
+
+        def _bound(self, variable: Any, expr: Any) -> Any:
+            """A variable of the same name and kind for the expression."""
+            if isinstance(expr, relax.Var) and isinstance(variable, relax.DataflowVar):
+                return expr
+            expr = self.builder_.normalize(expr)
+            new = type(variable)(variable.name, expr.ty, variable.span)
+            self.builder_.emit_normalized(relax.VarBinding(new, expr))
+            return new
+
+        def _handled(self, value: Any) -> Stored | None:
+            if isinstance(value, relax.Var) and value in self.layouts.orders:
+                return self.layouts.orders[value]
+            if isinstance(value, relax.TupleGetItem) and value.tuple_value in self.layouts.orders:
+                whole = self.layouts.orders[value.tuple_value]
+                return Stored(relax.TupleGetItem(whole.expr, value.index), whole.order)
+            if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.Op):
+                return None
+            handler = HANDLERS.get(value.op.name)
+            return None if handler is None else handler(self.layouts, value)
+
+        def _settle(self, value: Any) -> None:
+            """Every permuted variable that the value uses is put into the model's order."""
+            for variable in free_vars(value):
+                if variable in self.layouts.orders:
+                    self.set_var_remap(variable, self.layouts.plain(variable))
+
+    return Rewriter(module)

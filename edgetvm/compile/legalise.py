@@ -1,0 +1,212 @@
+"""From operators to loops: our own for convolutions and products, TVM's for the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.kernels.contraction import (
+    Window,
+    convolution,
+    depthwise,
+    pack,
+    phase_weights,
+    product,
+    spread_phases,
+)
+from edgetvm.compile.layout.stored import constant, is_constant, shape_of
+from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.work import shared_by
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+Legaliser = Callable[[Any, Any], Any]
+
+
+def legalise(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
+    """The pass that turns every operator into loops for a board."""
+
+    def run(module: IRModule) -> IRModule:
+        from tvm import relax
+
+        result: IRModule = relax.transform.LegalizeOps(_own(profile))(module)
+        return result
+
+    return run
+
+
+def _own(profile: BoardProfile) -> dict[str, Legaliser]:
+    """Our operators; each falls back on TVM's where a form is not ours."""
+    import tvm
+
+    def with_fallback(name: str, ours: Callable[[Any, Any, BoardProfile], Any]) -> Legaliser:
+        stock = tvm.ir.Op.get(name).get_attr("FLegalize")
+
+        def legaliser(builder: Any, call: Any) -> Any:
+            made = ours(builder, call, profile)
+            return stock(builder, call) if made is None else made
+
+        return legaliser
+
+    return {
+        "relax.nn.conv1d": with_fallback("relax.nn.conv1d", _convolution),
+        "relax.nn.conv2d": with_fallback("relax.nn.conv2d", _convolution),
+        "relax.nn.conv3d": with_fallback("relax.nn.conv3d", _convolution),
+        "relax.nn.conv1d_transpose": with_fallback("relax.nn.conv1d_transpose", _transposed),
+        "relax.nn.conv2d_transpose": with_fallback("relax.nn.conv2d_transpose", _transposed),
+        "relax.matmul": with_fallback("relax.matmul", _matmul),
+    }
+
+
+def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
+    attrs = call.attrs
+    data, weights = call.args
+    layout = str(attrs.data_layout)
+    shape, out_shape = shape_of(data), shape_of(call)
+    spatial = layout[1:-1]
+    if (
+        shape is None
+        or out_shape is None
+        or not is_constant(weights)
+        or layout != f"N{spatial}C"
+        or str(attrs.kernel_layout) != f"{spatial}IO"
+        or str(attrs.out_layout) not in ("", layout)
+    ):
+        return None
+    array = weights.value.numpy()
+    groups, features, rank = int(attrs.groups), array.shape[-1], len(spatial)
+    padding = [int(one) for one in attrs.padding]
+    window = Window(
+        taps=array.shape[:-2],
+        strides=tuple(int(one) for one in attrs.strides),
+        dilations=tuple(int(one) for one in attrs.dilation),
+        before=tuple(padding[:rank]),
+        after=tuple(padding[rank:]),
+    )
+    out_dtype = str(call.ty.dtype)
+    if groups == shape[-1] == features and groups > 1:
+        flat = constant(array.reshape(*array.shape[:-2], features))
+        return builder.call_te(
+            lambda data, weights: depthwise(data, weights, window, out_dtype),
+            data,
+            flat,
+            primfunc_name_hint="depthwise_conv",
+        )
+    if groups > 1:
+        return None
+    work = math.prod(out_shape) * math.prod(array.shape[:-1])
+    tile = choose_tile(
+        features,
+        *_last_two(out_shape[1:-1]),
+        math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]),
+        profile,
+        shared_by(work, profile),
+    )
+    packed = constant(
+        pack(array.reshape(*[size for size in window.taps if size > 1], *array.shape[-2:]), tile.width)
+    )
+    return builder.call_te(
+        lambda data, packed: convolution(data, packed, window, features, groups, out_dtype),
+        data,
+        packed,
+        primfunc_name_hint="conv",
+    )
+
+
+def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:
+    """One convolution for all phases of the strides, whose features are then spread out.
+
+    Output element `y` is reached by taps `r` with `y + before = i * stride + r`: those of one phase
+    of `y` form a convolution of their own (Shi et al. 2016, "Is the deconvolution layer the same as
+    a convolutional layer?").
+    """
+    attrs = call.attrs
+    data, weights = call.args
+    layout = str(attrs.data_layout)
+    shape, out_shape = shape_of(data), shape_of(call)
+    spatial = layout[1:-1]
+    if (
+        shape is None
+        or out_shape is None
+        or not is_constant(weights)
+        or layout != f"N{spatial}C"
+        or str(attrs.kernel_layout) != f"IO{spatial}"
+        or int(attrs.groups) != 1
+    ):
+        return None
+    array = weights.value.numpy()
+    rank = len(spatial)
+    strides = tuple(int(one) for one in attrs.strides)
+    before = tuple(int(one) for one in attrs.padding)[:rank]
+    taps = tuple(math.ceil(k / s) for k, s in zip(array.shape[2:], strides, strict=True))
+    last = [
+        (size - 1 + first) // s for size, first, s in zip(out_shape[1:-1], before, strides, strict=True)
+    ]
+    window = Window(
+        taps=taps,
+        strides=(1,) * rank,
+        dilations=(1,) * rank,
+        before=tuple(t - 1 for t in taps),
+        after=tuple(end - (size - 1) for end, size in zip(last, shape[1:-1], strict=True)),
+    )
+    features = array.shape[1]
+    phases = phase_weights(array, strides)
+    work = math.prod(last) * phases.size
+    points = tuple(end + 1 for end in last)
+    tile = choose_tile(
+        phases.shape[-1], *_last_two(points), shape[0], profile, shared_by(work, profile)
+    )
+    kept = [size for size in taps if size > 1]
+    packed = constant(pack(phases.reshape(*kept, *phases.shape[-2:]), tile.width))
+    out_dtype = str(call.ty.dtype)
+    return builder.call_te(
+        lambda data, packed: spread_phases(
+            convolution(data, packed, window, phases.shape[-1], 1, out_dtype),
+            strides,
+            before,
+            out_shape[1:-1],
+            features,
+        ),
+        data,
+        packed,
+        primfunc_name_hint="conv_transpose",
+    )
+
+
+def _matmul(builder: Any, call: Any, profile: BoardProfile) -> Any:
+    data, weights = call.args
+    shape, out_shape = shape_of(data), shape_of(call)
+    if shape is None or out_shape is None or not is_constant(weights) or len(shape) < 2:
+        return None
+    array = weights.value.numpy()
+    if array.ndim > 2 and math.prod(array.shape[:-2]) == 1 and array.ndim <= len(shape):
+        array = array.reshape(array.shape[-2:])
+    if array.ndim != 2:
+        return None
+    features = array.shape[-1]
+    work = math.prod(out_shape) * array.shape[0]
+    rows = (1, *out_shape[:-1])
+    tile = choose_tile(
+        features,
+        *_last_two(rows),
+        math.prod(rows[:-2]),
+        profile,
+        shared_by(work, profile),
+    )
+    packed = constant(pack(array, tile.width))
+    out_dtype = str(call.ty.dtype)
+    return builder.call_te(
+        lambda data, packed: product(data, packed, features, out_dtype),
+        data,
+        packed,
+        primfunc_name_hint="matmul",
+    )
+
+
+def _last_two(extents: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a tile's points."""
+    whole = (1, 1, *extents)
+    return whole[-2], whole[-1]

@@ -1,0 +1,208 @@
+"""Whole tiles where the extents do not divide: the last tile lies over its neighbour.
+
+The kernel is rewritten before it is scheduled. Axes of the sums get the next extent that the tile
+divides; what is read and stored is where the tile lies once it is moved back to the edge. Elements
+under two tiles are computed twice, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.compile.schedules.tile import covered
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One axis and the tile along it.
+
+    Attributes:
+        extent: of the axis.
+        tile: elements of it in one tile; at most the extent.
+    """
+
+    extent: int
+    tile: int
+
+    @property
+    def stretched(self) -> int:
+        """The extent in whole tiles."""
+        return covered(self.extent, self.tile)
+
+    def actual(self, variable: Any) -> Any:
+        """Where an element of the stretched axis lies in the real one."""
+        from tvm import tirx
+
+        start = tirx.Min(
+            variable // self.tile * self.tile, _like(variable, self.extent - self.tile)
+        )
+        return start + variable % self.tile
+
+
+def stretched(
+    function: PrimFunc,
+    main: str,
+    owner: str,
+    axes: Mapping[int, Stretch],
+    packed_width: int | None,
+) -> PrimFunc:
+    """The function with those spatial axes of two blocks stretched.
+
+    Args:
+        function: unscheduled: each block under loops of its own.
+        main: the block that sums into a tensor of its own.
+        owner: the block that reads each sum once and stores the results.
+        axes: by position, those whose tile does not divide them.
+        packed_width: of blocks of packed weights, where the main block reads such.
+    """
+    import tvm_ffi
+    from tvm import ir, s_tir, tirx
+
+    realizes = _realizes(function, (main, owner))
+    sums = realizes[main].block.writes[0].source
+    shape = [int(size) for size in sums.shape]
+    extents: dict[Any, int] = {}
+    for axis, stretch in axes.items():
+        shape[axis] = stretch.stretched
+        for realize in realizes.values():
+            extents[realize.iter_values[axis]] = stretch.stretched
+    longer = tirx.decl_buffer(shape, sums.dtype, sums.name, scope=sums.scope())
+
+    def on_loop(loop: Any) -> Any:
+        if loop.loop_var not in extents:
+            return loop
+        extent = _like(loop.extent, extents[loop.loop_var])
+        return tirx.For(loop.loop_var, loop.min, extent, loop.kind, loop.body)
+
+    def on_block(block: Any) -> Any:
+        if block.name_hint in (main, owner):
+            return rewritten(block)
+        if not any(one.same_as(sums) for one in block.alloc_buffers):
+            return block
+        return _with(
+            block,
+            alloc_buffers=[longer if one.same_as(sums) else one for one in block.alloc_buffers],
+        )
+
+    def rewritten(block: Any) -> Any:
+        spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
+        where = {spatial[axis]: stretch for axis, stretch in axes.items()}
+        last = spatial[-1]
+        packed = block.name_hint == main and packed_width is not None and last in where
+
+        def on_variable(variable: Any, _: Any) -> Any:
+            if variable.same_as(sums):
+                return longer
+            return where[variable].actual(variable) if variable in where else variable
+
+        def on_load(load: Any, mutator: Any) -> Any:
+            if load.source.same_as(sums):
+                return tirx.BufferLoad(longer, list(load.indices))
+            if packed and _mentions(load.indices[-1], last) and _mentions(load.indices[0], last):
+                middle = [mutator.mutate(index) for index in load.indices[1:-1]]
+                return tirx.BufferLoad(
+                    load.source, [last // packed_width, *middle, last % packed_width]
+                )
+            return mutator.default_mutate(load)
+
+        def on_store(store: Any, mutator: Any) -> Any:
+            if store.buffer.same_as(sums):
+                return tirx.BufferStore(longer, mutator.mutate(store.value), list(store.indices))
+            return mutator.default_mutate(store)
+
+        def on_region(region: Any, mutator: Any) -> Any:
+            if region.source.same_as(sums):
+                return tirx.BufferRegion(longer, list(region.region))
+            if packed and _mentions(region.region[-1].min, last):
+                return tirx.BufferRegion(
+                    region.source, [ir.Range(0, int(size)) for size in region.source.shape]
+                )
+            return mutator.default_mutate(region)
+
+        def mutate(part: Any) -> Any:
+            callbacks = [
+                (ir.expr.TensorRegion, on_region),
+                (ir.expr.TensorLoad, on_load),
+                (tirx.BufferStore, on_store),
+                (ir.Var, on_variable),
+            ]
+            return tvm_ffi.structural_mutate(part, callbacks)
+
+        return _with(
+            block,
+            iter_vars=[
+                tirx.IterVar(
+                    ir.Range.from_min_extent(
+                        axis.dom.min, _like(axis.dom.extent, where[axis.var].stretched)
+                    ),
+                    axis.var,
+                    axis.iter_type,
+                )
+                if axis.var in where
+                else axis
+                for axis in block.iter_vars
+            ],
+            reads=[mutate(region) for region in block.reads],
+            writes=[mutate(region) for region in block.writes],
+            body=mutate(block.body),
+            init=None if block.init is None else mutate(block.init),
+        )
+
+    body = tvm_ffi.structural_map(
+        function.body, [(tirx.For, on_loop), (s_tir.SBlock, on_block)]
+    )
+    return function.with_body(body)
+
+
+def _realizes(function: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    import tvm_ffi
+    from tvm import s_tir
+
+    found: dict[str, Any] = {}
+
+    def note(realize: Any) -> Any:
+        if realize.block.name_hint in names:
+            found[realize.block.name_hint] = realize
+        return realize
+
+    tvm_ffi.structural_map(function.body, [(s_tir.SBlockRealize, note)])
+    return found
+
+
+def _with(block: Any, **changes: Any) -> Any:
+    """The block with other fields."""
+    from tvm import s_tir
+
+    fields = {
+        name: changes.get(name, getattr(block, name))
+        for name in (
+            "iter_vars",
+            "reads",
+            "writes",
+            "name_hint",
+            "body",
+            "init",
+            "alloc_buffers",
+            "match_buffers",
+            "annotations",
+        )
+    }
+    return s_tir.SBlock(**fields)
+
+
+def _like(number: Any, value: int) -> Any:
+    """The value as an integer of the same type as another."""
+    from tvm import tirx
+
+    return tirx.IntImm(str(number.ty.dtype), value)
+
+
+def _mentions(expression: Any, variable: Any) -> bool:
+    from tvm import tirx
+
+    return any(one.same_as(variable) for one in tirx.analysis.undefined_vars(expression))

@@ -1,0 +1,111 @@
+"""The register tile of a contraction: how much of the output one pass of the inner loops sums.
+
+A tile is `vectors` vectors along the output's last axis times `rows` x `columns` points. Each of
+its sums has a register; so has each vector of the operand that runs along the last axis, and one
+register takes the other operand's elements in turn, broadcast (BLIS's micro-kernel: Van Zee and
+van de Geijn 2015, "BLIS: A Framework for Rapidly Instantiating BLAS Functionality").
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgetvm.boards.profile import BoardProfile
+
+# Sums in flight that hide the latency of a multiply-add.
+_CHAINS = 8
+# In multiply-adds of whole vectors: what a load takes of the load ports, and what it adds in any
+# case. Fitted to sweeps of tiles on Zen 4.
+_LOAD_PORT = 0.5
+_LOAD = 0.1
+# More points than this gain nothing and cost code.
+_MOST_POINTS = 28
+_MOST_VECTORS = 8
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one pass of the innermost loops computes.
+
+    Attributes:
+        lanes: elements of one vector: a power of two.
+        vectors: vectors along the output's last axis.
+        rows, columns: points along the last two other axes.
+    """
+
+    lanes: int
+    vectors: int
+    rows: int
+    columns: int
+
+    @property
+    def width(self) -> int:
+        """Elements along the output's last axis."""
+        return self.lanes * self.vectors
+
+
+def power_of_two(most: int) -> int:
+    """The largest power of two that is not above `most` (at least 1)."""
+    return 1 << (most.bit_length() - 1)
+
+
+def covered(extent: int, tile: int) -> int:
+    """The extent in whole tiles: the last one lies over its neighbour where they do not divide."""
+    return math.ceil(extent / tile) * tile
+
+
+@functools.lru_cache(maxsize=4096)
+def choose_tile(
+    features: int,
+    rows: int,
+    columns: int,
+    outer: int,
+    profile: BoardProfile,
+    cores: int,
+    width: int | None = None,
+) -> Tile:
+    """The tile that costs least for an output of outer x rows x columns x features.
+
+    Args:
+        features: elements of the last axis, of one group.
+        rows, columns: extents of the two axes whose points a tile may hold.
+        outer: the product of all other extents, groups included.
+        profile: of the board; its lanes and registers bound the tile.
+        cores: that share the tiles.
+        width: elements along the last axis, where the packing of weights has fixed them.
+    """
+
+    def cost(tile: Tile) -> tuple[float, int]:
+        points = tile.rows * tile.columns
+        loads = tile.vectors + points
+        speed = max(0.5, tile.lanes / profile.vector_lanes)
+        sums = max(tile.vectors * points, _CHAINS) * speed
+        step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
+        blocks = math.ceil(features / tile.width)
+        tasks = outer * blocks * math.ceil(rows / tile.rows)
+        rounds = math.ceil(tasks / cores) * cores
+        return rounds * math.ceil(columns / tile.columns) * step, points
+
+    return min(_tiles(features, rows, columns, profile, width), key=cost)
+
+
+def _tiles(
+    features: int, rows: int, columns: int, profile: BoardProfile, width: int | None
+) -> Iterator[Tile]:
+    full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
+    for lanes in {full, max(1, full // 2)} if width is None else {math.gcd(full, width)}:
+        if width is None:
+            most = min(_MOST_VECTORS, max(1, math.ceil(features / lanes)))
+            choices = [n for n in range(1, most + 1) if lanes * n <= features]
+        else:
+            choices = [width // lanes]
+        for vectors in choices:
+            points = max(1, min(_MOST_POINTS, (profile.vector_registers - vectors - 1) // vectors))
+            for across in range(1, min(columns, points) + 1):
+                yield Tile(lanes, vectors, 1, across)
+            if columns <= points:
+                for down in range(2, min(rows, points // columns) + 1):
+                    yield Tile(lanes, vectors, down, columns)
