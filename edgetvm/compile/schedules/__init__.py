@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.tiled import tiled
 
@@ -22,7 +23,11 @@ Origin = Literal["default", "tuned", "library"]
 Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
 
 # Asked in this order; the first that answers is taken.
-RULES: tuple[tuple[str, Rule], ...] = (("register tile", tiled), ("parallel loops", loops))
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("depthwise columns", depthwise),
+    ("register tile", tiled),
+    ("parallel loops", loops),
+)
 
 
 def schedule_module(

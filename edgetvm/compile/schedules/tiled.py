@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
-from edgetvm.compile.schedules.loops import inline_producers, spread
+from edgetvm.compile.schedules.epilogue import paddings_of, surround
+from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import Tile, choose_tile
 from edgetvm.compile.schedules.work import shared_by
@@ -91,22 +92,13 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
     cores = shared_by(main.work, profile)
     tile = choose_tile(form.features, down, across, outer, profile, cores, form.width)
-    position = blocks.index(main)
-    paddings = [block for block in blocks[:position] if _pads(block)]
-    staged = [] if across >= 2 * tile.columns else paddings
-    left = inline_producers(schedule, blocks, keep=staged)
-    at = left.index(main)
-    before, after = left[:at], left[at + 1 :]
-    if len(after) == 1 and after[0].spatial == main.spatial:
-        owner, behind = schedule.get(after[0].handle).name_hint, []
-    else:
-        owner = schedule.get(schedule.cache_write(main.handle, 0, "global")).name_hint
-        behind = [block.node.name_hint for block in after]
-    schedule = _stretched(schedule, main, owner, form, tile)
+    staged = [] if across >= 2 * tile.columns else paddings_of(blocks, main)
+    around = surround(schedule, blocks, main, staged)
+    schedule = _stretched(schedule, main, around.owner, form, tile)
     for block in blocks_of(schedule) or []:
-        if block.node.name_hint in [one.node.name_hint for one in before] + behind:
+        if block.node.name_hint in around.apart:
             spread(schedule, block, profile)
-    _tile(schedule, main, owner, form, tile, cores)
+    _tile(schedule, main, around.owner, form, tile, cores)
     return schedule
 
 
@@ -129,12 +121,6 @@ def _stretched(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile) 
         return schedule
     function = stretched(schedule.mod["main"], main.node.name_hint, owner, axes, form.width)
     return s_tir.Schedule(function)
-
-
-def _pads(block: Block) -> bool:
-    """Whether a block makes a tensor larger."""
-    source = block.node.reads[0].source.shape if block.node.reads else ()
-    return math.prod(int(size) for size in source) < math.prod(block.spatial)
 
 
 def _tile(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile, cores: int) -> None:
