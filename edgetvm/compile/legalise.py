@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import (
     Window,
@@ -16,6 +18,7 @@ from edgetvm.compile.kernels.contraction import (
     product,
     spread_phases,
 )
+from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.schedules.tile import choose_tile
 from edgetvm.compile.schedules.work import shared_by
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 Legaliser = Callable[[Any, Any], Any]
+Extents = tuple[int, ...]
 
 
 def legalise(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
@@ -95,25 +99,85 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    if groups > 1:
-        return None
+    edge = winograd_edge(window, shape, out_shape, groups, out_dtype)
+    if edge:
+        return _winograd(builder, data, array, window, out_shape, edge, profile)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
     tile = choose_tile(
-        features,
+        features // groups,
         *_last_two(out_shape[1:-1]),
-        math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]),
+        math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
         profile,
         shared_by(work, profile),
     )
-    packed = constant(
-        pack(array.reshape(*[size for size in window.taps if size > 1], *array.shape[-2:]), tile.width)
-    )
+    kept = [size for size in window.taps if size > 1]
+    each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
+    packed = constant(np.concatenate([pack(one, tile.width) for one in each]))
     return builder.call_te(
         lambda data, packed: convolution(data, packed, window, features, groups, out_dtype),
         data,
         packed,
         primfunc_name_hint="conv",
     )
+
+
+def winograd_edge(
+    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str
+) -> int:
+    """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
+
+    Costs are in multiply-adds of a tile's elements: additions of the transforms, and what their
+    tensors cost on the way through the caches.
+    """
+    three = window.taps == (3, 3) and window.strides == (1, 1) and window.dilations == (1, 1)
+    if not three or groups != 1 or dtype != "float32":
+        return 0
+    channels, features = shape[-1], out_shape[-1]
+    if min(channels, features) < 16 or math.gcd(channels, 16) < 4:
+        return 0
+    costs = {0: 9.0 * channels * features * math.prod(out_shape[1:3])}
+    for step, transform in TRANSFORMS.items():
+        if min(out_shape[1:3]) < step:
+            continue
+        tiles = math.prod(math.ceil(size / step) for size in out_shape[1:3])
+        elements = transform.edge**2
+        each = elements * (channels * features + 10 * (channels + features))
+        costs[step] = float(tiles * each)
+    return min(costs, key=lambda step: costs[step])
+
+
+def _winograd(
+    builder: Any,
+    data: Any,
+    array: Any,
+    window: Window,
+    out_shape: Extents,
+    edge: int,
+    profile: BoardProfile,
+) -> Any:
+    transform = TRANSFORMS[edge]
+    features, size = out_shape[-1], out_shape[1:3]
+    tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
+    work = tiles * transform.edge**2 * array.shape[-2] * features
+    cores = shared_by(work, profile)
+    tile = choose_tile(features, transform.edge, tiles, transform.edge, profile, cores)
+    weights = constant(transformed(array, transform, tile.width))
+    before = (window.before[0], window.before[1])
+    call = builder.call_te(
+        lambda data, weights: winograd(data, weights, features, transform, before, size),
+        data,
+        weights,
+        primfunc_name_hint="conv_winograd",
+    )
+    return _fusible(builder, call)
+
+
+def _fusible(builder: Any, call: Any) -> Any:
+    """The call of a kernel that element-wise ones may follow, though TVM cannot see that."""
+    variable = call.args[0]
+    kernel = builder.get()[variable]
+    builder.update_func(variable, kernel.with_attr("op_pattern", 4))
+    return call
 
 
 def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:

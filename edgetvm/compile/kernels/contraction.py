@@ -133,16 +133,11 @@ def convolution(
                 index[1:-1], window.strides, window.dilations, window.taps, strict=True
             )
         ]
-        first, inner = channel, feature
+        first, inner, block = channel, feature, None
         if groups > 1:
             first, inner = feature // each * channels + channel, feature % each
-        block = inner // width
-        start = block * width if each % width == 0 else te_min(block * width, each - width)
-        if groups > 1:
-            block = feature // each * blocks + block
-        if each < width:
-            block, start = feature // each, 0
-        weight = packed[(block, *taps, channel, inner - start)]
+            block = feature // each * blocks
+        weight = packed_element(packed, taps, channel, inner, each, block)
         value = source[(index[0], *at, first)]
         return te.sum(
             value.astype(out_dtype) * weight.astype(out_dtype), axis=[*taps, channel]
@@ -156,11 +151,35 @@ def convolution(
     )
 
 
-def te_min(left: Any, right: Any) -> Any:
-    """The smaller of two index expressions."""
+def packed_element(
+    packed: Any,
+    between: Sequence[Any],
+    channel: Any,
+    feature: Any,
+    features: int,
+    first_block: Any = None,
+) -> Any:
+    """One weight of `pack`ed blocks.
+
+    Args:
+        packed: [blocks, ..., channels, width].
+        between: indices of the axes between block and channel.
+        channel, feature: which weight.
+        features: of the group that `feature` counts in.
+        first_block: of that group; the first one of all without it.
+    """
     from tvm import tirx
 
-    return tirx.Min(left, right)
+    width = int(packed.shape[-1])
+    block: Any = feature // width
+    start: Any = block * width
+    if features < width:
+        block, start = 0, 0
+    elif features % width:
+        start = tirx.Min(start, features - width)
+    if first_block is not None:
+        block = first_block + block
+    return packed[(block, *between, channel, feature - start)]
 
 
 def product(data: Any, packed: Any, features: int, out_dtype: str) -> Any:
@@ -171,13 +190,8 @@ def product(data: Any, packed: Any, features: int, out_dtype: str) -> Any:
     channel = te.reduce_axis((0, channels), "channel")
 
     def element(*index: Any) -> Any:
-        feature = index[-1]
-        block = feature // width
-        start = block * width if features % width == 0 else te_min(block * width, features - width)
-        if features < width:
-            block, start = 0, 0
         value = data[(*index[:-1], channel)]
-        weight = packed[block, channel, feature - start]
+        weight = packed_element(packed, (), channel, index[-1], features)
         return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=[channel])
 
     return te.compute(

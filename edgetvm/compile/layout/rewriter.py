@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.layout.handlers import HANDLERS
-from edgetvm.compile.layout.stored import Order, Stored, identity, permuted
+from edgetvm.compile.layout.stored import Order, Stored, identity, is_constant, permuted
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -122,7 +122,8 @@ def _rewriter(module: IRModule, layout: str) -> Any:
 
         def _bound(self, variable: Any, expr: Any) -> Any:
             """A variable of the same name and kind for the expression."""
-            if isinstance(expr, relax.Var) and isinstance(variable, relax.DataflowVar):
+            known = isinstance(expr, relax.Var) or is_constant(expr)
+            if known and isinstance(variable, relax.DataflowVar):
                 return expr
             expr = self.builder_.normalize(expr)
             new = type(variable)(variable.name, expr.ty, variable.span)

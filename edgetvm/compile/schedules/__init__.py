@@ -11,6 +11,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.tiled import tiled
+from edgetvm.compile.schedules.winograd import winograd
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -24,6 +25,7 @@ Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
 
 # Asked in this order; the first that answers is taken.
 RULES: tuple[tuple[str, Rule], ...] = (
+    ("winograd tiles", winograd),
     ("depthwise columns", depthwise),
     ("register tile", tiled),
     ("parallel loops", loops),

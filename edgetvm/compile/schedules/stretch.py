@@ -22,26 +22,37 @@ class Stretch:
     """One axis and the tile along it.
 
     Attributes:
-        extent: of the axis.
+        extent: of the axis, or of each of its groups.
         tile: elements of it in one tile; at most the extent.
+        groups: that lie behind one another on the axis; no tile reaches over a group's end.
     """
 
     extent: int
     tile: int
+    groups: int = 1
+
+    @property
+    def each(self) -> int:
+        """The extent of a group in whole tiles."""
+        return covered(self.extent, self.tile)
 
     @property
     def stretched(self) -> int:
-        """The extent in whole tiles."""
-        return covered(self.extent, self.tile)
+        """The extent of all groups in whole tiles."""
+        return self.groups * self.each
+
+    def inside(self, variable: Any) -> Any:
+        """Where in its group an element of the stretched axis lies."""
+        from tvm import tirx
+
+        start = variable % self.each // self.tile * self.tile
+        return tirx.Min(start, _like(variable, self.extent - self.tile)) + variable % self.tile
 
     def actual(self, variable: Any) -> Any:
         """Where an element of the stretched axis lies in the real one."""
-        from tvm import tirx
-
-        start = tirx.Min(
-            variable // self.tile * self.tile, _like(variable, self.extent - self.tile)
-        )
-        return start + variable % self.tile
+        if self.groups == 1:
+            return self.inside(variable)
+        return variable // self.each * self.extent + self.inside(variable)
 
 
 def stretched(
@@ -49,16 +60,18 @@ def stretched(
     main: str,
     owner: str,
     axes: Mapping[int, Stretch],
-    packed_width: int | None,
+    packed_width: int | None = None,
+    owner_axes: Mapping[int, Stretch] | None = None,
 ) -> PrimFunc:
     """The function with those spatial axes of two blocks stretched.
 
     Args:
         function: unscheduled: each block under loops of its own.
         main: the block that sums into a tensor of its own.
-        owner: the block that reads each sum once and stores the results.
+        owner: the block that reads each sum once, in place, and stores the results.
         axes: by position, those whose tile does not divide them.
         packed_width: of blocks of packed weights, where the main block reads such.
+        owner_axes: of the owner, where the main block has whole tiles on some axes already.
     """
     import tvm_ffi
     from tvm import ir, s_tir, tirx
@@ -66,11 +79,14 @@ def stretched(
     realizes = _realizes(function, (main, owner))
     sums = realizes[main].block.writes[0].source
     shape = [int(size) for size in sums.shape]
-    extents: dict[Any, int] = {}
+    stretches = {main: axes, owner: axes if owner_axes is None else owner_axes}
     for axis, stretch in axes.items():
         shape[axis] = stretch.stretched
-        for realize in realizes.values():
-            extents[realize.iter_values[axis]] = stretch.stretched
+    extents = {
+        realize.iter_values[axis]: stretch.stretched
+        for name, realize in realizes.items()
+        for axis, stretch in stretches[name].items()
+    }
     longer = tirx.decl_buffer(shape, sums.dtype, sums.name, scope=sums.scope())
 
     def on_loop(loop: Any) -> Any:
@@ -91,7 +107,9 @@ def stretched(
 
     def rewritten(block: Any) -> Any:
         spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
-        where = {spatial[axis]: stretch for axis, stretch in axes.items()}
+        where = {
+            spatial[axis]: stretch for axis, stretch in stretches[block.name_hint].items()
+        }
         last = spatial[-1]
         packed = block.name_hint == main and packed_width is not None and last in where
 
@@ -100,9 +118,17 @@ def stretched(
                 return longer
             return where[variable].actual(variable) if variable in where else variable
 
+        def on_division(division: Any, mutator: Any) -> Any:
+            stretch = where.get(division.a) if isinstance(division.a, ir.Var) else None
+            if stretch is None or getattr(division.b, "value", None) != stretch.extent:
+                return mutator.default_mutate(division)
+            if isinstance(division, tirx.FloorDiv):
+                return division.a // stretch.each
+            return stretch.inside(division.a)
+
         def on_load(load: Any, mutator: Any) -> Any:
             if load.source.same_as(sums):
-                return tirx.BufferLoad(longer, list(load.indices))
+                return tirx.BufferLoad(longer, list(spatial))
             if packed and _mentions(load.indices[-1], last) and _mentions(load.indices[0], last):
                 middle = [mutator.mutate(index) for index in load.indices[1:-1]]
                 return tirx.BufferLoad(
@@ -117,7 +143,8 @@ def stretched(
 
         def on_region(region: Any, mutator: Any) -> Any:
             if region.source.same_as(sums):
-                return tirx.BufferRegion(longer, list(region.region))
+                places = [ir.Range.from_min_extent(one, _like(one, 1)) for one in spatial]
+                return tirx.BufferRegion(longer, places)
             if packed and _mentions(region.region[-1].min, last):
                 return tirx.BufferRegion(
                     region.source, [ir.Range(0, int(size)) for size in region.source.shape]
@@ -129,6 +156,7 @@ def stretched(
                 (ir.expr.TensorRegion, on_region),
                 (ir.expr.TensorLoad, on_load),
                 (tirx.BufferStore, on_store),
+                ((tirx.FloorDiv, tirx.FloorMod), on_division),
                 (ir.Var, on_variable),
             ]
             return tvm_ffi.structural_mutate(part, callbacks)

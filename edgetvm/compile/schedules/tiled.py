@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """A contraction seen as rows x columns points of features.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Form:
     width: int | None
 
 
-def _form(block: Block) -> _Form | None:
+def contraction_form(block: Block) -> Form | None:
     """How the block is tiled, or None where its last axis is not read contiguously."""
     if not block.spatial:
         return None
@@ -52,7 +52,7 @@ def _form(block: Block) -> _Form | None:
         used = [uses(index, variable) for index in indices]
         if packed is None and any(used[:-1]):
             return None
-        if used and used[-1]:
+        if used and used[-1] and (packed is None or used[0]):
             vectors.append(indices)
     if not vectors:
         return None
@@ -66,9 +66,9 @@ def _form(block: Block) -> _Form | None:
     columns = points[-1] if points else None
     rows = points[-2] if len(points) > 1 else None
     if packed is None:
-        return _Form(rows, columns, block.spatial[last], None)
+        return Form(rows, columns, block.spatial[last], None)
     features, width = (int(size) for size in packed)
-    return _Form(rows, columns, features, width)
+    return Form(rows, columns, features, width)
 
 
 def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
@@ -83,47 +83,58 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     if len(reductions) != 1 or math.prod(reductions[0].reduction) < 4 or not reductions[0].spatial:
         return None
     main = reductions[0]
-    form = _form(main)
+    form = contraction_form(main)
     if form is None:
         return None
+    cores = shared_by(main.work, profile)
+    tile = _chosen(main, form, profile, cores)
+    across = main.spatial[form.columns] if form.columns is not None else 1
+    staged = [] if across >= 2 * tile.columns else paddings_of(blocks, main)
+    around = surround(schedule, blocks, main, staged)
+    schedule = tile_contraction(schedule, main, around.owner, form, profile, cores)
+    for block in blocks_of(schedule) or []:
+        if block.node.name_hint in around.apart:
+            spread(schedule, block, profile)
+    return schedule
+
+
+def tile_contraction(
+    schedule: Schedule, main: Block, owner: str, form: Form, profile: BoardProfile, cores: int
+) -> Schedule:
+    """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
+    tile = _chosen(main, form, profile, cores)
+    schedule = _stretched(schedule, main, owner, form, tile)
+    _tile(schedule, main, owner, form, tile, cores)
+    return schedule
+
+
+def _chosen(main: Block, form: Form, profile: BoardProfile, cores: int) -> Tile:
     extent = main.spatial
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
-    cores = shared_by(main.work, profile)
-    tile = choose_tile(form.features, down, across, outer, profile, cores, form.width)
-    staged = [] if across >= 2 * tile.columns else paddings_of(blocks, main)
-    around = surround(schedule, blocks, main, staged)
-    schedule = _stretched(schedule, main, around.owner, form, tile)
-    for block in blocks_of(schedule) or []:
-        if block.node.name_hint in around.apart:
-            spread(schedule, block, profile)
-    _tile(schedule, main, around.owner, form, tile, cores)
-    return schedule
+    return choose_tile(form.features, down, across, outer, profile, cores, form.width)
 
 
-def _stretched(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile) -> Any:
+def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
     """The schedule begun again on whole tiles, where the extents do not divide."""
     from tvm import s_tir
 
     last = len(main.spatial) - 1
-    wanted = {last: tile.width}
+    groups = main.spatial[last] // form.features
+    wanted = {last: Stretch(form.features, tile.width, groups)}
     if form.columns is not None:
-        wanted[form.columns] = tile.columns
+        wanted[form.columns] = Stretch(main.spatial[form.columns], tile.columns)
     if form.rows is not None:
-        wanted[form.rows] = tile.rows
-    axes = {
-        axis: Stretch(main.spatial[axis], size)
-        for axis, size in wanted.items()
-        if main.spatial[axis] % size
-    }
+        wanted[form.rows] = Stretch(main.spatial[form.rows], tile.rows)
+    axes = {axis: one for axis, one in wanted.items() if one.extent % one.tile}
     if not axes:
         return schedule
     function = stretched(schedule.mod["main"], main.node.name_hint, owner, axes, form.width)
     return s_tir.Schedule(function)
 
 
-def _tile(schedule: Any, main: Block, owner: str, form: _Form, tile: Tile, cores: int) -> None:
+def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
     loops = schedule.get_loops(result)

@@ -1,0 +1,131 @@
+"""Depthwise convolutions: channels in vectors, some columns of one row at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
+from edgetvm.compile.schedules.epilogue import paddings_of, surround
+from edgetvm.compile.schedules.loops import spread
+from edgetvm.compile.schedules.stretch import Stretch, stretched
+from edgetvm.compile.schedules.tile import Tile, covered, power_of_two
+from edgetvm.compile.schedules.work import shared_by
+
+if TYPE_CHECKING:
+    from tvm.s_tir import Schedule
+    from tvm.tirx import PrimFunc
+
+# A longer row of taps is looped over: unrolled, it costs code and registers.
+_MOST_UNROLLED_TAPS = 7
+# A multiply-add here costs about so many of a matrix product's: each loads its operand.
+_RELATIVE_COST = 4
+
+
+def depthwise(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+    """Each output channel sums a window of the same input channel."""
+    from tvm import s_tir
+
+    schedule = s_tir.Schedule(function)
+    blocks = blocks_of(schedule)
+    if not blocks:
+        return None
+    reductions = [block for block in blocks if block.reduction]
+    if len(reductions) != 1 or not _slides(reductions[0]):
+        return None
+    main = reductions[0]
+    tile = choose_columns(main.spatial[-1], main.spatial[-2], profile)
+    cores = shared_by(main.work * _RELATIVE_COST, profile)
+    staged: list[Block] = []
+    if len(main.reduction) == 1 and main.reduction[0] > _MOST_UNROLLED_TAPS:
+        staged = paddings_of(blocks, main)
+    around = surround(schedule, blocks, main, staged)
+    last = len(main.spatial) - 1
+    axes = {
+        axis: Stretch(main.spatial[axis], size)
+        for axis, size in ((last - 1, tile.columns), (last, tile.width))
+        if main.spatial[axis] % size
+    }
+    if axes:
+        name = main.node.name_hint
+        schedule = s_tir.Schedule(
+            stretched(schedule.mod["main"], name, around.owner, axes, None)
+        )
+    for block in blocks_of(schedule) or []:
+        if block.node.name_hint in around.apart:
+            spread(schedule, block, profile)
+    _tile(schedule, main, around.owner, tile, cores)
+    return schedule
+
+
+def _slides(block: Block) -> bool:
+    """Whether all operands run along the last axis, and one of them does not along the columns."""
+    if len(block.spatial) < 3:
+        return False
+    *_, column, channel = block.spatial_variables
+    fixed = sliding = False
+    for indices in indices_of_reads(block):
+        if not indices or not uses(indices[-1], channel):
+            return False
+        if any(uses(index, channel) for index in indices[:-1]):
+            return False
+        if any(uses(index, column) for index in indices):
+            sliding = True
+        else:
+            fixed = True
+    return fixed and sliding
+
+
+def choose_columns(channels: int, columns: int, profile: BoardProfile) -> Tile:
+    """The tile whose sums, and one row's operands, stay in registers."""
+    full = min(profile.vector_lanes, power_of_two(channels))
+    # Beyond this LLVM keeps so many operands of the window that it spills; measured on AVX-512.
+    most = max(1, profile.vector_registers * 3 // 8)
+
+    def cost(tile: Tile) -> tuple[float, int]:
+        speed = max(0.6, tile.lanes / profile.vector_lanes)
+        vectors = covered(channels, tile.width) // tile.lanes
+        overhead = 1.0 / (tile.vectors * tile.columns)
+        return vectors * covered(columns, tile.columns) * (speed + overhead), -tile.columns
+
+    candidates = [
+        Tile(lanes, vectors, 1, across)
+        for lanes in {full, max(1, full // 2)}
+        for vectors in (1, 2, 3, 4)
+        for across in range(1, min(columns, 8) + 1)
+        if lanes * vectors <= channels and vectors * across <= most
+    ]
+    return min(candidates, key=cost)
+
+
+def _tile(schedule: Any, main: Block, owner: str, tile: Tile, cores: int) -> None:
+    result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
+    loops = schedule.get_loops(result)
+    rank = len(main.spatial)
+    spatial, taps = loops[:rank], loops[rank:]
+    columns, column = schedule.split(spatial[-2], [None, tile.columns], preserve_unit_iters=True)
+    channels, vector, lanes = schedule.split(
+        spatial[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
+    )
+    # One vector of channels sweeps the map: the rows it needs again are still in the cache.
+    schedule.reorder(channels, *spatial[:-2], columns, *taps, column, vector, lanes)
+    shared = schedule.fuse(channels, *spatial[:-2])
+    schedule.set_scope(result, 0, "local")
+    schedule.reverse_compute_at(store, columns, preserve_unit_loops=True)
+    if cores > 1:
+        schedule.parallel(shared)
+    if main.reduction[-1] <= _MOST_UNROLLED_TAPS:
+        schedule.unroll(taps[-1])
+    schedule.unroll(column)
+    schedule.unroll(vector)
+    schedule.vectorize(lanes)
+    start = schedule.decompose_reduction(result, taps[0])
+    begin = schedule.get_loops(start)
+    for loop in begin[-3:-1]:
+        schedule.unroll(loop)
+    schedule.vectorize(begin[-1])
+    ends = schedule.get_loops(store)
+    vector, lanes = schedule.split(ends[-1], [None, tile.lanes], preserve_unit_iters=True)
+    schedule.vectorize(lanes)
+    schedule.unroll(ends[-2])
+    schedule.unroll(vector)

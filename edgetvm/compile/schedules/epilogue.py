@@ -1,0 +1,77 @@
+"""What comes before and after the sums of a kernel, made ready for the rule that tiles them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from edgetvm.compile.schedules.blocks import Block
+from edgetvm.compile.schedules.loops import inline_producers
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The blocks round the one that sums, by name.
+
+    Attributes:
+        owner: reads each sum once, where it is summed, and stores the result.
+        apart: blocks that get loops of their own.
+    """
+
+    owner: str
+    apart: tuple[str, ...]
+
+
+def pads(block: Block) -> bool:
+    """Whether a block makes a tensor larger."""
+    source = block.node.reads[0].source.shape if block.node.reads else ()
+    return math.prod(int(size) for size in source) < math.prod(block.spatial)
+
+
+def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
+    """The blocks before the main one that put a border round its input."""
+    return [block for block in blocks[: blocks.index(main)] if pads(block)]
+
+
+def surround(
+    schedule: Any, blocks: list[Block], main: Block, staged: list[Block]
+) -> Surroundings:
+    """Inline all but the blocks to stage, and find or make the one that stores the sums.
+
+    What follows the sums element by element is done by the tile. A block whose shape is another
+    (a gate that is multiplied with a whole map) comes behind, in loops of its own.
+    """
+    after = blocks[blocks.index(main) + 1 :]
+    alike = [block for block in after if block.spatial == main.spatial]
+    keep = [*staged, *alike[-1:]]
+    left = inline_producers(schedule, blocks, keep)
+    names = [block.node.name_hint for block in left]
+    at = names.index(main.node.name_hint)
+    readers = [schedule.get(block).name_hint for block in schedule.get_consumers(main.handle)]
+    owner = alike[-1].node.name_hint if alike else ""
+    if readers != [owner] or not _reads_in_place(schedule, main, owner):
+        copy = schedule.cache_write(main.handle, 0, "global")
+        owner = schedule.get(copy).name_hint
+    apart = [*names[:at], *names[at + 1 :]]
+    return Surroundings(owner, tuple(name for name in apart if name != owner))
+
+
+def _reads_in_place(schedule: Any, main: Block, owner: str) -> bool:
+    """Whether the owner reads, for each of its own elements, the sum of that element only."""
+    node = schedule.get(schedule.get_sblock(owner))
+    sums = schedule.get(main.handle).writes[0].source
+    variables = [axis.var for axis in node.iter_vars]
+    for read in node.reads:
+        if read.source.same_as(sums):
+            places = [part.min for part in read.region]
+            if len(places) != len(variables) or not all(
+                _same(place, variable) for place, variable in zip(places, variables, strict=True)
+            ):
+                return False
+    return True
+
+
+def _same(place: Any, variable: Any) -> bool:
+    # An axis of extent 1 is read at 0.
+    return bool(place.same_as(variable)) or getattr(place, "value", None) == 0
