@@ -111,6 +111,7 @@ def stretched(
             spatial[axis]: stretch for axis, stretch in stretches[block.name_hint].items()
         }
         last = spatial[-1]
+        written = [region.source for region in block.writes]
         packed = block.name_hint == main and packed_width is not None and last in where
 
         def on_variable(variable: Any, _: Any) -> Any:
@@ -149,7 +150,17 @@ def stretched(
                 return tirx.BufferRegion(
                     region.source, [ir.Range(0, int(size)) for size in region.source.shape]
                 )
+            if block.name_hint == owner and any(one.same_as(region.source) for one in written):
+                return tirx.BufferRegion(region.source, [widened(part) for part in region.region])
             return mutator.default_mutate(region)
+
+        def widened(part: Any) -> Any:
+            """TVM cannot see that overlapping tiles cover all that later blocks read."""
+            stretch = where.get(part.min) if isinstance(part.min, ir.Var) else None
+            if stretch is None:
+                return part
+            whole = stretch.groups * stretch.extent
+            return ir.Range.from_min_extent(_like(part.min, 0), _like(part.min, whole))
 
         def mutate(part: Any) -> Any:
             callbacks = [

@@ -52,7 +52,7 @@ def contraction_form(block: Block) -> Form | None:
         used = [uses(index, variable) for index in indices]
         if packed is None and any(used[:-1]):
             return None
-        if used and used[-1] and (packed is None or used[0]):
+        if used and (used[-1] if packed is None else used[0]):
             vectors.append(indices)
     if not vectors:
         return None
