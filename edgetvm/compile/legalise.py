@@ -14,10 +14,9 @@ from edgetvm.compile.kernels.contraction import (
     convolution,
     depthwise,
     pack,
-    phase_weights,
     product,
-    spread_phases,
 )
+from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.schedules.tile import choose_tile
@@ -181,12 +180,6 @@ def _fusible(builder: Any, call: Any) -> Any:
 
 
 def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:
-    """One convolution for all phases of the strides, whose features are then spread out.
-
-    Output element `y` is reached by taps `r` with `y + before = i * stride + r`: those of one phase
-    of `y` form a convolution of their own (Shi et al. 2016, "Is the deconvolution layer the same as
-    a convolutional layer?").
-    """
     attrs = call.attrs
     data, weights = call.args
     layout = str(attrs.data_layout)
@@ -202,37 +195,21 @@ def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:
     ):
         return None
     array = weights.value.numpy()
-    rank = len(spatial)
     strides = tuple(int(one) for one in attrs.strides)
-    before = tuple(int(one) for one in attrs.padding)[:rank]
-    taps = tuple(math.ceil(k / s) for k, s in zip(array.shape[2:], strides, strict=True))
-    last = [
-        (size - 1 + first) // s for size, first, s in zip(out_shape[1:-1], before, strides, strict=True)
-    ]
-    window = Window(
-        taps=taps,
-        strides=(1,) * rank,
-        dilations=(1,) * rank,
-        before=tuple(t - 1 for t in taps),
-        after=tuple(end - (size - 1) for end, size in zip(last, shape[1:-1], strict=True)),
-    )
+    before = tuple(int(one) for one in attrs.padding)[: len(spatial)]
+    window = phase_window(array.shape[2:], strides, before, shape[1:-1], out_shape[1:-1])
     features = array.shape[1]
-    phases = phase_weights(array, strides)
-    work = math.prod(last) * phases.size
-    points = tuple(end + 1 for end in last)
-    tile = choose_tile(
-        phases.shape[-1], *_last_two(points), shape[0], profile, shared_by(work, profile)
-    )
-    kept = [size for size in taps if size > 1]
-    packed = constant(pack(phases.reshape(*kept, *phases.shape[-2:]), tile.width))
+    points = tuple(math.ceil(n / s) for n, s in zip(out_shape[1:-1], strides, strict=True))
+    phases = math.prod(strides)
+    work = phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
+    cores = shared_by(work, profile)
+    tile = choose_tile(features, *_last_two(points), phases * shape[0], profile, cores)
+    packed = constant(phase_weights(array, strides, before, tile.width))
     out_dtype = str(call.ty.dtype)
+    size = out_shape[1:-1]
     return builder.call_te(
-        lambda data, packed: spread_phases(
-            convolution(data, packed, window, phases.shape[-1], 1, out_dtype),
-            strides,
-            before,
-            out_shape[1:-1],
-            features,
+        lambda data, packed: transposed(
+            data, packed, window, strides, before, size, features, out_dtype
         ),
         data,
         packed,

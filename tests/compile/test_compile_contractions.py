@@ -177,24 +177,36 @@ def test_a_convolution(name: str, followed: bool, tmp_path: Path) -> None:
     assert rule in rules
 
 
-TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
-    "taps as the stride": ((1, 24, 9, 11), (24, 10, 2, 2), {"strides": [2, 2]}),
+# name: input, weights, attributes, the rule
+TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], str]] = {
+    "taps as the stride": ((1, 24, 9, 11), (24, 10, 2, 2), {"strides": [2, 2]}, "phases"),
     "more taps than the stride": (
         (1, 8, 7, 9),
         (8, 20, 3, 3),
         {"strides": [2, 2], "pads": [1] * 4, "output_padding": [1, 1]},
+        "phases",
     ),
-    "four taps": ((2, 8, 6, 6), (8, 12, 4, 4), {"strides": [2, 2], "pads": [1] * 4}),
-    "fewer taps than the stride": ((1, 8, 5, 5), (8, 6, 1, 2), {"strides": [2, 3]}),
-    "uneven": ((1, 5, 6, 7), (5, 3, 5, 4), {"strides": [3, 1], "pads": [2, 0, 1, 3]}),
-    "one dimension": ((1, 6, 17), (6, 7, 5), {"strides": [2], "pads": [1, 2]}),
-    "grouped": ((1, 6, 7, 7), (6, 4, 3, 3), {"strides": [2, 2], "group": 2}),
+    "four taps": ((2, 8, 6, 6), (8, 12, 4, 4), {"strides": [2, 2], "pads": [1] * 4}, "phases"),
+    "fewer taps than the stride": ((1, 8, 5, 5), (8, 6, 1, 2), {"strides": [2, 3]}, "register tile"),
+    "no whole strides": (
+        (1, 5, 6, 7),
+        (5, 3, 5, 4),
+        {"strides": [3, 2], "pads": [2, 0, 1, 3]},
+        "register tile",
+    ),
+    "one dimension": ((1, 6, 17), (6, 7, 5), {"strides": [2], "pads": [1, 2]}, "phases"),
+    "grouped": (
+        (1, 6, 7, 7),
+        (6, 4, 3, 3),
+        {"strides": [2, 2], "group": 2},
+        "register tile",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", TRANSPOSED)
 def test_a_transposed_convolution(name: str, tmp_path: Path) -> None:
-    shape, weights, attributes = TRANSPOSED[name]
+    shape, weights, attributes, rule = TRANSPOSED[name]
     features = weights[1] * int(attributes.get("group", 1))
     nodes = [
         helper.make_node("ConvTranspose", ["x", "w", "b"], ["c"], **attributes),
@@ -202,7 +214,8 @@ def test_a_transposed_convolution(name: str, tmp_path: Path) -> None:
     ]
     constants = {"w": random(*weights, seed=1), "b": random(features, seed=2)}
     inputs = {"x": random(*shape)}
-    check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs)
+    rules = check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs)
+    assert rule in rules
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
+from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.winograd import winograd
 
@@ -26,6 +27,7 @@ Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
 # Asked in this order; the first that answers is taken.
 RULES: tuple[tuple[str, Rule], ...] = (
     ("winograd tiles", winograd),
+    ("phases", phases),
     ("depthwise columns", depthwise),
     ("register tile", tiled),
     ("parallel loops", loops),

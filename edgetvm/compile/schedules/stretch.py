@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgetvm.compile.schedules.rewriting import like, mentions, realizes_of, with_fields
 from edgetvm.compile.schedules.tile import covered
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Stretch:
         from tvm import tirx
 
         start = variable % self.each // self.tile * self.tile
-        return tirx.Min(start, _like(variable, self.extent - self.tile)) + variable % self.tile
+        return tirx.Min(start, like(variable, self.extent - self.tile)) + variable % self.tile
 
     def actual(self, variable: Any) -> Any:
         """Where an element of the stretched axis lies in the real one."""
@@ -76,7 +77,7 @@ def stretched(
     import tvm_ffi
     from tvm import ir, s_tir, tirx
 
-    realizes = _realizes(function, (main, owner))
+    realizes = realizes_of(function, (main, owner))
     sums = realizes[main].block.writes[0].source
     shape = [int(size) for size in sums.shape]
     stretches = {main: axes, owner: axes if owner_axes is None else owner_axes}
@@ -92,7 +93,7 @@ def stretched(
     def on_loop(loop: Any) -> Any:
         if loop.loop_var not in extents:
             return loop
-        extent = _like(loop.extent, extents[loop.loop_var])
+        extent = like(loop.extent, extents[loop.loop_var])
         return tirx.For(loop.loop_var, loop.min, extent, loop.kind, loop.body)
 
     def on_block(block: Any) -> Any:
@@ -100,7 +101,7 @@ def stretched(
             return rewritten(block)
         if not any(one.same_as(sums) for one in block.alloc_buffers):
             return block
-        return _with(
+        return with_fields(
             block,
             alloc_buffers=[longer if one.same_as(sums) else one for one in block.alloc_buffers],
         )
@@ -113,6 +114,10 @@ def stretched(
         last = spatial[-1]
         written = [region.source for region in block.writes]
         packed = block.name_hint == main and packed_width is not None and last in where
+
+        def in_place(places: list[Any]) -> list[Any]:
+            """Tiles that lie over each other in the output are apart among the sums."""
+            return places if len(places) != len(spatial) else spatial
 
         def on_variable(variable: Any, _: Any) -> Any:
             if variable.same_as(sums):
@@ -129,12 +134,12 @@ def stretched(
 
         def on_load(load: Any, mutator: Any) -> Any:
             if load.source.same_as(sums):
-                return tirx.BufferLoad(longer, list(spatial))
-            if packed and _mentions(load.indices[-1], last) and _mentions(load.indices[0], last):
+                return tirx.BufferLoad(longer, in_place(list(load.indices)))
+            if packed and mentions(load.indices[-1], last) and mentions(load.indices[0], last):
                 middle = [mutator.mutate(index) for index in load.indices[1:-1]]
-                return tirx.BufferLoad(
-                    load.source, [last // packed_width, *middle, last % packed_width]
-                )
+                grouped = where[last].groups > 1
+                block = last // packed_width if grouped else load.indices[0]
+                return tirx.BufferLoad(load.source, [block, *middle, last % packed_width])
             return mutator.default_mutate(load)
 
         def on_store(store: Any, mutator: Any) -> Any:
@@ -144,9 +149,11 @@ def stretched(
 
         def on_region(region: Any, mutator: Any) -> Any:
             if region.source.same_as(sums):
-                places = [ir.Range.from_min_extent(one, _like(one, 1)) for one in spatial]
-                return tirx.BufferRegion(longer, places)
-            if packed and _mentions(region.region[-1].min, last):
+                places = in_place([part.min for part in region.region])
+                return tirx.BufferRegion(
+                    longer, [ir.Range.from_min_extent(one, like(one, 1)) for one in places]
+                )
+            if packed and mentions(region.region[-1].min, last):
                 return tirx.BufferRegion(
                     region.source, [ir.Range(0, int(size)) for size in region.source.shape]
                 )
@@ -160,7 +167,7 @@ def stretched(
             if stretch is None:
                 return part
             whole = stretch.groups * stretch.extent
-            return ir.Range.from_min_extent(_like(part.min, 0), _like(part.min, whole))
+            return ir.Range.from_min_extent(like(part.min, 0), like(part.min, whole))
 
         def mutate(part: Any) -> Any:
             callbacks = [
@@ -172,12 +179,12 @@ def stretched(
             ]
             return tvm_ffi.structural_mutate(part, callbacks)
 
-        return _with(
+        return with_fields(
             block,
             iter_vars=[
                 tirx.IterVar(
                     ir.Range.from_min_extent(
-                        axis.dom.min, _like(axis.dom.extent, where[axis.var].stretched)
+                        axis.dom.min, like(axis.dom.extent, where[axis.var].stretched)
                     ),
                     axis.var,
                     axis.iter_type,
@@ -196,52 +203,3 @@ def stretched(
         function.body, [(tirx.For, on_loop), (s_tir.SBlock, on_block)]
     )
     return function.with_body(body)
-
-
-def _realizes(function: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    import tvm_ffi
-    from tvm import s_tir
-
-    found: dict[str, Any] = {}
-
-    def note(realize: Any) -> Any:
-        if realize.block.name_hint in names:
-            found[realize.block.name_hint] = realize
-        return realize
-
-    tvm_ffi.structural_map(function.body, [(s_tir.SBlockRealize, note)])
-    return found
-
-
-def _with(block: Any, **changes: Any) -> Any:
-    """The block with other fields."""
-    from tvm import s_tir
-
-    fields = {
-        name: changes.get(name, getattr(block, name))
-        for name in (
-            "iter_vars",
-            "reads",
-            "writes",
-            "name_hint",
-            "body",
-            "init",
-            "alloc_buffers",
-            "match_buffers",
-            "annotations",
-        )
-    }
-    return s_tir.SBlock(**fields)
-
-
-def _like(number: Any, value: int) -> Any:
-    """The value as an integer of the same type as another."""
-    from tvm import tirx
-
-    return tirx.IntImm(str(number.ty.dtype), value)
-
-
-def _mentions(expression: Any, variable: Any) -> bool:
-    from tvm import tirx
-
-    return any(one.same_as(variable) for one in tirx.analysis.undefined_vars(expression))
