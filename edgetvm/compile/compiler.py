@@ -13,6 +13,7 @@ from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Artifact, Kernel
+from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.linker import link_shared
 from edgetvm.compile.origins import nodes_of
 from edgetvm.compile.passes import GRAPH_PASSES, LOWERING_PASSES, Pass
@@ -63,7 +64,9 @@ def compile_model(
             module = _with_code(_run(LOWERING_PASSES, module, model, profile, this))
             try:
                 with native_words_kept_back():
-                    executable = relax.build(module, target=target, relax_pipeline=None)
+                    executable = relax.build(
+                        module, target=target, relax_pipeline=None, tir_pipeline=kernel_pipeline()
+                    )
                     library = _link(executable)
             except EdgetvmError:
                 raise

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.linker import link_shared
 
 _TIMEOUT_S = 60.0
@@ -29,7 +30,7 @@ def _build(module_json: str, target_json: str, folder: str) -> str:
     module = tvm.ir.load_json(module_json)
     target = tvm.ir.load_json(target_json)
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    built = tvm.driver.build(module, target=target)
+    built = tvm.tirx.build(module, target=target, pipeline=kernel_pipeline())
     path = Path(tempfile.mkdtemp(dir=folder), "candidate.so")
     built.export_library(str(path), fcompile=link_shared, workspace_dir=str(path.parent))
     return str(path)
