@@ -93,9 +93,9 @@ def _held(command: str) -> Iterator[None]:
             process.communicate()
 
 
-def _tasks(case: Case, engines: list[Engine], threads: int, folder: Path, database: Path | None):
+def _tasks(case: Case, engines: list[Engine], threads: int, database: Path | None) -> list[Task]:
     return [
-        Task(engine.name, setting, case, threads, folder, database)
+        Task(engine.name, setting, case, threads, database)
         for engine in engines
         for setting in settings(engine, case, threads)
     ]
@@ -163,7 +163,7 @@ def _run(options: argparse.Namespace) -> list[Row]:
             continue
         for roof in roofs:
             say(f"{entry.name}: {roof.threads} thr")
-            tasks = _tasks(case, engines, roof.threads, options.folder, options.tuning_database)
+            tasks = _tasks(case, engines, roof.threads, options.tuning_database)
             rows.append(_row(case, tasks, options, peak, roof))
             print(tables.text(rows[-1], engines), flush=True)
             _write(options.json, rows, roofs)

@@ -59,15 +59,13 @@ class Task:
 
     Attributes:
         engine: its name in `engines.ENGINES`.
-        setting: which of the engine's settings.
-        folder: where converted models are kept.
+        setting: which of the engine's settings; empty for the first.
     """
 
     engine: str
     setting: str
     case: Case
     threads: int
-    folder: Path
     tuning_database: Path | None = None
 
     @property

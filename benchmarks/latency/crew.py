@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -173,10 +172,3 @@ def end(workers: Iterable[Worker]) -> None:
     for worker in workers:
         with contextlib.suppress(OSError):
             worker.end()
-
-
-def scratch_folder(folder: Path, case: str) -> Path:
-    """Where engines keep what they convert of a model."""
-    made = folder / "converted" / case
-    made.mkdir(parents=True, exist_ok=True)
-    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,9 +75,8 @@ def make(entry: Entry, folder: Path) -> None:
         Unavailable: as `prepared`.
     """
     made = folder / "cases" / entry.name
-    made.mkdir(parents=True, exist_ok=True)
-    for stale in made.iterdir():
-        stale.unlink()
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
     file = _file(entry, folder, made)
     if file.suffix == ".onnx":
         inputs, outputs, arrays, expected, whole = _onnx_data(file)

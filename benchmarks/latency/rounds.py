@@ -33,7 +33,6 @@ class Plan:
     seconds: float
     least: int
     warm_s: float = 0.05
-    tries: int = 3
 
 
 @dataclass
@@ -87,25 +86,24 @@ def _turn(
     roof: Roof,
     turns: Turns,
 ) -> None:
-    """One turn, again if something disturbed it."""
-    for _ in range(plan.tries):
-        others = {other: other.cpu_s() for other in workers if other is not worker}
-        busy, own, began = busy_s(), worker.cpu_s(), time.monotonic()
-        samples = worker.turn(plan.warm_s, plan.seconds, 3)
-        elapsed = time.monotonic() - began
-        foreign = busy_s() - busy - (worker.cpu_s() - own)
-        idle = sum(other.cpu_s() - used for other, used in others.items())
-        turns.taken += 1
-        turns.idle_s = max(turns.idle_s, idle)
-        there = max(peak.gflops(roof.threads) for _ in range(_BURSTS)) / roof.gflops
-        disturbed = foreign > _MOST_FOREIGN * elapsed + 2 * _TICK_S
-        if not disturbed and there >= _LEAST_PEAK:
-            turns.lowest_peak = min(turns.lowest_peak, there)
-            timings.samples_ns += samples
-            return
-        turns.foreign += disturbed
-        turns.absent += there < _LEAST_PEAK
+    """One turn; samples that something disturbed are kept apart."""
+    others = {other: other.cpu_s() for other in workers if other is not worker}
+    busy, own, began = busy_s(), worker.cpu_s(), time.monotonic()
+    samples = worker.turn(plan.warm_s, plan.seconds, 3)
+    elapsed = time.monotonic() - began
+    foreign = busy_s() - busy - (worker.cpu_s() - own)
+    idle = sum(other.cpu_s() - used for other, used in others.items())
+    disturbed = foreign > _MOST_FOREIGN * elapsed + 2 * _TICK_S
+    there = max(peak.gflops(roof.threads) for _ in range(_BURSTS)) / roof.gflops
+    turns.taken += 1
+    turns.idle_s = max(turns.idle_s, idle)
+    turns.foreign += disturbed
+    turns.absent += there < _LEAST_PEAK
+    if disturbed or there < _LEAST_PEAK:
         timings.disturbed_ns += samples
+    else:
+        turns.lowest_peak = min(turns.lowest_peak, there)
+        timings.samples_ns += samples
 
 
 def trustworthy(timings: Timings) -> bool:

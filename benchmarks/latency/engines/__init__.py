@@ -34,6 +34,8 @@ ENGINES = (
     Engine("onnxruntime", "onnxruntime_", "onnxruntime", True, "ort"),
     Engine("litert", "litert", "ai-edge-litert", True, "litert"),
     Engine("openvino", "openvino_", "openvino", True, "openvino"),
+    Engine("ncnn", "ncnn_", "ncnn", True, "ncnn"),
+    Engine("mnn", "mnn", "MNN", True, "mnn"),
     # What TVM's own pipeline makes of the same import: a yardstick, not a peer.
     Engine("tvm", "naive_tvm", "apache-tvm", False, "tvm"),
 )
