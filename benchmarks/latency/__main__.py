@@ -31,7 +31,7 @@ from benchmarks.latency.engines import ENGINES, Engine, engine_called, settings
 from benchmarks.latency.figures import TOLERANCE, answer_error
 from benchmarks.latency.machine import Peak, Roof, cpu_name
 from benchmarks.latency.prepare import prepared
-from benchmarks.latency.results import Row, as_json, line, row, summary
+from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_answer
 from benchmarks.latency.rounds import Plan, measure, say
 from benchmarks.latency.suite import chosen
 
@@ -67,7 +67,9 @@ def _options() -> argparse.Namespace:
         metavar="COMMAND",
         help="runs before COMMAND's argument while times are taken: 'flock FILE', say",
     )
-    parser.add_argument("--kernels", action="store_true", help="edgetvm's kernels, one by one")
+    parser.add_argument(
+        "--kernels", metavar="MODEL", help="only: where the time goes, edgetvm's kernels one by one"
+    )
     return parser.parse_args()
 
 
@@ -117,9 +119,7 @@ def _row(case: Case, tasks: list[Task], options: argparse.Namespace, peak: Peak,
             found.facts = worker.facts
             found.error = answer_error(worker.answers, expected)
             if found.error > TOLERANCE[case.kind]:
-                say(
-                    f"  {worker.task.title}: wrong answer: off by {found.error:.2g} beside what is expected"
-                )
+                lost(worker.task, wrong_answer(found.error))
                 worker.end()
                 workers.remove(worker)
         plan = Plan(options.rounds, options.seconds, options.samples)
@@ -189,10 +189,20 @@ def _print_end(rows: list[Row], roofs: list[Roof]) -> None:
         print(f"{roof.threads} thr: {line(summary(alone))}")
 
 
+def _print_kernels(options: argparse.Namespace) -> None:
+    from benchmarks.latency import kernels
+
+    for entry in chosen([options.kernels]):
+        kernels.report(prepared(entry, options.folder), int(options.threads[0]))
+
+
 def main() -> None:
     """Prepare, measure, print, write, and end with the result line."""
     options = _options()
     try:
+        if options.kernels:
+            _print_kernels(options)
+            return
         rows = _run(options)
     except Unavailable as error:
         sys.exit(str(error))

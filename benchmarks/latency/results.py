@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.latency.case import Case, Timings
 from benchmarks.latency.engines import ENGINES, PEERS
-from benchmarks.latency.figures import TOLERANCE, Latency, geometric_mean, latency, worst
+from benchmarks.latency.figures import Latency, geometric_mean, latency, worst
 from benchmarks.latency.machine import Roof
 from benchmarks.latency.rounds import Turns
 
@@ -34,18 +34,26 @@ class Result:
 
 
 def result_of(timings: Timings) -> Result:
-    """The figures of one worker. A wrong answer has none."""
+    """The figures of one worker."""
     task = timings.task
     disturbed = not timings.samples_ns and bool(timings.disturbed_ns)
     samples = timings.samples_ns or timings.disturbed_ns
-    why, found = timings.why, None
-    if not why and timings.error is not None and timings.error > TOLERANCE[task.case.kind]:
-        why = f"wrong answer: off by {timings.error:.2g} beside what is expected"
-    if not why and samples:
-        found = latency(samples)
+    found = latency(samples) if samples and not timings.why else None
     return Result(
-        task.engine, task.setting, found, timings.error, why, disturbed, timings.facts, samples
+        task.engine,
+        task.setting,
+        found,
+        timings.error,
+        timings.why,
+        disturbed,
+        timings.facts,
+        samples,
     )
+
+
+def wrong_answer(error: float) -> str:
+    """The reason why an engine is not timed."""
+    return f"wrong answer: off by {error:.2g} of the spread of what is expected"
 
 
 @dataclass(frozen=True)
