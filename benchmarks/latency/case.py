@@ -27,6 +27,7 @@ class Case:
         data: an .npz with the inputs (`input0`, …) and the expected outputs (`output0`, …).
         inputs: names of the inputs, in the file's order.
         outputs: names of the outputs, likewise.
+        operators: kinds of operators of an ONNX file.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case:
     data: Path
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    operators: frozenset[str] = frozenset()
 
     @property
     def format(self) -> str:

@@ -159,7 +159,7 @@ _TOKENS, _WIDTH, _HEADS, _LAYERS = 128, 384, 12, 6
 
 
 def minilm(file: Path) -> Any:
-    """all-MiniLM-L6: 128 tokens to their last hidden states."""
+    """all-MiniLM-L6: 128 tokens of one sentence to their last hidden states."""
     weights = safetensors(file)
     graph = _Graph()
 
@@ -176,13 +176,12 @@ def minilm(file: Path) -> Any:
         return graph.node("Transpose", graph.node("Reshape", x, size), perm=order)
 
     words = graph.node("Gather", weights["embeddings.word_embeddings.weight"], "input_ids")
-    types = graph.node(
-        "Gather", weights["embeddings.token_type_embeddings.weight"], "token_type_ids"
-    )
+    types = weights["embeddings.token_type_embeddings.weight"][0]
     places = weights["embeddings.position_embeddings.weight"][None, :_TOKENS]
     x = graph.node("Add", graph.node("Add", words, types), places)
     x = normal(x, "embeddings.LayerNorm")
-    mask = graph.node("Unsqueeze", "attention_mask", np.array([1, 2]))
+    mask = graph.node("Unsqueeze", "attention_mask", np.array([1]))
+    mask = graph.node("Unsqueeze", mask, np.array([2]))
     mask = graph.node("Sub", np.float32(1), graph.node("Cast", mask, to=_FLOAT))
     mask = graph.node("Mul", mask, np.float32(np.finfo(np.float32).min))
     for index in range(_LAYERS):
@@ -203,7 +202,7 @@ def minilm(file: Path) -> Any:
         wide = graph.node("Mul", graph.node("Mul", wide, error), np.float32(0.5))
         wide = dense(wide, f"{at}.output.dense")
         x = normal(graph.node("Add", wide, x), f"{at}.output.LayerNorm")
-    names = ("input_ids", "attention_mask", "token_type_ids")
+    names = ("input_ids", "attention_mask")
     return graph.model([(name, _INT64, [1, _TOKENS]) for name in names], {"last_hidden_state": x})
 
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.latency import graphs
 from benchmarks.latency.case import Arrays, Case, Unavailable
+from benchmarks.latency.inputs import made_up, photograph
 from benchmarks.latency.making import MAKERS
-from benchmarks.latency.obtain import obtained
+from benchmarks.latency.obtain import member, obtained
 from benchmarks.latency.suite import Entry, Light, Made, Mine, Quantised, chosen, entry_called
 
 # Raise it when what is written below changes: older cases are made anew.
-_FORMAT = 4
+_FORMAT = 7
 _TIMEOUT_S = 1800
+_PHOTOGRAPH = ("scikit-image==0.26.0", "skimage/data/astronaut.png")
 
 
 def prepared(entry: Entry, folder: Path) -> Case:
@@ -49,6 +50,7 @@ def prepared(entry: Entry, folder: Path) -> Case:
         data=made / "data.npz",
         inputs=tuple(record["inputs"]),
         outputs=tuple(record["outputs"]),
+        operators=frozenset(record["operators"]),
     )
 
 
@@ -80,11 +82,13 @@ def make(entry: Entry, folder: Path) -> None:
     made.mkdir(parents=True)
     file = _file(entry, folder, made)
     if file.suffix == ".onnx":
-        inputs, outputs, arrays, expected, whole = _onnx_data(file)
+        inputs, outputs, arrays, expected, operators = _onnx_data(file)
+        whole = any("Quantize" in one or "Integer" in one for one in operators)
         simplified = graphs.simplified(file, made / "simplified.onnx")
     else:
-        inputs, outputs, arrays, expected, whole = _tflite_data(file)
-        simplified = None
+        shown = member(*_PHOTOGRAPH, folder) if entry.photograph else None
+        inputs, outputs, arrays, expected, whole = _tflite_data(file, shown)
+        operators, simplified = set(), None
     data = {f"input{index}": array for index, array in enumerate(arrays)}
     data |= {f"output{index}": array for index, array in enumerate(expected)}
     np.savez(made / "data.npz", **data)
@@ -95,6 +99,7 @@ def make(entry: Entry, folder: Path) -> None:
         "simplified": simplified.name if simplified else None,
         "inputs": inputs,
         "outputs": outputs,
+        "operators": sorted(operators),
     }
     (made / "case.json").write_text(json.dumps(record, indent=1))
 
@@ -124,7 +129,7 @@ def _file(entry: Entry, folder: Path, made: Path) -> Path:
     return made / "model.onnx"
 
 
-def _onnx_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, bool]:
+def _onnx_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, set[str]]:
     import onnx
     import onnxruntime
 
@@ -143,11 +148,12 @@ def _onnx_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, bool]:
     outputs = [entry.name for entry in session.get_outputs()]
     expected = session.run(None, inputs)
     operators = {node.op_type for node in onnx.load(file, load_external_data=False).graph.node}
-    whole = any("Quantize" in one or "Integer" in one or "QLinear" in one for one in operators)
-    return list(inputs), outputs, list(inputs.values()), expected, whole
+    return list(inputs), outputs, list(inputs.values()), expected, operators
 
 
-def _tflite_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, bool]:
+def _tflite_data(
+    file: Path, shown: Path | None
+) -> tuple[list[str], list[str], Arrays, Arrays, bool]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(file))
@@ -155,7 +161,10 @@ def _tflite_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, bool
     details = interpreter.get_input_details()
     arrays = []
     for detail in details:
-        arrays.append(made_up(detail["name"], tuple(detail["shape"]), np.dtype(detail["dtype"])))
+        shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
+        arrays.append(
+            photograph(shown, shape, dtype) if shown else made_up(detail["name"], shape, dtype)
+        )
         interpreter.set_tensor(detail["index"], arrays[-1])
     interpreter.invoke()
     answers = interpreter.get_output_details()
@@ -166,45 +175,6 @@ def _tflite_data(file: Path) -> tuple[list[str], list[str], Arrays, Arrays, bool
     )
     names = [detail["name"] for detail in details], [detail["name"] for detail in answers]
     return *names, arrays, expected, whole
-
-
-def made_up(
-    name: str, shape: tuple[int, ...], dtype: np.dtype[Any], seed: int = 0
-) -> NDArray[np.generic]:
-    """An input: words for pictures, else noise; ids below 1000, masks of ones."""
-    generator = np.random.default_rng(seed)
-    if dtype.kind in "iu" and dtype.itemsize > 2:
-        if "mask" in name:
-            return np.ones(shape, dtype)
-        return generator.integers(0, 2 if "type" in name else 1000, shape).astype(dtype)
-    values = _picture(shape, generator) if len(shape) == 4 else generator.random(shape)
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return np.round(limits.min + values * (limits.max - limits.min)).astype(dtype)
-    return values.astype(dtype)
-
-
-def _picture(shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.floating[Any]]:
-    """Words in black on a bright, slightly noisy ground, in [0, 1]; `shape` is NCHW or NHWC.
-
-    Noise alone makes detectors answer with nothing but saturated zeros, which cannot be checked.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    channels_first = shape[1] <= shape[3]
-    height, width = shape[2:] if channels_first else shape[1:3]
-    picture = Image.new("L", (width, height), 230)
-    draw = ImageDraw.Draw(picture)
-    size = max(8, min(height // 2, 40))
-    font = ImageFont.load_default(size)
-    for top in range(size // 4, max(1, height - size), 2 * size):
-        draw.text((size // 2, top), generator.choice(_WORDS), fill=20, font=font)
-    grey = np.asarray(picture) / 255
-    values = grey[None, None] if channels_first else grey[None, ..., None]
-    return np.clip(np.broadcast_to(values, shape) + 0.04 * generator.random(shape) - 0.02, 0, 1)
-
-
-_WORDS = ("edge 2048 boards", "latency 17 ms", "neural networks", "Raspberry Pi 4")
 
 
 def main() -> None:

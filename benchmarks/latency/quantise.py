@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.latency.case import Case
+from benchmarks.latency.inputs import made_up
 
 _CALIBRATION_INPUTS = 8
 
@@ -14,8 +15,6 @@ class _Reader:
     """Hands out calibration inputs one by one."""
 
     def __init__(self, case: Case) -> None:
-        from benchmarks.latency.prepare import made_up
-
         given = list(zip(case.inputs, case.input_arrays(), strict=True))
         self._left: list[dict[str, Any]] = [
             {name: made_up(name, array.shape, array.dtype, seed) for name, array in given}

@@ -65,7 +65,7 @@ class Entry:
         kind: `fp32` or `int8`.
         shapes: of inputs that the file leaves open.
         bindings: inputs that are constants for the user.
-        picture: whether its inputs are pictures, and get something that looks like one.
+        photograph: whether it needs a photograph of a person, not words, to find anything.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Entry:
     source: Source
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     bindings: dict[str, int] = field(default_factory=dict)
+    photograph: bool = False
 
 
 _RAPIDOCR = "rapidocr-onnxruntime==1.4.4"
@@ -151,7 +152,12 @@ SUITE = (
     Entry("mobilenetv2-int8", "int8", Quantised("mobilenetv2")),
     Entry("resnet50-int8", "int8", Quantised("resnet50")),
     Entry("squeezenet-int8", "int8", Quantised("squeezenet")),
-    Entry("movenet-int8", "int8", Shared("coral/movenet_single_pose_lightning_ptq.tflite")),
+    Entry(
+        "movenet-int8",
+        "int8",
+        Shared("coral/movenet_single_pose_lightning_ptq.tflite"),
+        photograph=True,
+    ),
     Entry("mobilenetv1-025-int8", "int8", Shared("coral/mobilenet_v1_0.25_128_quant.tflite")),
     Entry("mobilenetv2-uint8", "int8", Shared("coral/mobilenet_v2_1.0_224_quant.tflite")),
     Entry("mobilenetv2-ptq", "int8", Shared("coral/tf2_mobilenet_v2_1.0_224_ptq.tflite")),

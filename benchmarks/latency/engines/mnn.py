@@ -6,6 +6,8 @@ and reports home.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,19 +86,29 @@ class _Loaded:
         return answers
 
 
-def _convert(case: Case, made: Path) -> None:
-    import _tools  # MNN's
+# MNN's converter dies of some models, and of LSTM layers unless it keeps them whole.
+_FLAGS: tuple[tuple[str, ...], ...] = ((), ("--useOriginRNNImpl",))
+_PROGRAM = "import sys, _tools; _tools.mnnconvert(['mnnconvert', *sys.argv[1:]])"
+_TIMEOUT_S = 600
 
-    source, kind = (
-        (case.simplified or case.file, "ONNX") if case.format == "onnx" else (case.file, "TFLITE")
-    )
+
+def _convert(case: Case, made: Path) -> None:
+    onnx = case.format == "onnx"
+    source = case.simplified if onnx and case.simplified else case.file
     target = made / "model.mnn"
-    _tools.mnnconvert(
-        ["mnnconvert", "-f", kind, "--modelFile", str(source), "--MNNModel", str(target)]
-        + ["--bizCode", "edgetvm"]
-    )
-    if not target.exists():
-        raise Unavailable("MNN's converter refuses it")
+    arguments = ["-f", "ONNX" if onnx else "TFLITE", "--modelFile", str(source)]
+    arguments += ["--MNNModel", str(target), "--bizCode", "edgetvm"]
+    for flags in _FLAGS:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *arguments, *flags],
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode == 0 and target.exists():
+            return
+        target.unlink(missing_ok=True)
+    raise Unavailable(f"MNN's converter fails on it (exit code {done.returncode})")
 
 
 def load(task: Task) -> _Loaded:

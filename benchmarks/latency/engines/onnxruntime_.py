@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.latency.case import Arrays, Case, Task
+from benchmarks.latency.conversion import converted
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
-    """The file as it is, and after onnxsim: either may be the faster one."""
+    """The file as it is, after onnxsim, and a transformer after ONNX Runtime's own tool for them."""
     if case.format != "onnx":
         return ()
-    return ("", "simplified") if case.simplified else ("",)
+    found = ("", "simplified") if case.simplified else ("",)
+    return (*found, "transformer") if case.operators >= _TRANSFORMER else found
+
+
+_TRANSFORMER = {"LayerNormalization", "Softmax"}
+
+
+def _fused(case: Case, made: Path) -> None:
+    from onnxruntime.transformers import optimizer
+
+    # It finds the number of heads and the width in the graph.
+    model = optimizer.optimize_model(
+        str(case.file), model_type="bert", num_heads=0, hidden_size=0, opt_level=0
+    )
+    model.save_model_to_file(str(made / "model.onnx"))
+
+
+def _file(task: Task) -> Path:
+    case = task.case
+    if task.setting == "transformer":
+        return converted(case, "transformer", lambda made: _fused(case, made)) / "model.onnx"
+    return case.simplified if task.setting == "simplified" and case.simplified else case.file
 
 
 class _Loaded:
@@ -30,10 +53,9 @@ class _Loaded:
         # Zero where a product would be subnormal, which costs a hundredfold and no engine needs.
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
         case = task.case
-        file = case.simplified if task.setting == "simplified" else case.file
         self.facts: dict[str, Any] = {"version": onnxruntime.__version__}
         session = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
+            str(_file(task)), options, providers=["CPUExecutionProvider"]
         )
         arrays = dict(zip(case.inputs, case.input_arrays(), strict=True))
         names = [entry.name for entry in session.get_outputs()]
