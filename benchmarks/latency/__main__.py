@@ -30,6 +30,7 @@ from benchmarks.latency.case import Case, Task, Timings, Unavailable
 from benchmarks.latency.engines import ENGINES, Engine, engine_called, settings
 from benchmarks.latency.figures import TOLERANCE, answer_error
 from benchmarks.latency.machine import Peak, Roof, cpu_name
+from benchmarks.latency.plot import drawing
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_answer
 from benchmarks.latency.rounds import Plan, measure, say
@@ -166,14 +167,17 @@ def _run(options: argparse.Namespace) -> list[Row]:
             tasks = _tasks(case, engines, roof.threads, options.tuning_database)
             rows.append(_row(case, tasks, options, peak, roof))
             print(tables.text(rows[-1], engines), flush=True)
-            _write(options.json, rows, roofs)
+            _write(options, rows, roofs)
     _print_end(rows, roofs)
     return rows
 
 
-def _write(path: Path, rows: list[Row], roofs: list[Roof]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+def _write(options: argparse.Namespace, rows: list[Row], roofs: list[Roof]) -> None:
+    """After each row: a run that is interrupted keeps what it has."""
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+    if options.plot:
+        options.plot.write_text(drawing(rows, f"Latency over the fastest peer's, {cpu_name()}"))
 
 
 def _print_end(rows: list[Row], roofs: list[Roof]) -> None:

@@ -12,7 +12,7 @@ from benchmarks.latency.conversion import converted
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
-    """The file as it is, after onnxsim, and a transformer after ONNX Runtime's own tool for them."""
+    """The file as it is; after onnxsim; a transformer after ONNX Runtime's own tool for them."""
     if case.format != "onnx":
         return ()
     found = ("", "simplified") if case.simplified else ("",)
