@@ -39,21 +39,26 @@ from benchmarks.latency.suite import chosen
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
 def _options() -> argparse.Namespace:
     from edgetvm.base.paths import cache_folder
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency", description=(__doc__ or "").splitlines()[0]
     )
-    words = {"type": lambda text: [word for word in text.split(",") if word]}
     parser.add_argument(
-        "--models", default=[], metavar="A,B", help="names, globs, paths of files", **words
+        "--models", default=[], metavar="A,B", help="names, globs, paths of files", type=_words
     )
     names = ",".join(engine.name for engine in ENGINES)
-    parser.add_argument("--engines", default=names.split(","), metavar="A,B", help=names, **words)
-    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", **words)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine")
-    parser.add_argument("--seconds", type=float, default=0.25, help="of one turn")
+    parser.add_argument(
+        "--engines", default=names.split(","), metavar="A,B", help=names, type=_words
+    )
+    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", type=_words)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of one turn")
     parser.add_argument("--samples", type=int, default=20, help="at least so many of each")
     parser.add_argument("--tuning-database", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=_RESULTS / "latency.json", metavar="FILE")
@@ -96,9 +101,11 @@ def _held(command: str) -> Iterator[None]:
             process.communicate()
 
 
-def _tasks(case: Case, engines: list[Engine], threads: int, database: Path | None) -> list[Task]:
+def _tasks(
+    case: Case, engines: list[Engine], threads: int, options: argparse.Namespace
+) -> list[Task]:
     return [
-        Task(engine.name, setting, case, threads, database)
+        Task(engine.name, setting, case, threads, options.folder, options.tuning_database)
         for engine in engines
         for setting in settings(engine, case, threads)
     ]
@@ -164,7 +171,7 @@ def _run(options: argparse.Namespace) -> list[Row]:
             continue
         for roof in roofs:
             say(f"{entry.name}: {roof.threads} thr")
-            tasks = _tasks(case, engines, roof.threads, options.tuning_database)
+            tasks = _tasks(case, engines, roof.threads, options)
             rows.append(_row(case, tasks, options, peak, roof))
             print(tables.text(rows[-1], engines), flush=True)
             _write(options, rows, roofs)

@@ -62,7 +62,7 @@ def _ratios(row: Row) -> dict[str, float]:
 def _legend() -> list[str]:
     parts = []
     for index, engine in enumerate(ENGINES):
-        x = 14 + index * 105
+        x = 14 + index * 108
         parts.append(f'<circle cx="{x}" cy="38" r="4" fill="{_COLOURS[engine.name]}"/>')
         parts.append(_text(x + 8, 42, engine.name))
     return parts
