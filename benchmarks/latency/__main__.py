@@ -3,8 +3,9 @@
 Each engine runs each model in a process of its own, which stays and sleeps (SIGSTOP) while others
 are measured. Rounds go over all engines of a model; a turn is a fraction of a second, inputs are
 set before. A turn in which anything else used the machine, or beside which the cores did not reach
-their peak, is taken again. An engine with two sensible settings is measured with both, and the
-faster one counts. Answers are checked: a wrong one has no time.
+their peak, is taken again; figures for which there was no other turn are marked ~. An engine with
+two sensible settings is measured with both, and the faster one counts. Answers are checked: a
+wrong one has no time.
 
 The ratio is edgetvm's median over that of the fastest peer (ONNX Runtime, LiteRT, OpenVINO, ncnn
 and MNN, where they read the model). It ends with `result: geomean_untuned_fp32=…`, over all models
@@ -60,6 +61,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
     parser.add_argument("--seconds", type=float, default=0.2, help="of one turn")
     parser.add_argument("--samples", type=int, default=20, help="at least so many of each")
+    parser.add_argument(
+        "--patience", type=float, default=60, metavar="SECONDS", help="to wait for a quiet machine"
+    )
     parser.add_argument("--tuning-database", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=_RESULTS / "latency.json", metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the ratios")
@@ -130,7 +134,7 @@ def _row(case: Case, tasks: list[Task], options: argparse.Namespace, peak: Peak,
                 lost(worker.task, wrong_answer(found.error))
                 worker.end()
                 workers.remove(worker)
-        plan = Plan(options.rounds, options.seconds, options.samples)
+        plan = Plan(options.rounds, options.seconds, options.samples, patience_s=options.patience)
         with _held(options.hold):
             turns = measure(
                 workers, {one: timings[id(one.task)] for one in workers}, plan, peak, roof

@@ -88,7 +88,9 @@ def test_a_worker_that_dies_says_how(ort: crew.Worker, tiny: Case, folder: Path)
     os.kill(ort.process.pid, signal.SIGKILL)
     timings = Timings(ort.task)
     crowd = [ort]
-    measure(crowd, {ort: timings}, Plan(1, 0.01, 1), Peak(folder), Roof(1, 1.0, 1.0))
+    measure(
+        crowd, {ort: timings}, Plan(1, 0.01, 1, patience_s=0.1), Peak(folder), Roof(1, 1.0, 1.0)
+    )
     assert timings.why == "the process died: signal SIGKILL"
     assert crowd == []
 
@@ -129,7 +131,7 @@ def test_turns_in_which_a_core_is_missing_are_kept_apart(ort: crew.Worker, folde
     timings = Timings(ort.task)
     # No machine reaches this peak: as if cores were missing all the time.
     roof = Roof(1, 1e9, 1.0)
-    turns = measure([ort], {ort: timings}, Plan(2, 0.01, 3), Peak(folder), roof)
+    turns = measure([ort], {ort: timings}, Plan(2, 0.01, 3, patience_s=0.1), Peak(folder), roof)
     assert timings.samples_ns == []
     # Two rounds, and then as many as there may be.
     assert len(timings.disturbed_ns) >= 6
@@ -140,7 +142,8 @@ def bench(folder: Path, model: Path, *more: str) -> tuple[dict[str, Any], list[s
     """A run of the command: its JSON, and its lines."""
     command = [sys.executable, "-m", "benchmarks.latency", "--models", str(model)]
     command += ["--engines", "edgetvm,onnxruntime", "--threads", "1", "--rounds", "1"]
-    command += ["--seconds", "0.05", "--samples", "1", "--folder", str(folder)]
+    command += ["--seconds", "0.05", "--samples", "1", "--patience", "0.1"]
+    command += ["--folder", str(folder)]
     command += ["--json", str(folder / "out.json"), *more]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
