@@ -3,8 +3,9 @@
 Each engine runs each model in a process of its own, which stays and sleeps (SIGSTOP) while others
 are measured. Rounds go over all engines of a model; a turn is a fraction of a second, inputs are
 set before. A turn in which anything else used the machine, or beside which the cores did not reach
-their peak, is taken again. An engine with two sensible settings is measured with both, and the
-faster one counts. Answers are checked: a wrong one has no time.
+their peak, is taken again; figures for which there was no other turn are marked ~. An engine with
+two sensible settings is measured with both, and the faster one counts. Answers are checked: a
+wrong one has no time.
 
 The ratio is edgetvm's median over that of the fastest peer (ONNX Runtime, LiteRT, OpenVINO, ncnn
 and MNN, where they read the model). It ends with `result: geomean_untuned_fp32=…`, over all models
@@ -30,6 +31,7 @@ from benchmarks.latency.case import Case, Task, Timings, Unavailable
 from benchmarks.latency.engines import ENGINES, Engine, engine_called, settings
 from benchmarks.latency.figures import TOLERANCE, answer_error
 from benchmarks.latency.machine import Peak, Roof, cpu_name
+from benchmarks.latency.plot import drawing
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_answer
 from benchmarks.latency.rounds import Plan, measure, say
@@ -38,22 +40,30 @@ from benchmarks.latency.suite import chosen
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
 def _options() -> argparse.Namespace:
     from edgetvm.base.paths import cache_folder
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency", description=(__doc__ or "").splitlines()[0]
     )
-    words = {"type": lambda text: [word for word in text.split(",") if word]}
     parser.add_argument(
-        "--models", default=[], metavar="A,B", help="names, globs, paths of files", **words
+        "--models", default=[], metavar="A,B", help="names, globs, paths of files", type=_words
     )
     names = ",".join(engine.name for engine in ENGINES)
-    parser.add_argument("--engines", default=names.split(","), metavar="A,B", help=names, **words)
-    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", **words)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine")
-    parser.add_argument("--seconds", type=float, default=0.25, help="of one turn")
+    parser.add_argument(
+        "--engines", default=names.split(","), metavar="A,B", help=names, type=_words
+    )
+    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", type=_words)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of one turn")
     parser.add_argument("--samples", type=int, default=20, help="at least so many of each")
+    parser.add_argument(
+        "--patience", type=float, default=60, metavar="SECONDS", help="to wait for a quiet machine"
+    )
     parser.add_argument("--tuning-database", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=_RESULTS / "latency.json", metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the ratios")
@@ -95,9 +105,11 @@ def _held(command: str) -> Iterator[None]:
             process.communicate()
 
 
-def _tasks(case: Case, engines: list[Engine], threads: int, database: Path | None) -> list[Task]:
+def _tasks(
+    case: Case, engines: list[Engine], threads: int, options: argparse.Namespace
+) -> list[Task]:
     return [
-        Task(engine.name, setting, case, threads, database)
+        Task(engine.name, setting, case, threads, options.folder, options.tuning_database)
         for engine in engines
         for setting in settings(engine, case, threads)
     ]
@@ -122,7 +134,7 @@ def _row(case: Case, tasks: list[Task], options: argparse.Namespace, peak: Peak,
                 lost(worker.task, wrong_answer(found.error))
                 worker.end()
                 workers.remove(worker)
-        plan = Plan(options.rounds, options.seconds, options.samples)
+        plan = Plan(options.rounds, options.seconds, options.samples, patience_s=options.patience)
         with _held(options.hold):
             turns = measure(
                 workers, {one: timings[id(one.task)] for one in workers}, plan, peak, roof
@@ -163,17 +175,20 @@ def _run(options: argparse.Namespace) -> list[Row]:
             continue
         for roof in roofs:
             say(f"{entry.name}: {roof.threads} thr")
-            tasks = _tasks(case, engines, roof.threads, options.tuning_database)
+            tasks = _tasks(case, engines, roof.threads, options)
             rows.append(_row(case, tasks, options, peak, roof))
             print(tables.text(rows[-1], engines), flush=True)
-            _write(options.json, rows, roofs)
+            _write(options, rows, roofs)
     _print_end(rows, roofs)
     return rows
 
 
-def _write(path: Path, rows: list[Row], roofs: list[Roof]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+def _write(options: argparse.Namespace, rows: list[Row], roofs: list[Roof]) -> None:
+    """After each row: a run that is interrupted keeps what it has."""
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+    if options.plot:
+        options.plot.write_text(drawing(rows, f"Latency over the fastest peer's, {cpu_name()}"))
 
 
 def _print_end(rows: list[Row], roofs: list[Roof]) -> None:

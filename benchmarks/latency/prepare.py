@@ -91,7 +91,7 @@ def make(entry: Entry, folder: Path) -> None:
         operators, simplified = set(), None
     data = {f"input{index}": array for index, array in enumerate(arrays)}
     data |= {f"output{index}": array for index, array in enumerate(expected)}
-    np.savez(made / "data.npz", **data)
+    np.savez(made / "data.npz", allow_pickle=False, **data)
     record = {
         "origin": _origin(entry),
         "kind": entry.kind or ("int8" if whole else "fp32"),
