@@ -102,8 +102,8 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    dot = dot_for(profile) if str(data.ty.dtype) == "int8" else None
-    if dot is not None and groups == 1:
+    dot = _dot(data, array, profile) if groups == 1 else None
+    if dot is not None:
         return _integer(builder, data, array, window, out_shape, dot, profile)
     edge = winograd_edge(window, shape, out_shape, groups, out_dtype)
     if edge:
@@ -127,6 +127,13 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
     )
 
 
+def _dot(data: Any, array: Any, profile: BoardProfile) -> Dot | None:
+    """The instruction for 8-bit data and weights that fit in 8 bits once they are centred."""
+    if str(data.ty.dtype) not in ("int8", "uint8") or array.dtype.kind not in "iu":
+        return None
+    return dot_for(profile) if int(array.max()) - int(array.min()) <= 255 else None
+
+
 def _integer(
     builder: Any,
     data: Any,
@@ -139,6 +146,8 @@ def _integer(
     """Staged rows, then dot products; a border that a pad before it made is staged with them."""
     from tvm import relax
 
+    given = data
+    array, offset = _centred(array)
     data, border, before, after = _with_border(builder, data, window)
     channels, features = array.shape[-2], out_shape[-1]
     size = out_shape[1:-1]
@@ -152,10 +161,11 @@ def _integer(
     apart, length = run_length(window, channels)
     slack = packed.shape[-3] * dot.depth - length
     shape = shape_of(data) or ()
+    shift = dot.shift(str(data.ty.dtype))
     flat = builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
     rows = builder.emit(
         builder.call_te(
-            lambda data: staged(data, channels, before, after, border, dot, slack),
+            lambda data: staged(data, channels, before, after, border, shift, dot, slack),
             flat,
             primfunc_name_hint="stage",
         )
@@ -168,12 +178,35 @@ def _integer(
         constant(packed),
         primfunc_name_hint="conv_int8",
     )
-    return _unshifted(builder, sums, array, dot)
+    sums = _unshifted(builder, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((*array.shape[:-1], 1), np.int8)
+    one_shape = (*out_shape[:-1], 1)
+    total = _integer(builder, given, ones, window, one_shape, dot, profile)
+    return _with_offset(builder, sums, total, offset)
+
+
+def _centred(array: Any) -> tuple[Any, int]:
+    """Weights as int8, and what was taken from each of them."""
+    low, high = int(array.min()), int(array.max())
+    offset = 0 if low >= -128 and high <= 127 else low + 128
+    return (array.astype(np.int32) - offset).astype(np.int8), offset
+
+
+def _with_offset(builder: Any, sums: Any, total: Any, offset: int) -> Any:
+    """The sums of weights from which `offset` was taken, and of the data alone."""
+    from tvm import relax
+
+    scaled = relax.op.multiply(builder.emit(total), relax.const(offset, "int32"))
+    return relax.op.add(builder.emit(sums), builder.emit(scaled))
 
 
 def _integer_product(
     builder: Any, data: Any, array: Any, shape: Extents, dot: Dot, profile: BoardProfile
 ) -> Any:
+    array, offset = _centred(array)
+    shift = dot.shift(str(data.ty.dtype))
     features = array.shape[-1]
     work = math.prod(shape) * features
     rows = (1, *shape[:-1])
@@ -190,7 +223,7 @@ def _integer_product(
     none = (0,) * (len(shape) - 1)
     staged_rows = builder.emit(
         builder.call_te(
-            lambda data: staged(data, 1, none, none, 0, dot, slack),
+            lambda data: staged(data, 1, none, none, 0, shift, dot, slack),
             data,
             primfunc_name_hint="stage",
         )
@@ -201,17 +234,22 @@ def _integer_product(
         constant(packed),
         primfunc_name_hint="matmul_int8",
     )
-    return _unshifted(builder, sums, array, dot)
+    sums = _unshifted(builder, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((array.shape[0], 1), np.int8)
+    total = _integer_product(builder, data, ones, shape, dot, profile)
+    return _with_offset(builder, sums, total, offset)
 
 
-def _unshifted(builder: Any, sums: Any, array: Any, dot: Dot) -> Any:
+def _unshifted(builder: Any, sums: Any, array: Any, shift: int) -> Any:
     """The sums without what the shift of the data has added to them."""
     from tvm import relax
 
-    if not dot.shift:
+    if not shift:
         return sums
     per_feature = array.astype(np.int64).sum(axis=tuple(range(array.ndim - 1)))
-    shifted = (-dot.shift * per_feature).astype(np.int32)
+    shifted = (-shift * per_feature).astype(np.int32)
     return relax.op.add(builder.emit(sums), constant(shifted))
 
 
@@ -347,7 +385,7 @@ def _matmul(builder: Any, call: Any, profile: BoardProfile) -> Any:
     features = array.shape[-1]
     work = math.prod(out_shape) * array.shape[0]
     rows = (1, *out_shape[:-1])
-    dot = dot_for(profile) if str(data.ty.dtype) == "int8" and array.dtype == np.int8 else None
+    dot = _dot(data, array, profile)
     if dot is not None:
         return _integer_product(builder, data, array, shape, dot, profile)
     tile = choose_tile(

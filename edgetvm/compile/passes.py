@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.legalise import lower_contractions
 from edgetvm.compile.origins import fuse_named
@@ -53,6 +54,7 @@ GRAPH_PASSES = (
     Pass("unfold batch normalisation", lambda _: unfold_batch_norm),
     Pass("choose layouts", lambda _: choose_layouts),
     Pass("drop permutations", _relax("DeadCodeElimination")),
+    Pass("keep quantised sums in integers", lambda _: keep_integers),
     Pass("fold padding into convolutions", lambda _: fold_pads),
     Pass("fold scales into weights", lambda _: fold_scales),
     Pass("drop what was folded", _relax("DeadCodeElimination")),

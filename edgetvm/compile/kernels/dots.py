@@ -23,8 +23,6 @@ class Dot:
         lanes: sums of one instruction, 32 bits each.
         depth: neighbouring elements whose products one sum takes.
         data, weights: the types that are multiplied.
-        shift: what is added to int8 data to make them of that type; the sums carry its product
-            with the weights, known at compile time.
         added: from (sums, data, weights) as vectors to the new sums.
     """
 
@@ -34,8 +32,16 @@ class Dot:
     depth: int
     data: str
     weights: str
-    shift: int
     added: Callable[[Any, Any, Any], Any]
+
+    def shift(self, given: str) -> int:
+        """What is added to data of int8 or uint8 to make them of the type that is multiplied.
+
+        The sums then carry its product with the weights, which is known at compile time.
+        """
+        if self.data == "uint8":
+            return 128 if given == "int8" else 0
+        return -128 if (given, self.data) == ("uint8", "int8") else 0
 
 
 def _call(name: str, dtype: str, *operands: Any) -> Any:
@@ -80,8 +86,8 @@ def _sdot(sums: Any, data: Any, weights: Any) -> Any:
 
 # The best first. AVX2 without VNNI multiplies 16 bits: its instruction for bytes saturates.
 DOTS = (
-    Dot("vnni_512", ("avx512vnni",), 16, 4, "uint8", "int8", 128, _vpdpbusd(512)),
-    Dot("vnni_256", ("avx512vnni", "avx512vl"), 8, 4, "uint8", "int8", 128, _vpdpbusd(256)),
+    Dot("vnni_512", ("avx512vnni",), 16, 4, "uint8", "int8", _vpdpbusd(512)),
+    Dot("vnni_256", ("avx512vnni", "avx512vl"), 8, 4, "uint8", "int8", _vpdpbusd(256)),
     Dot(
         "pmaddwd_512",
         ("avx512bw",),
@@ -89,13 +95,12 @@ DOTS = (
         2,
         "int16",
         "int16",
-        0,
         _pmaddwd("llvm.x86.avx512.pmaddw.d.512", 16),
     ),
     Dot(
-        "pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", 0, _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)
+        "pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)
     ),
-    Dot("sdot", ("dotprod",), 4, 4, "int8", "int8", 0, _sdot),
+    Dot("sdot", ("dotprod",), 4, 4, "int8", "int8", _sdot),
 )
 
 

@@ -50,16 +50,18 @@ def staged(
     before: Sequence[int],
     after: Sequence[int],
     value: int,
+    shift: int,
     dot: Dot,
     slack: int,
 ) -> Any:
     """The data with its border, shifted to the type of the instruction, one row after another.
 
     Args:
-        data: [batch, ...spatial but the last..., width x channels], int8.
+        data: [batch, ...spatial but the last..., width x channels], of 8 bits.
         channels: of the data.
         before, after: border round each spatial axis.
-        value: of the border, as int8.
+        value: of the border.
+        shift: what is added to data and border.
         dot: the instruction.
         slack: elements behind the last of a row that may be read.
 
@@ -84,10 +86,10 @@ def staged(
         at = index[-1]
         tests += [at >= start] if start else []
         tests += [at < end] if end < row + slack else []
-        shifted = data[(index[0], *places, at - start)].astype("int32") + dot.shift
+        shifted = data[(index[0], *places, at - start)].astype("int32") + shift
         if not tests:
             return shifted.astype(dot.data)
-        border = tirx.const(value + dot.shift, dot.data)
+        border = tirx.const(value + shift, dot.data)
         return tirx.if_then_else(tirx.all(*tests), shifted.astype(dot.data), border)
 
     return te.compute((data.shape[0], *sizes, row + slack), element, name="staged")
