@@ -36,12 +36,22 @@ from benchmarks.latency.prepare import prepared
 from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_answer
 from benchmarks.latency.rounds import Plan, measure, say
 from benchmarks.latency.suite import chosen
+from edgetvm.base.pins import installed_version
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def _words(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
+
+
+def _counts(text: str) -> list[int]:
+    return [int(word) for word in _words(text)]
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.rpartition("=")
+    return name, tuple(_counts(sizes))
 
 
 def _options() -> argparse.Namespace:
@@ -57,7 +67,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--engines", default=names.split(","), metavar="A,B", help=names, type=_words
     )
-    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", type=_words)
+    parser.add_argument("--threads", default=[1, 2], metavar="1,2", type=_counts)
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=_shape,
+        metavar="INPUT=1,3,224,224",
+        help="of an input that a file of yours leaves open",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
     parser.add_argument("--seconds", type=float, default=0.2, help="of one turn")
     parser.add_argument("--samples", type=int, default=20, help="at least so many of each")
@@ -158,15 +176,24 @@ def _facts() -> dict[str, Any]:
     }
 
 
+def _engines(options: argparse.Namespace) -> list[Engine]:
+    """Those asked for that are here."""
+    found = []
+    for engine in map(engine_called, options.engines):
+        if installed_version(engine.package) is None:
+            print(f"{engine.name}: left out: it is not installed (see: scripts/setup bench)")
+        elif engine.name != "edgetvm-tuned" or options.tuning_database is not None:
+            found.append(engine)
+    return found
+
+
 def _run(options: argparse.Namespace) -> list[Row]:
-    engines = [engine_called(name) for name in options.engines]
-    if options.tuning_database is None:
-        engines = [engine for engine in engines if engine.name != "edgetvm-tuned"]
+    engines = _engines(options)
     peak = Peak(options.folder)
-    roofs = [peak.roof(int(threads)) for threads in options.threads]
+    roofs = [peak.roof(threads) for threads in options.threads]
     print(tables.heading(engines), flush=True)
     rows: list[Row] = []
-    for entry in chosen(options.models):
+    for entry in chosen(options.models, dict(options.shape)):
         say(f"{entry.name}: preparing")
         try:
             case = prepared(entry, options.folder)
@@ -186,7 +213,7 @@ def _run(options: argparse.Namespace) -> list[Row]:
 def _write(options: argparse.Namespace, rows: list[Row], roofs: list[Roof]) -> None:
     """After each row: a run that is interrupted keeps what it has."""
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+    options.json.write_text(json.dumps(as_json(rows, _facts(), roofs), allow_nan=False))
     if options.plot:
         options.plot.write_text(drawing(rows, f"Latency over the fastest peer's, {cpu_name()}"))
 
@@ -207,8 +234,8 @@ def _print_end(rows: list[Row], roofs: list[Roof]) -> None:
 def _print_kernels(options: argparse.Namespace) -> None:
     from benchmarks.latency import kernels
 
-    for entry in chosen([options.kernels]):
-        kernels.report(prepared(entry, options.folder), int(options.threads[0]))
+    for entry in chosen([options.kernels], dict(options.shape)):
+        kernels.report(prepared(entry, options.folder), options.threads[0])
 
 
 def main() -> None:

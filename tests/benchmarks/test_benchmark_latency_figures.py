@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from xml.etree import ElementTree
@@ -154,6 +155,9 @@ def test_the_json_has_each_sample_and_the_summaries() -> None:
     assert made["rows"][0]["ratio"] == 1.5
     assert made["rows"][0]["results"][0]["samples_ns"] == [3 * MS]
     assert made["summary"]["threads=1"]["worst_untuned_fp32"] == 1.5
+    # Readers other than Python's know no NaN.
+    assert made["summary"]["all"]["geomean_tuned_fp32"] == "nan"
+    json.dumps(made, allow_nan=False)
 
 
 def test_the_drawing_has_a_dot_for_each_engine_with_a_time() -> None:

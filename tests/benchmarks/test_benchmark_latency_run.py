@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from benchmarks.latency import crew
-from benchmarks.latency.case import Case, Task, Timings
+from benchmarks.latency.case import Case, Task, Timings, Unavailable
 from benchmarks.latency.machine import Peak, Roof
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import Plan, measure
@@ -45,7 +45,7 @@ def ort(tiny: Case, folder: Path) -> Iterator[crew.Worker]:
     """ONNX Runtime on the tiny model, loaded and asleep."""
     reasons: list[str] = []
     task = Task("onnxruntime", "", tiny, 1, folder)
-    workers = crew.start([task], 1, 60, lambda _, why: reasons.append(why))
+    workers = crew.start([task], 1, 300, lambda _, why: reasons.append(why))
     assert not reasons
     yield workers[0]
     crew.end(workers)
@@ -60,6 +60,16 @@ def test_a_case_has_inputs_and_the_runtimes_answers(tiny: Case) -> None:
     )
     assert [array.shape for array in tiny.input_arrays()] == [(1, 3, 8, 8)]
     assert [array.shape for array in tiny.expected()] == [(1, 5)]
+
+
+def test_a_file_with_open_shapes_gets_the_users(dynamic_onnx: Path, tmp_path: Path) -> None:
+    (entry,) = chosen([str(dynamic_onnx)])
+    with pytest.raises(Unavailable, match="give --shape"):
+        prepared(entry, tmp_path)
+    shapes = {"a": (2, 6), "b": (2, 3)}
+    (entry,) = chosen([str(dynamic_onnx)], shapes)
+    found = [array.shape for array in prepared(entry, tmp_path).input_arrays()]
+    assert found == list(shapes.values())
 
 
 def test_a_case_is_made_anew_when_the_file_changes(tiny_onnx: Path, tmp_path: Path) -> None:
@@ -101,7 +111,7 @@ def test_a_worker_that_refuses_its_model_says_why(tiny: Case, folder: Path) -> N
     case = Case("b", "fp32", broken, None, tiny.data, tiny.inputs, tiny.outputs)
     reasons: list[str] = []
     task = Task("onnxruntime", "", case, 1, folder)
-    assert crew.start([task], 1, 60, lambda _, why: reasons.append(why)) == []
+    assert crew.start([task], 1, 300, lambda _, why: reasons.append(why)) == []
     assert len(reasons) == 1
     assert "broken.onnx" in reasons[0]
 
@@ -112,7 +122,7 @@ from benchmarks.latency import crew
 from benchmarks.latency.case import Case, Task
 from pathlib import PosixPath
 task = Task("onnxruntime", "", {tiny!r}, 1, {folder!r})
-print(crew.start([task], 1, 60, print)[0].process.pid, flush=True)
+print(crew.start([task], 1, 300, print)[0].process.pid, flush=True)
 import os, signal
 os.kill(os.getpid(), signal.SIGKILL)
 """
