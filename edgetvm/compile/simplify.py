@@ -70,26 +70,26 @@ def fold_scales(module: IRModule) -> IRModule:
     class Folder(PyExprMutator):  # type: ignore[misc]
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
-            if call.op != multiply:
-                return call
+            folded = self._folded(call) if call.op == multiply else None
+            return call if folded is None else folded
+
+        def _folded(self, call: Any) -> Any:
+            """The product with its factor in the weights, or None where it stays."""
             data, factor = _with_constant(call)
-            if factor is None or not _of_channels(factor, call):
-                return call
-            made = self._single(data)
-            if made is None:
-                return call
-            if made.op == add:
-                inner, bias = _with_constant(made)
-                weighted = None if bias is None else self._single(inner)
-                if weighted is None or not _of_channels(bias, call):
-                    return call
-                scaled = self._scaled(weighted, factor)
-                if scaled is None:
-                    return call
-                product = bias.value.numpy() * factor.value.numpy()
-                return relax.op.add(self.builder_.emit(scaled), constant(product))
-            scaled = self._scaled(made, factor)
-            return call if scaled is None else scaled
+            made = None if factor is None else self._single(data)
+            if made is None or not _of_channels(factor, call):
+                return None
+            if made.op != add:
+                return self._scaled(made, factor)
+            inner, bias = _with_constant(made)
+            weighted = None if bias is None else self._single(inner)
+            if weighted is None or not _of_channels(bias, call):
+                return None
+            scaled = self._scaled(weighted, factor)
+            if scaled is None:
+                return None
+            product = bias.value.numpy() * factor.value.numpy()
+            return relax.op.add(self.builder_.emit(scaled), constant(product))
 
         def _single(self, data: Any) -> Any:
             """The call that makes `data`, if nothing else reads it."""
