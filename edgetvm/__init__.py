@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgetvm.base.errors import EdgetvmError
     from edgetvm.base.steps import listening
     from edgetvm.boards import list_profiles, load_profile
-    from edgetvm.compile import compile_model
+    from edgetvm.compile import CompileOptions, compile_model
     from edgetvm.farm import find_board
     from edgetvm.measure import Plan, summarise
     from edgetvm.models import ImportOptions, import_model, import_torch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgetvm.workflow import bench, build, find_profile, find_subject, run, tune
 
 _ROOM_OF = {
+    "CompileOptions": "compile",
     "EdgetvmError": "base.errors",
     "ImportOptions": "models",
     "Plan": "measure",
@@ -57,6 +58,7 @@ _ROOM_OF = {
 }
 
 __all__ = [
+    "CompileOptions",
     "EdgetvmError",
     "ImportOptions",
     "Plan",

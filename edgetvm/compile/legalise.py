@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgetvm.compile.kernels.contraction import (
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.schedules.tile import choose_tile
 from edgetvm.compile.schedules.work import shared_by
 
@@ -29,19 +31,22 @@ Legaliser = Callable[[Any, Any], Any]
 Extents = tuple[int, ...]
 
 
-def legalise(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
+def legalise(
+    profile: BoardProfile, options: CompileOptions = DEFAULTS
+) -> Callable[[IRModule], IRModule]:
     """The pass that turns every operator into loops for a board."""
 
     def run(module: IRModule) -> IRModule:
         from tvm import relax
 
-        result: IRModule = relax.transform.LegalizeOps(_own(profile))(module)
+        ours = _own(profile, options) if options.level.rules == "all" else {}
+        result: IRModule = relax.transform.LegalizeOps(ours)(module)
         return result
 
     return run
 
 
-def _own(profile: BoardProfile) -> dict[str, Legaliser]:
+def _own(profile: BoardProfile, options: CompileOptions) -> dict[str, Legaliser]:
     """Our operators; each falls back on TVM's where a form is not ours."""
     import tvm
 
@@ -54,17 +59,18 @@ def _own(profile: BoardProfile) -> dict[str, Legaliser]:
 
         return legaliser
 
+    convolution_ = partial(_convolution, largest_edge=options.level.winograd)
     return {
-        "relax.nn.conv1d": with_fallback("relax.nn.conv1d", _convolution),
-        "relax.nn.conv2d": with_fallback("relax.nn.conv2d", _convolution),
-        "relax.nn.conv3d": with_fallback("relax.nn.conv3d", _convolution),
+        "relax.nn.conv1d": with_fallback("relax.nn.conv1d", convolution_),
+        "relax.nn.conv2d": with_fallback("relax.nn.conv2d", convolution_),
+        "relax.nn.conv3d": with_fallback("relax.nn.conv3d", convolution_),
         "relax.nn.conv1d_transpose": with_fallback("relax.nn.conv1d_transpose", _transposed),
         "relax.nn.conv2d_transpose": with_fallback("relax.nn.conv2d_transpose", _transposed),
         "relax.matmul": with_fallback("relax.matmul", _matmul),
     }
 
 
-def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
+def _convolution(builder: Any, call: Any, profile: BoardProfile, largest_edge: int) -> Any:
     attrs = call.attrs
     data, weights = call.args
     layout = str(attrs.data_layout)
@@ -98,7 +104,7 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    edge = winograd_edge(window, shape, out_shape, groups, out_dtype)
+    edge = winograd_edge(window, shape, out_shape, groups, out_dtype, largest_edge)
     if edge:
         return _winograd(builder, data, array, window, out_shape, edge, profile)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
@@ -121,7 +127,7 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
 
 
 def winograd_edge(
-    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str
+    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str, largest: int = 4
 ) -> int:
     """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
 
@@ -136,7 +142,7 @@ def winograd_edge(
         return 0
     costs = {0: 9.0 * channels * features * math.prod(out_shape[1:3])}
     for step, transform in TRANSFORMS.items():
-        if min(out_shape[1:3]) < step:
+        if step > largest or min(out_shape[1:3]) < step:
             continue
         tiles = math.prod(math.ceil(size / step) for size in out_shape[1:3])
         elements = transform.edge**2
@@ -201,7 +207,9 @@ def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:
     features = array.shape[1]
     points = tuple(math.ceil(n / s) for n, s in zip(out_shape[1:-1], strides, strict=True))
     phases = math.prod(strides)
-    work = phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
+    work = (
+        phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
+    )
     cores = shared_by(work, profile)
     tile = choose_tile(features, *_last_two(points), phases * shape[0], profile, cores)
     packed = constant(phase_weights(array, strides, before, tile.width))

@@ -10,6 +10,7 @@ import numpy as np
 from edgetvm.base.steps import step
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness, OutputError, badness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
@@ -40,6 +41,7 @@ def check_model(
     recipe: Recipe | None = None,
     inputs: Arrays | None = None,
     tolerance: float = TOLERANCE,
+    options: CompileOptions = DEFAULTS,
 ) -> tuple[Correctness, ...]:
     """Compile an imported model for this machine and compare it with its reference runtime.
 
@@ -51,6 +53,7 @@ def check_model(
         recipe: whose data are run too.
         inputs: arrays by name, of one run; states that are left out begin as they do in a stream.
         tolerance: the relative error from which an answer counts as wrong.
+        options: how it is compiled.
 
     Returns:
         for each kind of inputs the worst of its samples.
@@ -62,7 +65,7 @@ def check_model(
     if inputs is not None:
         inputs = {**model.signature.initial_states(), **inputs}
         model.signature.check_inputs(inputs)
-    artifact = compile_model(model, load_profile("local"))
+    artifact = compile_model(model, load_profile("local"), options=options)
     with step("check against the reference") as this:
         reference = reference_for(Source.of(model))
         compiled = Executor(artifact.library, artifact.signature)
