@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgetvm.package import check, read_package, write_package
     from edgetvm.recipes import list_recipes, load_recipe
     from edgetvm.report import write_report
-    from edgetvm.workflow import bench, build, find_profile, find_subject, run, tune
+    from edgetvm.workflow import bench, build, find_profile, find_subject, inspect, run, tune
 
 _ROOM_OF = {
     "CompileOptions": "compile",
@@ -44,6 +44,7 @@ _ROOM_OF = {
     "find_subject": "workflow",
     "import_model": "models",
     "import_torch": "models",
+    "inspect": "workflow",
     "list_profiles": "boards",
     "list_recipes": "recipes",
     "listening": "base.steps",
@@ -72,6 +73,7 @@ __all__ = [
     "find_subject",
     "import_model",
     "import_torch",
+    "inspect",
     "list_profiles",
     "list_recipes",
     "listening",

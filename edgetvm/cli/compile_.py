@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Compile a model for a board and show its kernels. It is not checked: package does that."""
     from edgetvm.base.files import write_bytes
+    from edgetvm.cli.compile_views import artifact_document, artifact_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.cli.views import artifact_document, artifact_view
     from edgetvm.compile import compile_model
     from edgetvm.workflow import find_profile, find_subject
 
