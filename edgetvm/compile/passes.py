@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.affine import join_factors
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
-from edgetvm.compile.legalise import legalise
+from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
@@ -69,9 +70,10 @@ OPERATOR_PASSES = (
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
     Pass("fold small constants", lambda *_: fold_constants, level=1),
     Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
-    Pass("join constant factors and terms", lambda *_: join_factors, level=4),
     Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
+    Pass("keep quantised sums in integers", lambda *_: keep_integers, level=2),
+    Pass("join constant factors and terms", lambda *_: join_factors, level=4),
     Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),
     Pass("fold scales into weights", lambda *_: fold_scales, level=1),
     Pass("drop what was folded", _relax("DeadCodeElimination"), level=1),
@@ -80,7 +82,9 @@ OPERATOR_PASSES = (
 
 # From operators to one fused kernel a call: what tuning takes its tasks from.
 KERNEL_PASSES = (
-    Pass("turn operators into loops", legalise),
+    Pass("pack weights", lower_contractions, level=2),
+    Pass("drop what was packed", _relax("DeadCodeElimination"), level=2),
+    Pass("turn operators into loops", _relax("LegalizeOps")),
     Pass("classify the loops", _relax("AnnotateTIROpPattern"), level=1),
     Pass("fold other constants", _relax("FoldConstant"), level=1),
     Pass("choose what to fuse", lambda *_: fuse_named, level=1),

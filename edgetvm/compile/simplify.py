@@ -74,20 +74,22 @@ def fold_scales(module: IRModule) -> IRModule:
     class Folder(PyExprMutator):  # type: ignore[misc]
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
-            if call.op != multiply:
-                return call
+            folded = self._folded(call) if call.op == multiply else None
+            return call if folded is None else folded
+
+        def _folded(self, call: Any) -> Any:
+            """The product with its factor in the weights, or None where it stays."""
             data, factor = _with_constant(call)
             made = None if factor is None else self._single(data)
             if made is None:
-                return call
+                return None
             if made.op != add:
-                scaled = _scaled(made, factor, call)
-                return call if scaled is None else scaled
+                return _scaled(made, factor, call)
             inner, bias = _with_constant(made)
             weighted = None if bias is None else self._single(inner)
             scaled = None if weighted is None else _scaled(weighted, factor, call)
             if scaled is None:
-                return call
+                return None
             product = bias.value.numpy() * factor.value.numpy()
             return relax.op.add(self.builder_.emit(scaled), constant(product))
 

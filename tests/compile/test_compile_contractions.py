@@ -2,67 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-
-from edgetvm.boards import load_profile
-from edgetvm.compile import compile_model
-from edgetvm.models import import_model
-
-Array = NDArray[np.float32]
-
-
-def random(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def graph(
-    path: Path, nodes: list[onnx.NodeProto], inputs: dict[str, Array], constants: dict[str, Any]
-) -> Path:
-    """A model file of those nodes; its only output is `out`."""
-    floats = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
-        for name, array in inputs.items()
-    }
-    made = helper.make_graph(
-        nodes,
-        "g",
-        list(floats.values()),
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(onnx.shape_inference.infer_shapes(model), path)
-    return path
-
-
-def check(path: Path, inputs: dict[str, Array], cores: int = 2) -> list[str]:
-    """Compare with ONNX Runtime, the worst element by the largest; the rules that were taken."""
-    import tvm
-    from tvm import relax
-
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (expected,) = session.run(None, inputs)
-    profile = dataclasses.replace(load_profile("local"), cores=cores)
-    artifact = compile_model(import_model(path), profile)
-    library = path.with_suffix(".so")
-    library.write_bytes(artifact.library)
-    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-    order = [spec.name for spec in artifact.signature.inputs]
-    found = machine["main"](*(tvm.runtime.tensor(inputs[name]) for name in order))
-    answer = (found if hasattr(found, "numpy") else found[0]).numpy()
-    assert answer.shape == expected.shape
-    assert np.abs(answer - expected).max() <= 1e-4 * np.abs(expected).max()
-    return [kernel.rule for kernel in artifact.kernels]
-
+from compiled import check, graph, random
+from onnx import helper
 
 # name: input, weights, attributes, the rule
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], str]] = {
@@ -98,7 +44,12 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], 
     "small map": ((1, 32, 3, 5), (48, 32, 3, 3), {"pads": [0] * 4}, "register tile"),
     "map of one element": ((1, 40, 1, 1), (80, 40, 1, 1), {}, "register tile"),
     "winograd": ((1, 32, 16, 20), (32, 32, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
-    "winograd of odd sizes": ((1, 24, 13, 19), (40, 24, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
+    "winograd of odd sizes": (
+        (1, 24, 13, 19),
+        (40, 24, 3, 3),
+        {"pads": [1] * 4},
+        "winograd tiles",
+    ),
     "winograd without padding": ((1, 16, 11, 10), (20, 16, 3, 3), {}, "winograd tiles"),
     "winograd of a batch": ((2, 16, 7, 7), (16, 16, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
     "winograd, uneven padding": (
@@ -187,7 +138,12 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         "phases",
     ),
     "four taps": ((2, 8, 6, 6), (8, 12, 4, 4), {"strides": [2, 2], "pads": [1] * 4}, "phases"),
-    "fewer taps than the stride": ((1, 8, 5, 5), (8, 6, 1, 2), {"strides": [2, 3]}, "register tile"),
+    "fewer taps than the stride": (
+        (1, 8, 5, 5),
+        (8, 6, 1, 2),
+        {"strides": [2, 3]},
+        "register tile",
+    ),
     "no whole strides": (
         (1, 5, 6, 7),
         (5, 3, 5, 4),
@@ -237,7 +193,10 @@ def test_a_matrix_product(
     inputs = {"x": random(*left)}
     constants: dict[str, Any] = {}
     (constants if constant else inputs)["y"] = random(*right, seed=1)
-    nodes = [helper.make_node("MatMul", ["x", "y"], ["p"]), helper.make_node("Relu", ["p"], ["out"])]
+    nodes = [
+        helper.make_node("MatMul", ["x", "y"], ["p"]),
+        helper.make_node("Relu", ["p"], ["out"]),
+    ]
     check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs)
 
 

@@ -5,7 +5,6 @@ A run makes an extractor, gives it the inputs and extracts the outputs: ncnn kee
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +14,9 @@ import numpy as np
 
 from benchmarks.latency.case import Arrays, Case, Task, Unavailable
 from benchmarks.latency.conversion import converted
+from benchmarks.latency.obtain import member
 
+_PNNX = "pnnx==20261020"
 _TIMEOUT_S = 600
 
 
@@ -28,7 +29,7 @@ class _Loaded:
     def __init__(self, task: Task) -> None:
         import ncnn
 
-        folder = converted(task.case, "ncnn", lambda made: _convert(task.case, made))
+        folder = converted(task.case, "ncnn", lambda made: _convert(task, made))
         self.facts: dict[str, Any] = {"version": ncnn.__version__}
         self._ncnn = ncnn
         self._net = ncnn.Net()
@@ -46,17 +47,17 @@ class _Loaded:
         if self._net.load_model(str(folder / "model.ncnn.bin")):
             raise Unavailable("ncnn cannot load the weights that pnnx wrote")
         # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
-        script = (folder / "model_ncnn.py").read_text()
+        lines = re.findall(r"ex\.input\(.*", (folder / "model_ncnn.py").read_text())
         self._inputs = [
-            (name, self._mat(array, script))
-            for name, array in zip(self._net.input_names(), task.case.input_arrays(), strict=True)
+            (name, self._mat(array, "batch_index=0" in line))
+            for name, array, line in zip(
+                self._net.input_names(), task.case.input_arrays(), lines, strict=True
+            )
         ]
         self._outputs = list(self._net.output_names())
-        self._shapes = [array.shape for array in task.case.expected()]
 
-    def _mat(self, array: np.ndarray, script: str) -> Any:
-        batched = re.search(r"ex\.input\(.*batch_index=0", script) or array.shape[0] == 1
-        array = np.ascontiguousarray(array.squeeze(0) if batched and array.ndim > 1 else array)
+    def _mat(self, array: np.ndarray, batched: bool) -> Any:
+        array = np.ascontiguousarray(array.squeeze(0) if batched else array)
         if array.dtype != np.float32:
             array = array.astype(np.int32)
         return self._ncnn.Mat(array).clone()
@@ -77,19 +78,27 @@ class _Loaded:
         return [np.array(mat).copy() for mat in self.run()]
 
 
-def _convert(case: Case, made: Path) -> None:
+def _pnnx(folder: Path) -> Path:
+    """The converter, out of its wheel: installed, it would bring PyTorch, which it does not need.
+
+    Raises:
+        Unavailable: it cannot be downloaded.
+    """
+    path = member(_PNNX, "pnnx/pnnx", folder)
+    path.chmod(0o755)
+    return path
+
+
+def _convert(task: Task, made: Path) -> None:
     """Run pnnx, which writes beside the file that it reads.
 
     Raises:
-        Unavailable: pnnx is not installed, or cannot convert the model.
+        Unavailable: there is no pnnx, or it cannot convert the model.
     """
-    spec = importlib.util.find_spec("pnnx")
-    if spec is None or spec.origin is None:
-        raise Unavailable("pnnx is not installed")
     source = made / "model.onnx"
-    source.symlink_to((case.simplified or case.file).resolve())
+    source.symlink_to((task.case.simplified or task.case.file).resolve())
     done = subprocess.run(
-        [str(Path(spec.origin).with_name("pnnx")), str(source), "fp16=0"],
+        [str(_pnnx(task.folder)), str(source), "fp16=0"],
         cwd=made,
         capture_output=True,
         text=True,
