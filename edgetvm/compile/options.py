@@ -75,7 +75,7 @@ LEVELS = (
         "may be taken in another order, functions are approximate (7e-6).",
         functions="approximate",
         winograd=4,
-        llvm={"fast-math-arcp": True},
+        llvm={"fast-math-arcp": True, "fast-math-reassoc": True},
     ),
 )
 DEFAULT_LEVEL = 3

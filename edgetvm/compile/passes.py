@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.affine import join_factors
 from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
@@ -58,6 +59,10 @@ def _dispatch(name: str) -> Make:
     return make
 
 
+def _layouts(_: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
+    return partial(choose_layouts, layout=options.layout)
+
+
 # On operators, from the imported graph to the one that is turned into loops.
 OPERATOR_PASSES = (
     Pass("mark the model's variables", lambda *_: mark_variables),
@@ -65,11 +70,10 @@ OPERATOR_PASSES = (
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
     Pass("fold small constants", lambda *_: fold_constants, level=1),
     Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
-    Pass(
-        "choose layouts", lambda _, options: partial(choose_layouts, layout=options.layout), level=2
-    ),
+    Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
     Pass("keep quantised sums in integers", lambda *_: keep_integers, level=2),
+    Pass("join constant factors and terms", lambda *_: join_factors, level=4),
     Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),
     Pass("fold scales into weights", lambda *_: fold_scales, level=1),
     Pass("drop what was folded", _relax("DeadCodeElimination"), level=1),
