@@ -1,0 +1,172 @@
+"""Which stages of a kernel share a nest of loops, and what kind of nest that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.schedules import nests
+from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
+from edgetvm.compile.schedules.elements import elements_of, write_elements
+from edgetvm.compile.schedules.rows import RowGroup, write_rows
+from edgetvm.compile.schedules.stages import Stage, loads_of
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+Group = RowGroup | ColumnGroup | Stage
+
+
+def groups_of(stages: Sequence[Stage]) -> list[Group] | None:
+    """The stages in groups, or None where a reduction fits no kind of nest."""
+    groups: list[Group] = []
+    for stage in stages:
+        last = groups[-1] if groups else None
+        if isinstance(last, RowGroup):
+            longer = RowGroup(last.extents, (*last.stages, stage))
+            if _all_fit(longer):
+                groups[-1] = longer
+                continue
+        if not stage.reduction:
+            if isinstance(last, ColumnGroup) and not last.after and _follows(stage, last.reduction):
+                groups[-1] = ColumnGroup(last.reduction, (stage,))
+            else:
+                groups.append(stage)
+            continue
+        made = _row_group(groups, stage)
+        if made is not None:
+            groups.append(made)
+        elif vector_axes(stage) is not None:
+            groups.append(ColumnGroup(stage, ()))
+        else:
+            return None
+    return groups
+
+
+def _row_group(groups: list[Group], stage: Stage) -> RowGroup | None:
+    """A group that begins with a reduction, or with stages before it, which are taken away."""
+    extents = tuple(axis.extent for axis in stage.long_axes)
+    group = RowGroup(extents, (stage,))
+    if not _all_fit(group):
+        return None
+    while groups and isinstance(groups[-1], Stage):
+        longer = RowGroup(extents, (groups[-1], *group.stages))
+        if not _all_fit(longer):
+            break
+        groups.pop()
+        group = longer
+    return group
+
+
+def _all_fit(group: RowGroup) -> bool:
+    return all(_fits(stage, group) for stage in group.stages)
+
+
+def _fits(stage: Stage, group: RowGroup) -> bool:
+    rank = len(group.extents)
+    mine = tuple(axis.extent for axis in stage.long_axes)
+    if mine[:rank] != group.extents or (stage.reduction and len(mine) != rank):
+        return False
+    if stage.reduction and not _reduces_by_vectors(stage):
+        return False
+    written = {buffer: other for other in group.stages for buffer in other.buffers}
+    return all(
+        _reads_own(one, written[one.source].long_axes[:rank], written[one.source], stage)
+        for value in stage.values
+        for one in loads_of(value)
+        if one.source in written
+    )
+
+
+def _follows(stage: Stage, reduction: Stage) -> bool:
+    """Whether an element of a stage is computed from the same element of a reduction."""
+    if [a.extent for a in stage.long_axes] != [a.extent for a in reduction.long_axes]:
+        return False
+    read = [one for one in loads_of(stage.values[0]) if one.source in reduction.buffers]
+    return bool(read) and all(
+        _reads_own(one, reduction.long_axes, reduction, stage) for one in read
+    )
+
+
+def _reads_own(one: Any, axes: Sequence[Any], writer: Stage, reader: Stage) -> bool:
+    return all(
+        one.indices[writer.spatial.index(axis)].same_as(mine.variable)
+        for axis, mine in zip(axes, reader.long_axes, strict=False)
+    )
+
+
+def _reduces_by_vectors(stage: Stage) -> bool:
+    """Whether all its updates join terms that lie one behind the other along the last axis."""
+    inner = [axis for axis in stage.reduction if axis.extent > 1]
+    updates = updates_of(stage)
+    if not inner or updates is None:
+        return False
+    others = [axis for axis in (*stage.spatial, *stage.reduction) if axis is not inner[-1]]
+    return nests.stride([update.term for update in updates], inner[-1], others) == 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All groups of a kernel, and what they keep in memory for each other."""
+
+    function: PrimFunc
+    groups: tuple[Group, ...]
+
+    def stages(self, group: Group) -> tuple[Stage, ...]:
+        """The stages of a group."""
+        if isinstance(group, RowGroup):
+            return group.stages
+        return (group.reduction, *group.after) if isinstance(group, ColumnGroup) else (group,)
+
+    @property
+    def heaviest(self) -> Group:
+        """The group with the most work."""
+        return max(self.groups, key=lambda g: sum(stage.work for stage in self.stages(g)))
+
+    def kept(self) -> list[Any]:
+        """Buffers that are read by another group than the one that writes them, and results."""
+        found: list[Any] = list(self.function.params)
+        for group in self.groups:
+            mine = {buffer for stage in self.stages(group) for buffer in stage.buffers}
+            others = [s for other in self.groups if other is not group for s in self.stages(other)]
+            read = {one.source for s in others for value in s.values for one in loads_of(value)}
+            found += [buffer for buffer in mine if buffer in read and buffer not in found]
+        return found
+
+    def kernel(self, profile: BoardProfile) -> PrimFunc:
+        """The kernel with nests for all groups."""
+        kept = self.kept()
+        own = [buffer for buffer in kept if buffer not in list(self.function.params)]
+
+        def write() -> None:
+            for group in self.groups:
+                self._write(group, profile, kept)
+
+        return nests.kernel(self.function, own, write)
+
+    def _write(self, group: Group, profile: BoardProfile, kept: Sequence[Any]) -> None:
+        stages = self.stages(group)
+        lanes, cores = lanes_for(stages, profile), cores_for(stages, profile)
+        if isinstance(group, RowGroup):
+            write_rows(group, lanes, kept, cores > 1)
+        elif isinstance(group, ColumnGroup):
+            write_columns(group, lanes, kept, cores)
+        else:
+            write_elements(elements_of(group), lanes, cores)
+
+
+def lanes_for(stages: Sequence[Stage], profile: BoardProfile) -> int:
+    """Lanes of a vector of the widest element."""
+    from tvm import DataType
+
+    buffers = [buffer for stage in stages for buffer in stage.buffers]
+    buffers += [one.source for s in stages for value in s.values for one in loads_of(value)]
+    widest = max(int(DataType(str(buffer.ty.dtype)).bits) for buffer in buffers)
+    return max(1, profile.vector_lanes * 32 // max(8, widest))
+
+
+def cores_for(stages: Sequence[Stage], profile: BoardProfile) -> int:
+    """Cores that the work is worth."""
+    return profile.cores if sum(stage.work for stage in stages) >= 1 << 15 else 1
