@@ -10,6 +10,7 @@ from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.tiled import tiled
+from edgetvm.compile.schedules.written import columns, elements, rows
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -22,7 +23,13 @@ Origin = Literal["default", "tuned", "library"]
 Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
 
 # Asked in this order; the first that answers is taken.
-RULES: tuple[tuple[str, Rule], ...] = (("register tile", tiled), ("parallel loops", loops))
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("rows", rows),
+    ("columns", columns),
+    ("register tile", tiled),
+    ("elements", elements),
+    ("parallel loops", loops),
+)
 
 
 def schedule_module(

@@ -7,7 +7,7 @@ other, each read as a vector.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -34,14 +34,14 @@ class ColumnGroup:
     after: tuple[Stage, ...]
 
 
-def write_columns(group: ColumnGroup, lanes: int, kept: Sequence[Any], cores: int) -> None:
+def write_columns(group: ColumnGroup, lanes: int, cores: int, memory: Mapping[Any, Any]) -> None:
     """Write the nest of a group.
 
     Args:
         group: what it computes.
         lanes: of a vector.
-        kept: buffers that are read elsewhere.
         cores: to share the work among.
+        memory: for each buffer that is read elsewhere the one that stands for it.
     """
     stage = group.reduction
     first = vector_axes(stage)
@@ -49,16 +49,21 @@ def write_columns(group: ColumnGroup, lanes: int, kept: Sequence[Any], cores: in
     outer, inner = stage.long_axes[:first], stage.long_axes[first:]
     extent = math.prod(axis.extent for axis in inner)
     with nests.loops_over(outer, cores) as loops:
-        here = {axis.variable: loop.variable for axis, loop in zip(outer, loops, strict=True)}
-        here |= {
-            axis.variable: nests.integer(0)
-            for axis in (*stage.spatial, *stage.reduction)
-            if axis.extent == 1
-        }
+        here = _short(stage)
+        here |= {axis.variable: loop.variable for axis, loop in zip(outer, loops, strict=True)}
         for piece in nests.pieces(extent, lanes):
             for block in _blocks(piece):
-                column = _Column(group, here, inner, block.width // piece.width, piece.width, kept)
+                vectors = block.width // piece.width
+                column = _Column(group, here, first, vectors, piece.width, memory)
                 nests.each_start_on(1 if outer else cores, block, column.write)
+
+
+def _short(stage: Stage) -> dict[Any, Any]:
+    return {
+        axis.variable: nests.integer(0)
+        for axis in (*stage.spatial, *stage.reduction)
+        if axis.extent == 1
+    }
 
 
 def _blocks(piece: nests.Piece) -> list[nests.Piece]:
@@ -74,20 +79,25 @@ def _blocks(piece: nests.Piece) -> list[nests.Piece]:
 
 def vector_axes(stage: Stage) -> int | None:
     """The first of the long axes that can be one vector with all behind it, if any can."""
-    from tvm import tirx
-
     terms = [update.term for update in updates_of(stage) or ()]
-    if not terms:
-        return None
-    for first in range(len(stage.long_axes)):
-        outer, inner = stage.long_axes[:first], stage.long_axes[first:]
-        flat = Axis(tirx.Var("at", "int64"), math.prod(axis.extent for axis in inner))
-        here = nests.decomposed(flat.variable, inner)
-        others = [*outer, *stage.reduction, *(a for a in stage.spatial if a.extent == 1)]
-        moved = [rewritten(term, here) for term in terms]
-        if nests.stride(moved, flat, others) == 1:
+    for first in range(len(stage.long_axes)) if terms else ():
+        flat, moved = _along(stage, first, terms, {})
+        if nests.stride(moved, flat) == 1:
             return first
     return None
+
+
+def _along(
+    stage: Stage, first: int, terms: Sequence[Any], memory: Mapping[Any, Any]
+) -> tuple[Axis, list[Any]]:
+    """Terms of a reduction with all axes from one on as one."""
+    from tvm import tirx
+
+    outer, inner = stage.long_axes[:first], stage.long_axes[first:]
+    flat = Axis(tirx.Var("at", "int64"), math.prod(axis.extent for axis in inner))
+    here = _short(stage) | nests.decomposed(flat.variable, inner)
+    axes = [*outer, flat, *stage.reduction]
+    return flat, [nests.linear(rewritten(term, here), axes, memory) for term in terms]
 
 
 def updates_of(stage: Stage) -> list[Update] | None:
@@ -103,29 +113,28 @@ class _Column:
     Attributes:
         group: what is computed.
         here: indices of the axes around.
-        inner: axes that the vectors lie along, as one.
+        first: the first of the long axes that the vectors lie along.
         vectors: how many.
         lanes: of each.
-        kept: as for `write_columns`.
+        memory: as for `write_columns`.
     """
 
     group: ColumnGroup
     here: dict[Any, Any]
-    inner: tuple[Axis, ...]
+    first: int
     vectors: int
     lanes: int
-    kept: Sequence[Any]
+    memory: Mapping[Any, Any]
 
     def write(self, start: Any) -> None:
         """The vectors from an index on."""
         stage = self.group.reduction
-        sums = [
-            nests.allocate([self.vectors * self.lanes], buffer.ty.dtype, "local")
-            for buffer in stage.buffers
-        ]
-        for total, initial in zip(sums, stage.initial, strict=True):
-            self._each(lambda at, total=total, initial=initial: nests.store(total, initial, [at]))
         updates = updates_of(stage) or []
+        flat, terms = _along(stage, self.first, [one.term for one in updates], self.memory)
+        size = self.vectors * self.lanes
+        sums = [nests.allocate(size, buffer.ty.dtype, "local") for buffer in stage.buffers]
+        for total, initial in zip(sums, stage.initial, strict=True):
+            self._each(lambda at, total=total, initial=initial: nests.store_at(total, initial, at))
         long = [axis for axis in stage.reduction if axis.extent > 1]
         unroll = math.prod(axis.extent for axis in long) <= _UNROLLED_TERMS
         with ExitStack() as loops:
@@ -133,56 +142,71 @@ class _Column:
             for axis in long:
                 frame = nests.unrolled if unroll else nests.serial
                 here[axis.variable] = loops.enter_context(frame(axis.extent))
-            for update, total, initial in zip(updates, sums, stage.initial, strict=True):
-                self._add(update, total, initial, start, here)
+            for update, term, total, initial in zip(
+                updates, terms, sums, stage.initial, strict=True
+            ):
+                condition, there = _guarded(rewritten(term, here), initial, flat)
+                with nests.when(condition):
+                    self._each(
+                        lambda at, update=update, there=there, total=total: nests.store_at(
+                            total,
+                            update.join(
+                                nests.load_at(total, at),
+                                rewritten(there, {flat.variable: start + at}),
+                            ),
+                            at,
+                        )
+                    )
         self._finish(sums, start)
 
     def _each(self, write: Callable[[Any], None]) -> None:
         for vector in range(self.vectors):
             nests.vector(self.lanes, lambda lane, at=vector * self.lanes: write(lane + at))
 
-    def _add(
-        self, update: Update, total: Any, initial: Any, start: Any, here: dict[Any, Any]
-    ) -> None:
-        term = rewritten(update.term, here)
-        condition, term = _guarded(term, initial, self.inner)
-        with nests.when(condition):
-
-            def add(at: Any) -> None:
-                one = rewritten(term, nests.decomposed(start + at, self.inner))
-                nests.store(total, update.join(nests.load(total, [at]), one), [at])
-
-            self._each(add)
-
     def _finish(self, sums: Sequence[Any], start: Any) -> None:
+        """Store the results, or what follows from them."""
         stage = self.group.reduction
+        results = dict(zip(stage.buffers, sums, strict=True))
+        for buffer in stage.buffers:
+            if buffer in self.memory:
+                self._put(stage, buffer, results, start, results[buffer])
+        for after in self.group.after:
+            self._put(after, after.buffers[0], results, start, None)
+
+    def _put(
+        self, stage: Stage, buffer: Any, results: Mapping[Any, Any], start: Any, total: Any | None
+    ) -> None:
+        from tvm import tirx
+
+        axes = stage.long_axes
+        outer, inner = axes[: self.first], axes[self.first :]
+        flat = Axis(tirx.Var("at", "int64"), math.prod(axis.extent for axis in inner))
+        index = _short(stage) | nests.decomposed(flat.variable, inner)
+        around = [self.here[axis.variable] for axis in self.group.reduction.long_axes[: self.first]]
+        fixed = dict(zip((axis.variable for axis in outer), around, strict=True))
+        analyzer = nests.analyzer_of([*outer, flat])
+        offset = analyzer.simplify(rewritten(nests.flattened(stage.spatial), index))
+        lane = tirx.Var("lane", "int64")
+
+        def load(one: Any) -> Any:
+            own = results.get(one.source)
+            return one if own is None else nests.load_at(own, lane)
+
+        if total is None:
+            value = rewritten(stage.values[0], index)
+            value = rewritten(nests.linear(value, [*outer, flat], self.memory), {}, load)
+        else:
+            value = nests.load_at(total, lane)
+        target = self.memory.get(buffer, buffer)
 
         def put(at: Any) -> None:
-            index = nests.decomposed(start + at, self.inner)
-            results = dict(zip(stage.buffers, sums, strict=True))
-            for buffer, total in results.items():
-                if buffer in self.kept:
-                    place = [rewritten(a.variable, self.here | index) for a in stage.spatial]
-                    nests.store(buffer, nests.load(total, [at]), place)
-            for after in self.group.after:
-                short = {a.variable: nests.integer(0) for a in after.spatial if a.extent == 1}
-                same = {
-                    mine.variable: (self.here | index)[other.variable]
-                    for mine, other in zip(after.long_axes, stage.long_axes, strict=True)
-                }
-
-                def load(one: Any) -> Any:
-                    total = results.get(one.source)
-                    return one if total is None else nests.load(total, [at])
-
-                value = rewritten(after.values[0], short | same, load)
-                place = [(short | same)[axis.variable] for axis in after.spatial]
-                nests.store(after.buffers[0], value, place)
+            here = fixed | {flat.variable: start + at, lane: at}
+            nests.store_at(target, rewritten(value, here), rewritten(offset, here))
 
         self._each(put)
 
 
-def _guarded(term: Any, initial: Any, inner: Sequence[Axis]) -> tuple[Any | None, Any]:
+def _guarded(term: Any, initial: Any, flat: Axis) -> tuple[Any | None, Any]:
     """A term that is only there under a condition on other axes: the condition and the term.
 
     What stands for it elsewhere must change nothing, as 0 in a sum does.
@@ -196,6 +220,6 @@ def _guarded(term: Any, initial: Any, inner: Sequence[Axis]) -> tuple[Any | None
         return None, term
     condition, there, absent = term.args
     used = tirx.analysis.undefined_vars(condition)
-    if any(variable.same_as(axis.variable) for variable in used for axis in inner):
+    if any(variable.same_as(flat.variable) for variable in used):
         return None, term
     return (condition, there) if tvm_ffi.structural_equal(absent, initial) else (None, term)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
 from edgetvm.compile.schedules.elements import elements_of, write_elements
 from edgetvm.compile.schedules.rows import RowGroup, write_rows
-from edgetvm.compile.schedules.stages import Stage, loads_of
+from edgetvm.compile.schedules.stages import Stage, is_product, loads_of
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -22,6 +23,8 @@ Group = RowGroup | ColumnGroup | Stage
 def groups_of(stages: Sequence[Stage]) -> list[Group] | None:
     """The stages in groups, or None where a reduction fits no kind of nest."""
     groups: list[Group] = []
+    if any(is_product(stage) for stage in stages):
+        return None
     for stage in stages:
         last = groups[-1] if groups else None
         if isinstance(last, RowGroup):
@@ -103,8 +106,9 @@ def _reduces_by_vectors(stage: Stage) -> bool:
     updates = updates_of(stage)
     if not inner or updates is None:
         return False
-    others = [axis for axis in (*stage.spatial, *stage.reduction) if axis is not inner[-1]]
-    return nests.stride([update.term for update in updates], inner[-1], others) == 1
+    axes = (*stage.spatial, *stage.reduction)
+    terms = [nests.linear(update.term, axes, {}) for update in updates]
+    return nests.stride(terms, inner[-1]) == 1
 
 
 @dataclass(frozen=True)
@@ -137,24 +141,32 @@ class Plan:
 
     def kernel(self, profile: BoardProfile) -> PrimFunc:
         """The kernel with nests for all groups."""
-        kept = self.kept()
-        own = [buffer for buffer in kept if buffer not in list(self.function.params)]
 
         def write() -> None:
+            memory = {
+                buffer: buffer
+                if buffer in list(self.function.params)
+                else nests.allocate(_size(buffer), buffer.ty.dtype, "global")
+                for buffer in self.kept()
+            }
             for group in self.groups:
-                self._write(group, profile, kept)
+                self._write(group, profile, memory)
 
-        return nests.kernel(self.function, own, write)
+        return nests.kernel(self.function, write)
 
-    def _write(self, group: Group, profile: BoardProfile, kept: Sequence[Any]) -> None:
+    def _write(self, group: Group, profile: BoardProfile, memory: Mapping[Any, Any]) -> None:
         stages = self.stages(group)
         lanes, cores = lanes_for(stages, profile), cores_for(stages, profile)
         if isinstance(group, RowGroup):
-            write_rows(group, lanes, kept, cores > 1)
+            write_rows(group, lanes, cores > 1, memory)
         elif isinstance(group, ColumnGroup):
-            write_columns(group, lanes, kept, cores)
+            write_columns(group, lanes, cores, memory)
         else:
-            write_elements(elements_of(group), lanes, cores)
+            write_elements(elements_of(group), lanes, cores, memory)
+
+
+def _size(buffer: Any) -> int:
+    return math.prod(int(size) for size in buffer.ty.shape)
 
 
 def lanes_for(stages: Sequence[Stage], profile: BoardProfile) -> int:

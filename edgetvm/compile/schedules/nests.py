@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.schedules.stages import Axis, loads_of
+from edgetvm.compile.schedules.blocks import uses
+from edgetvm.compile.schedules.stages import Axis, loads_of, rewritten
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -84,31 +85,17 @@ def parallel(extent: int) -> Any:
     return builder.parallel(integer(0), integer(extent))
 
 
-def allocate(shape: Sequence[int], dtype: str, scope: str) -> Any:
+def allocate(size: int, dtype: str, scope: str) -> Any:
     """A buffer that lives in the loop that is being written.
 
     Args:
-        shape: its sizes.
-        dtype: its elements'.
+        size: its elements.
+        dtype: theirs.
         scope: `local` for registers, `global` for memory.
     """
     from tvm.script.ir_builder import tirx as builder
 
-    return builder.alloc_buffer([integer(size) for size in shape], dtype, scope=scope, layout=None)
-
-
-def store(buffer: Any, value: Any, indices: Sequence[Any]) -> None:
-    """buffer[indices] = value."""
-    from tvm.script.ir_builder import tirx as builder
-
-    builder.buffer_store(buffer, value, list(indices))
-
-
-def load(buffer: Any, indices: Sequence[Any]) -> Any:
-    """buffer[indices]."""
-    from tvm import tirx
-
-    return tirx.BufferLoad(buffer, list(indices))
+    return builder.alloc_buffer([integer(size)], dtype, scope=scope, layout=None)
 
 
 def each(piece: Piece, write: Callable[[Any], None]) -> None:
@@ -135,11 +122,11 @@ def loops_over(axes: Sequence[Axis], cores: int) -> Iterator[list[Axis]]:
     with ExitStack() as frames:
         joint = 0
         if cores > 1:
-            while joint < len(axes) and _count(axes[:joint]) < _SHARES * cores:
+            while joint < len(axes) and count(axes[:joint]) < _SHARES * cores:
                 joint += 1
         found: list[Axis] = []
         if joint:
-            number = frames.enter_context(parallel(_count(axes[:joint])))
+            number = frames.enter_context(parallel(count(axes[:joint])))
             indices = decomposed(number, axes[:joint])
             found += [Axis(indices[axis.variable], axis.extent) for axis in axes[:joint]]
         for axis in axes[joint:]:
@@ -147,15 +134,14 @@ def loops_over(axes: Sequence[Axis], cores: int) -> Iterator[list[Axis]]:
         yield found
 
 
-def _count(axes: Sequence[Axis]) -> int:
+def count(axes: Sequence[Axis]) -> int:
+    """How many indices the axes have together."""
     return math.prod(axis.extent for axis in axes)
 
 
 def each_on(cores: int, piece: Piece, write: Callable[[Any], None]) -> None:
     """As `each`, on several cores."""
-    each_start_on(
-        cores, piece, lambda start: vector(piece.width, lambda lane: write(start + lane))
-    )
+    each_start_on(cores, piece, lambda start: vector(piece.width, lambda lane: write(start + lane)))
 
 
 def each_start_on(cores: int, piece: Piece, write: Callable[[Any], None]) -> None:
@@ -216,36 +202,124 @@ def analyzer_of(axes: Iterable[Axis]) -> Any:
     return analyzer
 
 
-def stride(expressions: Iterable[Any], axis: Axis, others: Iterable[Axis]) -> int | None:
-    """How the loads of expressions move through memory while an axis goes on by one.
+def linear(expression: Any, axes: Iterable[Axis], memory: Mapping[Any, Any]) -> Any:
+    """An expression whose loads have but one index: how many elements after the tensor's first.
+
+    TVM leaves `i // 64 * 64 + i % 64` in a vector's index as it is; here the sum is still simple.
 
     Args:
-        expressions: with loads.
+        expression: with loads.
+        axes: how far its variables go.
+        memory: for a tensor the one that stands for it.
+    """
+    analyzer = analyzer_of(axes)
+
+    def load_linear(one: Any) -> Any:
+        return load_at(memory.get(one.source, one.source), analyzer.simplify(offset_of(one)))
+
+    return rewritten(expression, {}, load_linear)
+
+
+def stride(expressions: Sequence[Any], axis: Axis) -> int | None:
+    """How loads move through memory while an axis goes on by one.
+
+    Args:
+        expressions: whose loads `linear` made.
         axis: the one that goes on.
-        others: further axes in them.
 
     Returns:
         0 where none moves, 1 where some go on to the next element and others stay; None where any
-        goes another way.
+        goes another way, or a number is computed from the axis by a division.
     """
-    from tvm import sym
-
-    analyzer = analyzer_of([axis, *others])
+    if any(_divides(expression, axis.variable) for expression in expressions):
+        return None
     result = 0
     for one in (found for expression in expressions for found in loads_of(expression)):
-        parts = sym.detect_linear_equation(analyzer.simplify(offset_of(one)), [axis.variable])
-        if not len(parts) or not is_constant(parts[0]) or int(parts[0]) not in (0, 1):
+        factors = factors_of(one, [axis.variable])
+        if factors is None or factors[0] not in (0, 1):
             return None
-        result = max(result, int(parts[0]))
+        result = max(result, factors[0])
     return result
+
+
+def _divides(expression: Any, variable: Any) -> bool:
+    import tvm_ffi
+    from tvm import tirx
+
+    found: list[Any] = []
+    kinds = (tirx.FloorDiv, tirx.FloorMod)
+    tvm_ffi.structural_walk(expression, (kinds, found.append), order="pre")
+    return any(uses(one, variable) for one in found)
 
 
 def offset_of(one: Any) -> Any:
     """Where a load reads, counted in elements from the tensor's first."""
-    offset: Any = integer(0)
-    for index, size in zip(one.indices, one.source.ty.shape, strict=True):
-        offset = offset * size + index
-    return offset
+    return offset(one.source, one.indices)
+
+
+def offset(buffer: Any, indices: Sequence[Any]) -> Any:
+    """Where an element is, counted from the tensor's first."""
+    total: Any = integer(0)
+    for index, size in zip(indices, buffer.ty.shape, strict=True):
+        total = total * size + index
+    return total
+
+
+def load_at(buffer: Any, at: Any) -> Any:
+    """An element by its offset. Only the last index says it: it may go beyond that axis."""
+    from tvm import tirx
+
+    return tirx.BufferLoad(buffer, _indices_at(buffer, at))
+
+
+def store_at(buffer: Any, value: Any, at: Any) -> None:
+    """As `load_at`."""
+    from tvm.script.ir_builder import tirx as builder
+
+    builder.buffer_store(buffer, value, _indices_at(buffer, at))
+
+
+def vector_at(buffer: Any, start: Any, lanes: int) -> Any:
+    """A vector of elements that lie one behind the other."""
+    from tvm import tirx
+
+    return load_at(buffer, tirx.Ramp(start, integer(1), lanes))
+
+
+def store_vector(buffer: Any, value: Any, start: Any, lanes: int) -> None:
+    """As `vector_at`."""
+    from tvm import tirx
+
+    store_at(buffer, value, tirx.Ramp(start, integer(1), lanes))
+
+
+def bound(value: Any) -> Any:
+    """A variable that holds a value from here on."""
+    from tvm.script.ir_builder import tirx as builder
+
+    return builder.bind(value)
+
+
+def factors_of(one: Any, variables: Sequence[Any]) -> list[int] | None:
+    """How far a load, made `linear`, moves for each variable, or None where that changes."""
+    if not len(one.indices):
+        return [0] * len(variables)
+    return linear_factors(one.indices[-1], variables)
+
+
+def linear_factors(index: Any, variables: Sequence[Any]) -> list[int] | None:
+    """By how much an index grows with each variable, or None where that changes."""
+    from tvm import sym
+
+    parts = sym.detect_linear_equation(index, list(variables))
+    if not len(parts) or not all(is_constant(part) for part in parts[:-1]):
+        return None
+    return [int(part) for part in parts[:-1]]
+
+
+def _indices_at(buffer: Any, at: Any) -> list[Any]:
+    rank = len(buffer.ty.shape)
+    return [*[integer(0)] * (rank - 1), at] if rank else []
 
 
 def is_constant(index: Any) -> bool:
@@ -255,12 +329,11 @@ def is_constant(index: Any) -> bool:
     return isinstance(index, tirx.IntImm)
 
 
-def kernel(function: PrimFunc, buffers: Sequence[Any], write: Callable[[], None]) -> PrimFunc:
+def kernel(function: PrimFunc, write: Callable[[], None]) -> PrimFunc:
     """The kernel with another body.
 
     Args:
         function: the kernel.
-        buffers: what it keeps in memory between its nests.
         write: writes the body with what this module has.
     """
     from tvm import s_tir, tirx
@@ -270,6 +343,5 @@ def kernel(function: PrimFunc, buffers: Sequence[Any], write: Callable[[], None]
     with IRBuilder() as made, builder.seq_scope():
         write()
     # The builder wants a scope around everything, and leaves it in the program.
-    body = made.get().body
-    root = s_tir.SBlock([], [], [], "root", body, alloc_buffers=list(buffers))
+    root = s_tir.SBlock([], [], [], "root", made.get().body)
     return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), root))

@@ -8,12 +8,13 @@ sum of n terms shrinks with it, from n roundings to n / lanes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgetvm.compile.schedules import nests
+from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.stages import Axis, Stage, Update, loads_of, rewritten, update_of
 
 # Vectors of partial results: an addition takes about four cycles, and each cycle can begin one.
@@ -44,14 +45,14 @@ class RowGroup:
         return stage.long_axes[len(self.extents) :]
 
 
-def write_rows(group: RowGroup, lanes: int, kept: Sequence[Any], on_all_cores: bool) -> None:
+def write_rows(group: RowGroup, lanes: int, on_all_cores: bool, memory: Mapping[Any, Any]) -> None:
     """Write the nest of a group.
 
     Args:
         group: the stages.
         lanes: of a vector.
-        kept: buffers that are read elsewhere.
         on_all_cores: rows in parallel.
+        memory: for each buffer that is read elsewhere the one that stands for it.
     """
     from tvm import tirx
 
@@ -59,7 +60,7 @@ def write_rows(group: RowGroup, lanes: int, kept: Sequence[Any], on_all_cores: b
     with (nests.parallel if on_all_cores else nests.serial)(group.count) as number:
         index = nests.decomposed(number, axes)
         row = tuple(index[axis.variable] for axis in axes)
-        _Row(group, lanes, kept, Axis(number, group.count), row).write()
+        _Row(group, lanes, memory, Axis(number, group.count), row).write()
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class _Row:
     Attributes:
         group: its stages.
         lanes: of a vector.
-        kept: as for `write_rows`.
+        memory: as for `write_rows`.
         number: the row's.
         index: the same for each of the group's row axes.
         places: for each buffer of this row alone, what gives an element of it.
@@ -96,18 +97,39 @@ class _Row:
 
     group: RowGroup
     lanes: int
-    kept: Sequence[Any]
+    memory: Mapping[Any, Any]
     number: Axis
     index: tuple[Any, ...]
     places: dict[Any, Callable[[Sequence[Any]], Any]] = field(default_factory=dict)
 
     def write(self) -> None:
         """All stages."""
+        waiting: _Waiting | None = None
         for position, stage in enumerate(self.group.stages):
+            later = self.group.stages[position + 1 :]
             if stage.reduction:
-                self._reduce(stage)
+                self._reduce(stage, waiting)
+                waiting = None
+                continue
+            target, offset = self._target(stage, later)
+            if later and self._takes(later[0], stage):
+                waiting = _Waiting(stage, target, offset)
             else:
-                self._compute(stage, self.group.stages[position + 1 :])
+                self._compute(stage, target, offset)
+            if stage.buffers[0] not in self.memory:
+                self.places[stage.buffers[0]] = _place(target, stage, self.group)
+
+    def _takes(self, reduction: Stage, stage: Stage) -> bool:
+        """Whether a reduction takes each element of a stage just when it is computed."""
+        mine, others = self.group.inner(stage), self.group.inner(reduction)
+        if not reduction.reduction or [a.extent for a in mine] != [a.extent for a in others]:
+            return False
+        taken = [one for one in _all_loads(reduction) if one.source.same_as(stage.buffers[0])]
+        return bool(taken) and all(
+            one.indices[stage.spatial.index(axis)].same_as(other.variable)
+            for one in taken
+            for axis, other in zip(mine, others, strict=True)
+        )
 
     def _here(self, stage: Stage) -> dict[Any, Any]:
         """What the stage's axes outside the row are."""
@@ -126,9 +148,9 @@ class _Row:
 
         axes, here = self.group.inner(stage), self._here(stage)
         last = Axis(tirx.Var("at", "int64"), math.prod(axis.extent for axis in axes))
-        whole = self._rewritten(expressions, here | nests.decomposed(last.variable, axes))
-        if len(axes) < 2 or nests.stride(whole, last, [self.number]) is not None:
-            yield self._made(last, whole, [])
+        whole = self._made(last, expressions, here | nests.decomposed(last.variable, axes), [])
+        if len(axes) < 2 or whole.vectors:
+            yield whole
             return
         with ExitStack() as loops:
             outer = [
@@ -137,65 +159,75 @@ class _Row:
             ]
             for axis, loop in zip(axes, outer, strict=False):
                 here[axis.variable] = loop.variable
-            yield self._made(axes[-1], self._rewritten(expressions, here), outer)
+            yield self._made(axes[-1], expressions, here, outer)
 
-    def _made(self, last: Axis, expressions: Sequence[Any], outer: Sequence[Axis]) -> _Part:
-        vectors = nests.stride(expressions, last, [self.number, *outer]) is not None
-        return _Part(last, tuple(_multiplied(one, last) for one in expressions), vectors)
+    def _made(
+        self,
+        last: Axis,
+        expressions: Sequence[Any],
+        here: Mapping[Any, Any],
+        outer: Sequence[Axis],
+    ) -> _Part:
+        analyzer = nests.analyzer_of([self.number, *outer, last])
 
-    def _rewritten(self, expressions: Sequence[Any], here: dict[Any, Any]) -> list[Any]:
         def load(one: Any) -> Any:
             place = self.places.get(one.source)
-            return one if place is None else place(one.indices)
+            if place is not None:
+                return place(one.indices)
+            offset = analyzer.simplify(nests.offset_of(one))
+            return nests.load_at(self.memory.get(one.source, one.source), offset)
 
-        return [rewritten(one, here, load) for one in expressions]
+        found = [rewritten(one, here, load) for one in expressions]
+        found = [one if loads_of(one) else analyzer.simplify(one) for one in found]
+        vectors = nests.stride(found, last) is not None
+        return _Part(last, tuple(_multiplied(one, last) for one in found), vectors)
 
-    def _compute(self, stage: Stage, later: Sequence[Stage]) -> None:
-        (buffer,) = stage.buffers
-        target, indices = self._target(stage, later)
-        with self._part(stage, [*stage.values, *indices]) as part:
+    def _compute(self, stage: Stage, target: Any, offset: Any) -> None:
+        with self._part(stage, [*stage.values, offset]) as part:
 
             def write(index: Any) -> None:
-                value, *at = part.at(index)
-                nests.store(target, value, at)
+                value, at = part.at(index)
+                nests.store_at(target, value, at)
 
             for piece in nests.pieces(part.last.extent, self.lanes if part.vectors else 1):
                 nests.each(piece, write)
-        if target is not buffer:
-            self.places[buffer] = _place(target, len(indices), stage, len(self.group.extents))
 
-    def _target(self, stage: Stage, later: Sequence[Stage]) -> tuple[Any, list[Any]]:
-        """Where to put the elements of a stage, and each one's indices there."""
+    def _target(self, stage: Stage, later: Sequence[Stage]) -> tuple[Any, Any]:
+        """Where to put the elements of a stage, and each one's offset there."""
         (buffer,) = stage.buffers
-        axes = [axis.variable for axis in stage.spatial]
-        if buffer in self.kept:
-            return buffer, axes
+        everywhere = nests.flattened(stage.spatial)
+        if buffer in self.memory:
+            return self.memory[buffer], everywhere
         inner = self.group.inner(stage)
         if not inner:
-            return nests.allocate([1], buffer.ty.dtype, "local"), [nests.integer(0)]
-        final = _overwritten_by(stage, later, self.kept)
+            return nests.allocate(1, buffer.ty.dtype, "local"), nests.integer(0)
+        final = _overwritten_by(stage, later, self.memory)
         if final is not None:
-            return final, axes
+            return self.memory[final], everywhere
         size = math.prod(axis.extent for axis in inner)
-        return nests.allocate([size], buffer.ty.dtype, "global"), [nests.flattened(inner)]
+        return nests.allocate(size, buffer.ty.dtype, "global"), nests.flattened(inner)
 
-    def _reduce(self, stage: Stage) -> None:
+    def _reduce(self, stage: Stage, waiting: _Waiting | None) -> None:
         updates = [update_of(stage, position) for position in range(len(stage.buffers))]
         extent = self._last_extent(stage)
         lanes = min(self.lanes, 1 << (extent.bit_length() - 1))
         vectors = max(1, min(PARTIAL_VECTORS, extent // lanes))
         sums = [
-            _Partials(update, initial, nests.allocate([vectors * lanes], buffer.ty.dtype, "local"))
+            _Partials(update, initial, nests.allocate(vectors * lanes, buffer.ty.dtype, "local"))
             for update, initial, buffer in zip(updates, stage.initial, stage.buffers, strict=True)
             if update is not None
         ]
         for one in sums:
             one.begin(vectors, lanes)
-        with self._part(stage, [one.update.term for one in sums]) as part:
+        before = [] if waiting is None else self._moved(waiting, stage)
+        with self._part(stage, [*before, *(one.update.term for one in sums)]) as part:
 
             def add(start: Any, vector: int, width: int) -> None:
                 def write(lane: Any) -> None:
-                    for one, term in zip(sums, part.at(start + lane), strict=True):
+                    found = part.at(start + lane)
+                    if waiting is not None:
+                        nests.store_at(waiting.target, *found[:2])
+                    for one, term in zip(sums, found[len(before) :], strict=True):
                         one.add(vector * lanes + lane, term)
 
                 nests.vector(width, write)
@@ -203,14 +235,29 @@ class _Row:
             _spread(extent, lanes, vectors, add)
         for one, buffer in zip(sums, stage.buffers, strict=True):
             one.join_all(vectors, lanes)
-            if buffer in self.kept:
-                at = [self._here(stage)[axis.variable] for axis in stage.spatial]
-                nests.store(buffer, one.result, at)
+            if buffer in self.memory:
+                row = rewritten(nests.flattened(stage.spatial), self._here(stage))
+                nests.store_at(self.memory[buffer], one.result, row)
             self.places[buffer] = lambda _, one=one: one.result
+
+    def _moved(self, waiting: _Waiting, stage: Stage) -> list[Any]:
+        """The element that waits and its offset, in terms of the axes of a reduction."""
+        axes = zip(self.group.inner(waiting.stage), self.group.inner(stage), strict=True)
+        here = self._here(waiting.stage) | {mine.variable: other.variable for mine, other in axes}
+        return [rewritten(one, here) for one in (*waiting.stage.values, waiting.offset)]
 
     def _last_extent(self, stage: Stage) -> int:
         with self._part(stage, stage.values) as part:
             return part.last.extent
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A stage whose elements are computed when the reduction after it takes them."""
+
+    stage: Stage
+    target: Any
+    offset: Any
 
 
 @dataclass(frozen=True)
@@ -225,14 +272,14 @@ class _Partials:
         for vector in range(vectors):
             nests.vector(
                 lanes,
-                lambda lane, at=vector * lanes: nests.store(
-                    self.buffer, self.initial, [lane + at]
+                lambda lane, at=vector * lanes: nests.store_at(
+                    self.buffer, self.initial, lane + at
                 ),
             )
 
     def add(self, at: Any, term: Any) -> None:
-        old = nests.load(self.buffer, [at])
-        nests.store(self.buffer, self.update.join(old, term), [at])
+        old = nests.load_at(self.buffer, at)
+        nests.store_at(self.buffer, self.update.join(old, term), at)
 
     def join_all(self, vectors: int, lanes: int) -> None:
         """All into the first."""
@@ -243,13 +290,11 @@ class _Partials:
             self._join(lanes, lanes)
 
     def _join(self, start: int, width: int) -> None:
-        nests.vector(
-            width, lambda lane: self.add(lane, nests.load(self.buffer, [lane + start]))
-        )
+        nests.vector(width, lambda lane: self.add(lane, nests.load_at(self.buffer, lane + start)))
 
     @property
     def result(self) -> Any:
-        return nests.load(self.buffer, [nests.integer(0)])
+        return nests.load_at(self.buffer, nests.integer(0))
 
 
 def _spread(extent: int, lanes: int, vectors: int, add: Callable[[Any, int, int], None]) -> None:
@@ -267,23 +312,23 @@ def _spread(extent: int, lanes: int, vectors: int, add: Callable[[Any, int, int]
             add(nests.integer(start), index % vectors if number == 0 else 0, piece.width)
 
 
-def _place(
-    target: Any, rank: int, stage: Stage, row_axes: int
-) -> Callable[[Sequence[Any]], Any]:
+def _place(target: Any, stage: Stage, group: RowGroup) -> Callable[[Sequence[Any]], Any]:
     """What gives an element of a stage's buffer, which was put elsewhere."""
-    inner = list(stage.long_axes[row_axes:])
-    positions = [stage.spatial.index(axis) for axis in inner]
+    inner = set(group.inner(stage))
+    whole = len(target.ty.shape) > 1 or int(target.ty.shape[0]) == stage.work
 
     def element(indices: Sequence[Any]) -> Any:
-        if rank == len(stage.spatial) and rank > 1:
-            return nests.load(target, indices)
-        moved = [Axis(indices[at], stage.spatial[at].extent) for at in positions]
-        return nests.load(target, [nests.flattened(moved)])
+        axes = [
+            Axis(index, axis.extent)
+            for index, axis in zip(indices, stage.spatial, strict=True)
+            if whole or axis in inner
+        ]
+        return nests.load_at(target, nests.flattened(axes))
 
     return element
 
 
-def _overwritten_by(stage: Stage, later: Sequence[Stage], kept: Sequence[Any]) -> Any | None:
+def _overwritten_by(stage: Stage, later: Sequence[Stage], kept: Mapping[Any, Any]) -> Any | None:
     """A buffer of the results in whose place the stage's elements may lie until then.
 
     That is one whose every element is computed from the same element of the stage, and nothing
@@ -321,13 +366,11 @@ def _multiplied(value: Any, last: Axis) -> Any:
     import tvm_ffi
     from tvm import tirx
 
-    def uses_last(expression: Any) -> bool:
-        return any(found.same_as(last.variable) for found in tirx.analysis.undefined_vars(expression))
-
     def product(quotient: Any) -> Any:
-        dtype = quotient.ty.dtype
-        if dtype != "float32" or uses_last(quotient.b) or not loads_of(quotient.b):
+        dtype, at = quotient.ty.dtype, last.variable
+        if dtype != "float32" or uses(quotient.b, at) or not loads_of(quotient.b):
             return quotient
-        return quotient.a * (tirx.const(1.0, dtype) / quotient.b) if uses_last(quotient.a) else quotient
+        one = tirx.const(1.0, dtype)
+        return quotient.a * (one / quotient.b) if uses(quotient.a, at) else quotient
 
     return tvm_ffi.structural_map(value, (tirx.Div, product), order="post")

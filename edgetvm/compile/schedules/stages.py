@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.schedules.blocks import Block, blocks_of
+from edgetvm.compile.schedules.blocks import Block, blocks_of, uses
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
-    from tvm.tirx import PrimFunc
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,21 @@ def update_of(stage: Stage, position: int) -> Update | None:
             if getattr(old, "source", None) is not None and old.source.same_as(buffer):
                 return Update(type(value), term)
     return None
+
+
+def is_product(stage: Stage) -> bool:
+    """Whether a reduction reads several tensors along what it reduces, as matrix products do.
+
+    Such want tiles of results, in which each operand that was read is used often.
+    """
+    variables = [axis.variable for axis in stage.reduction]
+    read = {
+        one.source
+        for value in stage.values
+        for one in loads_of(value)
+        if any(uses(index, variable) for index in one.indices for variable in variables)
+    }
+    return len(read) > 1
 
 
 def rewritten(
