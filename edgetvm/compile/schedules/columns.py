@@ -10,10 +10,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgetvm.compile.schedules import nests
-from edgetvm.compile.schedules.stages import Axis, Stage, Update, rewritten, update_of
+from edgetvm.compile.schedules.stages import (
+    Axis,
+    Stage,
+    Update,
+    is_conditional,
+    rewritten,
+    update_of,
+)
 
 # Vectors of results at once: a term waits for the one before it in the same vector only.
 MOST_VECTORS = 8
@@ -44,8 +52,7 @@ def write_columns(group: ColumnGroup, lanes: int, cores: int, memory: Mapping[An
         memory: for each buffer that is read elsewhere the one that stands for it.
     """
     stage = group.reduction
-    first = vector_axes(stage)
-    assert first is not None, "the caller asked"
+    first = vector_axes(stage) or 0
     outer, inner = stage.long_axes[:first], stage.long_axes[first:]
     extent = math.prod(axis.extent for axis in inner)
     with nests.loops_over(outer, cores) as loops:
@@ -134,7 +141,7 @@ class _Column:
         size = self.vectors * self.lanes
         sums = [nests.allocate(size, buffer.ty.dtype, "local") for buffer in stage.buffers]
         for total, initial in zip(sums, stage.initial, strict=True):
-            self._each(lambda at, total=total, initial=initial: nests.store_at(total, initial, at))
+            self._each(partial(nests.store_at, total, initial))
         long = [axis for axis in stage.reduction if axis.extent > 1]
         unroll = math.prod(axis.extent for axis in long) <= _UNROLLED_TERMS
         with ExitStack() as loops:
@@ -146,22 +153,21 @@ class _Column:
                 updates, terms, sums, stage.initial, strict=True
             ):
                 condition, there = _guarded(rewritten(term, here), initial, flat)
+
+                def add(
+                    at: Any, update: Update = update, there: Any = there, to: Any = total
+                ) -> None:
+                    new = rewritten(there, {flat.variable: start + at})
+                    nests.store_at(to, update.join(nests.load_at(to, at), new), at)
+
                 with nests.when(condition):
-                    self._each(
-                        lambda at, update=update, there=there, total=total: nests.store_at(
-                            total,
-                            update.join(
-                                nests.load_at(total, at),
-                                rewritten(there, {flat.variable: start + at}),
-                            ),
-                            at,
-                        )
-                    )
+                    self._each(add)
         self._finish(sums, start)
 
     def _each(self, write: Callable[[Any], None]) -> None:
-        for vector in range(self.vectors):
-            nests.vector(self.lanes, lambda lane, at=vector * self.lanes: write(lane + at))
+        """All elements; `write` is given each one's index among them."""
+        for number in range(self.vectors):
+            nests.vector_from(nests.integer(number * self.lanes), self.lanes, write)
 
     def _finish(self, sums: Sequence[Any], start: Any) -> None:
         """Store the results, or what follows from them."""
@@ -212,11 +218,9 @@ def _guarded(term: Any, initial: Any, flat: Axis) -> tuple[Any | None, Any]:
     What stands for it elsewhere must change nothing, as 0 in a sum does.
     """
     import tvm_ffi
-    from tvm import ir, tirx
+    from tvm import tirx
 
-    if not isinstance(term, ir.Call) or not isinstance(term.op, ir.Op):
-        return None, term
-    if term.op.name != "tirx.if_then_else":
+    if not is_conditional(term):
         return None, term
     condition, there, absent = term.args
     used = tirx.analysis.undefined_vars(condition)

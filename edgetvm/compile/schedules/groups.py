@@ -8,16 +8,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.elementary import FUNCTIONS
 from edgetvm.compile.schedules import nests
+from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
-from edgetvm.compile.schedules.elements import elements_of, write_elements
+from edgetvm.compile.schedules.element_nests import write_elements
+from edgetvm.compile.schedules.elements import elements_of
 from edgetvm.compile.schedules.rows import RowGroup, write_rows
-from edgetvm.compile.schedules.stages import Stage, is_product, loads_of
+from edgetvm.compile.schedules.stages import Axis, Stage, is_product, loads_of
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 Group = RowGroup | ColumnGroup | Stage
+
+# To start the other cores takes as long as so many vectors of an addition, twice over: 2 to 5 us.
+_WORK_OF_A_START = 4096
+# An elementary function in additions.
+_CALL_COST = 3
+# Windows with fewer elements side by side are no rows: LLVM reads neighbouring windows together.
+_LEAST_WINDOW = 8
 
 
 def groups_of(stages: Sequence[Stage]) -> list[Group] | None:
@@ -106,9 +116,20 @@ def _reduces_by_vectors(stage: Stage) -> bool:
     updates = updates_of(stage)
     if not inner or updates is None:
         return False
+    if inner[-1].extent < _LEAST_WINDOW and _is_window(stage, inner[-1]):
+        return False
     axes = (*stage.spatial, *stage.reduction)
     terms = [nests.linear(update.term, axes, {}) for update in updates]
     return nests.stride(terms, inner[-1]) == 1
+
+
+def _is_window(stage: Stage, inner: Axis) -> bool:
+    """Whether an axis is reduced around each place of another, as in pooling."""
+    indices = [index for value in stage.values for one in loads_of(value) for index in one.indices]
+    return any(
+        uses(index, inner.variable) and any(uses(index, axis.variable) for axis in stage.long_axes)
+        for index in indices
+    )
 
 
 @dataclass(frozen=True)
@@ -181,4 +202,17 @@ def lanes_for(stages: Sequence[Stage], profile: BoardProfile) -> int:
 
 def cores_for(stages: Sequence[Stage], profile: BoardProfile) -> int:
     """Cores that the work is worth."""
-    return profile.cores if sum(stage.work for stage in stages) >= 1 << 15 else 1
+    cost = sum(stage.work * (1 + _CALL_COST * _calls(stage)) for stage in stages)
+    return profile.cores if cost >= _WORK_OF_A_START * profile.vector_lanes else 1
+
+
+def _calls(stage: Stage) -> int:
+    """Calls of elementary functions for each element."""
+    import tvm_ffi
+    from tvm import ir
+
+    found: list[Any] = []
+    for value in stage.values:
+        tvm_ffi.structural_walk(value, (ir.Call, found.append), order="pre")
+    names = [str(call.op.name) for call in found if isinstance(call.op, ir.Op)]
+    return sum(name in FUNCTIONS for name in names)

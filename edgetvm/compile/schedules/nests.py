@@ -1,4 +1,4 @@
-"""Loops that a rule writes itself: vectors with what is left over, partial sums, rows in parallel."""
+"""Loops that a rule writes itself: vectors and what is left over, on one core or all."""
 
 from __future__ import annotations
 
@@ -170,6 +170,11 @@ def when(condition: Any | None) -> Iterator[None]:
         return
     with builder.If(condition), builder.Then():
         yield
+
+
+def vector_from(start: Any, width: int, write: Callable[[Any], None]) -> None:
+    """One vector; `write` is given the element's index, which begins at `start`."""
+    vector(width, lambda lane: write(start + lane))
 
 
 def flattened(axes: Sequence[Axis]) -> Any:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgetvm.compile.schedules import nests
@@ -144,11 +145,8 @@ class _Row:
     @contextmanager
     def _part(self, stage: Stage, expressions: Sequence[Any]) -> Iterator[_Part]:
         """The loops around the innermost one: none, if all inner axes can be one."""
-        from tvm import tirx
-
         axes, here = self.group.inner(stage), self._here(stage)
-        last = Axis(tirx.Var("at", "int64"), math.prod(axis.extent for axis in axes))
-        whole = self._made(last, expressions, here | nests.decomposed(last.variable, axes), [])
+        whole = self._flat(axes, expressions, here)
         if len(axes) < 2 or whole.vectors:
             yield whole
             return
@@ -209,7 +207,7 @@ class _Row:
 
     def _reduce(self, stage: Stage, waiting: _Waiting | None) -> None:
         updates = [update_of(stage, position) for position in range(len(stage.buffers))]
-        extent = self._last_extent(stage)
+        extent = self._innermost(stage)
         lanes = min(self.lanes, 1 << (extent.bit_length() - 1))
         vectors = max(1, min(PARTIAL_VECTORS, extent // lanes))
         sums = [
@@ -238,7 +236,7 @@ class _Row:
             if buffer in self.memory:
                 row = rewritten(nests.flattened(stage.spatial), self._here(stage))
                 nests.store_at(self.memory[buffer], one.result, row)
-            self.places[buffer] = lambda _, one=one: one.result
+            self.places[buffer] = one.element
 
     def _moved(self, waiting: _Waiting, stage: Stage) -> list[Any]:
         """The element that waits and its offset, in terms of the axes of a reduction."""
@@ -246,9 +244,20 @@ class _Row:
         here = self._here(waiting.stage) | {mine.variable: other.variable for mine, other in axes}
         return [rewritten(one, here) for one in (*waiting.stage.values, waiting.offset)]
 
-    def _last_extent(self, stage: Stage) -> int:
-        with self._part(stage, stage.values) as part:
-            return part.last.extent
+    def _innermost(self, stage: Stage) -> int:
+        """How far the innermost loop of a stage goes."""
+        axes = self.group.inner(stage)
+        whole = self._flat(axes, stage.values, self._here(stage))
+        return whole.last.extent if len(axes) < 2 or whole.vectors else axes[-1].extent
+
+    def _flat(
+        self, axes: Sequence[Axis], expressions: Sequence[Any], here: Mapping[Any, Any]
+    ) -> _Part:
+        """All inner axes as one."""
+        from tvm import tirx
+
+        last = Axis(tirx.Var("at", "int64"), nests.count(axes))
+        return self._made(last, expressions, {**here, **nests.decomposed(last.variable, axes)}, [])
 
 
 @dataclass(frozen=True)
@@ -270,12 +279,8 @@ class _Partials:
 
     def begin(self, vectors: int, lanes: int) -> None:
         for vector in range(vectors):
-            nests.vector(
-                lanes,
-                lambda lane, at=vector * lanes: nests.store_at(
-                    self.buffer, self.initial, lane + at
-                ),
-            )
+            start = nests.integer(vector * lanes)
+            nests.vector_from(start, lanes, partial(nests.store_at, self.buffer, self.initial))
 
     def add(self, at: Any, term: Any) -> None:
         old = nests.load_at(self.buffer, at)
@@ -294,7 +299,12 @@ class _Partials:
 
     @property
     def result(self) -> Any:
+        """The first."""
         return nests.load_at(self.buffer, nests.integer(0))
+
+    def element(self, _: Sequence[Any]) -> Any:
+        """The result, whatever the indices: a row has one."""
+        return self.result
 
 
 def _spread(extent: int, lanes: int, vectors: int, add: Callable[[Any, int, int], None]) -> None:

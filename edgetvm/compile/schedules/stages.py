@@ -73,16 +73,25 @@ class Update:
 def update_of(stage: Stage, position: int) -> Update | None:
     """The update of one of a reduction's buffers, or None where it is of another kind."""
     from tvm import tirx
+    from tvm.ir.expr import TensorLoad
 
     value, buffer = stage.values[position], stage.buffers[position]
     if not isinstance(value, (tirx.Add, tirx.Max, tirx.Min, tirx.Mul)):
         return None
     for old, term in ((value.a, value.b), (value.b, value.a)):
-        own = [one.source.same_as(buffer) for one in loads_of(term)]
-        if own == [] or not any(own):
-            if getattr(old, "source", None) is not None and old.source.same_as(buffer):
-                return Update(type(value), term)
+        repeated = any(one.source.same_as(buffer) for one in loads_of(term))
+        if isinstance(old, TensorLoad) and old.source.same_as(buffer) and not repeated:
+            return Update(type(value), term)
     return None
+
+
+def is_conditional(expression: Any) -> bool:
+    """Whether it computes one of two values, and only that."""
+    from tvm import ir
+
+    if not isinstance(expression, ir.Call) or not isinstance(expression.op, ir.Op):
+        return False
+    return str(expression.op.name).endswith(".if_then_else")
 
 
 def is_product(stage: Stage) -> bool:

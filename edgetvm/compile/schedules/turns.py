@@ -1,14 +1,15 @@
 """Transposes: what is read along one axis is written along another.
 
 A square of vectors is read, turned in registers and written, so that both sides see whole vectors.
-Turning n vectors of n lanes takes log2(n) rounds of n shuffles (Eklundh, "A Fast Computer Method for
-Matrix Transposing", 1972).
+Turning n vectors of n lanes takes log2(n) rounds of n shuffles (Eklundh, "A Fast Computer Method
+for Matrix Transposing", 1972).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgetvm.compile.schedules import nests
@@ -45,6 +46,8 @@ def turn_of(elements: Elements) -> Turn | None:
     import tvm_ffi
 
     axes = [axis.variable for axis in elements.axes]
+    if len(axes) < 2:
+        return None
     turned: list[Any] = []
     ways: set[int] = set()
     for one in loads_of(elements.value):
@@ -84,21 +87,16 @@ def write_turn(turn: Turn, lanes: int, cores: int, buffer: Any) -> None:
         here = {axis.variable: loop.variable for axis, loop in zip(outer, loops, strict=True)}
         for high in nests.pieces(axes[turn.along].extent, side):
 
-            def squares(row: Any, high: nests.Piece = high) -> None:
+            def across(row: Any, high: int = high.width) -> None:
                 for wide in nests.pieces(axes[-1].extent, side):
-                    nests.each_start_on(
-                        1,
-                        wide,
-                        lambda column, wide=wide: _squares(
-                            turn, here, row, column, high.width, wide.width, buffer
-                        ),
-                    )
+                    write = partial(_squares, turn, here, buffer, row, high, wide.width)
+                    nests.each_start_on(1, wide, write)
 
-            nests.each_start_on(shared, high, squares)
+            nests.each_start_on(shared, high, across)
 
 
 def _squares(
-    turn: Turn, here: Mapping[Any, Any], row: Any, column: Any, high: int, wide: int, buffer: Any
+    turn: Turn, here: Mapping[Any, Any], buffer: Any, row: Any, high: int, wide: int, column: Any
 ) -> None:
     side = min(high, wide)
     for down in range(0, high, side):
