@@ -113,11 +113,15 @@ def topi(name: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
     return make
 
 
-def pool(size: int, stride: int, pad: int, of: str) -> Callable[..., Any]:
+def pool(size: int, stride: int, pad: int, of: str, layout: str = "NHWC") -> Callable[..., Any]:
     return topi(
-        "nn.pool2d", (size, size), (stride, stride), (1, 1), (pad,) * 4, of, layout="NHWC",
+        "nn.pool2d", (size, size), (stride, stride), (1, 1), (pad,) * 4, of, layout=layout,
         count_include_pad=False,
     )  # fmt: skip
+
+
+def channels_first(reference: Reference) -> Reference:
+    return lambda x: reference(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 def relu(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,6 +185,14 @@ CASES: dict[str, tuple[str, Callable[..., Any], Reference, list[tuple[int, ...]]
             (3, 1, 1, "mean", (1, 5, 7, 35)), (5, 1, 2, "max", (1, 7, 7, 16)),
         ]
     },
+    **{
+        f"pool {size} {stride} channels first": (
+            rule, pool(size, stride, 1, "max", "NCHW"),
+            channels_first(lambda x, size=size, stride=stride: pooled(x, size, stride, 1, "max")),
+            [(1, 3, 11, 21)],
+        )
+        for rule, size, stride in [("columns", 3, 1), ("parallel loops", 3, 2)]
+    },
     "pool, then relu": (
         "columns", relu(pool(3, 2, 1, "avg")),
         positive(lambda x: pooled(x, 3, 2, 1, "mean")), [(1, 7, 7, 19)],
@@ -202,6 +214,10 @@ CASES: dict[str, tuple[str, Callable[..., Any], Reference, list[tuple[int, ...]]
     "nearest": (
         "elements", topi("image.resize2d", size=(10, 14), **RESIZE, **NEAREST),
         lambda x: x.repeat(2, 1).repeat(2, 2), [(1, 5, 7, 19)],
+    ),
+    "nearest, channels first": (
+        "elements", topi("image.resize2d", size=(10, 14), **{**RESIZE, "layout": "NCHW"}, **NEAREST),
+        lambda x: x.repeat(2, 2).repeat(2, 3), [(1, 3, 5, 7)],
     ),
     "linear": (
         "elements", topi("image.resize2d", size=(10, 14), method="linear", **RESIZE), linear_2x,

@@ -13,6 +13,9 @@ from edgetvm.compile.schedules.elements import Elements, linear_elements, merged
 from edgetvm.compile.schedules.parts import parts_of
 from edgetvm.compile.schedules.turns import turn_of, write_turn
 
+# An element that is repeated so often is not worth a vector of its own.
+_REPEATS = 4
+
 
 def write_elements(elements: Elements, lanes: int, cores: int, memory: Mapping[Any, Any]) -> None:
     """Write the nest of a stage.
@@ -51,7 +54,11 @@ def _write_part(elements: Elements, lanes: int, cores: int, memory: Mapping[Any,
         write_turn(turn, lanes, cores, buffer)
         return
     axes = merged.axes
-    vectors = bool(axes) and nests.stride([merged.value], axes[-1]) is not None
+    moves = nests.stride([merged.value], axes[-1]) if axes else None
+    if moves == 0 and len(axes) > 1 and axes[-1].extent <= _REPEATS:
+        _write_repeated(merged, cores, buffer)
+        return
+    vectors = moves is not None
     flat = axes[-1] if vectors else None
     outer = axes[:-1] if vectors else axes
     with nests.loops_over(outer, cores) as loops:
@@ -67,3 +74,12 @@ def _write_part(elements: Elements, lanes: int, cores: int, memory: Mapping[Any,
 
         for piece in nests.pieces(flat.extent, lanes):
             nests.each_on(1 if outer else cores, piece, write)
+
+
+def _write_repeated(elements: Elements, cores: int, buffer: Any) -> None:
+    """Each element a few times side by side: LLVM makes vectors of the loop around that."""
+    *outer, last = elements.axes
+    with nests.loops_over(outer, cores) as loops, nests.unrolled(last.extent) as lane:
+        here = {axis.variable: loop.variable for axis, loop in zip(outer, loops, strict=True)}
+        value, offset = elements.at(here | {last.variable: lane})
+        nests.store_at(buffer, value, offset)

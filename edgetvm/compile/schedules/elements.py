@@ -95,10 +95,13 @@ def _with_simple_numbers(value: Any, axes: Sequence[Axis]) -> Any:
     analyzer = nests.analyzer_of(axes)
 
     def simple(node: Any) -> Any:
-        whole = str(node.a.ty.dtype).startswith("int")
-        return analyzer.simplify(node) if whole and not loads_of(node) else node
+        if not str(node.a.ty.dtype).startswith("int") or loads_of(node):
+            return node
+        if isinstance(node, tirx.Div) and analyzer.can_prove(node.a >= 0):
+            node = tirx.FloorDiv(node.a, node.b)
+        return analyzer.simplify(node)
 
-    kinds = (tirx.FloorMod, tirx.FloorDiv, tirx.LT, tirx.LE, tirx.GT, tirx.GE)
+    kinds = (tirx.Div, tirx.FloorMod, tirx.FloorDiv, tirx.LT, tirx.LE, tirx.GT, tirx.GE)
     return tvm_ffi.structural_map(value, (kinds, simple), order="post")
 
 

@@ -15,7 +15,7 @@ from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_ax
 from edgetvm.compile.schedules.element_nests import write_elements
 from edgetvm.compile.schedules.elements import elements_of
 from edgetvm.compile.schedules.rows import RowGroup, write_rows
-from edgetvm.compile.schedules.stages import Axis, Stage, is_product, loads_of
+from edgetvm.compile.schedules.stages import Axis, Stage, loads_of
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -33,8 +33,6 @@ _LEAST_WINDOW = 8
 def groups_of(stages: Sequence[Stage]) -> list[Group] | None:
     """The stages in groups, or None where a reduction fits no kind of nest."""
     groups: list[Group] = []
-    if any(is_product(stage) for stage in stages):
-        return None
     for stage in stages:
         last = groups[-1] if groups else None
         if isinstance(last, RowGroup):

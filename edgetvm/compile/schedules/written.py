@@ -8,9 +8,9 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.blocks import Block, blocks_of
 from edgetvm.compile.schedules.columns import ColumnGroup
 from edgetvm.compile.schedules.groups import Plan, groups_of
-from edgetvm.compile.schedules.loops import inline_producers
+from edgetvm.compile.schedules.loops import inline_producers, paddings
 from edgetvm.compile.schedules.rows import RowGroup
-from edgetvm.compile.schedules.stages import Stage, loads_of, stages_of
+from edgetvm.compile.schedules.stages import Stage, is_product, loads_of, stages_of
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
@@ -37,9 +37,10 @@ def _written(function: PrimFunc, profile: BoardProfile, kind: type) -> Schedule 
 
     schedule = s_tir.Schedule(function)
     blocks = blocks_of(schedule)
-    if not blocks:
+    if not blocks or any(is_product(stage) for stage in stages_of(schedule) or ()):
         return None
-    inline_producers(schedule, blocks, keep=[block for block in blocks if _costly(block, blocks)])
+    costly = [block for block in blocks if _costly(block, blocks)]
+    inline_producers(schedule, blocks, keep=[*costly, *paddings(blocks)])
     stages = stages_of(schedule)
     groups = None if not stages else groups_of(_needed(stages, function))
     if not groups:
