@@ -191,7 +191,7 @@ CASES: dict[str, tuple[str, Callable[..., Any], Reference, list[tuple[int, ...]]
             channels_first(lambda x, size=size, stride=stride: pooled(x, size, stride, 1, "max")),
             [(1, 3, 11, 21)],
         )
-        for rule, size, stride in [("columns", 3, 1), ("parallel loops", 3, 2)]
+        for rule, size, stride in [("columns", 3, 1), ("register tile", 3, 2)]
     },
     "pool, then relu": (
         "columns", relu(pool(3, 2, 1, "avg")),
@@ -204,7 +204,7 @@ CASES: dict[str, tuple[str, Callable[..., Any], Reference, list[tuple[int, ...]]
         for shape, order in [
             ((37, 53), (1, 0)), ((3, 17, 19), (1, 2, 0)), ((5, 6, 7, 8), (0, 2, 1, 3)),
             ((1, 9, 12, 3), (0, 3, 1, 2)), ((16, 32), (1, 0)), ((2, 3, 4, 5), (3, 2, 1, 0)),
-            ((4, 5, 21), (0, 2, 1)),
+            ((4, 5, 21), (0, 2, 1)), ((1, 5, 13, 3), (0, 3, 1, 2)),
         ]
     },
     "transpose, then relu": (
@@ -216,7 +216,7 @@ CASES: dict[str, tuple[str, Callable[..., Any], Reference, list[tuple[int, ...]]
         lambda x: x.repeat(2, 1).repeat(2, 2), [(1, 5, 7, 19)],
     ),
     "nearest, channels first": (
-        "elements", topi("image.resize2d", size=(10, 14), **{**RESIZE, "layout": "NCHW"}, **NEAREST),
+        "elements", topi("image.resize2d", (0,) * 4, (10, 14), "NCHW", **NEAREST),
         lambda x: x.repeat(2, 2).repeat(2, 3), [(1, 3, 5, 7)],
     ),
     "linear": (

@@ -12,7 +12,7 @@ from edgetvm.compile.elementary import FUNCTIONS
 from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
-from edgetvm.compile.schedules.element_nests import write_elements
+from edgetvm.compile.schedules.element_nests import Shape, write_elements
 from edgetvm.compile.schedules.elements import elements_of
 from edgetvm.compile.schedules.rows import RowGroup, write_rows
 from edgetvm.compile.schedules.stages import Axis, Stage, loads_of
@@ -24,6 +24,10 @@ Group = RowGroup | ColumnGroup | Stage
 
 # To start the other cores takes as long as so many vectors of an addition, twice over: 2 to 5 us.
 _WORK_OF_A_START = 4096
+# Vectors of independent elements at once: a polynomial waits four cycles for each of its terms.
+_VECTORS = 4
+# With so many registers, the constants of a polynomial take most of them.
+_FEW_REGISTERS = 16
 # An elementary function in additions.
 _CALL_COST = 3
 # Windows with fewer elements side by side are no rows: LLVM reads neighbouring windows together.
@@ -181,7 +185,8 @@ class Plan:
         elif isinstance(group, ColumnGroup):
             write_columns(group, lanes, cores, memory)
         else:
-            write_elements(elements_of(group), lanes, cores, memory)
+            vectors = _VECTORS if profile.vector_registers > _FEW_REGISTERS else _VECTORS // 2
+            write_elements(elements_of(group), Shape(lanes, vectors, cores), memory)
 
 
 def _size(buffer: Any) -> int:
