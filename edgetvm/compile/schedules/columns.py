@@ -23,8 +23,6 @@ from edgetvm.compile.schedules.stages import (
     update_of,
 )
 
-# Vectors of results at once: a term waits for the one before it in the same vector only.
-MOST_VECTORS = 8
 # Terms that are written out one after the other.
 _UNROLLED_TERMS = 16
 
@@ -42,27 +40,26 @@ class ColumnGroup:
     after: tuple[Stage, ...]
 
 
-def write_columns(group: ColumnGroup, lanes: int, cores: int, memory: Mapping[Any, Any]) -> None:
+def write_columns(group: ColumnGroup, shape: nests.Shape, memory: Mapping[Any, Any]) -> None:
     """Write the nest of a group.
 
     Args:
         group: what it computes.
-        lanes: of a vector.
-        cores: to share the work among.
+        shape: of the nest.
         memory: for each buffer that is read elsewhere the one that stands for it.
     """
     stage = group.reduction
     first = vector_axes(stage) or 0
     outer, inner = stage.long_axes[:first], stage.long_axes[first:]
     extent = math.prod(axis.extent for axis in inner)
-    with nests.loops_over(outer, cores) as loops:
+    with nests.loops_over(outer, shape.cores) as loops:
         here = _short(stage)
         here |= {axis.variable: loop.variable for axis, loop in zip(outer, loops, strict=True)}
-        for piece in nests.pieces(extent, lanes):
-            for block in _blocks(piece):
+        for piece in nests.pieces(extent, shape.lanes):
+            for block in _blocks(piece, shape.vectors):
                 vectors = block.width // piece.width
                 column = _Column(group, here, first, vectors, piece.width, memory)
-                nests.each_start_on(1 if outer else cores, block, column.write)
+                nests.each_start_on(1 if outer else shape.cores, block, column.write)
 
 
 def _short(stage: Stage) -> dict[Any, Any]:
@@ -73,9 +70,9 @@ def _short(stage: Stage) -> dict[Any, Any]:
     }
 
 
-def _blocks(piece: nests.Piece) -> list[nests.Piece]:
+def _blocks(piece: nests.Piece, most: int) -> list[nests.Piece]:
     """A piece's vectors, several at once."""
-    at_once = min(MOST_VECTORS, piece.count)
+    at_once = min(most, piece.count)
     whole, rest = divmod(piece.count, at_once)
     blocks = [nests.Piece(piece.start, whole, at_once * piece.width)]
     if rest:

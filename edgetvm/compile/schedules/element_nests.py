@@ -6,32 +6,18 @@ The innermost loop is one vector along as many of the last axes as are read with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.elements import Elements, linear_elements, merged_axes
+from edgetvm.compile.schedules.nests import Shape
 from edgetvm.compile.schedules.parts import parts_of
 from edgetvm.compile.schedules.stages import Axis, loads_of
 from edgetvm.compile.schedules.turns import turn_of, write_turn
 
 # Elements that are too few for a vector.
 _SHORT = 4
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The shape of a nest.
-
-    Attributes:
-        lanes: of a vector.
-        vectors: side by side in the innermost loop.
-        cores: to share the work among.
-    """
-
-    lanes: int
-    vectors: int
-    cores: int
 
 
 def write_elements(elements: Elements, shape: Shape, memory: Mapping[Any, Any]) -> None:

@@ -12,8 +12,9 @@ from edgetvm.compile.elementary import FUNCTIONS
 from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
-from edgetvm.compile.schedules.element_nests import Shape, write_elements
+from edgetvm.compile.schedules.element_nests import write_elements
 from edgetvm.compile.schedules.elements import elements_of
+from edgetvm.compile.schedules.nests import Shape
 from edgetvm.compile.schedules.rows import RowGroup, write_rows
 from edgetvm.compile.schedules.stages import Axis, Stage, loads_of
 
@@ -26,6 +27,10 @@ Group = RowGroup | ColumnGroup | Stage
 _WORK_OF_A_START = 4096
 # Vectors of independent elements at once: a polynomial waits four cycles for each of its terms.
 _VECTORS = 4
+# Vectors of partial results of a row: an addition takes four cycles, and each cycle can begin one.
+_PARTIAL_VECTORS = 4
+# Vectors of results that are reduced at once: a term waits for the one before it in its own only.
+_RESULT_VECTORS = 8
 # With so many registers, the constants of a polynomial take most of them.
 _FEW_REGISTERS = 16
 # An elementary function in additions.
@@ -180,12 +185,15 @@ class Plan:
     def _write(self, group: Group, profile: BoardProfile, memory: Mapping[Any, Any]) -> None:
         stages = self.stages(group)
         lanes, cores = lanes_for(stages, profile), cores_for(stages, profile)
+        few = profile.vector_registers <= _FEW_REGISTERS
         if isinstance(group, RowGroup):
-            write_rows(group, lanes, cores > 1, memory)
+            partial_vectors = _PARTIAL_VECTORS
+            write_rows(group, Shape(lanes, partial_vectors, cores), memory)
         elif isinstance(group, ColumnGroup):
-            write_columns(group, lanes, cores, memory)
+            result_vectors = _RESULT_VECTORS
+            write_columns(group, Shape(lanes, result_vectors, cores), memory)
         else:
-            vectors = _VECTORS if profile.vector_registers > _FEW_REGISTERS else _VECTORS // 2
+            vectors = _VECTORS // 2 if few else _VECTORS
             write_elements(elements_of(group), Shape(lanes, vectors, cores), memory)
 
 
@@ -195,11 +203,14 @@ def _size(buffer: Any) -> int:
 
 def lanes_for(stages: Sequence[Stage], profile: BoardProfile) -> int:
     """Lanes of a vector of the widest element."""
-    from tvm import DataType
+    import tvm_ffi
+    from tvm import DataType, tirx
 
-    buffers = [buffer for stage in stages for buffer in stage.buffers]
-    buffers += [one.source for s in stages for value in s.values for one in loads_of(value)]
-    widest = max(int(DataType(str(buffer.ty.dtype)).bits) for buffer in buffers)
+    numbers = [buffer for stage in stages for buffer in stage.buffers]
+    for value in (value for stage in stages for value in stage.values):
+        numbers += [one.source for one in loads_of(value)]
+        tvm_ffi.structural_walk(value, (tirx.Cast, numbers.append), order="pre")
+    widest = max(int(DataType(str(number.ty.dtype)).bits) for number in numbers)
     return max(1, profile.vector_lanes * 32 // max(8, widest))
 
 

@@ -27,6 +27,21 @@ class Piece:
     width: int
 
 
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a nest.
+
+    Attributes:
+        lanes: of a vector.
+        vectors: side by side in the innermost loop.
+        cores: to share the work among.
+    """
+
+    lanes: int
+    vectors: int
+    cores: int
+
+
 def pieces(extent: int, lanes: int) -> list[Piece]:
     """A loop as vectors of so many lanes, then ever shorter ones: 27 is 16 + 8 + 2 + 1.
 

@@ -18,9 +18,6 @@ from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.stages import Axis, Stage, Update, loads_of, rewritten, update_of
 
-# Vectors of partial results: an addition takes about four cycles, and each cycle can begin one.
-PARTIAL_VECTORS = 4
-
 
 @dataclass(frozen=True)
 class RowGroup:
@@ -46,22 +43,21 @@ class RowGroup:
         return stage.long_axes[len(self.extents) :]
 
 
-def write_rows(group: RowGroup, lanes: int, on_all_cores: bool, memory: Mapping[Any, Any]) -> None:
+def write_rows(group: RowGroup, shape: nests.Shape, memory: Mapping[Any, Any]) -> None:
     """Write the nest of a group.
 
     Args:
         group: the stages.
-        lanes: of a vector.
-        on_all_cores: rows in parallel.
+        shape: of the nest.
         memory: for each buffer that is read elsewhere the one that stands for it.
     """
     from tvm import tirx
 
     axes = [Axis(tirx.Var("row", "int64"), extent) for extent in group.extents]
-    with (nests.parallel if on_all_cores else nests.serial)(group.count) as number:
+    with (nests.parallel if shape.cores > 1 else nests.serial)(group.count) as number:
         index = nests.decomposed(number, axes)
         row = tuple(index[axis.variable] for axis in axes)
-        _Row(group, lanes, memory, Axis(number, group.count), row).write()
+        _Row(group, shape, memory, Axis(number, group.count), row).write()
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class _Row:
 
     Attributes:
         group: its stages.
-        lanes: of a vector.
+        shape: of the nest.
         memory: as for `write_rows`.
         number: the row's.
         index: the same for each of the group's row axes.
@@ -97,7 +93,7 @@ class _Row:
     """
 
     group: RowGroup
-    lanes: int
+    shape: nests.Shape
     memory: Mapping[Any, Any]
     number: Axis
     index: tuple[Any, ...]
@@ -187,7 +183,7 @@ class _Row:
                 value, at = part.at(index)
                 nests.store_at(target, value, at)
 
-            for piece in nests.pieces(part.last.extent, self.lanes if part.vectors else 1):
+            for piece in nests.pieces(part.last.extent, self.shape.lanes if part.vectors else 1):
                 nests.each(piece, write)
 
     def _target(self, stage: Stage, later: Sequence[Stage]) -> tuple[Any, Any]:
@@ -208,8 +204,8 @@ class _Row:
     def _reduce(self, stage: Stage, waiting: _Waiting | None) -> None:
         updates = [update_of(stage, position) for position in range(len(stage.buffers))]
         extent = self._innermost(stage)
-        lanes = min(self.lanes, 1 << (extent.bit_length() - 1))
-        vectors = max(1, min(PARTIAL_VECTORS, extent // lanes))
+        lanes = min(self.shape.lanes, 1 << (extent.bit_length() - 1))
+        vectors = max(1, min(self.shape.vectors, extent // lanes))
         sums = [
             _Partials(update, initial, nests.allocate(vectors * lanes, buffer.ty.dtype, "local"))
             for update, initial, buffer in zip(updates, stage.initial, stage.buffers, strict=True)
