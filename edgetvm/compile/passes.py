@@ -10,6 +10,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.legalise import legalise
+from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.origins import fuse_named
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 
@@ -60,13 +61,13 @@ GRAPH_PASSES = (
     Pass("classify the loops", _relax("AnnotateTIROpPattern")),
     Pass("fold other constants", _relax("FoldConstant")),
     Pass("choose what to fuse", lambda _: fuse_named),
+    Pass("turn reshapes into views", lambda _: reshapes_as_views),
     Pass("fuse loops", _relax("FuseTIR")),
     Pass("drop what is unused", _relax("DeadCodeElimination")),
 )
 
 # From scheduled kernels to the virtual machine's program, memory planned.
 LOWERING_PASSES = (
-    Pass("turn reshapes into views", _relax("RewriteDataflowReshape")),
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),

@@ -23,7 +23,8 @@ def kernels(path: Path) -> tuple[Kernel, ...]:
 
 def test_nodes_of_a_fused_kernel(tiny_onnx: Path) -> None:
     nodes = [node for kernel in kernels(tiny_onnx) for call in kernel.nodes for node in call]
-    assert nodes == ["conv", "relu", "pool", "flatten", "dense"]
+    # Flattening is a view, which no kernel computes.
+    assert nodes == ["conv", "relu", "pool", "dense"]
     first = kernels(tiny_onnx)[0]
     assert first.nodes == (("conv", "relu"),)
 
