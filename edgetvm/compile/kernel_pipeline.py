@@ -6,14 +6,11 @@ walks over them any more, and each is built once for a whole vector.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from edgetvm.compile.elementary import expand, power
+from edgetvm.compile.memory.kernels import with_own_memory
 from edgetvm.compile.options import Functions
-
-# A worker's stack has 8 MB on Linux, and as little as 256 KB elsewhere.
-_STACK_BYTES = 1 << 14
 
 
 def kernel_pipeline(functions: Functions = "accurate") -> str:
@@ -41,7 +38,7 @@ def _finalize_host(functions: Functions) -> Any:
     ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
     return ir.transform.Sequential(
         [
-            keep_on_stack(),
+            ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),
@@ -70,40 +67,6 @@ def expand_functions(rough: bool) -> Any:
         )
 
     return run
-
-
-def keep_on_stack() -> Any:
-    """The pass that leaves small local buffers to LLVM, which keeps them in registers.
-
-    TVM takes memory for them from the runtime: two calls for each, and LLVM must store there what
-    nothing reads.
-    """
-    import tvm_ffi
-    from tvm import tirx
-
-    def replace(allocation: Any) -> Any:
-        kind = allocation.buffer.ty
-        sizes = [size for size in kind.shape if isinstance(size, tirx.IntImm)]
-        if kind.storage_scope != "local" or len(sizes) != len(kind.shape):
-            return allocation
-        if math.prod(int(size) for size in sizes) * _bytes_of(kind.dtype) > _STACK_BYTES:
-            return allocation
-        notes = {**allocation.annotations, "disable_lower_builtin": tirx.const(True, "bool")}
-        return tirx.AllocBuffer(allocation.buffer, notes, allocation.span)
-
-    @tirx.transform.prim_func_pass(opt_level=0, name="keep small buffers on the stack")  # type: ignore[untyped-decorator]
-    def run(function: Any, _module: Any, _context: Any) -> Any:
-        body = tvm_ffi.structural_map(function.body, (tirx.AllocBuffer, replace), order="post")
-        return function.with_body(body)
-
-    return run
-
-
-def _bytes_of(dtype: Any) -> int:
-    from tvm import DataType
-
-    kind = DataType(str(dtype))
-    return -(-int(kind.bits) * int(kind.lanes) // 8)
 
 
 def _power(base: Any, exponent: Any) -> Any | None:
