@@ -28,7 +28,7 @@ class _Loaded:
     def __init__(self, task: Task) -> None:
         import ncnn
 
-        folder = converted(task.case, "ncnn", lambda made: _convert(task.case, made))
+        folder = files(task.case)
         self.facts: dict[str, Any] = {"version": ncnn.__version__}
         self._ncnn = ncnn
         self._net = ncnn.Net()
@@ -45,21 +45,12 @@ class _Loaded:
             raise Unavailable("ncnn cannot load what pnnx made of it")
         if self._net.load_model(str(folder / "model.ncnn.bin")):
             raise Unavailable("ncnn cannot load the weights that pnnx wrote")
-        # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
-        script = (folder / "model_ncnn.py").read_text()
         self._inputs = [
-            (name, self._mat(array, script))
-            for name, array in zip(self._net.input_names(), task.case.input_arrays(), strict=True)
+            (name, ncnn.Mat(array).clone())
+            for name, array in zip(self._net.input_names(), inputs(task.case, folder), strict=True)
         ]
         self._outputs = list(self._net.output_names())
         self._shapes = [array.shape for array in task.case.expected()]
-
-    def _mat(self, array: np.ndarray, script: str) -> Any:
-        batched = re.search(r"ex\.input\(.*batch_index=0", script) or array.shape[0] == 1
-        array = np.ascontiguousarray(array.squeeze(0) if batched and array.ndim > 1 else array)
-        if array.dtype != np.float32:
-            array = array.astype(np.int32)
-        return self._ncnn.Mat(array).clone()
 
     def run(self) -> list[Any]:
         extractor = self._net.create_extractor()
@@ -77,12 +68,31 @@ class _Loaded:
         return [np.array(mat).copy() for mat in self.run()]
 
 
-def _convert(case: Case, made: Path) -> None:
-    """Run pnnx, which writes beside the file that it reads.
+def files(case: Case) -> Path:
+    """The folder with what pnnx made of a case: `model.ncnn.param`, `model.ncnn.bin`.
 
     Raises:
         Unavailable: pnnx is not installed, or cannot convert the model.
     """
+    return converted(case, "ncnn", lambda made: _convert(case, made))
+
+
+def inputs(case: Case, folder: Path) -> Arrays:
+    """The case's inputs as ncnn takes them: without a batch, of 32 bits."""
+    # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
+    script = (folder / "model_ncnn.py").read_text()
+    batched = re.search(r"ex\.input\(.*batch_index=0", script) is not None
+
+    def one(array: np.ndarray) -> np.ndarray:
+        without = (batched or array.shape[0] == 1) and array.ndim > 1
+        array = np.ascontiguousarray(array.squeeze(0) if without else array)
+        return array if array.dtype == np.float32 else array.astype(np.int32)
+
+    return [one(array) for array in case.input_arrays()]
+
+
+def _convert(case: Case, made: Path) -> None:
+    """Run pnnx, which writes beside the file that it reads."""
     spec = importlib.util.find_spec("pnnx")
     if spec is None or spec.origin is None:
         raise Unavailable("pnnx is not installed")
