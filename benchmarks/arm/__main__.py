@@ -118,7 +118,7 @@ def _row(board: Board, case: Case, options: argparse.Namespace) -> Row:
     row = Row(case.name, case.kind, board.name, _multiply_adds(case))
     say(f"{board.name} {case.name}: {EDGETVM}")
     row.results.append(_mine(board, case, options))
-    for task in [] if options.no_peers else peers.tasks(board, case):
+    for task in [] if options.no_peers else peers.tasks(board, case, options.folder):
         row.results.append(_theirs(board, task, options))
     return row
 

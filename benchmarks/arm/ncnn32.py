@@ -35,7 +35,7 @@ def run(board: Board, task: Task, folder: Path, timeout_s: float) -> tuple[Count
         Unavailable: it cannot be built, or cannot run the model.
     """
     runner = _runner(folder)
-    made = files(task.case)
+    made = files(task)
     with tempfile.TemporaryDirectory() as scratch:
         given, answers = Path(scratch, "inputs"), Path(scratch, "answers")
         with given.open("wb") as file:

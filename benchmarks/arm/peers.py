@@ -21,10 +21,10 @@ _PEERS = {"arm64": ("onnxruntime", "litert", "ncnn"), "armhf": ("ncnn",)}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def tasks(board: Board, case: Case) -> list[Task]:
+def tasks(board: Board, case: Case, folder: Path) -> list[Task]:
     """What is run of the peers that have a build for the board and read the case."""
     return [
-        Task(name, setting, case, threads=1)
+        Task(name, setting, case, 1, folder)
         for name in _PEERS[board.debian]
         for setting in settings(engine_called(name), case, 1)
     ]
@@ -42,7 +42,7 @@ def run(board: Board, task: Task, folder: Path, timeout_s: float) -> tuple[Count
         Unavailable: it cannot run the model.
     """
     if task.engine == "ncnn":
-        files(task.case)  # here: pnnx has no build for the board
+        files(task)  # here: pnnx has no build for the board
     if board.debian == "armhf":
         return ncnn32.run(board, task, folder, timeout_s)
     root = system(board, folder)

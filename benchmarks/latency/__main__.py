@@ -3,8 +3,9 @@
 Each engine runs each model in a process of its own, which stays and sleeps (SIGSTOP) while others
 are measured. Rounds go over all engines of a model; a turn is a fraction of a second, inputs are
 set before. A turn in which anything else used the machine, or beside which the cores did not reach
-their peak, is taken again. An engine with two sensible settings is measured with both, and the
-faster one counts. Answers are checked: a wrong one has no time.
+their peak, is taken again; figures for which there was no other turn are marked ~. An engine with
+two sensible settings is measured with both, and the faster one counts. Answers are checked: a
+wrong one has no time.
 
 The ratio is edgetvm's median over that of the fastest peer (ONNX Runtime, LiteRT, OpenVINO, ncnn
 and MNN, where they read the model). It ends with `result: geomean_untuned_fp32=…`, over all models
@@ -30,12 +31,27 @@ from benchmarks.latency.case import Case, Task, Timings, Unavailable
 from benchmarks.latency.engines import ENGINES, Engine, engine_called, settings
 from benchmarks.latency.figures import TOLERANCE, answer_error
 from benchmarks.latency.machine import Peak, Roof, cpu_name
+from benchmarks.latency.plot import drawing
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_answer
 from benchmarks.latency.rounds import Plan, measure, say
 from benchmarks.latency.suite import chosen
+from edgetvm.base.pins import installed_version
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _counts(text: str) -> list[int]:
+    return [int(word) for word in _words(text)]
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.rpartition("=")
+    return name, tuple(_counts(sizes))
 
 
 def _options() -> argparse.Namespace:
@@ -44,16 +60,28 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency", description=(__doc__ or "").splitlines()[0]
     )
-    words = {"type": lambda text: [word for word in text.split(",") if word]}
     parser.add_argument(
-        "--models", default=[], metavar="A,B", help="names, globs, paths of files", **words
+        "--models", default=[], metavar="A,B", help="names, globs, paths of files", type=_words
     )
     names = ",".join(engine.name for engine in ENGINES)
-    parser.add_argument("--engines", default=names.split(","), metavar="A,B", help=names, **words)
-    parser.add_argument("--threads", default=["1", "2"], metavar="1,2", **words)
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each engine")
-    parser.add_argument("--seconds", type=float, default=0.25, help="of one turn")
+    parser.add_argument(
+        "--engines", default=names.split(","), metavar="A,B", help=names, type=_words
+    )
+    parser.add_argument("--threads", default=[1, 2], metavar="1,2", type=_counts)
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=_shape,
+        metavar="INPUT=1,3,224,224",
+        help="of an input that a file of yours leaves open",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of one turn")
     parser.add_argument("--samples", type=int, default=20, help="at least so many of each")
+    parser.add_argument(
+        "--patience", type=float, default=60, metavar="SECONDS", help="to wait for a quiet machine"
+    )
     parser.add_argument("--tuning-database", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=_RESULTS / "latency.json", metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the ratios")
@@ -95,9 +123,11 @@ def _held(command: str) -> Iterator[None]:
             process.communicate()
 
 
-def _tasks(case: Case, engines: list[Engine], threads: int, database: Path | None) -> list[Task]:
+def _tasks(
+    case: Case, engines: list[Engine], threads: int, options: argparse.Namespace
+) -> list[Task]:
     return [
-        Task(engine.name, setting, case, threads, database)
+        Task(engine.name, setting, case, threads, options.folder, options.tuning_database)
         for engine in engines
         for setting in settings(engine, case, threads)
     ]
@@ -122,7 +152,7 @@ def _row(case: Case, tasks: list[Task], options: argparse.Namespace, peak: Peak,
                 lost(worker.task, wrong_answer(found.error))
                 worker.end()
                 workers.remove(worker)
-        plan = Plan(options.rounds, options.seconds, options.samples)
+        plan = Plan(options.rounds, options.seconds, options.samples, patience_s=options.patience)
         with _held(options.hold):
             turns = measure(
                 workers, {one: timings[id(one.task)] for one in workers}, plan, peak, roof
@@ -146,15 +176,24 @@ def _facts() -> dict[str, Any]:
     }
 
 
+def _engines(options: argparse.Namespace) -> list[Engine]:
+    """Those asked for that are here."""
+    found = []
+    for engine in map(engine_called, options.engines):
+        if installed_version(engine.package) is None:
+            print(f"{engine.name}: left out: it is not installed (see: scripts/setup bench)")
+        elif engine.name != "edgetvm-tuned" or options.tuning_database is not None:
+            found.append(engine)
+    return found
+
+
 def _run(options: argparse.Namespace) -> list[Row]:
-    engines = [engine_called(name) for name in options.engines]
-    if options.tuning_database is None:
-        engines = [engine for engine in engines if engine.name != "edgetvm-tuned"]
+    engines = _engines(options)
     peak = Peak(options.folder)
-    roofs = [peak.roof(int(threads)) for threads in options.threads]
+    roofs = [peak.roof(threads) for threads in options.threads]
     print(tables.heading(engines), flush=True)
     rows: list[Row] = []
-    for entry in chosen(options.models):
+    for entry in chosen(options.models, dict(options.shape)):
         say(f"{entry.name}: preparing")
         try:
             case = prepared(entry, options.folder)
@@ -163,17 +202,20 @@ def _run(options: argparse.Namespace) -> list[Row]:
             continue
         for roof in roofs:
             say(f"{entry.name}: {roof.threads} thr")
-            tasks = _tasks(case, engines, roof.threads, options.tuning_database)
+            tasks = _tasks(case, engines, roof.threads, options)
             rows.append(_row(case, tasks, options, peak, roof))
             print(tables.text(rows[-1], engines), flush=True)
-            _write(options.json, rows, roofs)
+            _write(options, rows, roofs)
     _print_end(rows, roofs)
     return rows
 
 
-def _write(path: Path, rows: list[Row], roofs: list[Roof]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(rows, _facts(), roofs)))
+def _write(options: argparse.Namespace, rows: list[Row], roofs: list[Roof]) -> None:
+    """After each row: a run that is interrupted keeps what it has."""
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(as_json(rows, _facts(), roofs), allow_nan=False))
+    if options.plot:
+        options.plot.write_text(drawing(rows, f"Latency over the fastest peer's, {cpu_name()}"))
 
 
 def _print_end(rows: list[Row], roofs: list[Roof]) -> None:
@@ -192,8 +234,8 @@ def _print_end(rows: list[Row], roofs: list[Roof]) -> None:
 def _print_kernels(options: argparse.Namespace) -> None:
     from benchmarks.latency import kernels
 
-    for entry in chosen([options.kernels]):
-        kernels.report(prepared(entry, options.folder), int(options.threads[0]))
+    for entry in chosen([options.kernels], dict(options.shape)):
+        kernels.report(prepared(entry, options.folder), options.threads[0])
 
 
 def main() -> None:

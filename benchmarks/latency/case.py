@@ -62,12 +62,14 @@ class Task:
     Attributes:
         engine: its name in `engines.ENGINES`.
         setting: which of the engine's settings; empty for the first.
+        folder: where wheels are kept.
     """
 
     engine: str
     setting: str
     case: Case
     threads: int
+    folder: Path
     tuning_database: Path | None = None
 
     @property

@@ -73,5 +73,6 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 # Reordered sums and Winograd lie below 1e-4, fast exponentials and error functions below 3e-3.
-# A quantised graph may round every value to the other side, and layer by layer that adds up.
-TOLERANCE = {"fp32": 5e-3, "int8": 0.15}
+# A quantised graph may round every value to the other side, and layer by layer that adds up:
+# points that MoveNet finds on a photograph move by 0.3. Anything else than the answer is above 1.
+TOLERANCE = {"fp32": 5e-3, "int8": 0.35}

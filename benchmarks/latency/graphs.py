@@ -43,7 +43,7 @@ def fixed(model: Any, shapes: Mapping[str, tuple[int, ...]], bindings: Mapping[s
                 axis.ClearField("dim_param")
                 axis.dim_value = size
         elif any(axis.dim_value < 1 for axis in axes):
-            raise Unavailable(f"input {entry.name} has open axes: export it with fixed shapes")
+            raise Unavailable(f"input {entry.name} has open axes: give --shape {entry.name}=SIZES")
     # Shapes that were written for open axes would contradict the fixed ones.
     del graph.value_info[:]
     for entry in graph.output:

@@ -88,7 +88,11 @@ def _convolved(
         strides=[stride, stride],
         group=kernel.shape[0] if kernel.shape[1] == 1 and kernel.shape[0] > 1 else 1,
     )
-    return graph.node("Clip", result, np.float32(0), np.float32(6)) if clipped else result
+    return (
+        graph.node("Clip", result, np.array(0, np.float32), np.array(6, np.float32))
+        if clipped
+        else result
+    )
 
 
 def mobilenet_v2(file: Path) -> Any:
@@ -182,24 +186,24 @@ def minilm(file: Path) -> Any:
     x = normal(x, "embeddings.LayerNorm")
     mask = graph.node("Unsqueeze", "attention_mask", np.array([1]))
     mask = graph.node("Unsqueeze", mask, np.array([2]))
-    mask = graph.node("Sub", np.float32(1), graph.node("Cast", mask, to=_FLOAT))
-    mask = graph.node("Mul", mask, np.float32(np.finfo(np.float32).min))
+    mask = graph.node("Sub", np.array(1, np.float32), graph.node("Cast", mask, to=_FLOAT))
+    mask = graph.node("Mul", mask, np.array(np.finfo(np.float32).min, np.float32))
     for index in range(_LAYERS):
         at = f"encoder.layer.{index}"
         query = heads(dense(x, f"{at}.attention.self.query"), [0, 2, 1, 3])
         key = heads(dense(x, f"{at}.attention.self.key"), [0, 2, 3, 1])
         value = heads(dense(x, f"{at}.attention.self.value"), [0, 2, 1, 3])
         scores = graph.node("MatMul", query, key)
-        scores = graph.node("Div", scores, np.float32(math.sqrt(_WIDTH // _HEADS)))
+        scores = graph.node("Div", scores, np.array(math.sqrt(_WIDTH // _HEADS), np.float32))
         scores = graph.node("Softmax", graph.node("Add", scores, mask), axis=-1)
         mixed = graph.node("Transpose", graph.node("MatMul", scores, value), perm=[0, 2, 1, 3])
         mixed = graph.node("Reshape", mixed, np.array([1, _TOKENS, _WIDTH]))
         mixed = dense(mixed, f"{at}.attention.output.dense")
         x = normal(graph.node("Add", mixed, x), f"{at}.attention.output.LayerNorm")
         wide = dense(x, f"{at}.intermediate.dense")
-        error = graph.node("Erf", graph.node("Div", wide, np.float32(math.sqrt(2))))
-        error = graph.node("Add", error, np.float32(1))
-        wide = graph.node("Mul", graph.node("Mul", wide, error), np.float32(0.5))
+        error = graph.node("Erf", graph.node("Div", wide, np.array(math.sqrt(2), np.float32)))
+        error = graph.node("Add", error, np.array(1, np.float32))
+        wide = graph.node("Mul", graph.node("Mul", wide, error), np.array(0.5, np.float32))
         wide = dense(wide, f"{at}.output.dense")
         x = normal(graph.node("Add", wide, x), f"{at}.output.LayerNorm")
     names = ("input_ids", "attention_mask")

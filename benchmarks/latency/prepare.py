@@ -35,6 +35,7 @@ def prepared(entry: Entry, folder: Path) -> Case:
     record = _record(made, entry)
     if record is None:
         command = [sys.executable, "-m", "benchmarks.latency.prepare", word, str(folder)]
+        command.append(json.dumps(entry.shapes))
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
@@ -91,7 +92,7 @@ def make(entry: Entry, folder: Path) -> None:
         operators, simplified = set(), None
     data = {f"input{index}": array for index, array in enumerate(arrays)}
     data |= {f"output{index}": array for index, array in enumerate(expected)}
-    np.savez(made / "data.npz", **data)
+    np.savez(made / "data.npz", allow_pickle=False, **data)
     record = {
         "origin": _origin(entry),
         "kind": entry.kind or ("int8" if whole else "fp32"),
@@ -179,7 +180,8 @@ def _tflite_data(
 
 def main() -> None:
     """Make one case; the reason why not is the last line of stderr."""
-    (entry,) = chosen([sys.argv[1]])
+    shapes = {name: tuple(shape) for name, shape in json.loads(sys.argv[3]).items()}
+    (entry,) = chosen([sys.argv[1]], shapes)
     try:
         make(entry, Path(sys.argv[2]))
     except Exception as error:  # whatever it is, this model is left out

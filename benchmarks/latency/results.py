@@ -132,8 +132,8 @@ def line(figures: dict[str, float]) -> str:
 
 
 def as_json(rows: list[Row], facts: dict[str, Any], roofs: list[Roof]) -> dict[str, Any]:
-    """Everything, for a file."""
-    return {
+    """Everything, for a file. What is no number for JSON is text."""
+    made = {
         **facts,
         "roofs": [asdict(roof) for roof in roofs],
         "rows": [
@@ -154,3 +154,12 @@ def as_json(rows: list[Row], facts: dict[str, Any], roofs: list[Roof]) -> dict[s
             },
         },
     }
+    return {name: _plain(value) for name, value in made.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.latency.case import Timings
 from benchmarks.latency.crew import Worker, WorkerLost
+from benchmarks.latency.engines import YARDSTICKS
 from benchmarks.latency.machine import Peak, Roof, busy_s
 
 # Of one core, by all other processes together, and what a hypervisor took.
@@ -15,6 +16,7 @@ _MOST_FOREIGN = 0.08
 # The kernel counts processor time in ticks of this length.
 _TICK_S = 0.01
 _LEAST_PEAK = 0.85
+_LOOK_S = 0.2
 _BURSTS = 3
 
 
@@ -25,14 +27,16 @@ class Plan:
     Attributes:
         rounds: turns of every worker.
         seconds: of one turn.
-        least: samples of each worker in all; slow ones get more rounds for it, up to three times
-            as many.
+        least: samples of each worker in all; those with fewer, slow or disturbed, get more
+            rounds for it, up to three times as many.
+        patience_s: to wait in all, of one model, for others to be done and for missing cores.
     """
 
     rounds: int
     seconds: float
     least: int
     warm_s: float = 0.05
+    patience_s: float = 60
 
 
 @dataclass
@@ -59,14 +63,20 @@ def measure(
     """Take rounds of turns until each worker has enough samples; fills `timings`."""
     turns = Turns()
     left = list(workers)
+    patience = _Patience(plan.patience_s, peak, roof)
     for index in range(3 * plan.rounds):
         if index >= plan.rounds:
-            left = [one for one in left if len(timings[one].samples_ns) < plan.least]
+            left = [
+                one
+                for one in left
+                if len(timings[one].samples_ns) < plan.least and one.task.engine not in YARDSTICKS
+            ]
         # Another one goes first each time: what follows a heavy neighbour is not always the same.
         start = index % max(1, len(left))
         for worker in left[start:] + left[:start]:
             try:
-                _turn(worker, workers, timings[worker], plan, peak, roof, turns)
+                if not _turn(worker, workers, timings[worker], plan, peak, roof, turns):
+                    patience.wait()
             except WorkerLost as error:
                 timings[worker].why = str(error)
                 worker.end()
@@ -85,11 +95,11 @@ def _turn(
     peak: Peak,
     roof: Roof,
     turns: Turns,
-) -> None:
-    """One turn; samples that something disturbed are kept apart."""
+) -> bool:
+    """One turn; samples that something disturbed are kept apart. Whether nothing did."""
     others = {other: other.cpu_s() for other in workers if other is not worker}
     busy, own, began = busy_s(), worker.cpu_s(), time.monotonic()
-    samples = worker.turn(plan.warm_s, plan.seconds, 3)
+    samples = worker.turn(plan.warm_s, plan.seconds, 1)
     elapsed = time.monotonic() - began
     foreign = busy_s() - busy - (worker.cpu_s() - own)
     idle = sum(other.cpu_s() - used for other, used in others.items())
@@ -101,14 +111,29 @@ def _turn(
     turns.absent += there < _LEAST_PEAK
     if disturbed or there < _LEAST_PEAK:
         timings.disturbed_ns += samples
-    else:
-        turns.lowest_peak = min(turns.lowest_peak, there)
-        timings.samples_ns += samples
+        return False
+    turns.lowest_peak = min(turns.lowest_peak, there)
+    timings.samples_ns += samples
+    return True
 
 
-def trustworthy(timings: Timings) -> bool:
-    """Whether most of its samples were taken undisturbed."""
-    return len(timings.samples_ns) > len(timings.disturbed_ns)
+class _Patience:
+    """Waits while the machine is in use by others, or lacks a core, until the time is used up."""
+
+    def __init__(self, seconds: float, peak: Peak, roof: Roof) -> None:
+        self._left_s = seconds
+        self._peak, self._roof = peak, roof
+
+    def wait(self) -> None:
+        """All workers are asleep now: whatever is busy is not ours."""
+        while self._left_s > 0:
+            began, busy = time.monotonic(), busy_s()
+            time.sleep(_LOOK_S)
+            quiet = busy_s() - busy <= _MOST_FOREIGN * _LOOK_S + _TICK_S
+            there = self._peak.gflops(self._roof.threads) / self._roof.gflops
+            self._left_s -= time.monotonic() - began
+            if quiet and there >= _LEAST_PEAK:
+                return
 
 
 def say(text: str) -> None:

@@ -176,8 +176,11 @@ def entry_called(name: str) -> Entry:
     return next(entry for entry in SUITE if entry.name == name)
 
 
-def chosen(words: list[str]) -> list[Entry]:
+def chosen(words: list[str], shapes: dict[str, tuple[int, ...]] | None = None) -> list[Entry]:
     """The entries that names, globs or paths of files mean, each once, in the order given.
+
+    Args:
+        shapes: of inputs that those files leave open, by name.
 
     Raises:
         Unavailable: a word means nothing.
@@ -190,7 +193,7 @@ def chosen(words: list[str]) -> list[Entry]:
         if path.suffix in (".onnx", ".tflite"):
             if not path.is_file():
                 raise Unavailable(f"there is no file {word}")
-            found[path.stem] = Entry(path.stem, "", Mine(path.resolve()))
+            found[path.stem] = Entry(path.stem, "", Mine(path.resolve()), shapes or {})
             continue
         matching = [entry for entry in SUITE if fnmatch.fnmatch(entry.name, word)]
         if not matching:

@@ -72,7 +72,7 @@ def roofline(rows: Sequence[Row], roofs: Sequence[Roof]) -> list[str]:
         for roof in roofs
     ]
     lines.append(
-        f"{'GFLOP/s (of the peak)':<{_NAME}} thr{'MFLOP':>9}{'edgetvm':>15}{'fastest peer':>15}"
+        f"{'GFLOP/s (of that peak)':<{_NAME}} thr{'MFLOP':>9}{'edgetvm':>15}{'fastest peer':>15}"
     )
     for row in rows:
         work, peer, own = row.multiply_adds, row.fastest_peer, row.best("edgetvm")

@@ -16,6 +16,15 @@ from edgetvm.compile.kernels.contraction import (
     pack,
     product,
 )
+from edgetvm.compile.kernels.dots import Dot, dot_for
+from edgetvm.compile.kernels.integer import (
+    ONE_ELEMENT,
+    integer_convolution,
+    integer_product,
+    pack_dots,
+    run_length,
+    staged,
+)
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
@@ -25,43 +34,38 @@ from edgetvm.compile.schedules.work import shared_by
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
-Legaliser = Callable[[Any, Any], Any]
+Legaliser = Callable[[Any, Any, BoardProfile], Any]
 Extents = tuple[int, ...]
 
 
-def legalise(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
-    """The pass that turns every operator into loops for a board."""
+def lower_contractions(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
+    """The pass that turns convolutions and products into loops over weights packed for a board.
+
+    What has a form that is not ours is left to TVM.
+    """
 
     def run(module: IRModule) -> IRModule:
         from tvm import relax
+        from tvm.relax.expr_functor import PyExprMutator, mutator
 
-        result: IRModule = relax.transform.LegalizeOps(_own(profile))(module)
+        @mutator
+        class Lowering(PyExprMutator):  # type: ignore[misc]
+            def visit_call_(self, call: Any) -> Any:
+                call = super().visit_call_(call)
+                ours = _OURS.get(getattr(call.op, "name", ""))
+                if ours is None:
+                    return call
+                made = ours(self.builder_, self.builder_.normalize(call), profile)
+                return call if made is None else made
+
+        lowering = Lowering(module)
+        for variable, function in module.functions_items():
+            if isinstance(function, relax.Function):
+                lowering.builder_.update_func(variable, lowering.visit_expr(function))
+        result: IRModule = lowering.builder_.get()
         return result
 
     return run
-
-
-def _own(profile: BoardProfile) -> dict[str, Legaliser]:
-    """Our operators; each falls back on TVM's where a form is not ours."""
-    import tvm
-
-    def with_fallback(name: str, ours: Callable[[Any, Any, BoardProfile], Any]) -> Legaliser:
-        stock = tvm.ir.Op.get(name).get_attr("FLegalize")
-
-        def legaliser(builder: Any, call: Any) -> Any:
-            made = ours(builder, call, profile)
-            return stock(builder, call) if made is None else made
-
-        return legaliser
-
-    return {
-        "relax.nn.conv1d": with_fallback("relax.nn.conv1d", _convolution),
-        "relax.nn.conv2d": with_fallback("relax.nn.conv2d", _convolution),
-        "relax.nn.conv3d": with_fallback("relax.nn.conv3d", _convolution),
-        "relax.nn.conv1d_transpose": with_fallback("relax.nn.conv1d_transpose", _transposed),
-        "relax.nn.conv2d_transpose": with_fallback("relax.nn.conv2d_transpose", _transposed),
-        "relax.matmul": with_fallback("relax.matmul", _matmul),
-    }
 
 
 def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
@@ -98,6 +102,9 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
+    dot = _dot(data, array, profile) if groups == 1 else None
+    if dot is not None:
+        return _integer(builder, data, array, window, out_shape, dot, profile)
     edge = winograd_edge(window, shape, out_shape, groups, out_dtype)
     if edge:
         return _winograd(builder, data, array, window, out_shape, edge, profile)
@@ -118,6 +125,154 @@ def _convolution(builder: Any, call: Any, profile: BoardProfile) -> Any:
         packed,
         primfunc_name_hint="conv",
     )
+
+
+def _dot(data: Any, array: Any, profile: BoardProfile) -> Dot | None:
+    """The instruction for 8-bit data and weights that fit in 8 bits once they are centred."""
+    if str(data.ty.dtype) not in ("int8", "uint8") or array.dtype.kind not in "iu":
+        return None
+    return dot_for(profile) if int(array.max()) - int(array.min()) <= 255 else None
+
+
+def _integer(
+    builder: Any,
+    data: Any,
+    array: Any,
+    window: Window,
+    out_shape: Extents,
+    dot: Dot,
+    profile: BoardProfile,
+) -> Any:
+    """Staged rows, then dot products; a border that a pad before it made is staged with them."""
+    from tvm import relax
+
+    given = data
+    array, offset = _centred(array)
+    data, border, before, after = _with_border(builder, data, window)
+    channels, features = array.shape[-2], out_shape[-1]
+    size = out_shape[1:-1]
+    work = math.prod(out_shape) * math.prod(array.shape[:-1])
+    # One instruction does the work of several multiply-adds.
+    cores = shared_by(work // dot.depth, profile)
+    tile = choose_tile(
+        features, *_last_two(size), out_shape[0], profile, cores, lanes=dot.lanes
+    )
+    packed = pack_dots(array, window, dot, tile.width)
+    apart, length = run_length(window, channels)
+    slack = packed.shape[-3] * dot.depth - length
+    shape = shape_of(data) or ()
+    shift = dot.shift(str(data.ty.dtype))
+    flat = builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
+    rows = builder.emit(
+        builder.call_te(
+            lambda data: staged(data, channels, before, after, border, shift, dot, slack),
+            flat,
+            primfunc_name_hint="stage",
+        )
+    )
+    sums = builder.call_te(
+        lambda rows, packed: integer_convolution(
+            rows, packed, window, size, channels, features, dot
+        ),
+        rows,
+        constant(packed),
+        primfunc_name_hint="conv_int8",
+    )
+    sums = _unshifted(builder, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((*array.shape[:-1], 1), np.int8)
+    one_shape = (*out_shape[:-1], 1)
+    total = _integer(builder, given, ones, window, one_shape, dot, profile)
+    return _with_offset(builder, sums, total, offset)
+
+
+def _centred(array: Any) -> tuple[Any, int]:
+    """Weights as int8, and what was taken from each of them."""
+    low, high = int(array.min()), int(array.max())
+    offset = 0 if low >= -128 and high <= 127 else low + 128
+    return (array.astype(np.int32) - offset).astype(np.int8), offset
+
+
+def _with_offset(builder: Any, sums: Any, total: Any, offset: int) -> Any:
+    """The sums of weights from which `offset` was taken, and of the data alone."""
+    from tvm import relax
+
+    scaled = relax.op.multiply(builder.emit(total), relax.const(offset, "int32"))
+    return relax.op.add(builder.emit(sums), builder.emit(scaled))
+
+
+def _integer_product(
+    builder: Any, data: Any, array: Any, shape: Extents, dot: Dot, profile: BoardProfile
+) -> Any:
+    array, offset = _centred(array)
+    shift = dot.shift(str(data.ty.dtype))
+    features = array.shape[-1]
+    work = math.prod(shape) * features
+    rows = (1, *shape[:-1])
+    tile = choose_tile(
+        features,
+        *_last_two(rows),
+        math.prod(rows[:-2]),
+        profile,
+        shared_by(work // dot.depth, profile),
+        lanes=dot.lanes,
+    )
+    packed = pack_dots(array[None], ONE_ELEMENT, dot, tile.width)[:, 0]
+    slack = -shape[-1] % dot.depth
+    none = (0,) * (len(shape) - 1)
+    staged_rows = builder.emit(
+        builder.call_te(
+            lambda data: staged(data, 1, none, none, 0, shift, dot, slack),
+            data,
+            primfunc_name_hint="stage",
+        )
+    )
+    sums = builder.call_te(
+        lambda rows, packed: integer_product(rows, packed, features, dot),
+        staged_rows,
+        constant(packed),
+        primfunc_name_hint="matmul_int8",
+    )
+    sums = _unshifted(builder, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((array.shape[0], 1), np.int8)
+    total = _integer_product(builder, data, ones, shape, dot, profile)
+    return _with_offset(builder, sums, total, offset)
+
+
+def _unshifted(builder: Any, sums: Any, array: Any, shift: int) -> Any:
+    """The sums without what the shift of the data has added to them."""
+    from tvm import relax
+
+    if not shift:
+        return sums
+    per_feature = array.astype(np.int64).sum(axis=tuple(range(array.ndim - 1)))
+    shifted = (-shift * per_feature).astype(np.int32)
+    return relax.op.add(builder.emit(sums), constant(shifted))
+
+
+def _with_border(
+    builder: Any, data: Any, window: Window
+) -> tuple[Any, int, Extents, Extents]:
+    """The data without the constant border that a pad operator put round it, and that border."""
+    import tvm
+    from tvm import relax
+
+    plain = (data, 0, window.before, window.after)
+    made = builder.lookup_binding(data) if isinstance(data, relax.Var) else None
+    if not isinstance(made, relax.Call) or made.op != tvm.ir.Op.get("relax.nn.pad"):
+        return plain
+    widths = [int(width) for width in made.attrs.pad_width]
+    pairs = list(zip(widths[::2], widths[1::2], strict=True))
+    own = any(window.before) or any(window.after)
+    if own or str(made.attrs.pad_mode) != "constant" or any(pairs[0] + pairs[-1]):
+        return plain
+    if min(widths) < 0:
+        return plain
+    before, after = zip(*pairs[1:-1], strict=True)
+    return made.args[0], int(float(made.attrs.pad_value)), before, after
 
 
 def winograd_edge(
@@ -230,6 +385,9 @@ def _matmul(builder: Any, call: Any, profile: BoardProfile) -> Any:
     features = array.shape[-1]
     work = math.prod(out_shape) * array.shape[0]
     rows = (1, *out_shape[:-1])
+    dot = _dot(data, array, profile)
+    if dot is not None:
+        return _integer_product(builder, data, array, shape, dot, profile)
     tile = choose_tile(
         features,
         *_last_two(rows),
@@ -251,3 +409,13 @@ def _last_two(extents: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns of a tile's points."""
     whole = (1, 1, *extents)
     return whole[-2], whole[-1]
+
+
+_OURS: dict[str, Legaliser] = {
+    "relax.nn.conv1d": _convolution,
+    "relax.nn.conv2d": _convolution,
+    "relax.nn.conv3d": _convolution,
+    "relax.nn.conv1d_transpose": _transposed,
+    "relax.nn.conv2d_transpose": _transposed,
+    "relax.matmul": _matmul,
+}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
-from edgetvm.compile.legalise import legalise
+from edgetvm.compile.legalise import lower_contractions
 from edgetvm.compile.origins import fuse_named
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 
@@ -53,10 +54,13 @@ GRAPH_PASSES = (
     Pass("unfold batch normalisation", lambda _: unfold_batch_norm),
     Pass("choose layouts", lambda _: choose_layouts),
     Pass("drop permutations", _relax("DeadCodeElimination")),
+    Pass("keep quantised sums in integers", lambda _: keep_integers),
     Pass("fold padding into convolutions", lambda _: fold_pads),
     Pass("fold scales into weights", lambda _: fold_scales),
     Pass("drop what was folded", _relax("DeadCodeElimination")),
-    Pass("turn operators into loops", legalise),
+    Pass("pack weights", lower_contractions),
+    Pass("drop what was packed", _relax("DeadCodeElimination")),
+    Pass("turn operators into loops", _relax("LegalizeOps")),
     Pass("classify the loops", _relax("AnnotateTIROpPattern")),
     Pass("fold other constants", _relax("FoldConstant")),
     Pass("choose what to fuse", lambda _: fuse_named),

@@ -2,67 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-
-from edgetvm.boards import load_profile
-from edgetvm.compile import compile_model
-from edgetvm.models import import_model
-
-Array = NDArray[np.float32]
-
-
-def random(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def graph(
-    path: Path, nodes: list[onnx.NodeProto], inputs: dict[str, Array], constants: dict[str, Any]
-) -> Path:
-    """A model file of those nodes; its only output is `out`."""
-    floats = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
-        for name, array in inputs.items()
-    }
-    made = helper.make_graph(
-        nodes,
-        "g",
-        list(floats.values()),
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(onnx.shape_inference.infer_shapes(model), path)
-    return path
-
-
-def check(path: Path, inputs: dict[str, Array], cores: int = 2) -> list[str]:
-    """Compare with ONNX Runtime, the worst element by the largest; the rules that were taken."""
-    import tvm
-    from tvm import relax
-
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (expected,) = session.run(None, inputs)
-    profile = dataclasses.replace(load_profile("local"), cores=cores)
-    artifact = compile_model(import_model(path), profile)
-    library = path.with_suffix(".so")
-    library.write_bytes(artifact.library)
-    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-    order = [spec.name for spec in artifact.signature.inputs]
-    found = machine["main"](*(tvm.runtime.tensor(inputs[name]) for name in order))
-    answer = (found if hasattr(found, "numpy") else found[0]).numpy()
-    assert answer.shape == expected.shape
-    assert np.abs(answer - expected).max() <= 1e-4 * np.abs(expected).max()
-    return [kernel.rule for kernel in artifact.kernels]
-
+from compiled import check, graph, random
+from onnx import helper
 
 # name: input, weights, attributes, the rule
 CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], str]] = {

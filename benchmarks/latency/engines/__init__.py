@@ -40,6 +40,7 @@ ENGINES = (
     Engine("tvm", "naive_tvm", "apache-tvm", False, "tvm"),
 )
 PEERS = tuple(engine.name for engine in ENGINES if engine.peer)
+YARDSTICKS = ("tvm",)
 
 
 def engine_called(name: str) -> Engine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,11 @@ class _Loaded:
         self._executor.set_inputs(given)
         kept = {state.output for state in signature.states}
         self._names = [spec.name for spec in signature.outputs if spec.name not in kept]
-        self.run = self._executor.run_ns
+        # Without the two stamps of `run_ns`, which other engines do not pay for.
+        self.run = partial(self._executor._invoke, "main")
 
     def outputs(self) -> Arrays:
-        self._executor.run_ns()
+        self.run()
         found = self._executor.outputs()
         return [found[name] for name in self._names]
 

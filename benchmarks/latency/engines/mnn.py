@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,7 @@ class _Loaded:
         if set(task.case.outputs) <= set(results):
             results = {name: results[name] for name in task.case.outputs}
         self._outputs = list(results.values())
-        run, session = self._interpreter.runSession, self._session
-        self.run = lambda: run(session)
+        self.run = partial(self._interpreter.runSession, self._session)
 
     def _tensor(self, tensor: Any, array: np.ndarray) -> Any:
         """Copies the array into a session's tensor."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import time
+from functools import partial
 from typing import Any
 
 from benchmarks.latency.case import Arrays, Case, Task
@@ -42,9 +43,8 @@ class _Loaded:
             for spec in model.signature.inputs
         ]
         machine.set_input("main", *(tvm.runtime.tensor(array) for array in given))
-        invoke = machine.module["invoke_stateful"]
         self._machine = machine
-        self.run = lambda: invoke("main")
+        self.run = partial(machine.module["invoke_stateful"], "main")
 
     def outputs(self) -> Arrays:
         self.run()

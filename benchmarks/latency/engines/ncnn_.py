@@ -5,7 +5,6 @@ A run makes an extractor, gives it the inputs and extracts the outputs: ncnn kee
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +14,9 @@ import numpy as np
 
 from benchmarks.latency.case import Arrays, Case, Task, Unavailable
 from benchmarks.latency.conversion import converted
+from benchmarks.latency.obtain import member
 
+_PNNX = "pnnx==20261020"
 _TIMEOUT_S = 600
 
 
@@ -28,7 +29,7 @@ class _Loaded:
     def __init__(self, task: Task) -> None:
         import ncnn
 
-        folder = files(task.case)
+        folder = files(task)
         self.facts: dict[str, Any] = {"version": ncnn.__version__}
         self._ncnn = ncnn
         self._net = ncnn.Net()
@@ -45,12 +46,12 @@ class _Loaded:
             raise Unavailable("ncnn cannot load what pnnx made of it")
         if self._net.load_model(str(folder / "model.ncnn.bin")):
             raise Unavailable("ncnn cannot load the weights that pnnx wrote")
+        names = self._net.input_names()
         self._inputs = [
             (name, ncnn.Mat(array).clone())
-            for name, array in zip(self._net.input_names(), inputs(task.case, folder), strict=True)
+            for name, array in zip(names, inputs(task.case, folder), strict=True)
         ]
         self._outputs = list(self._net.output_names())
-        self._shapes = [array.shape for array in task.case.expected()]
 
     def run(self) -> list[Any]:
         extractor = self._net.create_extractor()
@@ -68,38 +69,44 @@ class _Loaded:
         return [np.array(mat).copy() for mat in self.run()]
 
 
-def files(case: Case) -> Path:
-    """The folder with what pnnx made of a case: `model.ncnn.param`, `model.ncnn.bin`.
+def _pnnx(folder: Path) -> Path:
+    """The converter, out of its wheel: installed, it would bring PyTorch, which it does not need.
 
     Raises:
-        Unavailable: pnnx is not installed, or cannot convert the model.
+        Unavailable: it cannot be downloaded.
     """
-    return converted(case, "ncnn", lambda made: _convert(case, made))
+    path = member(_PNNX, "pnnx/pnnx", folder)
+    path.chmod(0o755)
+    return path
+
+
+def files(task: Task) -> Path:
+    """The folder with what pnnx made of the task's model: `model.ncnn.param`, `model.ncnn.bin`.
+
+    Raises:
+        Unavailable: there is no pnnx, or it cannot convert the model.
+    """
+    return converted(task.case, "ncnn", lambda made: _convert(task, made))
 
 
 def inputs(case: Case, folder: Path) -> Arrays:
     """The case's inputs as ncnn takes them: without a batch, of 32 bits."""
     # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
-    script = (folder / "model_ncnn.py").read_text()
-    batched = re.search(r"ex\.input\(.*batch_index=0", script) is not None
-
-    def one(array: np.ndarray) -> np.ndarray:
-        without = (batched or array.shape[0] == 1) and array.ndim > 1
-        array = np.ascontiguousarray(array.squeeze(0) if without else array)
-        return array if array.dtype == np.float32 else array.astype(np.int32)
-
-    return [one(array) for array in case.input_arrays()]
+    lines = re.findall(r"ex\.input\(.*", (folder / "model_ncnn.py").read_text())
+    found = []
+    for array, said in zip(case.input_arrays(), lines, strict=True):
+        whole = array.squeeze(0) if "batch_index=0" in said else array
+        kind = np.float32 if whole.dtype == np.float32 else np.int32
+        found.append(np.ascontiguousarray(whole, kind))
+    return found
 
 
-def _convert(case: Case, made: Path) -> None:
+def _convert(task: Task, made: Path) -> None:
     """Run pnnx, which writes beside the file that it reads."""
-    spec = importlib.util.find_spec("pnnx")
-    if spec is None or spec.origin is None:
-        raise Unavailable("pnnx is not installed")
     source = made / "model.onnx"
-    source.symlink_to((case.simplified or case.file).resolve())
+    source.symlink_to((task.case.simplified or task.case.file).resolve())
     done = subprocess.run(
-        [str(Path(spec.origin).with_name("pnnx")), str(source), "fp16=0"],
+        [str(_pnnx(task.folder)), str(source), "fp16=0"],
         cwd=made,
         capture_output=True,
         text=True,

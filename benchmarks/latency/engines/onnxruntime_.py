@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from benchmarks.latency.conversion import converted
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
-    """The file as it is, after onnxsim, and a transformer after ONNX Runtime's own tool for them."""
+    """The file as it is; after onnxsim; a transformer after ONNX Runtime's own tool for them."""
     if case.format != "onnx":
         return ()
     found = ("", "simplified") if case.simplified else ("",)
@@ -70,9 +71,7 @@ class _Loaded:
         for name, value in zip(names, self._results, strict=True):
             binding.bind_ortvalue_output(name, value)
         self._session, self._binding = session, binding
-
-        native, raw = session._sess.run_with_iobinding, binding._iobinding
-        self.run = lambda: native(raw, None)
+        self.run = partial(session._sess.run_with_iobinding, binding._iobinding, None)
 
     def outputs(self) -> Arrays:
         self.run()

@@ -115,7 +115,7 @@ def _rewriter(module: IRModule, layout: str) -> Any:
                 )
                 moved = False
             new = self._bound(variable, result.expr)
-            if moved:
+            if moved or is_constant(new):
                 self.layouts.orders[variable] = Stored(new, result.order)
             else:
                 self.set_var_remap(variable, new)
@@ -145,6 +145,9 @@ def _rewriter(module: IRModule, layout: str) -> Any:
             """Every permuted variable that the value uses is put into the model's order."""
             for variable in free_vars(value):
                 if variable in self.layouts.orders:
-                    self.set_var_remap(variable, self.layouts.plain(variable))
+                    plain = self.layouts.plain(variable)
+                    if is_constant(plain):
+                        plain = self.layouts.emit(plain)
+                    self.set_var_remap(variable, plain)
 
     return Rewriter(module)

@@ -24,7 +24,8 @@ class Stretch:
 
     Attributes:
         extent: of the axis, or of each of its groups.
-        tile: elements of it in one tile; at most the extent.
+        tile: elements of it in one tile. A tile longer than the extent does not move: what is
+            behind the end is summed, from weights of zero, and never stored.
         groups: that lie behind one another on the axis; no tile reaches over a group's end.
     """
 
@@ -46,6 +47,8 @@ class Stretch:
         """Where in its group an element of the stretched axis lies."""
         from tvm import tirx
 
+        if self.tile > self.extent:
+            return variable
         start = variable % self.each // self.tile * self.tile
         return tirx.Min(start, like(variable, self.extent - self.tile)) + variable % self.tile
 
@@ -80,7 +83,9 @@ def stretched(
     realizes = realizes_of(function, (main, owner))
     sums = realizes[main].block.writes[0].source
     shape = [int(size) for size in sums.shape]
-    stretches = {main: axes, owner: axes if owner_axes is None else owner_axes}
+    if owner_axes is None:
+        owner_axes = {axis: one for axis, one in axes.items() if one.tile <= one.extent}
+    stretches = {main: axes, owner: owner_axes}
     for axis, stretch in axes.items():
         shape[axis] = stretch.stretched
     extents = {
@@ -115,6 +120,20 @@ def stretched(
         written = [region.source for region in block.writes]
         packed = block.name_hint == main and packed_width is not None and last in where
 
+        def lane_of(places: list[Any]) -> int | None:
+            """Which index of packed weights counts the features of a block."""
+            if not packed or (where[last].groups > 1 and not mentions(places[0], last)):
+                return None  # data of a grouped convolution, whose channels are its group's
+            found = [at for at, place in enumerate(places) if at and mentions(place, last)]
+            return found[0] if found else None
+
+        def of_pack(places: list[Any], lane: int, mutator: Any) -> list[Any]:
+            """The indices of packed weights, whose blocks hold what lies twice in the output."""
+            moved = [mutator.mutate(place) for place in places]
+            moved[0] = last // packed_width if where[last].groups > 1 else places[0]
+            moved[lane] = last % packed_width
+            return moved
+
         def in_place(places: list[Any]) -> list[Any]:
             """Tiles that lie over each other in the output are apart among the sums."""
             return places if len(places) != len(spatial) else spatial
@@ -135,11 +154,9 @@ def stretched(
         def on_load(load: Any, mutator: Any) -> Any:
             if load.source.same_as(sums):
                 return tirx.BufferLoad(longer, in_place(list(load.indices)))
-            if packed and mentions(load.indices[-1], last) and mentions(load.indices[0], last):
-                middle = [mutator.mutate(index) for index in load.indices[1:-1]]
-                grouped = where[last].groups > 1
-                block = last // packed_width if grouped else load.indices[0]
-                return tirx.BufferLoad(load.source, [block, *middle, last % packed_width])
+            lane = lane_of(list(load.indices))
+            if lane is not None:
+                return tirx.BufferLoad(load.source, of_pack(list(load.indices), lane, mutator))
             return mutator.default_mutate(load)
 
         def on_store(store: Any, mutator: Any) -> Any:
@@ -153,9 +170,15 @@ def stretched(
                 return tirx.BufferRegion(
                     longer, [ir.Range.from_min_extent(one, like(one, 1)) for one in places]
                 )
-            if packed and mentions(region.region[-1].min, last):
+            places = [part.min for part in region.region]
+            lane = lane_of(places)
+            if lane is not None:
                 return tirx.BufferRegion(
-                    region.source, [ir.Range(0, int(size)) for size in region.source.shape]
+                    region.source,
+                    [
+                        ir.Range.from_min_extent(place, like(place, 1))
+                        for place in of_pack(places, lane, mutator)
+                    ],
                 )
             if block.name_hint == owner and any(one.same_as(region.source) for one in written):
                 return tirx.BufferRegion(region.source, [widened(part) for part in region.region])

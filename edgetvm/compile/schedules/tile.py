@@ -66,6 +66,7 @@ def choose_tile(
     profile: BoardProfile,
     cores: int,
     width: int | None = None,
+    lanes: int | None = None,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -76,6 +77,7 @@ def choose_tile(
         profile: of the board; its lanes and registers bound the tile.
         cores: that share the tiles.
         width: elements along the last axis, where the packing of weights has fixed them.
+        lanes: of a vector, where an instruction has fixed them.
     """
 
     def cost(tile: Tile) -> tuple[float, int]:
@@ -89,17 +91,28 @@ def choose_tile(
         rounds = math.ceil(tasks / cores) * cores
         return rounds * math.ceil(columns / tile.columns) * step, points
 
-    return min(_tiles(features, rows, columns, profile, width), key=cost)
+    return min(_tiles(features, rows, columns, profile, width, lanes), key=cost)
 
 
 def _tiles(
-    features: int, rows: int, columns: int, profile: BoardProfile, width: int | None
+    features: int,
+    rows: int,
+    columns: int,
+    profile: BoardProfile,
+    width: int | None,
+    fixed: int | None,
 ) -> Iterator[Tile]:
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
-    for lanes in {full, max(1, full // 2)} if width is None else {math.gcd(full, width)}:
+    if fixed is not None:
+        possible = {fixed}
+    elif width is None:
+        possible = {full, max(1, full // 2)}
+    else:
+        possible = {math.gcd(full, width)}
+    for lanes in possible:
         if width is None:
-            most = min(_MOST_VECTORS, max(1, math.ceil(features / lanes)))
-            choices = [n for n in range(1, most + 1) if lanes * n <= features]
+            most = min(_MOST_VECTORS, max(1, features // lanes))
+            choices = list(range(1, most + 1))
         else:
             choices = [width // lanes]
         for vectors in choices:

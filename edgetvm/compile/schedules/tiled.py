@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
+from edgetvm.compile.kernels.dots import dot_named, intrinsic
+from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.epilogue import paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
@@ -32,12 +34,14 @@ class Form:
         rows, columns: positions of the axes whose points a tile may hold; None where there is none.
         features: elements of the last axis that belong to one group.
         width: of packed weights, if they are.
+        dot: the instruction that sums, where LLVM is not left to find one.
     """
 
     rows: int | None
     columns: int | None
     features: int
     width: int | None
+    dot: str | None = None
 
 
 def contraction_form(block: Block) -> Form | None:
@@ -52,15 +56,18 @@ def contraction_form(block: Block) -> Form | None:
         used = [uses(index, variable) for index in indices]
         if packed is None and any(used[:-1]):
             return None
-        if used and (used[-1] if packed is None else used[0]):
-            vectors.append(indices)
+        if any(used):
+            vectors.append((used[0], indices))
     if not vectors:
         return None
+    if packed is not None and len(vectors) > 1:
+        # Of a grouped convolution, whose data depend on the feature's group too.
+        vectors = [one for one in vectors if one[0]]
     points = [
         axis
         for axis in range(last)
         if not any(
-            uses(index, block.spatial_variables[axis]) for indices in vectors for index in indices
+            uses(index, block.spatial_variables[axis]) for _, indices in vectors for index in indices
         )
     ]
     columns = points[-1] if points else None
@@ -68,7 +75,8 @@ def contraction_form(block: Block) -> Form | None:
     if packed is None:
         return Form(rows, columns, block.spatial[last], None)
     features, width = (int(size) for size in packed)
-    return Form(rows, columns, features, width)
+    dot = block.node.annotations.get(DOT)
+    return Form(rows, columns, features, width, None if dot is None else str(dot))
 
 
 def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
@@ -113,7 +121,8 @@ def _chosen(main: Block, form: Form, profile: BoardProfile, cores: int) -> Tile:
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
-    return choose_tile(form.features, down, across, outer, profile, cores, form.width)
+    lanes = None if form.dot is None else dot_named(form.dot).lanes
+    return choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes)
 
 
 def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
@@ -155,7 +164,8 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     # Features before rows: one block of weights stays in the cache while the rows go by.
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
-    schedule.reorder(*first, *rows, *columns, *reduction, *inner)
+    parts = [] if form.dot is None else [reduction.pop()]
+    schedule.reorder(*first, *rows, *columns, *reduction, *inner, *parts)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
@@ -168,13 +178,17 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     # Marked before the reduction is split: afterwards its block is no longer complete.
     for loop in inner[:-1]:
         schedule.unroll(loop)
-    schedule.vectorize(lanes)
+    if form.dot is None:
+        schedule.vectorize(lanes)
     start = schedule.decompose_reduction(result, reduction[0])
+    if form.dot is not None:
+        schedule.tensorize(lanes, intrinsic(form.dot))
     for loop in schedule.get_loops(start)[-len(inner) :][:-1]:
         schedule.unroll(loop)
     schedule.vectorize(schedule.get_loops(start)[-1])
     ends = schedule.get_loops(store)
-    vectors, lanes = schedule.split(ends[-1], [None, tile.lanes], preserve_unit_iters=True)
+    stored = math.gcd(tile.lanes, int(schedule.get(ends[-1]).extent))
+    vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
     schedule.vectorize(lanes)
     for loop in [*ends[-len(inner) + 1 : -1], vectors]:
         schedule.unroll(loop)

@@ -1,0 +1,165 @@
+"""Convolutions and products of 8-bit integers, exact, whatever instruction sums them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiled import check, graph, random
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import helper
+
+from edgetvm.boards import BoardProfile, load_profile
+from edgetvm.compile.integers import integer_weights
+from edgetvm.compile.legalise import lower_contractions
+from edgetvm.compile.schedules import schedule_module
+from edgetvm.compile.target import target_for
+
+# name: data, weights HWIO, strides, dilations, border (top, bottom, left, right)
+CONVOLUTIONS = {
+    "pointwise": ((1, 9, 11, 32), (1, 1, 32, 48), (1, 1), (1, 1), (0, 0, 0, 0)),
+    "first layer": ((1, 17, 19, 3), (3, 3, 3, 8), (2, 2), (1, 1), (0, 1, 0, 1)),
+    "one channel": ((1, 20, 13, 1), (10, 4, 1, 64), (2, 2), (1, 1), (4, 5, 1, 1)),
+    "odd channels": ((2, 7, 8, 18), (3, 3, 18, 37), (1, 1), (1, 1), (1, 1, 1, 1)),
+    "dilated": ((1, 12, 12, 6), (3, 3, 6, 20), (1, 1), (2, 2), (2, 2, 2, 2)),
+    "one feature": ((1, 6, 6, 40), (1, 1, 40, 1), (1, 1), (1, 1), (0, 0, 0, 0)),
+    "one element": ((1, 1, 1, 64), (1, 1, 64, 10), (1, 1), (1, 1), (0, 0, 0, 0)),
+}
+
+
+def summed(
+    data: NDArray[np.generic],
+    weights: NDArray[np.generic],
+    form: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    value: int,
+) -> NDArray[np.int64]:
+    """The convolution by its definition, in 64 bits."""
+    strides, dilations, (top, bottom, left, right) = form
+    padded = np.pad(
+        data.astype(np.int64),
+        ((0, 0), (top, bottom), (left, right), (0, 0)),
+        constant_values=value,
+    )
+    rows, columns = weights.shape[:2]
+    height = (padded.shape[1] - dilations[0] * (rows - 1) - 1) // strides[0] + 1
+    width = (padded.shape[2] - dilations[1] * (columns - 1) - 1) // strides[1] + 1
+    result = np.zeros((data.shape[0], height, width, weights.shape[-1]), np.int64)
+    for y in range(rows):
+        for x in range(columns):
+            part = padded[:, y * dilations[0] :, x * dilations[1] :]
+            part = part[:, : height * strides[0] : strides[0], : width * strides[1] : strides[1]]
+            result += part[:, :height, :width] @ weights[y, x].astype(np.int64)
+    return result
+
+
+def profiles() -> list[BoardProfile]:
+    """Boards whose code runs here, one for each instruction that this machine has."""
+    return [load_profile("local"), load_profile("x86-avx2")]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_is_exact(name: str, profile: BoardProfile, dtype: str) -> None:
+    import tvm
+    from tvm import relax
+
+    shape, taps, strides, dilations, border = CONVOLUTIONS[name]
+    chance = np.random.default_rng(3)
+    low, high = (-128, 128) if dtype == "int8" else (0, 256)
+    data = chance.integers(low, high, shape).astype(dtype)
+    # Unsigned weights less their zero point take 9 bits.
+    kernel = chance.integers(-127, 128, taps) + (0 if dtype == "int8" else 60)
+    weights = kernel.astype("int8" if dtype == "int8" else "int16")
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(shape, dtype))
+    top, bottom, left, right = border
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            bordered = x
+            if any(border):
+                widths = [0, 0, top, bottom, left, right, 0, 0]
+                bordered = builder.emit(relax.op.nn.pad(x, widths, "constant", 7.0))
+            convolution = relax.op.nn.conv2d(
+                bordered,
+                relax.const(weights, str(weights.dtype)),
+                strides=strides,
+                dilation=dilations,
+                data_layout="NHWC",
+                kernel_layout="HWIO",
+                out_dtype="int32",
+            )
+            result = builder.emit_output(convolution)
+        builder.emit_func_output(result)
+    module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
+    module = relax.transform.DeadCodeElimination()(module)
+    module, rules = schedule_module(module, profile, None)
+    assert "register tile" in {rule for _, rule in rules.values()}
+    executable = relax.build(module, target_for(profile))
+    machine = relax.VirtualMachine(executable, tvm.cpu())
+    found = machine["main"](tvm.runtime.tensor(data)).numpy()
+    np.testing.assert_array_equal(found, summed(data, weights, (strides, dilations, border), 7))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(3, 3, 8, 5), (40, 6), (1, 1, 64, 1), (5, 5, 3, 16)]),
+    per_feature=st.booleans(),
+    largest=st.sampled_from([7, 127, 200]),
+)
+@settings(max_examples=60, deadline=None)
+def test_steps_of_quantised_weights_are_found(
+    seed: int, shape: tuple[int, ...], per_feature: bool, largest: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    low = -largest if largest <= 127 else largest - 255
+    integers = chance.integers(low, largest + 1, shape)
+    scales = np.exp(chance.uniform(-9, 2, shape[-1] if per_feature else 1)).astype(np.float32)
+    weights = (integers.astype(np.float32) * scales).astype(np.float32)
+    found = integer_weights(weights)
+    assert found is not None
+    np.testing.assert_allclose(found[0] * found[1], weights, rtol=1e-5, atol=1e-6 * scales.max())
+
+
+def test_weights_that_are_no_steps_are_left() -> None:
+    assert integer_weights(random(3, 3, 16, 8)) is None
+
+
+def test_a_quantised_graph_is_summed_in_integers(tmp_path: Path) -> None:
+    """Of ONNX Runtime's quantised form, with a border, zero points and scales of each feature."""
+    chance = np.random.default_rng(5)
+    weights = chance.integers(-127, 128, (24, 12, 3, 3)).astype(np.int8)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "sx", "zx"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["dw"], axis=0),
+        helper.make_node("Conv", ["d", "dw", "b"], ["c"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "sy", "zy"], ["qy"]),
+        helper.make_node("DequantizeLinear", ["qy", "sy", "zy"], ["dy"]),
+        helper.make_node("Conv", ["dy", "one"], ["out"]),
+    ]
+    scales = chance.uniform(0.001, 0.01, 24).astype(np.float32)
+    constants = {
+        "sx": np.float32(0.02),
+        "zx": np.uint8(113),
+        "w": weights,
+        "sw": scales,
+        "zw": np.zeros(24, np.int8),
+        "b": random(24, seed=1),
+        "sy": np.float32(0.05),
+        "zy": np.uint8(0),
+        "one": np.eye(24, dtype=np.float32).reshape(24, 24, 1, 1),
+    }
+    inputs = {"x": random(1, 12, 13, 15)}
+    from edgetvm.compile.compiler import optimise
+    from edgetvm.models import import_model
+
+    path = graph(tmp_path / "m.onnx", nodes, inputs, constants)
+    text = optimise(import_model(path), load_profile("local")).script()
+    assert "edgetvm.dot" in text
+    # One step of the output's quantisation, where a sum lies between two.
+    check(path, inputs, tolerance=0.05 / 6)
