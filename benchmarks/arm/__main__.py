@@ -154,8 +154,8 @@ def _facts() -> dict[str, Any]:
     from edgetvm.base.pins import installed_version
 
     def first(name: str) -> str:
-        said = subprocess.run([program(name), "--version"], capture_output=True, text=True)
-        return said.stdout.strip().splitlines()[0]
+        command = [program(name), "--version"]
+        return subprocess.check_output(command, text=True).strip().splitlines()[0]
 
     packages = ("apache-tvm", "onnxruntime", "ai-edge-litert", "ncnn")
     return {

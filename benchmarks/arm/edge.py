@@ -1,4 +1,4 @@
-"""edgetvm's side: compile for a board, and run the kernels as the virtual machine would call them."""
+"""edgetvm's side: a model compiled for a board, its kernels called as the virtual machine does."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _view(tensor: Any) -> View:
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write a recording: 64-bit words, then names, then contents, each at the place it is named by."""
+    """Write a recording: 64-bit words, then names and contents, at places that the words give."""
     views = _views(recording)
     slots = _slots(views, recording)
     numbers = {view: number for number, view in enumerate(views)}
