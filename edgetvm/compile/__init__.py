@@ -2,7 +2,16 @@
 
 from edgetvm.compile.artifact import Artifact, Kernel
 from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.options import LEVELS, CompileOptions
 from edgetvm.compile.passes import PASSES
 from edgetvm.compile.target import target_for
 
-__all__ = ["PASSES", "Artifact", "Kernel", "compile_model", "target_for"]
+__all__ = [
+    "LEVELS",
+    "PASSES",
+    "Artifact",
+    "CompileOptions",
+    "Kernel",
+    "compile_model",
+    "target_for",
+]

@@ -6,37 +6,44 @@ walks over them any more, and each is built once for a whole vector.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from edgetvm.compile.elementary import expand, power
+from edgetvm.compile.options import Functions
+
+# A worker's stack has 8 MB on Linux, and as little as 256 KB elsewhere.
+_STACK_BYTES = 1 << 14
 
 
-def kernel_pipeline(rough: bool = False) -> str:
+def kernel_pipeline(functions: Functions = "accurate") -> str:
     """The pipeline's name, as `relax.build(tir_pipeline=…)` and `tirx.build(pipeline=…)` take it.
 
     Args:
-        rough: elementary functions in their approximate grade.
+        functions: the grade of elementary functions.
     """
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
-    name = "edgetvm-approximate" if rough else "edgetvm"
+    name = f"edgetvm-{functions}"
 
     def make() -> tuple[Any, Any, Any]:
         passes, _, finalize_device = default_s_tir_pipeline()
-        return passes, lambda: _finalize_host(rough), finalize_device
+        return passes, lambda: _finalize_host(functions), finalize_device
 
     register_tir_pipeline(name, make)
     return name
 
 
-def _finalize_host(rough: bool) -> Any:
+def _finalize_host(functions: Functions) -> Any:
     from tvm import ir, tirx
 
+    ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
     return ir.transform.Sequential(
         [
+            keep_on_stack(),
             tirx.transform.LowerTVMBuiltin(),
-            expand_functions(rough),
+            *ours,
             tirx.transform.LowerIntrin(),
         ]
     )
@@ -63,6 +70,40 @@ def expand_functions(rough: bool) -> Any:
         )
 
     return run
+
+
+def keep_on_stack() -> Any:
+    """The pass that leaves small local buffers to LLVM, which keeps them in registers.
+
+    TVM takes memory for them from the runtime: two calls for each, and LLVM must store there what
+    nothing reads.
+    """
+    import tvm_ffi
+    from tvm import tirx
+
+    def replace(allocation: Any) -> Any:
+        kind = allocation.buffer.ty
+        sizes = [size for size in kind.shape if isinstance(size, tirx.IntImm)]
+        if kind.storage_scope != "local" or len(sizes) != len(kind.shape):
+            return allocation
+        if math.prod(int(size) for size in sizes) * _bytes_of(kind.dtype) > _STACK_BYTES:
+            return allocation
+        notes = {**allocation.annotations, "disable_lower_builtin": tirx.const(True, "bool")}
+        return tirx.AllocBuffer(allocation.buffer, notes, allocation.span)
+
+    @tirx.transform.prim_func_pass(opt_level=0, name="keep small buffers on the stack")  # type: ignore[untyped-decorator]
+    def run(function: Any, _module: Any, _context: Any) -> Any:
+        body = tvm_ffi.structural_map(function.body, (tirx.AllocBuffer, replace), order="post")
+        return function.with_body(body)
+
+    return run
+
+
+def _bytes_of(dtype: Any) -> int:
+    from tvm import DataType
+
+    kind = DataType(str(dtype))
+    return -(-int(kind.bits) * int(kind.lanes) // 8)
 
 
 def _power(base: Any, exponent: Any) -> Any | None:

@@ -115,6 +115,7 @@ def build_package(
         provenance=artifact.provenance,
         kernels=artifact.kernels,
         correctness=correctness,
+        options=artifact.options,
         members=tuple(Member(name, sha256_of(data), len(data)) for name, data in members.items()),
     )
     buffer = io.BytesIO()

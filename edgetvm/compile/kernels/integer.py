@@ -95,7 +95,7 @@ def staged(
     return te.compute((data.shape[0], *sizes, row + slack), element, name="staged")
 
 
-def integer_convolution(
+def convolution(
     rows: Any,
     packed: Any,
     window: Window,
@@ -118,9 +118,7 @@ def integer_convolution(
 
     width, depth = int(packed.shape[-2]), dot.depth
     apart, _ = run_length(window, channels)
-    above = [
-        te.reduce_axis((0, taps), f"tap{axis}") for axis, taps in enumerate(window.taps[:-1])
-    ]
+    above = [te.reduce_axis((0, taps), f"tap{axis}") for axis, taps in enumerate(window.taps[:-1])]
     tap = te.reduce_axis((0, apart), "tap")
     step = te.reduce_axis((0, int(packed.shape[-3])), "step")
     part = te.reduce_axis((0, depth), "part")
@@ -147,7 +145,7 @@ def integer_convolution(
     )
 
 
-def integer_product(rows: Any, packed: Any, features: int, dot: Dot) -> Any:
+def product(rows: Any, packed: Any, features: int, dot: Dot) -> Any:
     """The sums of a matrix product: [..., rows, channels + slack] times packed weights."""
     from tvm import te
 
