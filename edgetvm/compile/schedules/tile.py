@@ -41,6 +41,9 @@ class Tile:
     rows: int
     columns: int
 
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} points of {self.vectors}x{self.lanes} lanes"
+
     @property
     def width(self) -> int:
         """Elements along the output's last axis."""
@@ -70,6 +73,8 @@ def choose_tile(
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
+    It is one of `tiles`.
+
     Args:
         features: elements of the last axis, of one group.
         rows, columns: extents of the two axes whose points a tile may hold.
@@ -91,17 +96,18 @@ def choose_tile(
         rounds = math.ceil(tasks / cores) * cores
         return rounds * math.ceil(columns / tile.columns) * step, points
 
-    return min(_tiles(features, rows, columns, profile, width, lanes), key=cost)
+    return min(tiles(features, rows, columns, profile, width, lanes), key=cost)
 
 
-def _tiles(
+def tiles(
     features: int,
     rows: int,
     columns: int,
     profile: BoardProfile,
-    width: int | None,
-    fixed: int | None,
+    width: int | None = None,
+    fixed: int | None = None,
 ) -> Iterator[Tile]:
+    """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
     if fixed is not None:
         possible = {fixed}

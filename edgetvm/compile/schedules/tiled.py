@@ -15,10 +15,11 @@ from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
-from edgetvm.compile.schedules.tile import Tile, choose_tile
+from edgetvm.compile.schedules.tile import Tile, choose_tile, tiles
 from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def contraction_form(block: Block) -> Form | None:
     return Form(rows, columns, features, width, None if dot is None else str(dot))
 
 
-def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
     """One reduction block whose last axis is contiguous, with or without what follows it."""
     from tvm import s_tir
 
@@ -96,12 +97,16 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     form = contraction_form(main)
     if form is None:
         return None
-    cores = shared_by(main.work, profile)
-    tile = _chosen(main, form, profile, cores)
+    tile = choose_form_tile(main, form, profile, decisions)
     across = main.spatial[form.columns] if form.columns is not None else 1
-    staged = [] if across >= 2 * tile.columns else paddings_of(blocks, main)
+    # LLVM takes the test for the border out of the loop over channels; not where one tile has both
+    # borders.
+    default = "inlined" if across >= 2 * tile.columns else "staged"
+    border = decisions.choose("border", ("inlined", "staged"), default)
+    staged = [] if border == "inlined" else paddings_of(blocks, main)
+    cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
-    schedule = tile_contraction(schedule, main, around.owner, form, profile, cores)
+    schedule = tile_contraction(schedule, main, around.owner, form, tile, cores)
     for block in blocks_of(schedule) or []:
         if block.node.name_hint in around.apart:
             spread(schedule, block, profile)
@@ -109,22 +114,25 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
 
 
 def tile_contraction(
-    schedule: Schedule, main: Block, owner: str, form: Form, profile: BoardProfile, cores: int
+    schedule: Schedule, main: Block, owner: str, form: Form, tile: Tile, cores: int
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
-    tile = _chosen(main, form, profile, cores)
     schedule = _stretched(schedule, main, owner, form, tile)
     _tile(schedule, main, owner, form, tile, cores)
     return schedule
 
 
-def _chosen(main: Block, form: Form, profile: BoardProfile, cores: int) -> Tile:
+def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: Decisions) -> Tile:
+    """The decision on a contraction's tile."""
     extent = main.spatial
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
     lanes = None if form.dot is None else dot_named(form.dot).lanes
-    return choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes)
+    cores = shared_by(main.work, profile)
+    default = choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes)
+    candidates = tuple(tiles(form.features, down, across, profile, form.width, lanes))
+    return decisions.choose("tile", candidates, default)
 
 
 def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
