@@ -15,7 +15,7 @@ from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
-from edgetvm.compile.schedules.epilogue import paddings_of, surround
+from edgetvm.compile.schedules.epilogue import pads_last, paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import Tile, choose_tile
@@ -99,7 +99,10 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     cores = shared_by(main.work, profile)
     tile = _chosen(main, form, profile, cores)
     across = main.spatial[form.columns] if form.columns is not None else 1
-    staged = [] if across >= 2 * tile.columns else paddings_of(blocks, main)
+    paddings = paddings_of(blocks, main)
+    # Within a vector, elements of the border would have to be told from the others one by one.
+    inline = across >= 2 * tile.columns and not any(map(pads_last, paddings))
+    staged = [] if inline else paddings
     around = surround(schedule, blocks, main, staged)
     schedule = tile_contraction(schedule, main, around.owner, form, profile, cores)
     for block in blocks_of(schedule) or []:
