@@ -16,7 +16,7 @@ from edgetvm.base.words import plural, printable, told_nodes
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
-    from edgetvm.compile import Artifact, CompileOptions, Kernel
+    from edgetvm.compile import Artifact, CompileOptions, Kernel, MemoryUse
     from edgetvm.workflow.inspecting import InspectedKernel, Inspection
 
 _MOST_ROWS = 40
@@ -44,6 +44,7 @@ def artifact_document(artifact: Artifact, path: Path | None) -> dict[str, Any]:
         "options": asdict(artifact.options),
         "library_size_bytes": len(artifact.library),
         "kernels": [asdict(kernel) for kernel in artifact.kernels],
+        "memory": asdict(artifact.memory) if artifact.memory else None,
         "path": str(path) if path else None,
     }
 
@@ -55,6 +56,7 @@ def artifact_view(artifact: Artifact, path: Path | None) -> RenderableType:
         "target": f"{artifact.profile.name} ({artifact.profile.triple}, {artifact.profile.cpu})",
         "compiled with": _options(artifact.options),
         "library": format_bytes(len(artifact.library)),
+        "activations": _memory(artifact.memory),
     }
     if path is not None:
         facts["written to"] = str(path)
@@ -150,3 +152,10 @@ def _told(inspection: Inspection) -> Table:
             f"{one.rms_relative_error:.1e} (inputs: {one.inputs})"
         )
     return fact_table(rows)
+
+
+def _memory(memory: MemoryUse | None) -> str:
+    if memory is None:
+        return "not known: the model has branches or dynamic shapes"
+    least = format_bytes(memory.live_bytes_lower_bound)
+    return f"{format_bytes(memory.peak_activation_bytes)} ({least} live at one time)"

@@ -1,6 +1,6 @@
 """From an imported model to a library for one target."""
 
-from edgetvm.compile.artifact import Artifact, Kernel
+from edgetvm.compile.artifact import Artifact, Kernel, MemoryUse
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.options import LEVELS, CompileOptions
 from edgetvm.compile.passes import PASSES
@@ -12,6 +12,7 @@ __all__ = [
     "Artifact",
     "CompileOptions",
     "Kernel",
+    "MemoryUse",
     "compile_model",
     "target_for",
 ]

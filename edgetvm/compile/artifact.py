@@ -45,6 +45,20 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class MemoryUse:
+    """Memory that a run takes beside inputs, outputs and parameters.
+
+    Attributes:
+        peak_activation_bytes: the one block that holds the tensors between inputs and outputs, and
+            what kernels need for themselves beyond 8 KiB of stack.
+        live_bytes_lower_bound: the most of these that are needed at one time.
+    """
+
+    peak_activation_bytes: int
+    live_bytes_lower_bound: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A model compiled for one target.
 
@@ -55,6 +69,7 @@ class Artifact:
         signature, provenance: of the model.
         kernels: in the order of their first call.
         options: that it was compiled with.
+        memory: that a run takes; None where branches or dynamic shapes leave it open.
     """
 
     name: str
@@ -64,3 +79,4 @@ class Artifact:
     provenance: Provenance
     kernels: tuple[Kernel, ...]
     options: CompileOptions = DEFAULTS
+    memory: MemoryUse | None = None

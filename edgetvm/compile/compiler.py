@@ -13,11 +13,12 @@ from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step, warn
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Artifact
+from edgetvm.compile.artifact import Artifact, MemoryUse
 from edgetvm.compile.fallbacks import hot_fallbacks
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
 from edgetvm.compile.linker import link_shared
+from edgetvm.compile.memory.arena import memory_use
 from edgetvm.compile.operations import Operation, operations_of
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.passes import (
@@ -89,7 +90,7 @@ def compile_model(
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
-        library = _library(job, scheduled, this)
+        library, memory = _library(job, scheduled, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
     if options.level.rules == "all":
         for sentence in hot_fallbacks(kernels):
@@ -102,15 +103,17 @@ def compile_model(
         provenance=model.provenance,
         kernels=kernels,
         options=options,
+        memory=memory,
     )
 
 
-def _library(job: _Job, module: IRModule, this: Step) -> bytes:
+def _library(job: _Job, module: IRModule, this: Step) -> tuple[bytes, MemoryUse | None]:
     from tvm import relax
 
     target = target_for(job.profile, job.options)
     with target:
         module = _with_code(_run(LOWERING_PASSES, module, job, this))
+        memory = memory_use(module)
         try:
             with native_words_kept_back():
                 executable = relax.build(
@@ -119,7 +122,7 @@ def _library(job: _Job, module: IRModule, this: Step) -> bytes:
                     relax_pipeline=None,
                     tir_pipeline=kernel_pipeline(job.options.level.functions),
                 )
-                return _link(executable)
+                return _link(executable), memory
         except EdgetvmError:
             raise
         except Exception as error:  # as for the passes

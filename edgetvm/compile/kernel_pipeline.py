@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgetvm.compile.elementary import expand, power
+from edgetvm.compile.memory.kernels import with_own_memory
 from edgetvm.compile.options import Functions
 
 
@@ -37,6 +38,7 @@ def _finalize_host(functions: Functions) -> Any:
     ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
     return ir.transform.Sequential(
         [
+            ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),

@@ -13,6 +13,9 @@ from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.lowering import lower_contractions
+from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
+from edgetvm.compile.memory.scratch import scratch_as_arguments
+from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
@@ -88,19 +91,21 @@ KERNEL_PASSES = (
     Pass("classify the loops", _relax("AnnotateTIROpPattern"), level=1),
     Pass("fold other constants", _relax("FoldConstant"), level=1),
     Pass("choose what to fuse", lambda *_: fuse_named, level=1),
+    Pass("turn reshapes into views", lambda *_: reshapes_as_views, level=1),
     Pass("fuse loops", _relax("FuseTIR"), level=1),
     Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
 )
 
 # From scheduled kernels to the virtual machine's program, memory planned.
 LOWERING_PASSES = (
-    Pass("turn reshapes into views", _relax("RewriteDataflowReshape"), level=1),
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),
-    Pass("plan memory", _relax("StaticPlanBlockMemory"), level=1),
+    Pass("give kernels their scratch memory", lambda *_: scratch_as_arguments),
+    Pass("place tensors in an arena", lambda *_: plan_arenas),
+    Pass("plan other memory", _relax("StaticPlanBlockMemory"), level=1),
     Pass("allocate", _relax("LowerAllocTensor")),
-    Pass("free after last use", _relax("KillAfterLastUse")),
+    Pass("free after last use", lambda *_: free_after_last_use),
     Pass("lower runtime calls", _relax("LowerRuntimeBuiltin")),
     Pass("compute scalars", _relax("ComputePrimValue")),
     Pass("lower shapes", _relax("VMShapeLower")),

@@ -14,6 +14,7 @@ from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.winograd import winograd
+from edgetvm.compile.schedules.written import columns, elements, rows
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -30,7 +31,10 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("winograd tiles", winograd),
     ("phases", phases),
     ("depthwise columns", depthwise),
+    ("rows", rows),
+    ("columns", columns),
     ("register tile", tiled),
+    ("elements", elements),
     ("parallel loops", loops),
 )
 
