@@ -29,6 +29,12 @@ def pads(block: Block) -> bool:
     return math.prod(int(size) for size in source) < math.prod(block.spatial)
 
 
+def pads_last(block: Block) -> bool:
+    """Whether a block makes its tensor longer along the last axis."""
+    source = block.node.reads[0].source.shape if block.node.reads else ()
+    return bool(len(source)) and int(source[-1]) < block.spatial[-1]
+
+
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
     """The blocks before the main one that put a border round its input."""
     return [block for block in blocks[: blocks.index(main)] if pads(block)]

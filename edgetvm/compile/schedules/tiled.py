@@ -16,7 +16,7 @@ from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
-from edgetvm.compile.schedules.epilogue import paddings_of, surround
+from edgetvm.compile.schedules.epilogue import pads_last, paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import Tile, choose_tile, tiles
@@ -99,11 +99,12 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
         return None
     tile = choose_form_tile(main, form, profile, decisions)
     across = main.spatial[form.columns] if form.columns is not None else 1
+    paddings = paddings_of(blocks, main)
     # LLVM takes the test for the border out of the loop over channels; not where one tile has both
-    # borders.
-    default = "inlined" if across >= 2 * tile.columns else "staged"
-    border = decisions.choose("border", ("inlined", "staged"), default)
-    staged = [] if border == "inlined" else paddings_of(blocks, main)
+    # borders, nor within a vector, whose elements would be told from the border one by one.
+    inline = across >= 2 * tile.columns and not any(map(pads_last, paddings))
+    border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
+    staged = [] if border == "inlined" else paddings
     cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
     schedule = tile_contraction(schedule, main, around.owner, form, tile, cores)
