@@ -16,7 +16,7 @@ from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
-from edgetvm.compile.schedules.epilogue import pads_last, paddings_of, surround
+from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import Tile, choose_tile, tiles
