@@ -18,7 +18,7 @@ from edgetvm.base.words import plural, printable, told_nodes
 if TYPE_CHECKING:
     from edgetvm.base.cache import CacheEntry
     from edgetvm.boards import BoardProfile
-    from edgetvm.compile import Artifact, Kernel
+    from edgetvm.compile import Artifact, Kernel, MemoryUse
     from edgetvm.models import Model, Signature
     from edgetvm.models.correctness import Correctness
     from edgetvm.models.model import TensorSpec
@@ -147,6 +147,7 @@ def artifact_document(artifact: Artifact, path: Path | None) -> dict[str, Any]:
         "profile": artifact.profile.name,
         "library_size_bytes": len(artifact.library),
         "kernels": [asdict(kernel) for kernel in artifact.kernels],
+        "memory": asdict(artifact.memory) if artifact.memory else None,
         "path": str(path) if path else None,
     }
 
@@ -157,10 +158,18 @@ def artifact_view(artifact: Artifact, path: Path | None) -> RenderableType:
         "model": artifact.name,
         "target": f"{artifact.profile.name} ({artifact.profile.triple}, {artifact.profile.cpu})",
         "library": format_bytes(len(artifact.library)),
+        "activations": _memory(artifact.memory),
     }
     if path is not None:
         facts["written to"] = str(path)
     return Group(_kernels(artifact.kernels), "", _facts(facts))
+
+
+def _memory(memory: MemoryUse | None) -> str:
+    if memory is None:
+        return "not known: the model has branches or dynamic shapes"
+    least = format_bytes(memory.live_bytes_lower_bound)
+    return f"{format_bytes(memory.peak_activation_bytes)} ({least} live at one time)"
 
 
 def package_document(package: Package, path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """From an imported model to a library for one target."""
 
-from edgetvm.compile.artifact import Artifact, Kernel
+from edgetvm.compile.artifact import Artifact, Kernel, MemoryUse
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.passes import PASSES
 from edgetvm.compile.target import target_for
 
-__all__ = ["PASSES", "Artifact", "Kernel", "compile_model", "target_for"]
+__all__ = ["PASSES", "Artifact", "Kernel", "MemoryUse", "compile_model", "target_for"]

@@ -29,6 +29,20 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class MemoryUse:
+    """Memory that a run takes beside inputs, outputs and parameters.
+
+    Attributes:
+        peak_activation_bytes: the one block that holds the tensors between inputs and outputs, and
+            what kernels need for themselves beyond 8 KiB of stack.
+        live_bytes_lower_bound: the most of these that are needed at one time.
+    """
+
+    peak_activation_bytes: int
+    live_bytes_lower_bound: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A model compiled for one target.
 
@@ -38,6 +52,7 @@ class Artifact:
         profile: the board profile that it was compiled for.
         signature, provenance: of the model.
         kernels: in the order of their first call.
+        memory: that a run takes; None where branches or dynamic shapes leave it open.
     """
 
     name: str
@@ -46,3 +61,4 @@ class Artifact:
     signature: Signature
     provenance: Provenance
     kernels: tuple[Kernel, ...]
+    memory: MemoryUse | None = None

@@ -14,6 +14,8 @@ from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Artifact, Kernel
 from edgetvm.compile.linker import link_shared
+from edgetvm.compile.memory.arena import memory_use
+from edgetvm.compile.memory.kernels import kernel_pipeline
 from edgetvm.compile.origins import nodes_of
 from edgetvm.compile.passes import GRAPH_PASSES, LOWERING_PASSES, Pass
 from edgetvm.compile.schedules import schedule_module
@@ -61,9 +63,12 @@ def compile_model(
         target = target_for(profile)
         with target:
             module = _with_code(_run(LOWERING_PASSES, module, model, profile, this))
+            memory = memory_use(module)
             try:
                 with native_words_kept_back():
-                    executable = relax.build(module, target=target, relax_pipeline=None)
+                    executable = relax.build(
+                        module, target, relax_pipeline=None, tir_pipeline=kernel_pipeline()
+                    )
                     library = _link(executable)
             except EdgetvmError:
                 raise
@@ -82,6 +87,7 @@ def compile_model(
             Kernel(name, len(nodes), *rules[name], nodes=tuple(nodes))
             for name, nodes in calls.items()
         ),
+        memory=memory,
     )
 
 

@@ -10,6 +10,8 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.legalise import legalise
+from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
+from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.origins import fuse_named
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
@@ -71,9 +73,11 @@ LOWERING_PASSES = (
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),
-    Pass("plan memory", _relax("StaticPlanBlockMemory")),
+    Pass("give kernels their scratch memory", lambda _: scratch_as_arguments),
+    Pass("place tensors in an arena", lambda _: plan_arenas),
+    Pass("plan other memory", _relax("StaticPlanBlockMemory")),
     Pass("allocate", _relax("LowerAllocTensor")),
-    Pass("free after last use", _relax("KillAfterLastUse")),
+    Pass("free after last use", lambda _: free_after_last_use),
     Pass("lower runtime calls", _relax("LowerRuntimeBuiltin")),
     Pass("compute scalars", _relax("ComputePrimValue")),
     Pass("lower shapes", _relax("VMShapeLower")),

@@ -116,6 +116,7 @@ def build_package(
         kernels=artifact.kernels,
         correctness=correctness,
         members=tuple(Member(name, sha256_of(data), len(data)) for name, data in members.items()),
+        memory=artifact.memory,
     )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

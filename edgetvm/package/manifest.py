@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import PackageError
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Provenance, Signature
 
@@ -86,6 +86,7 @@ class Manifest:
         kernels: of the compiled library.
         correctness: the check before packaging; None where the user went on without it.
         members: every other file of the package.
+        memory: that a run takes; None where it was not known.
     """
 
     format_version: int
@@ -98,6 +99,7 @@ class Manifest:
     kernels: tuple[Kernel, ...]
     correctness: Correctness | None
     members: tuple[Member, ...]
+    memory: MemoryUse | None = None
 
     @property
     def sizes_bytes(self) -> Mapping[str, int]:

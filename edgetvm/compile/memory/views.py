@@ -8,9 +8,11 @@ viewed. That leaves a simpler kernel, which more schedule rules know.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from edgetvm.compile.memory.expressions import needed, substituted, variables
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -82,7 +84,7 @@ def reshapes_as_views(module: IRModule) -> IRModule:
                 value = relax.Call(self.builder_.add_func(function, kernel), given)
             else:
                 known = dict(zip(left.parameters, given, strict=True))
-                value = _substituted(dict(left.bindings).get(left.result, left.result), known)
+                value = substituted(dict(left.bindings).get(left.result, left.result), known)
             if left.shape is None:
                 return value
             return relax.op.reshape(self.builder_.emit(value, name), left.shape)
@@ -149,34 +151,18 @@ def _peel(module: IRModule, function: Any) -> _Peeled | None:
     while source is not None:
         result = source
         source = _reshaped(module, bindings.get(result))
-    left = _needed(bindings, result)
+    left = needed(tuple(bindings.items()), result)
     if len(left) == len(block.bindings):
         return None
-    used = _variables([*(value for _, value in left), result])
+    used = variables([*(value for _, value in left), result])
     parameters = tuple(variable for variable in taken if variable in used)
     return _Peeled(
         arguments=tuple(taken[variable] for variable in parameters),
         parameters=parameters,
-        bindings=left,
+        bindings=tuple(left),
         result=result,
         shape=None if result.same_as(function.body.body) else function.ret_ty.shape,
     )
-
-
-def _needed(bindings: Mapping[Any, Any], result: Any) -> tuple[tuple[Any, Any], ...]:
-    """The bindings that a result needs, in their order."""
-    needed, found = {result}, []
-    for variable, value in reversed(list(bindings.items())):
-        if variable in needed:
-            found.append((variable, value))
-            needed |= _variables([value])
-    return tuple(reversed(found))
-
-
-def _variables(values: Sequence[Any]) -> set[Any]:
-    from tvm import relax
-
-    return {variable for value in values for variable in relax.analysis.free_vars(value)}
 
 
 def _function(left: _Peeled) -> tuple[Any, str]:
@@ -189,23 +175,7 @@ def _function(left: _Peeled) -> tuple[Any, str]:
         with builder.dataflow():
             for variable, value in left.bindings:
                 emit = builder.emit_output if variable.same_as(left.result) else builder.emit
-                known[variable] = emit(_substituted(value, known), variable.name)
+                known[variable] = emit(substituted(value, known), variable.name)
         builder.emit_func_output(known[left.result])
     names = [value.args[0].name_hint for _, value in left.bindings if _is_kernel_call(value)]
     return builder.finalize()["main"], "_".join(["fused", *names])
-
-
-def _substituted(value: Any, by: Mapping[Any, Any]) -> Any:
-    """An expression with variables replaced."""
-    from tvm import relax
-
-    if isinstance(value, relax.Var):
-        return by.get(value, value)
-    if isinstance(value, relax.Tuple):
-        return relax.Tuple([_substituted(field, by) for field in value.fields])
-    if isinstance(value, relax.TupleGetItem):
-        return relax.TupleGetItem(_substituted(value.tuple_value, by), value.index)
-    if isinstance(value, relax.Call):
-        arguments = [_substituted(argument, by) for argument in value.args]
-        return relax.Call(value.op, arguments, value.attrs, value.ty_args, value.span)
-    return value
