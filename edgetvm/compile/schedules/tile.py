@@ -70,6 +70,7 @@ def choose_tile(
     cores: int,
     width: int | None = None,
     lanes: int | None = None,
+    together: int = 1,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -83,11 +84,12 @@ def choose_tile(
         cores: that share the tiles.
         width: elements along the last axis, where the packing of weights has fixed them.
         lanes: of a vector, where an instruction has fixed them.
+        together: elements of the other operand that one load brings, see `elements_together`.
     """
 
     def cost(tile: Tile) -> tuple[float, int]:
         points = tile.rows * tile.columns
-        loads = tile.vectors + points
+        loads = tile.vectors + points / together
         speed = max(0.5, tile.lanes / profile.vector_lanes)
         sums = max(tile.vectors * points, _CHAINS) * speed
         step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
@@ -96,7 +98,19 @@ def choose_tile(
         rounds = math.ceil(tasks / cores) * cores
         return rounds * math.ceil(columns / tile.columns) * step, points
 
-    return min(tiles(features, rows, columns, profile, width, lanes), key=cost)
+    possible = tiles(features, rows, columns, profile, width, lanes, together)
+    return min(possible, key=cost)
+
+
+def elements_together(depth: int, profile: BoardProfile) -> int:
+    """How many neighbours of the operand that is not a vector's one load brings.
+
+    Args:
+        depth: of the sums, along the axis on which that operand's elements are neighbours.
+        profile: of the board.
+    """
+    lanes = profile.vector_lanes
+    return lanes if profile.multiplies_by_element and depth % lanes == 0 else 1
 
 
 def tiles(
@@ -106,6 +120,7 @@ def tiles(
     profile: BoardProfile,
     width: int | None = None,
     fixed: int | None = None,
+    together: int = 1,
 ) -> Iterator[Tile]:
     """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
@@ -122,7 +137,10 @@ def tiles(
         else:
             choices = [width // lanes]
         for vectors in choices:
-            points = max(1, min(_MOST_POINTS, (profile.vector_registers - vectors - 1) // vectors))
+            left = profile.vector_registers - vectors
+            # Elements that came together stay: a register for each point, not one for all.
+            points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
+            points = max(1, min(_MOST_POINTS, points))
             for across in range(1, min(columns, points) + 1):
                 yield Tile(lanes, vectors, 1, across)
             if columns <= points:

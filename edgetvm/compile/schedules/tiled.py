@@ -19,7 +19,7 @@ from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
-from edgetvm.compile.schedules.tile import Tile, choose_tile, tiles
+from edgetvm.compile.schedules.tile import Tile, choose_tile, elements_together, tiles
 from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Form:
         features: elements of the last axis that belong to one group.
         width: of packed weights, if they are.
         dot: the instruction that sums, where LLVM is not left to find one.
+        elements: which of the block's reads runs along its last reduction axis, without gaps and
+            the same for all features; None where none does.
     """
 
     rows: int | None
@@ -43,6 +45,7 @@ class Form:
     features: int
     width: int | None
     dot: str | None = None
+    elements: int | None = None
 
 
 def contraction_form(block: Block) -> Form | None:
@@ -75,11 +78,31 @@ def contraction_form(block: Block) -> Form | None:
     ]
     columns = points[-1] if points else None
     rows = points[-2] if len(points) > 1 else None
+    elements = _elements(block)
     if packed is None:
-        return Form(rows, columns, block.spatial[last], None)
+        return Form(rows, columns, block.spatial[last], None, elements=elements)
     features, width = (int(size) for size in packed)
     dot = block.node.annotations.get(DOT)
-    return Form(rows, columns, features, width, None if dot is None else str(dot))
+    return Form(rows, columns, features, width, None if dot is None else str(dot), elements)
+
+
+def _elements(block: Block) -> int | None:
+    summed = block.node.iter_vars[-1].var
+    for number, indices in enumerate(indices_of_reads(block)):
+        if not indices or not indices[-1].same_as(summed):
+            continue
+        if not any(uses(index, block.spatial_variables[-1]) for index in indices):
+            return number
+    return None
+
+
+def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:
+    """How many steps of the sums take their elements from one load."""
+    if form.elements is None or form.dot is not None:
+        return 1
+    if str(main.node.writes[0].source.dtype) != "float32":
+        return 1
+    return elements_together(main.reduction[-1], profile)
 
 
 def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
@@ -101,13 +124,15 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
     # LLVM takes the test for the border out of the loop over channels; not where one tile has both
-    # borders, nor within a vector, whose elements would be told from the border one by one.
-    inline = across >= 2 * tile.columns and not any(map(pads_last, paddings))
+    # borders, nor within a vector, whose elements would be told from the border one by one, nor
+    # where elements are loaded together.
+    together = steps_together(main, form, profile)
+    inline = across >= 2 * tile.columns and together == 1 and not any(map(pads_last, paddings))
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
     staged = [] if border == "inlined" else paddings
     cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
-    schedule = tile_contraction(schedule, main, around.owner, form, tile, cores)
+    schedule = tile_contraction(schedule, main, around.owner, form, tile, cores, together)
     for block in blocks_of(schedule) or []:
         if block.node.name_hint in around.apart:
             spread(schedule, block, profile)
@@ -115,11 +140,17 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
 
 
 def tile_contraction(
-    schedule: Schedule, main: Block, owner: str, form: Form, tile: Tile, cores: int
+    schedule: Schedule,
+    main: Block,
+    owner: str,
+    form: Form,
+    tile: Tile,
+    cores: int,
+    together: int,
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
     schedule = _stretched(schedule, main, owner, form, tile)
-    _tile(schedule, main, owner, form, tile, cores)
+    _tile(schedule, main, owner, form, tile, cores, together)
     return schedule
 
 
@@ -130,9 +161,11 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
     lanes = None if form.dot is None else dot_named(form.dot).lanes
+    together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
-    default = choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes)
-    candidates = tuple(tiles(form.features, down, across, profile, form.width, lanes))
+    known = form.features, down, across
+    default = choose_tile(*known, outer, profile, cores, form.width, lanes, together)
+    candidates = tuple(tiles(*known, profile, form.width, lanes, together))
     return decisions.choose("tile", candidates, default)
 
 
@@ -154,7 +187,9 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     return s_tir.Schedule(function)
 
 
-def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int) -> None:
+def _tile(
+    schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
+) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
     loops = schedule.get_loops(result)
@@ -176,7 +211,11 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
     parts = [] if form.dot is None else [reduction.pop()]
-    schedule.reorder(*first, *rows, *columns, *reduction, *inner, *parts)
+    steps = []
+    if together > 1:
+        whole, step = schedule.split(reduction.pop(), [None, together], preserve_unit_iters=True)
+        reduction, steps = [*reduction, whole], [step]
+    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *inner, *parts)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
@@ -187,8 +226,10 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     if cores > 1:
         schedule.parallel(shared_loop)
     # Marked before the reduction is split: afterwards its block is no longer complete.
-    for loop in inner[:-1]:
+    for loop in [*steps, *inner[:-1]]:
         schedule.unroll(loop)
+    if steps:
+        _load_together(schedule, result, form, reduction[-1])
     if form.dot is None:
         schedule.vectorize(lanes)
     start = schedule.decompose_reduction(result, reduction[0])
@@ -203,3 +244,13 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     schedule.vectorize(lanes)
     for loop in [*ends[-len(inner) + 1 : -1], vectors]:
         schedule.unroll(loop)
+
+
+def _load_together(schedule: Any, result: Any, form: Form, at: Any) -> None:
+    """Bring the elements of all steps below a loop into registers, a vector for each point."""
+    copy = schedule.cache_read(result, form.elements, "local")
+    schedule.compute_at(copy, at, preserve_unit_loops=True)
+    *points, elements = schedule.get_loops(copy)[-len(schedule.get(copy).iter_vars) :]
+    for loop in points:
+        schedule.unroll(loop)
+    schedule.vectorize(elements)

@@ -15,6 +15,7 @@ from edgetvm.compile.schedules.tile import power_of_two
 from edgetvm.compile.schedules.tiled import (
     choose_form_tile,
     contraction_form,
+    steps_together,
     tile_contraction,
 )
 from edgetvm.compile.schedules.work import shared_by
@@ -46,6 +47,7 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
     if form is None:
         return None
     tile = choose_form_tile(product, form, profile, decisions)
+    together = steps_together(product, form, profile)
     cores = decisions.choose("cores", (1, profile.cores), shared_by(product.work, profile))
     features = size[-1]
     lanes = min(profile.vector_lanes, power_of_two(features))
@@ -59,7 +61,9 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
         {axis: one for axis, one in last.items() if axis in whole},
         owner_axes=whole,
     )
-    schedule = tile_contraction(s_tir.Schedule(function), product, copy, form, tile, cores)
+    schedule = tile_contraction(
+        s_tir.Schedule(function), product, copy, form, tile, cores, together
+    )
     done = {*names, "contraction", copy, owner.node.name_hint}
     for block in left:
         if block.node.name_hint not in done:
