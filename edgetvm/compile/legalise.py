@@ -154,9 +154,7 @@ def _integer(
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
     # One instruction does the work of several multiply-adds.
     cores = shared_by(work // dot.depth, profile)
-    tile = choose_tile(
-        features, *_last_two(size), out_shape[0], profile, cores, lanes=dot.lanes
-    )
+    tile = choose_tile(features, *_last_two(size), out_shape[0], profile, cores, lanes=dot.lanes)
     packed = pack_dots(array, window, dot, tile.width)
     apart, length = run_length(window, channels)
     slack = packed.shape[-3] * dot.depth - length
@@ -253,9 +251,7 @@ def _unshifted(builder: Any, sums: Any, array: Any, shift: int) -> Any:
     return relax.op.add(builder.emit(sums), constant(shifted))
 
 
-def _with_border(
-    builder: Any, data: Any, window: Window
-) -> tuple[Any, int, Extents, Extents]:
+def _with_border(builder: Any, data: Any, window: Window) -> tuple[Any, int, Extents, Extents]:
     """The data without the constant border that a pad operator put round it, and that border."""
     import tvm
     from tvm import relax
@@ -356,7 +352,9 @@ def _transposed(builder: Any, call: Any, profile: BoardProfile) -> Any:
     features = array.shape[1]
     points = tuple(math.ceil(n / s) for n, s in zip(out_shape[1:-1], strides, strict=True))
     phases = math.prod(strides)
-    work = phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
+    work = (
+        phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
+    )
     cores = shared_by(work, profile)
     tile = choose_tile(features, *_last_two(points), phases * shape[0], profile, cores)
     packed = constant(phase_weights(array, strides, before, tile.width))

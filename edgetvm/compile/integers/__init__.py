@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.integers.matching import Dequantised, Matcher, Scaled
+from edgetvm.compile.integers.matching import Dequantised, Matcher
 from edgetvm.compile.integers.moves import moved
 from edgetvm.compile.integers.requantise import requantised
 from edgetvm.compile.integers.sums import summed
 from edgetvm.compile.integers.weights import integer_weights
-from edgetvm.compile.layout.stored import constant
+from edgetvm.compile.layout.stored import constant, is_constant
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -40,7 +40,7 @@ def keep_integers(module: IRModule) -> IRModule:
             self.matcher = Matcher(self.lookup_binding)
 
         def visit_call_(self, call: Any) -> Any:
-            call = self.builder_.normalize(super().visit_call_(call))
+            call = self._inlined(self.builder_.normalize(super().visit_call_(call)))
             emit = self.builder_.emit
             done = summed(call, self.matcher, emit)
             if done is not None:
@@ -51,8 +51,22 @@ def keep_integers(module: IRModule) -> IRModule:
             if change is not None:
                 integers, like = change
                 return self._real(Dequantised(emit(integers), like.zero_point, like.scale))
-            made = requantised(call, self.matcher, emit)
+            made = requantised(call, self.matcher, self.builder_)
             return self._in_place(call) if made is None else made
+
+        def _inlined(self, call: Any) -> Any:
+            """The call with constants in the place of variables that are bound to them."""
+            bound = [
+                self.lookup_binding(one) if isinstance(one, relax.Var) else None
+                for one in call.args
+            ]
+            if not any(map(is_constant, bound)):
+                return call
+            arguments = [
+                value if is_constant(value) else one
+                for one, value in zip(call.args, bound, strict=True)
+            ]
+            return self.builder_.normalize(relax.Call(call.op, arguments, call.attrs, call.ty_args))
 
         def visit_tuple_getitem_(self, item: Any) -> Any:
             item = super().visit_tuple_getitem_(item)

@@ -66,9 +66,7 @@ def _product(call: Any, matcher: Matcher, emit: Emit) -> Summed | None:
     return _centred(sums, data, weights, emit), scales * data.scale
 
 
-def _operands(
-    call: Any, matcher: Matcher
-) -> tuple[Dequantised, NDArray[np.int16], Floats] | None:
+def _operands(call: Any, matcher: Matcher) -> tuple[Dequantised, NDArray[np.int16], Floats] | None:
     """Data, integer weights and their scales."""
     if not is_constant(call.args[1]):
         return None

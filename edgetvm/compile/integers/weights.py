@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 # A float32 product of a scale and an integer is off by less than this, in steps.
 _TOLERANCE = 1e-4
 _MOST_STEPS = 255
-# What quantisers give the largest weight comes first: any divisor of it would explain it too.
-_COUNTS = (127, 128, 255, *(n for n in range(1, _MOST_STEPS) if n not in (127, 128)))
+# Steps to the largest weight. What quantisers give it comes first, then the fewest that will do.
+_COUNTS = (127, *(n for n in range(1, _MOST_STEPS + 1) if n != 127))
 # So many weights rule out nearly every wrong scale.
 _SAMPLE = 64
 _NEAR_SCALES = 3
@@ -57,7 +57,9 @@ def _scales(columns: NDArray[np.float64]) -> NDArray[np.float64] | None:
         scales[fitting] = largest[fitting] / count
     if not scales.all():
         return None
-    return np.array([_exact(column, scale) for column, scale in zip(columns.T, scales, strict=True)])
+    return np.array(
+        [_exact(column, scale) for column, scale in zip(columns.T, scales, strict=True)]
+    )
 
 
 def _spread(count: int) -> NDArray[np.intp]:

@@ -118,9 +118,7 @@ def convolution(
     source = padded(data, window, 0)
     spatial = window.output([int(size) for size in data.shape[1:-1]])
     taps = [
-        te.reduce_axis((0, size), f"tap{axis}")
-        for axis, size in enumerate(window.taps)
-        if size > 1
+        te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps) if size > 1
     ]
     channel = te.reduce_axis((0, channels), "channel")
 
@@ -139,9 +137,7 @@ def convolution(
             block = feature // each * blocks
         weight = packed_element(packed, taps, channel, inner, each, block)
         value = source[(index[0], *at, first)]
-        return te.sum(
-            value.astype(out_dtype) * weight.astype(out_dtype), axis=[*taps, channel]
-        )
+        return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=[*taps, channel])
 
     return te.compute(
         (data.shape[0], *spatial, features),
@@ -221,6 +217,4 @@ def depthwise(data: Any, weights: Any, window: Window, out_dtype: str) -> Any:
         weight = weights[(*taps, index[-1])]
         return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=taps)
 
-    return te.compute(
-        (data.shape[0], *spatial, data.shape[-1]), element, name="depthwise"
-    )
+    return te.compute((data.shape[0], *spatial, data.shape[-1]), element, name="depthwise")

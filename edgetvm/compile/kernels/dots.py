@@ -97,9 +97,7 @@ DOTS = (
         "int16",
         _pmaddwd("llvm.x86.avx512.pmaddw.d.512", 16),
     ),
-    Dot(
-        "pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)
-    ),
+    Dot("pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)),
     Dot("sdot", ("dotprod",), 4, 4, "int8", "int8", _sdot),
 )
 

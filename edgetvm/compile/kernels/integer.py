@@ -118,9 +118,7 @@ def integer_convolution(
 
     width, depth = int(packed.shape[-2]), dot.depth
     apart, _ = run_length(window, channels)
-    above = [
-        te.reduce_axis((0, taps), f"tap{axis}") for axis, taps in enumerate(window.taps[:-1])
-    ]
+    above = [te.reduce_axis((0, taps), f"tap{axis}") for axis, taps in enumerate(window.taps[:-1])]
     tap = te.reduce_axis((0, apart), "tap")
     step = te.reduce_axis((0, int(packed.shape[-3])), "step")
     part = te.reduce_axis((0, depth), "part")

@@ -104,9 +104,7 @@ def winograd(
     def bordered(n: Any, y: Any, x: Any, c: Any) -> Any:
         top, left = before
         inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left)
-        return tirx.if_then_else(
-            inside, data[n, y - top, x - left, c], tirx.const(0, data.dtype)
-        )
+        return tirx.if_then_else(inside, data[n, y - top, x - left, c], tirx.const(0, data.dtype))
 
     border = te.compute(
         (batch, size[0] + _TAPS - 1, size[1] + _TAPS - 1, channels), bordered, name="border"

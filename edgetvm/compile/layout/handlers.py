@@ -46,15 +46,15 @@ def elementwise(layouts: Layouts, call: Any) -> Stored | None:
     rank = _rank(call)
     if rank is None:
         return None
-    operands = [layouts.stored(argument) if _is_tensor(argument) else None for argument in call.args]
+    operands = [
+        layouts.stored(argument) if _is_tensor(argument) else None for argument in call.args
+    ]
     order = _largest(operands, rank)
     if order is None:
         return None
     arguments = []
     for argument, operand in zip(call.args, operands, strict=True):
-        arguments.append(
-            argument if operand is None else _broadcast(layouts, operand, rank, order)
-        )
+        arguments.append(argument if operand is None else _broadcast(layouts, operand, rank, order))
     if any(argument is None for argument in arguments):
         return None
     return Stored(relax.Call(call.op, arguments, call.attrs, call.ty_args), order)
@@ -99,9 +99,7 @@ def reduction(layouts: Layouts, call: Any) -> Stored | None:
     attrs = call.attrs
     axes = _axes(attrs.axis, operand.rank)
     make = getattr(relax.op, call.op.name.removeprefix("relax."))
-    made = make(
-        operand.expr, sorted(operand.position(axis) for axis in axes), bool(attrs.keepdims)
-    )
+    made = make(operand.expr, sorted(operand.position(axis) for axis in axes), bool(attrs.keepdims))
     return Stored(made, operand.order if attrs.keepdims else _without(operand.order, axes))
 
 

@@ -48,9 +48,7 @@ def depthwise(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     }
     if axes:
         name = main.node.name_hint
-        schedule = s_tir.Schedule(
-            stretched(schedule.mod["main"], name, around.owner, axes, None)
-        )
+        schedule = s_tir.Schedule(stretched(schedule.mod["main"], name, around.owner, axes, None))
     for block in blocks_of(schedule) or []:
         if block.node.name_hint in around.apart:
             spread(schedule, block, profile)

@@ -34,9 +34,7 @@ def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
     return [block for block in blocks[: blocks.index(main)] if pads(block)]
 
 
-def surround(
-    schedule: Any, blocks: list[Block], main: Block, staged: list[Block]
-) -> Surroundings:
+def surround(schedule: Any, blocks: list[Block], main: Block, staged: list[Block]) -> Surroundings:
     """Inline all but the blocks to stage, and find or make the one that stores the sums.
 
     What follows the sums element by element is done by the tile. A block whose shape is another

@@ -56,9 +56,7 @@ def phases(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
             stretched(schedule.mod["main"], *names, last[0], width, owner_axes=last[1])
         )
     split = {1 + axis: stride for axis, stride in enumerate(strides)}
-    schedule = s_tir.Schedule(
-        with_axes_split(schedule.mod["main"], owner.node.name_hint, split)
-    )
+    schedule = s_tir.Schedule(with_axes_split(schedule.mod["main"], owner.node.name_hint, split))
     apart = {block.node.name_hint for block in left} - {
         main.node.name_hint,
         owner.node.name_hint,

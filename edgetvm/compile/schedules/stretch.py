@@ -113,9 +113,7 @@ def stretched(
 
     def rewritten(block: Any) -> Any:
         spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
-        where = {
-            spatial[axis]: stretch for axis, stretch in stretches[block.name_hint].items()
-        }
+        where = {spatial[axis]: stretch for axis, stretch in stretches[block.name_hint].items()}
         last = spatial[-1]
         written = [region.source for region in block.writes]
         packed = block.name_hint == main and packed_width is not None and last in where
@@ -222,7 +220,5 @@ def stretched(
             init=None if block.init is None else mutate(block.init),
         )
 
-    body = tvm_ffi.structural_map(
-        function.body, [(tirx.For, on_loop), (s_tir.SBlock, on_block)]
-    )
+    body = tvm_ffi.structural_map(function.body, [(tirx.For, on_loop), (s_tir.SBlock, on_block)])
     return function.with_body(body)

@@ -67,7 +67,9 @@ def contraction_form(block: Block) -> Form | None:
         axis
         for axis in range(last)
         if not any(
-            uses(index, block.spatial_variables[axis]) for _, indices in vectors for index in indices
+            uses(index, block.spatial_variables[axis])
+            for _, indices in vectors
+            for index in indices
         )
     ]
     columns = points[-1] if points else None

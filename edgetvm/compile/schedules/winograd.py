@@ -53,9 +53,7 @@ def winograd(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
         {axis: one for axis, one in last.items() if axis in whole},
         owner_axes=whole,
     )
-    schedule = tile_contraction(
-        s_tir.Schedule(function), product, copy, form, profile, cores
-    )
+    schedule = tile_contraction(s_tir.Schedule(function), product, copy, form, profile, cores)
     done = {*names, "contraction", copy, owner.node.name_hint}
     for block in left:
         if block.node.name_hint not in done:
