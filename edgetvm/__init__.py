@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from edgetvm.base.errors import EdgetvmError
     from edgetvm.base.steps import listening
     from edgetvm.boards import list_profiles, load_profile
-    from edgetvm.compile import compile_model
+    from edgetvm.compile import CompileOptions, compile_model
     from edgetvm.farm import find_board
     from edgetvm.measure import Plan, summarise
     from edgetvm.models import ImportOptions, import_model, import_torch
     from edgetvm.package import check, read_package, write_package
     from edgetvm.recipes import list_recipes, load_recipe
     from edgetvm.report import write_report
-    from edgetvm.workflow import bench, build, find_profile, find_subject, run, tune
+    from edgetvm.workflow import bench, build, find_profile, find_subject, inspect, run, tune
 
 _ROOM_OF = {
+    "CompileOptions": "compile",
     "EdgetvmError": "base.errors",
     "ImportOptions": "models",
     "Plan": "measure",
@@ -43,6 +44,7 @@ _ROOM_OF = {
     "find_subject": "workflow",
     "import_model": "models",
     "import_torch": "models",
+    "inspect": "workflow",
     "list_profiles": "boards",
     "list_recipes": "recipes",
     "listening": "base.steps",
@@ -57,6 +59,7 @@ _ROOM_OF = {
 }
 
 __all__ = [
+    "CompileOptions",
     "EdgetvmError",
     "ImportOptions",
     "Plan",
@@ -70,6 +73,7 @@ __all__ = [
     "find_subject",
     "import_model",
     "import_torch",
+    "inspect",
     "list_profiles",
     "list_recipes",
     "listening",

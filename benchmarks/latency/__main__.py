@@ -96,7 +96,9 @@ def _options() -> argparse.Namespace:
         help="runs before COMMAND's argument while times are taken: 'flock FILE', say",
     )
     parser.add_argument(
-        "--kernels", metavar="MODEL", help="only: where the time goes, edgetvm's kernels one by one"
+        "--kernels",
+        metavar="MODEL",
+        help="only: where the time goes, edgetvm's kernels one by one, first of --threads",
     )
     return parser.parse_args()
 

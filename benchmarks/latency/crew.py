@@ -49,6 +49,7 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,
+            process_group=0,
             env={
                 **os.environ,
                 "OMP_NUM_THREADS": threads,
@@ -119,8 +120,10 @@ class Worker:
         return float(times.user + times.system)
 
     def end(self) -> None:
-        """Kill it, if it lives."""
-        self.process.kill()
+        """Kill it, if it lives, and what it started: a converter of models, say."""
+        # Once it was waited for, its number may be another's.
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.connection.close()
         self._said.close()

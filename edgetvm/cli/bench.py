@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgetvm.cli.options import (
     Bound,
+    compile_options,
     database_option,
     device_option,
     json_option,
@@ -16,6 +17,9 @@ from edgetvm.cli.options import (
     subject_options,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
 
 
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
@@ -36,6 +40,7 @@ from edgetvm.cli.options import (
 )
 @threads_option
 @subject_options
+@compile_options
 @database_option
 @mismatch_option
 @click.option(
@@ -55,6 +60,7 @@ def command(
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     database: str | None,
     allow_mismatch: bool,
     report_path: Path | None,
@@ -84,7 +90,7 @@ def command(
         subjects = [find_subject(name, dict(shapes), dict(bindings)) for name in models]
         with standing(named) as board:
             for subject in subjects:
-                measurements.append(bench(subject, board, plan, tuned))
+                measurements.append(bench(subject, board, plan, tuned, options))
     document: Any = None
     if as_json:
         import json

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgetvm.cli.options import (
     Bound,
     NewFile,
+    compile_options,
     database_option,
     json_option,
     profile_option,
     subject_options,
 )
 
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
+
 
 @click.command("compile", short_help="Compile a model for a board.")
 @click.argument("model", metavar="MODEL|RECIPE")
 @profile_option
 @subject_options
+@compile_options
 @database_option
 @click.option(
     "-o",
@@ -34,14 +40,15 @@ def command(
     profile: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     database: str | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Compile a model for a board and show its kernels. It is not checked: package does that."""
     from edgetvm.base.files import write_bytes
+    from edgetvm.cli.compile_views import artifact_document, artifact_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.cli.views import artifact_document, artifact_view
     from edgetvm.compile import compile_model
     from edgetvm.workflow import find_profile, find_subject
 
@@ -49,7 +56,8 @@ def command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
-        artifact = compile_model(subject.load(), target, Path(database) if database else None)
+        tuned = Path(database) if database else None
+        artifact = compile_model(subject.load(), target, tuned, options)
         if output is not None:
             write_bytes(output, artifact.library)
     terminal.result(artifact_document(artifact, output), artifact_view(artifact, output))

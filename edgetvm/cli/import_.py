@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgetvm.cli.options import Bound, json_option, subject_options
+from edgetvm.cli.options import Bound, compile_options, json_option, subject_options
+
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
 
 
 @click.command("import", short_help="Show what is in a model file.")
 @click.argument("model", metavar="MODEL|RECIPE")
 @subject_options
+@compile_options
 @click.option(
     "--check",
     is_flag=True,
@@ -29,6 +34,7 @@ def command(
     model: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     check: bool,
     inputs_path: Path | None,
     as_json: bool,
@@ -51,7 +57,7 @@ def command(
         subject = find_subject(model, dict(shapes), dict(bindings))
         inputs = read_inputs(inputs_path) if inputs_path is not None else None
         loaded = subject.load()
-        checks = check_model(loaded, subject.recipe, inputs) if check else ()
+        checks = check_model(loaded, subject.recipe, inputs, options=options) if check else ()
     terminal.result(model_document(loaded, checks), model_view(loaded, checks))
     for one in checks:
         if not one.passed:

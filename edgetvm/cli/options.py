@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -93,6 +94,34 @@ class _Binding(click.ParamType[tuple[str, Bound]]):
 
 def _number(text: str) -> int | float:
     return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+
+
+def compile_options(command: Command) -> Command:
+    """`-O` and `--layout`; the command gets them as one `CompileOptions`, called `options`."""
+
+    @functools.wraps(command)
+    def with_options(*arguments: Any, opt_level: int, layout: Any, **others: Any) -> Any:
+        from edgetvm.compile.options import CompileOptions
+
+        return command(*arguments, options=CompileOptions(opt_level, layout), **others)
+
+    level = click.option(
+        "-O",
+        "opt_level",
+        type=click.IntRange(0, 4),
+        default=3,
+        show_default=True,
+        metavar="LEVEL",
+        help="How much is optimised, from 0 to 4: see edgetvm passes.",
+    )
+    order = click.option(
+        "--layout",
+        type=click.Choice(["auto", "NHWC", "NCHW"]),
+        default="auto",
+        show_default=True,
+        help="How images lie in memory; auto chooses for each convolution.",
+    )
+    return cast(Command, level(order(with_options)))
 
 
 def subject_options(command: Command) -> Command:

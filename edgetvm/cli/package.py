@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgetvm.cli.options import (
     Bound,
     NewFile,
+    compile_options,
     database_option,
     json_option,
     mismatch_option,
@@ -16,11 +18,15 @@ from edgetvm.cli.options import (
     subject_options,
 )
 
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
+
 
 @click.command("package", short_help="Write one verified file to copy to the board.")
 @click.argument("model", metavar="MODEL|RECIPE")
 @profile_option
 @subject_options
+@compile_options
 @database_option
 @mismatch_option
 @click.option(
@@ -36,6 +42,7 @@ def command(
     profile: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     database: str | None,
     allow_mismatch: bool,
     output: Path | None,
@@ -51,7 +58,8 @@ def command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
-        built = build(subject, target, Path(database) if database else None, allow_mismatch)
+        tuned = Path(database) if database else None
+        built = build(subject, target, tuned, allow_mismatch, options)
         path = output or Path(f"{subject.name.replace('/', '-')}-{target.name}.edgetvm")
         write_bytes(path, built.package.data)
     terminal.result(package_document(built.package, path), package_view(built.package, path))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgetvm.cli.options import (
     Bound,
     NewFile,
+    compile_options,
     device_option,
     json_option,
     mismatch_option,
     subject_options,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
 
 
 @click.command("run", short_help="Run a model or package once, with inputs of your own.")
@@ -45,6 +50,7 @@ from edgetvm.cli.options import (
 )
 @threads_option
 @subject_options
+@compile_options
 @mismatch_option
 @json_option
 def command(
@@ -57,6 +63,7 @@ def command(
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     allow_mismatch: bool,
     as_json: bool,
 ) -> None:
@@ -78,7 +85,7 @@ def command(
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
             profile = find_profile(board.profile)
-            package = build(subject, profile, allow_mismatch=allow_mismatch).package
+            package = build(subject, profile, None, allow_mismatch, options).package
         signature = package.manifest.signature
         mode = cast(FillMode, fill_mode)
         if inputs_path is None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgetvm.cli.options import Bound, device_option, json_option, subject_options
+from edgetvm.cli.options import Bound, compile_options, device_option, json_option, subject_options
+
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
 
 
 @click.command("tune", short_help="Search faster schedules on a board.")
 @click.argument("model", metavar="MODEL|RECIPE")
 @device_option
 @subject_options
+@compile_options
 @click.option(
     "--trials", type=click.IntRange(1), default=64, show_default=True, help="Candidates to measure."
 )
@@ -28,6 +33,7 @@ def command(
     device: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
     trials: int,
     database: Path | None,
     as_json: bool,
@@ -46,5 +52,5 @@ def command(
     terminal = Terminal(as_json)
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
-        outcome = tune(subject, find_board(device), trials, database)
+        outcome = tune(subject, find_board(device), trials, database, options)
     terminal.result(tuned_document(outcome), tuned_view(outcome))

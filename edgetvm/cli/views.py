@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
-from edgetvm.base.words import plural, printable, told_nodes
+from edgetvm.base.words import plural
+from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
     from edgetvm.base.cache import CacheEntry
     from edgetvm.boards import BoardProfile
-    from edgetvm.compile import Artifact, Kernel
     from edgetvm.models import Model, Signature
     from edgetvm.models.correctness import Correctness
     from edgetvm.models.model import TensorSpec
@@ -27,30 +27,6 @@ if TYPE_CHECKING:
     from edgetvm.tune import Tuned
     from edgetvm.workflow.doctor import Finding
     from edgetvm.workflow.running import RunResult
-
-_MOST_ROWS = 40
-
-
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=index == 0)
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    """Add cells whose text may come from a file: nothing in it is obeyed."""
-    table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def _facts(rows: Mapping[str, object]) -> Table:
-    """A name and its value on each line."""
-    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        _row(table, name, str(value))
-    return table
 
 
 def _tensors(signature: Signature) -> dict[str, object]:
@@ -117,7 +93,7 @@ def model_view(model: Model, checks: Sequence[Correctness]) -> RenderableType:
             for check in checks
         },
     }
-    return _facts(rows)
+    return fact_table(rows)
 
 
 def _by_dtype(counts: Mapping[str, int]) -> str:
@@ -128,39 +104,6 @@ def _by_dtype(counts: Mapping[str, int]) -> str:
         return " ".join([total, *(dtype for dtype, _ in parts)])
     told = ", ".join(f"{dtype} {format_count(count)}" for dtype, count in parts)
     return f"{total} ({told})"
-
-
-def _kernels(kernels: Sequence[Kernel]) -> Table:
-    table = _table("kernel", "calls", "schedule", "rule", "nodes", right=("calls",))
-    for kernel in kernels[:_MOST_ROWS]:
-        nodes = told_nodes(kernel.nodes)
-        _row(table, kernel.name, str(kernel.calls), kernel.schedule, kernel.rule, nodes)
-    if len(kernels) > _MOST_ROWS:
-        _row(table, f"… and {len(kernels) - _MOST_ROWS} more", "", "", "", "")
-    return table
-
-
-def artifact_document(artifact: Artifact, path: Path | None) -> dict[str, Any]:
-    """`edgetvm compile --json`."""
-    return {
-        "name": artifact.name,
-        "profile": artifact.profile.name,
-        "library_size_bytes": len(artifact.library),
-        "kernels": [asdict(kernel) for kernel in artifact.kernels],
-        "path": str(path) if path else None,
-    }
-
-
-def artifact_view(artifact: Artifact, path: Path | None) -> RenderableType:
-    """`edgetvm compile`."""
-    facts = {
-        "model": artifact.name,
-        "target": f"{artifact.profile.name} ({artifact.profile.triple}, {artifact.profile.cpu})",
-        "library": format_bytes(len(artifact.library)),
-    }
-    if path is not None:
-        facts["written to"] = str(path)
-    return Group(_kernels(artifact.kernels), "", _facts(facts))
 
 
 def package_document(package: Package, path: Path) -> dict[str, Any]:
@@ -176,7 +119,7 @@ def package_document(package: Package, path: Path) -> dict[str, Any]:
 def package_view(package: Package, path: Path) -> RenderableType:
     """`edgetvm package`."""
     manifest = package.manifest
-    return _facts(
+    return fact_table(
         {
             "package": path,
             "model": manifest.name,
@@ -210,17 +153,17 @@ def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:
 
 def run_view(result: RunResult, path: Path | None) -> RenderableType:
     """`edgetvm run`."""
-    table = _table("output", "tensor", "min", "max", "mean", right=("min", "max", "mean"))
+    table = new_table("output", "tensor", "min", "max", "mean", right=("min", "max", "mean"))
     for name, entry in run_document(result, path)["outputs"].items():
         tensor = f"{entry['dtype']}[{', '.join(map(str, entry['shape']))}]"
         figures = [
             "—" if entry[key] is None else f"{entry[key]:.5g}" for key in ("min", "max", "mean")
         ]
-        _row(table, name, tensor, *figures)
+        add_row(table, name, tensor, *figures)
     facts: dict[str, object] = {"this run": format_ms(result.duration_ns / 1e6)}
     if path is not None:
         facts["written to"] = path
-    return Group(table, "", _facts(facts))
+    return Group(table, "", fact_table(facts))
 
 
 def tuned_document(tuned: Tuned) -> dict[str, Any]:
@@ -234,23 +177,23 @@ def tuned_document(tuned: Tuned) -> dict[str, Any]:
 
 def tuned_view(tuned: Tuned) -> RenderableType:
     """`edgetvm tune`."""
-    table = _table("kernel", "best", right=("best",))
+    table = new_table("kernel", "best", right=("best",))
     for kernel in tuned.kernels:
         best = format_ms(kernel.latency_ms) if kernel.latency_ms is not None else "not tried"
-        _row(table, kernel.name, best)
+        add_row(table, kernel.name, best)
     facts = {
         "trials": tuned.trials,
         "records": tuned.database,
         "next": f"edgetvm bench MODEL --database {tuned.database}",
     }
-    return Group(table, "", _facts(facts))
+    return Group(table, "", fact_table(facts))
 
 
 def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:
     """`edgetvm boards list`."""
-    table = _table("name", "architecture", "core", "cores", "lanes", "memory", "board")
+    table = new_table("name", "architecture", "core", "cores", "lanes", "memory", "board")
     for profile in profiles:
-        _row(
+        add_row(
             table,
             profile.name,
             profile.architecture,
@@ -265,9 +208,9 @@ def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:
 
 def recipes_view(recipes: Sequence[Recipe]) -> RenderableType:
     """`edgetvm recipes list`."""
-    table = _table("name", "task", "description")
+    table = new_table("name", "task", "description")
     for recipe in recipes:
-        _row(table, recipe.name, recipe.task, recipe.description)
+        add_row(table, recipe.name, recipe.task, recipe.description)
     return table
 
 
@@ -283,7 +226,7 @@ def recipe_document(recipe: Recipe) -> dict[str, Any]:
 
 def record_view(record: Mapping[str, Any]) -> RenderableType:
     """Any record: a key and its value on each line."""
-    return _facts({key: _plain(value) for key, value in record.items()})
+    return fact_table({key: _plain(value) for key, value in record.items()})
 
 
 def _plain(value: Any) -> str:
@@ -301,9 +244,9 @@ def cache_document(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:
 
 def cache_view(entries: Sequence[CacheEntry]) -> RenderableType:
     """`edgetvm cache list`."""
-    table = _table("kind", "key", "size", right=("size",))
+    table = new_table("kind", "key", "size", right=("size",))
     for entry in entries:
-        _row(table, entry.kind, entry.key, format_bytes(entry.size_bytes))
+        add_row(table, entry.kind, entry.key, format_bytes(entry.size_bytes))
     total_bytes = sum(entry.size_bytes for entry in entries)
     return Group(table, "", f"{len(entries)} entries, {format_bytes(total_bytes)}")
 

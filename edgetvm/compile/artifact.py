@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.model import Provenance, Signature
 
 
@@ -19,6 +20,11 @@ class Kernel:
         schedule: `default`, `tuned` or `library`.
         rule: the schedule rule that answered.
         nodes: for each call, in their order, the nodes of the source file that it computes.
+        workload: its operators with their shapes, as its first call has them.
+        layout: in which order the elements of images lie; empty where it reads none.
+        multiply_adds: of one call: products that are summed, in the direct form.
+        moved_bytes: of one call: of all tensors that it reads and writes.
+        reduces: whether it sums or takes a largest element at all.
     """
 
     name: str
@@ -26,6 +32,30 @@ class Kernel:
     schedule: Literal["default", "tuned", "library"]
     rule: str
     nodes: tuple[tuple[str, ...], ...] = ()
+    workload: str = ""
+    layout: str = ""
+    multiply_adds: int = 0
+    moved_bytes: int = 0
+    reduces: bool = False
+
+    @property
+    def gflop(self) -> float:
+        """Of all its calls in one run, a multiply-add counted as two."""
+        return 2 * self.multiply_adds * self.calls / 1e9
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Memory that a run takes beside inputs, outputs and parameters.
+
+    Attributes:
+        peak_activation_bytes: the one block that holds the tensors between inputs and outputs, and
+            what kernels need for themselves beyond 8 KiB of stack.
+        live_bytes_lower_bound: the most of these that are needed at one time.
+    """
+
+    peak_activation_bytes: int
+    live_bytes_lower_bound: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +68,8 @@ class Artifact:
         profile: the board profile that it was compiled for.
         signature, provenance: of the model.
         kernels: in the order of their first call.
+        options: that it was compiled with.
+        memory: that a run takes; None where branches or dynamic shapes leave it open.
     """
 
     name: str
@@ -46,3 +78,5 @@ class Artifact:
     signature: Signature
     provenance: Provenance
     kernels: tuple[Kernel, ...]
+    options: CompileOptions = DEFAULTS
+    memory: MemoryUse | None = None

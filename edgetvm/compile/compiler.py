@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError
 from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
-from edgetvm.base.steps import Step, step
+from edgetvm.base.steps import Step, step, warn
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Artifact, Kernel
+from edgetvm.compile.artifact import Artifact, MemoryUse
+from edgetvm.compile.fallbacks import hot_fallbacks
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
+from edgetvm.compile.kernel_records import kernel_calls, kernels_of
 from edgetvm.compile.linker import link_shared
-from edgetvm.compile.origins import nodes_of
-from edgetvm.compile.passes import GRAPH_PASSES, LOWERING_PASSES, Pass
+from edgetvm.compile.memory.arena import memory_use
+from edgetvm.compile.operations import Operation, operations_of
+from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.passes import (
+    KERNEL_PASSES,
+    LOWERING_PASSES,
+    OPERATOR_PASSES,
+    Pass,
+    at_level,
+)
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
 from edgetvm.models.model import Model
@@ -25,18 +36,37 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 
-def optimise(model: Model, profile: BoardProfile) -> IRModule:
+@dataclass(frozen=True)
+class _Job:
+    """What is compiled, and how."""
+
+    model: Model
+    profile: BoardProfile
+    options: CompileOptions
+
+
+def optimise(model: Model, profile: BoardProfile, options: CompileOptions = DEFAULTS) -> IRModule:
     """The model's graph as fused, unscheduled kernels: what is scheduled and tuned.
 
     Raises:
         CompileError: a pass refused the model; names the pass and those that ran before.
     """
-    with step("optimise the graph") as this, target_for(profile):
-        return _run(GRAPH_PASSES, model.module, model, profile, this)
+    return _optimise(_Job(model, profile, options))[0]
+
+
+def _optimise(job: _Job) -> tuple[IRModule, Mapping[str, Operation]]:
+    """Also the operations that the graph had before it was turned into loops."""
+    with step("optimise the graph") as this, target_for(job.profile, job.options):
+        module = _run(OPERATOR_PASSES, job.model.module, job, this)
+        operations = operations_of(module)
+        return _run(KERNEL_PASSES, module, job, this, after=OPERATOR_PASSES), operations
 
 
 def compile_model(
-    model: Model, profile: BoardProfile, tuning_database: Path | None = None
+    model: Model,
+    profile: BoardProfile,
+    tuning_database: Path | None = None,
+    options: CompileOptions = DEFAULTS,
 ) -> Artifact:
     """Compile for one board profile.
 
@@ -45,47 +75,60 @@ def compile_model(
         profile: of the board that will run it; it need not be this machine.
         tuning_database: a folder that `edgetvm.tune` wrote; its schedules are used where it has
             one for a kernel.
+        options: how much is optimised, and how tensors lie.
 
     Raises:
         CompileError: a pass, code generation or the linker refused the model.
     """
-    from tvm import relax
-
-    module = optimise(model, profile)
-    calls = _kernel_calls(module, model.nodes)
+    job = _Job(model, profile, options)
+    module, operations = _optimise(job)
+    calls = kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
-            module, rules = schedule_module(module, profile, tuning_database)
+            scheduled, rules = schedule_module(module, profile, tuning_database, options)
         tuned = sum(origin == "tuned" for origin, _ in rules.values())
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
+    kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
-        target = target_for(profile)
-        with target:
-            module = _with_code(_run(LOWERING_PASSES, module, model, profile, this))
-            try:
-                with native_words_kept_back():
-                    executable = relax.build(
-                        module, target=target, relax_pipeline=None, tir_pipeline=kernel_pipeline()
-                    )
-                    library = _link(executable)
-            except EdgetvmError:
-                raise
-            except Exception as error:  # as for the passes
-                raise CompileError(
-                    f"code generation failed: {_reason(error)}", where=model.name
-                ) from error
-        this.detail = f"{profile.triple}, {profile.cpu}"
+        library, memory = _library(job, scheduled, this)
+        this.detail = f"{profile.triple}, {profile.cpu}, {options}"
+    if options.level.rules == "all":
+        for sentence in hot_fallbacks(kernels):
+            warn(sentence)
     return Artifact(
         name=model.name,
         library=library,
         profile=profile,
         signature=model.signature,
         provenance=model.provenance,
-        kernels=tuple(
-            Kernel(name, len(nodes), *rules[name], nodes=tuple(nodes))
-            for name, nodes in calls.items()
-        ),
+        kernels=kernels,
+        options=options,
+        memory=memory,
     )
+
+
+def _library(job: _Job, module: IRModule, this: Step) -> tuple[bytes, MemoryUse | None]:
+    from tvm import relax
+
+    target = target_for(job.profile, job.options)
+    with target:
+        module = _with_code(_run(LOWERING_PASSES, module, job, this))
+        memory = memory_use(module)
+        try:
+            with native_words_kept_back():
+                executable = relax.build(
+                    module,
+                    target=target,
+                    relax_pipeline=None,
+                    tir_pipeline=kernel_pipeline(job.options.level.functions),
+                )
+                return _link(executable), memory
+        except EdgetvmError:
+            raise
+        except Exception as error:  # as for the passes
+            raise CompileError(
+                f"code generation failed: {_reason(error)}", where=job.model.name
+            ) from error
 
 
 def _with_code(module: IRModule) -> IRModule:
@@ -106,47 +149,34 @@ def _with_code(module: IRModule) -> IRModule:
 
 
 def _run(
-    passes: tuple[Pass, ...], module: IRModule, model: Model, profile: BoardProfile, this: Step
+    passes: tuple[Pass, ...],
+    module: IRModule,
+    job: _Job,
+    this: Step,
+    after: tuple[Pass, ...] = (),
 ) -> IRModule:
-    for index, one in enumerate(passes):
+    """Run the passes of the job's level; those of `after` have been run."""
+    done = at_level(after, job.options)
+    chosen = at_level(passes, job.options)
+    for index, one in enumerate(chosen, start=len(done)):
         try:
             with native_words_kept_back():
-                module = one.make(profile)(module)
+                module = one.make(job.profile, job.options)(module)
         except Exception as error:  # TVM's passes raise every kind; all mean that they refuse it
+            before = [past.title for past in (*done, *chosen)[:index]]
             raise CompileError(
                 f"the pass {one.title!r} failed: {_reason(error)}",
-                where=model.name,
-                mend=f"it ran after: {', '.join(done.title for done in passes[:index]) or 'none'}",
+                where=job.model.name,
+                mend=f"it ran after: {', '.join(before) or 'none'}",
             ) from error
-        this.advance(index + 1, len(passes), one.title)
-    this.detail = f"{len(passes)} passes"
+        this.advance(index + 1, len(done) + len(chosen), one.title)
+    this.detail = f"{len(done) + len(chosen)} passes"
     return module
 
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-
-def _kernel_calls(module: IRModule, nodes: Mapping[str, str]) -> dict[str, list[tuple[str, ...]]]:
-    """For each kernel, in the order of first calls, the nodes that each of its calls computes."""
-    import tvm
-    from tvm import relax
-
-    calls: dict[str, list[tuple[str, ...]]] = {}
-    call_tir = tvm.ir.Op.get("relax.call_tir")
-
-    def walk(function: Any) -> None:
-        for value, names in nodes_of(function, nodes):
-            if not isinstance(value, relax.Call):
-                continue
-            if value.op == call_tir:
-                calls.setdefault(value.args[0].name_hint, []).append(names)
-            elif isinstance(value.op, tvm.ir.GlobalVar):
-                walk(module[value.op])
-
-    walk(module["main"])
-    return calls
 
 
 def _link(executable: Any) -> bytes:

@@ -9,34 +9,38 @@ from __future__ import annotations
 from typing import Any
 
 from edgetvm.compile.elementary import expand, power
+from edgetvm.compile.memory.kernels import with_own_memory
+from edgetvm.compile.options import Functions
 
 
-def kernel_pipeline(rough: bool = False) -> str:
+def kernel_pipeline(functions: Functions = "accurate") -> str:
     """The pipeline's name, as `relax.build(tir_pipeline=…)` and `tirx.build(pipeline=…)` take it.
 
     Args:
-        rough: elementary functions in their approximate grade.
+        functions: the grade of elementary functions.
     """
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
-    name = "edgetvm-approximate" if rough else "edgetvm"
+    name = f"edgetvm-{functions}"
 
     def make() -> tuple[Any, Any, Any]:
         passes, _, finalize_device = default_s_tir_pipeline()
-        return passes, lambda: _finalize_host(rough), finalize_device
+        return passes, lambda: _finalize_host(functions), finalize_device
 
     register_tir_pipeline(name, make)
     return name
 
 
-def _finalize_host(rough: bool) -> Any:
+def _finalize_host(functions: Functions) -> Any:
     from tvm import ir, tirx
 
+    ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
     return ir.transform.Sequential(
         [
+            ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
             tirx.transform.LowerTVMBuiltin(),
-            expand_functions(rough),
+            *ours,
             tirx.transform.LowerIntrin(),
         ]
     )

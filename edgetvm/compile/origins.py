@@ -8,6 +8,7 @@ the variables that hold the groups' results.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,35 @@ if TYPE_CHECKING:
 
 # In no name that TVM makes.
 _JOINT = "|"
+# Before the names of the model's own variables: TVM calls those that passes add as it calls these.
+_MODELS = "%"
+# Before a number: the names of those that passes have added.
+_ADDED = "+"
+
+
+def mark_variables(module: IRModule) -> IRModule:
+    """The module with its variables called so that none that a pass adds has a name of theirs."""
+    result = module.clone()
+    for variable, function in graphs_of(module):
+        names = [[_MODELS + binding.var.name] for binding in bindings_of(function)]
+        result[variable] = _renamed(function, names)
+    return result
+
+
+def tell_variables_apart(module: IRModule) -> IRModule:
+    """The module with one variable for each name: each pass begins to count at the same number."""
+    result, counter = module.clone(), itertools.count()
+    taken: set[str] = set()
+    for variable, function in graphs_of(module):
+        names = []
+        for binding in bindings_of(function):
+            name = str(binding.var.name)
+            if not name.startswith(_MODELS) or name in taken:
+                name = f"{_ADDED}{next(counter)}"
+            taken.add(name)
+            names.append([name])
+        result[variable] = _renamed(function, names)
+    return result
 
 
 def fuse_named(module: IRModule) -> IRModule:
@@ -24,9 +54,9 @@ def fuse_named(module: IRModule) -> IRModule:
 
     fuse = relax.transform.FuseOps()
     marked, plain = fuse(_marked(module)), fuse(module)
-    for variable, function in _graphs(plain):
+    for variable, function in graphs_of(plain):
         groups: dict[Any, list[str]] = {}
-        for binding in _bindings(marked[variable]):
+        for binding in bindings_of(marked[variable]):
             # The output is a second variable for a result; a later pass keeps only that one.
             same = groups.get(binding.value) if isinstance(binding.value, relax.Var) else None
             groups[binding.var] = same or _marks(marked, binding.value)
@@ -34,29 +64,36 @@ def fuse_named(module: IRModule) -> IRModule:
     return plain
 
 
+def names_in(variable: Any) -> list[str]:
+    """The names of all variables that went into what a variable of a fused graph holds."""
+    return [str(name) for name in variable.name.split(_JOINT)]
+
+
 def nodes_of(function: Any, nodes: Mapping[str, str]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """Each bound value of a fused graph, with the names of the nodes that it computes.
+    """Each binding of a fused graph, with the names of the nodes that it computes.
 
     Args:
         function: of a module that `fuse_named` and `FuseTIR` made.
         nodes: by variable, see `Model.nodes`. What a pass made in several steps has the name on
             the last one: a variable without one belongs to the next that has one.
     """
-    bindings = _bindings(function)
+    bindings = bindings_of(function)
     named: list[tuple[str, ...]] = []
     following = ""
     for binding in reversed(bindings):
         found = []
-        for part in reversed(binding.var.name.split(_JOINT)):
-            following = nodes.get(part, following)
+        for part in reversed(names_in(binding.var)):
+            if part.startswith(_MODELS):
+                following = nodes.get(part.removeprefix(_MODELS), following)
             if following and following not in found:
                 found.append(following)
         named.append(tuple(reversed(found)))
     for binding, names in zip(bindings, reversed(named), strict=True):
-        yield binding.value, names
+        yield binding, names
 
 
-def _graphs(module: IRModule) -> list[tuple[Any, Any]]:
+def graphs_of(module: IRModule) -> list[tuple[Any, Any]]:
+    """The module's Relax functions but for those that hold one fused group."""
     from tvm import relax
 
     return [
@@ -67,7 +104,7 @@ def _graphs(module: IRModule) -> list[tuple[Any, Any]]:
     ]
 
 
-def _bindings(function: Any) -> list[Any]:
+def bindings_of(function: Any) -> list[Any]:
     """All bindings in their order; what a branch binds comes before what is bound to the branch."""
     from tvm import relax
 
@@ -104,7 +141,7 @@ def _marked(module: IRModule) -> IRModule:
             super().visit_var_binding_(binding)
 
     marker = Marker(module)
-    for variable, function in _graphs(module):
+    for variable, function in graphs_of(module):
         marker.builder_.update_func(variable, marker.visit_expr(function))
     result: IRModule = marker.builder_.get()
     return result
@@ -121,7 +158,7 @@ def _marks(module: IRModule, value: Any) -> list[str]:
         callee = module[value.op]
         if not (callee.attrs and "Primitive" in callee.attrs):
             return []
-        inner = [_marks(module, binding.value) for binding in _bindings(callee)]
+        inner = [_marks(module, binding.value) for binding in bindings_of(callee)]
         return [mark for marks in inner for mark in marks]
     marked = isinstance(value.attrs, DictAttrs) and "mark" in value.attrs
     return [str(value.attrs["mark"])] if marked else []

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.affine import join_factors
 from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
-from edgetvm.compile.legalise import lower_contractions
-from edgetvm.compile.origins import fuse_named
+from edgetvm.compile.lowering import lower_contractions
+from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
+from edgetvm.compile.memory.scratch import scratch_as_arguments
+from edgetvm.compile.memory.views import reshapes_as_views
+from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 
+Make = Callable[[BoardProfile, CompileOptions], Callable[["IRModule"], "IRModule"]]
+
+
 @dataclass(frozen=True)
 class Pass:
-    """A titled step from module to module."""
+    """A titled step from module to module.
+
+    Attributes:
+        title: unique among all passes.
+        make: gives the step for a board and what the user chose.
+        level: the first optimisation level that has it.
+    """
 
     title: str
-    make: Callable[[BoardProfile], Callable[[IRModule], IRModule]]
+    make: Make
+    level: int = 0
 
 
-def _relax(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModule]]:
-    def make(_: BoardProfile) -> Callable[[IRModule], IRModule]:
+def _relax(name: str) -> Make:
+    def make(*_: object) -> Callable[[IRModule], IRModule]:
         from tvm import relax
 
         made: Callable[[IRModule], IRModule] = getattr(relax.transform, name)()
@@ -36,8 +52,8 @@ def _relax(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModule]
     return make
 
 
-def _dispatch(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModule]]:
-    def make(_: BoardProfile) -> Callable[[IRModule], IRModule]:
+def _dispatch(name: str) -> Make:
+    def make(*_: object) -> Callable[[IRModule], IRModule]:
         from tvm import relax
 
         made: Callable[[IRModule], IRModule] = getattr(relax.backend, name)()
@@ -46,41 +62,59 @@ def _dispatch(name: str) -> Callable[[BoardProfile], Callable[[IRModule], IRModu
     return make
 
 
-# From the imported graph to one fused kernel a call: what tuning takes its tasks from.
-GRAPH_PASSES = (
+def _layouts(_: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
+    return partial(choose_layouts, layout=options.layout)
+
+
+# On operators, from the imported graph to the one that is turned into loops.
+OPERATOR_PASSES = (
+    Pass("mark the model's variables", lambda *_: mark_variables),
     Pass("lower sampling", _dispatch("DispatchSampling")),
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
-    Pass("fold small constants", lambda _: fold_constants),
-    Pass("unfold batch normalisation", lambda _: unfold_batch_norm),
-    Pass("choose layouts", lambda _: choose_layouts),
-    Pass("drop permutations", _relax("DeadCodeElimination")),
-    Pass("keep quantised sums in integers", lambda _: keep_integers),
-    Pass("fold padding into convolutions", lambda _: fold_pads),
-    Pass("fold scales into weights", lambda _: fold_scales),
-    Pass("drop what was folded", _relax("DeadCodeElimination")),
-    Pass("pack weights", lower_contractions),
-    Pass("drop what was packed", _relax("DeadCodeElimination")),
+    Pass("fold small constants", lambda *_: fold_constants, level=1),
+    Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
+    Pass("choose layouts", _layouts, level=2),
+    Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
+    Pass("keep quantised sums in integers", lambda *_: keep_integers, level=2),
+    Pass("join constant factors and terms", lambda *_: join_factors, level=4),
+    Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),
+    Pass("fold scales into weights", lambda *_: fold_scales, level=1),
+    Pass("drop what was folded", _relax("DeadCodeElimination"), level=1),
+    Pass("tell variables apart", lambda *_: tell_variables_apart),
+)
+
+# From operators to one fused kernel a call: what tuning takes its tasks from.
+KERNEL_PASSES = (
+    Pass("pack weights", lower_contractions, level=2),
+    Pass("drop what was packed", _relax("DeadCodeElimination"), level=2),
     Pass("turn operators into loops", _relax("LegalizeOps")),
-    Pass("classify the loops", _relax("AnnotateTIROpPattern")),
-    Pass("fold other constants", _relax("FoldConstant")),
-    Pass("choose what to fuse", lambda _: fuse_named),
-    Pass("fuse loops", _relax("FuseTIR")),
-    Pass("drop what is unused", _relax("DeadCodeElimination")),
+    Pass("classify the loops", _relax("AnnotateTIROpPattern"), level=1),
+    Pass("fold other constants", _relax("FoldConstant"), level=1),
+    Pass("choose what to fuse", lambda *_: fuse_named, level=1),
+    Pass("turn reshapes into views", lambda *_: reshapes_as_views, level=1),
+    Pass("fuse loops", _relax("FuseTIR"), level=1),
+    Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
 )
 
 # From scheduled kernels to the virtual machine's program, memory planned.
 LOWERING_PASSES = (
-    Pass("turn reshapes into views", _relax("RewriteDataflowReshape")),
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),
-    Pass("plan memory", _relax("StaticPlanBlockMemory")),
+    Pass("give kernels their scratch memory", lambda *_: scratch_as_arguments),
+    Pass("place tensors in an arena", lambda *_: plan_arenas),
+    Pass("plan other memory", _relax("StaticPlanBlockMemory"), level=1),
     Pass("allocate", _relax("LowerAllocTensor")),
-    Pass("free after last use", _relax("KillAfterLastUse")),
+    Pass("free after last use", lambda *_: free_after_last_use),
     Pass("lower runtime calls", _relax("LowerRuntimeBuiltin")),
     Pass("compute scalars", _relax("ComputePrimValue")),
     Pass("lower shapes", _relax("VMShapeLower")),
     Pass("name symbols", _relax("AttachGlobalSymbol")),
 )
 
-PASSES = (*GRAPH_PASSES, *LOWERING_PASSES)
+PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *LOWERING_PASSES)
+
+
+def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, ...]:
+    """The passes of a level, in their order."""
+    return tuple(one for one in passes if one.level <= options.opt_level)

@@ -6,13 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
+from edgetvm.compile.origins import tell_variables_apart
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
-_WEIGHTED = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d", "relax.matmul")
+# Operators that sum products with weights.
+WEIGHTED = ("relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d", "relax.matmul")
 
 
 def unfold_batch_norm(module: IRModule) -> IRModule:
@@ -51,7 +54,7 @@ def unfold_batch_norm(module: IRModule) -> IRModule:
             )
             return relax.op.add(scaled, constant(shift.reshape(axes).astype(dtype)))
 
-    return _on_functions(module, Unfolder(module))
+    return on_functions(module, Unfolder(module))
 
 
 def fold_scales(module: IRModule) -> IRModule:
@@ -64,32 +67,31 @@ def fold_scales(module: IRModule) -> IRModule:
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
     multiply, add = tvm.ir.Op.get("relax.multiply"), tvm.ir.Op.get("relax.add")
-    readers = _readers(module)
+    module = tell_variables_apart(module)
+    readers = reader_counts(module)
 
     @mutator
     class Folder(PyExprMutator):  # type: ignore[misc]
         def visit_call_(self, call: Any) -> Any:
             call = super().visit_call_(call)
-            if call.op != multiply:
-                return call
+            folded = self._folded(call) if call.op == multiply else None
+            return call if folded is None else folded
+
+        def _folded(self, call: Any) -> Any:
+            """The product with its factor in the weights, or None where it stays."""
             data, factor = _with_constant(call)
-            if factor is None or not _of_channels(factor, call):
-                return call
-            made = self._single(data)
+            made = None if factor is None else self._single(data)
             if made is None:
-                return call
-            if made.op == add:
-                inner, bias = _with_constant(made)
-                weighted = None if bias is None else self._single(inner)
-                if weighted is None or not _of_channels(bias, call):
-                    return call
-                scaled = self._scaled(weighted, factor)
-                if scaled is None:
-                    return call
-                product = bias.value.numpy() * factor.value.numpy()
-                return relax.op.add(self.builder_.emit(scaled), constant(product))
-            scaled = self._scaled(made, factor)
-            return call if scaled is None else scaled
+                return None
+            if made.op != add:
+                return _scaled(made, factor, call)
+            inner, bias = _with_constant(made)
+            weighted = None if bias is None else self._single(inner)
+            scaled = None if weighted is None else _scaled(weighted, factor, call)
+            if scaled is None:
+                return None
+            product = bias.value.numpy() * factor.value.numpy()
+            return relax.op.add(self.builder_.emit(scaled), constant(product))
 
         def _single(self, data: Any) -> Any:
             """The call that makes `data`, if nothing else reads it."""
@@ -98,25 +100,46 @@ def fold_scales(module: IRModule) -> IRModule:
             value = self.lookup_binding(data)
             return value if isinstance(value, relax.Call) else None
 
-        def _scaled(self, weighted: Any, factor: Any) -> Any:
-            if getattr(weighted.op, "name", "") not in _WEIGHTED:
-                return None
-            weights = weighted.args[1]
-            if not is_constant(weights) or not str(weights.ty.dtype).startswith("float"):
-                return None
-            if weighted.op.name != "relax.matmul" and not str(
-                weighted.attrs.kernel_layout
-            ).endswith("O"):
-                return None
-            vector = factor.value.numpy().reshape(-1)
-            if vector.size not in (1, weights.value.shape[-1]):
-                return None
-            scaled = constant((weights.value.numpy() * vector).astype(str(weights.ty.dtype)))
-            return relax.Call(
-                weighted.op, [weighted.args[0], scaled], weighted.attrs, weighted.ty_args
-            )
+    return on_functions(module, Folder(module))
 
-    return _on_functions(module, Folder(module))
+
+def _scaled(weighted: Any, factor: Any, scaled: Any) -> Any:
+    """The convolution or product with each feature's weights scaled; None where it cannot be.
+
+    Args:
+        weighted: its call.
+        factor: a constant.
+        scaled: the product of both.
+    """
+    from tvm import relax
+
+    shape, name = shape_of(weighted), getattr(weighted.op, "name", "")
+    weights = weighted.args[1] if name in WEIGHTED else None
+    if shape is None or shape != shape_of(scaled) or weights is None or not is_constant(weights):
+        return None
+    array = weights.value.numpy()
+    axis, features = -1, -1
+    if name != "relax.matmul":
+        attrs = weighted.attrs
+        axis = (str(attrs.out_layout) or str(attrs.data_layout)).index("C")
+        features = str(attrs.kernel_layout).index("O")
+    vector = along(factor.value.numpy(), axis, shape)
+    if vector is None or array.dtype.kind != "f" or array.ndim < 2:
+        return None
+    place = [1] * array.ndim
+    place[features] = -1
+    changed = constant((array * vector.reshape(place)).astype(array.dtype))
+    return relax.Call(weighted.op, [weighted.args[0], changed], weighted.attrs, weighted.ty_args)
+
+
+def along(value: Any, axis: int, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """A constant that changes along one axis of a tensor at most, as a vector along it."""
+    value = np.asarray(value)
+    whole = value.reshape((1,) * (len(shape) - value.ndim) + value.shape)
+    axis %= len(shape)
+    if any(size != 1 for at, size in enumerate(whole.shape) if at != axis):
+        return None
+    return np.broadcast_to(whole.reshape(-1), (shape[axis],))
 
 
 def fold_pads(module: IRModule) -> IRModule:
@@ -166,7 +189,7 @@ def fold_pads(module: IRModule) -> IRModule:
                 out_dtype=call.attrs.out_dtype or None,
             )
 
-    return _on_functions(module, Folder(module))
+    return on_functions(module, Folder(module))
 
 
 def _with_constant(call: Any) -> tuple[Any, Any]:
@@ -179,15 +202,7 @@ def _with_constant(call: Any) -> tuple[Any, Any]:
     return left, None
 
 
-def _of_channels(value: Any, call: Any) -> bool:
-    """Whether a constant has one element a channel of the result, channels being last."""
-    shape, whole = shape_of(value), shape_of(call)
-    if shape is None or not whole:
-        return False
-    return all(size == 1 for size in shape[:-1]) and len(shape) <= len(whole)
-
-
-def _readers(module: IRModule) -> Counter[str]:
+def reader_counts(module: IRModule) -> Counter[str]:
     """How often each variable is read."""
     from tvm import relax
 
@@ -215,7 +230,8 @@ def _readers(module: IRModule) -> Counter[str]:
     return found
 
 
-def _on_functions(module: IRModule, rewriter: Any) -> IRModule:
+def on_functions(module: IRModule, rewriter: Any) -> IRModule:
+    """The module with every Relax function rewritten."""
     from tvm import relax
 
     for variable, function in module.functions_items():

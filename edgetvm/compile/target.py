@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 
 if TYPE_CHECKING:
     from tvm.target import Target
 
 
-def target_for(profile: BoardProfile) -> Target:
-    """The LLVM target of a profile.
+def target_for(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Target:
+    """The LLVM target of a profile, with what LLVM may do at a level.
 
     Raises:
         ConfigurationError: LLVM knows no such core; it would make code for any other in silence.
@@ -38,4 +39,4 @@ def target_for(profile: BoardProfile) -> Target:
         description["mattr"] = list(profile.features)
     if profile.float_abi:
         description["mfloat-abi"] = profile.float_abi
-    return Target(description)
+    return Target({**description, **options.level.llvm})

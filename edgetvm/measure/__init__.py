@@ -1,6 +1,7 @@
 """Latency, memory and correctness of packages on boards; the store of what was measured."""
 
 from edgetvm.measure.deployment import Deployment, deploy
+from edgetvm.measure.kernel_times import KernelTime, KernelTimes, time_kernels
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.statistics import Summary, percentile, summarise
@@ -9,6 +10,8 @@ from edgetvm.measure.store import latest, load, save
 __all__ = [
     "Deployment",
     "Environment",
+    "KernelTime",
+    "KernelTimes",
     "Measurement",
     "Plan",
     "StepRecord",
@@ -20,4 +23,5 @@ __all__ = [
     "percentile",
     "save",
     "summarise",
+    "time_kernels",
 ]

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness
 
 SCHEMA_VERSION = 1
@@ -88,6 +89,7 @@ class Measurement:
         kernels: of the compiled model.
         environment: see `Environment`.
         steps: what was done before the measurement.
+        options: that the model was compiled with.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Measurement:
     kernels: tuple[Kernel, ...]
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
+    options: CompileOptions = DEFAULTS
     schema_version: int = SCHEMA_VERSION
 
 

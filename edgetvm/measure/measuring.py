@@ -131,6 +131,7 @@ def measure(
             session.board.name, profile, facts, package, deployment.opened.threads
         ),
         steps=tuple(steps),
+        options=manifest.options,
     )
 
 

@@ -42,7 +42,7 @@ def multiply_adds(module: IRModule) -> dict[str, int]:
     nothing.
     """
     from tvm import relax
-    from tvm.ir import GlobalVar, Op
+    from tvm.ir import GlobalVar
 
     totals: Counter[str] = Counter()
 
@@ -51,17 +51,26 @@ def multiply_adds(module: IRModule) -> dict[str, int]:
             return
         if isinstance(node.op, GlobalVar):
             relax.analysis.post_order_visit(module[node.op], visit)
-        if not isinstance(node.op, Op):
-            return
-        if node.op.name in _COUNTS:
-            operand = node.args[0]
-            operand = operand.fields[0] if isinstance(operand, relax.Tuple) else operand
-            totals[str(operand.ty.dtype)] += _COUNTS[node.op.name](node)
-        elif node.op.name == "relax.call_tir" and isinstance(node.args[0], GlobalVar):
-            totals.update(_kernel(module[node.args[0]]))
+        totals.update(multiply_adds_of(module, node))
 
     relax.analysis.post_order_visit(module["main"], visit)
     return {dtype: count for dtype, count in totals.most_common() if count}
+
+
+def multiply_adds_of(module: IRModule, call: Any) -> dict[str, int]:
+    """Those of one call of an operator or kernel, counted as in `multiply_adds`."""
+    from tvm import relax
+    from tvm.ir import GlobalVar, Op
+
+    if not isinstance(call.op, Op):
+        return {}
+    if call.op.name in _COUNTS:
+        operand = call.args[0]
+        operand = operand.fields[0] if isinstance(operand, relax.Tuple) else operand
+        return {str(operand.ty.dtype): _COUNTS[call.op.name](call)}
+    if call.op.name == "relax.call_tir" and isinstance(call.args[0], GlobalVar):
+        return dict(_kernel(module[call.args[0]]))
+    return {}
 
 
 def _sizes(value: Any) -> list[int]:

@@ -115,7 +115,9 @@ def build_package(
         provenance=artifact.provenance,
         kernels=artifact.kernels,
         correctness=correctness,
+        options=artifact.options,
         members=tuple(Member(name, sha256_of(data), len(data)) for name, data in members.items()),
+        memory=artifact.memory,
     )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

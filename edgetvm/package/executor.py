@@ -7,6 +7,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,13 @@ class Executor:
         began = time.perf_counter_ns()
         self._invoke("main")
         return time.perf_counter_ns() - began
+
+    def watch(self, watcher: Callable[..., int]) -> None:
+        """Have TVM call `watcher(function, name, before, value, *arguments)` round every call.
+
+        It answers with 0. Runs are slower from then on.
+        """
+        self._machine.set_instrument(watcher)
 
     def outputs(self) -> dict[str, NDArray[np.generic]]:
         """What the last run gave."""

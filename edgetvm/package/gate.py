@@ -105,6 +105,6 @@ def _runnable_here(artifact: Artifact, model: Model) -> tuple[Artifact, str]:
     try:
         check_machine(TargetNeeds.of(artifact.profile))
     except PackageError:
-        host = compile_model(model, load_profile("local"))
+        host = compile_model(model, load_profile("local"), options=artifact.options)
         return host, "this machine, compiled by the same passes"
     return artifact, "this machine"

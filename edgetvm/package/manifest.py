@@ -11,7 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import PackageError
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Provenance, Signature
 
@@ -86,6 +87,8 @@ class Manifest:
         kernels: of the compiled library.
         correctness: the check before packaging; None where the user went on without it.
         members: every other file of the package.
+        options: that the model was compiled with.
+        memory: that a run takes; None where it was not known.
     """
 
     format_version: int
@@ -98,6 +101,8 @@ class Manifest:
     kernels: tuple[Kernel, ...]
     correctness: Correctness | None
     members: tuple[Member, ...]
+    options: CompileOptions = DEFAULTS
+    memory: MemoryUse | None = None
 
     @property
     def sizes_bytes(self) -> Mapping[str, int]:

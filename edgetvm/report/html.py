@@ -107,6 +107,7 @@ def _facts(measurement: Measurement) -> list[tuple[str, str]]:
     place = measurement.environment
     facts = [
         ("Board profile", place.profile + (" (emulated)" if place.emulated else "")),
+        ("Compiled with", f"{measurement.options} ({measurement.options.level.title})"),
         ("CPU", place.cpu),
         ("Machine, kernel", f"{place.machine}, {place.kernel}"),
         ("Threads", f"{place.threads} of {plural(place.cores, 'core')}"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgetvm.base.errors import UsageError
 from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
@@ -51,6 +52,12 @@ class Result:
     def threads(self) -> str:
         """`4 threads`."""
         return plural(self.measurement.environment.threads, "thread")
+
+    @property
+    def setting(self) -> str:
+        """`4 threads`, or `4 threads, -O2` where the model was compiled in an unusual way."""
+        options = self.measurement.options
+        return self.threads if options == DEFAULTS else f"{self.threads}, {options}"
 
     @property
     def deadline(self) -> str:
@@ -105,9 +112,9 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     if not measurements:
         raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
 
-    def key(measurement: Measurement) -> tuple[str, str, bool, int]:
-        place = measurement.environment
-        return measurement.model, place.device, place.emulated, place.threads
+    def key(measurement: Measurement) -> tuple[str, str, bool, int, CompileOptions]:
+        place, options = measurement.environment, measurement.options
+        return measurement.model, place.device, place.emulated, place.threads, options
 
     times = Counter(key(measurement) for measurement in measurements)
     found = []

@@ -30,7 +30,7 @@ def _bare_ms(value_ms: float) -> str:
 def _name_cell(result: Result) -> Text:
     from rich.text import Text
 
-    return Text.assemble((result.model, "bold"), f"\n{result.device}, ", result.threads)
+    return Text.assemble((result.model, "bold"), f"\n{result.device}, ", result.setting)
 
 
 def _correctness_cell(result: Result) -> Text:

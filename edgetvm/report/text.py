@@ -54,7 +54,7 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
         latencies = (summary.p50_ms, summary.p90_ms, summary.p99_ms, summary.cold_start_ms)
         cells = [
             result.model,
-            f"{result.device}, {result.threads}",
+            f"{result.device}, {result.setting}",
             *(format_ms(value).removesuffix(" ms") for value in latencies),
             format_bytes(measurement.peak_memory_bytes),
             format_bytes(measurement.package_size_bytes),
@@ -116,6 +116,8 @@ def _csv_row(result: Result) -> dict[str, object]:
         "device": environment.device,
         "emulated": environment.emulated,
         "profile": environment.profile,
+        "opt_level": measurement.options.opt_level,
+        "layout": measurement.options.layout,
         "threads": environment.threads,
         "task": measurement.task,
         "scenario": measurement.scenario,

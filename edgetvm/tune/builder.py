@@ -18,11 +18,12 @@ from typing import Any
 
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.linker import link_shared
+from edgetvm.compile.options import Functions
 
 _TIMEOUT_S = 60.0
 
 
-def _build(module_json: str, target_json: str, folder: str) -> str:
+def _build(module_json: str, target_json: str, folder: str, functions: Functions) -> str:
     """In a worker: one candidate to a shared object. Answers with its path."""
     import tvm
     from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
@@ -30,7 +31,7 @@ def _build(module_json: str, target_json: str, folder: str) -> str:
     module = tvm.ir.load_json(module_json)
     target = tvm.ir.load_json(target_json)
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    built = tvm.tirx.build(module, target=target, pipeline=kernel_pipeline())
+    built = tvm.tirx.build(module, target=target, pipeline=kernel_pipeline(functions))
     path = Path(tempfile.mkdtemp(dir=folder), "candidate.so")
     built.export_library(str(path), fcompile=link_shared, workspace_dir=str(path.parent))
     return str(path)
@@ -39,17 +40,18 @@ def _build(module_json: str, target_json: str, folder: str) -> str:
 class WarmBuilder:
     """A pool of workers that outlives batches. Use with `with`."""
 
-    def __init__(self, workers: int, scratch: Path) -> None:
+    def __init__(self, workers: int, scratch: Path, functions: Functions = "accurate") -> None:
         """Start the workers.
 
         Args:
             workers: how many.
             scratch: folder for candidates; the caller removes it.
+            functions: the grade of elementary functions.
         """
         from tvm.support.popen_pool import PopenPoolExecutor
 
         words = None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL
-        self._scratch = scratch
+        self._scratch, self._functions = scratch, functions
         # TVM's pool and not Python's: there a worker that dies takes the whole batch with it, and
         # workers run the user's main script once more.
         self._pool = PopenPoolExecutor(workers, timeout=_TIMEOUT_S, stdout=words, stderr=words)
@@ -68,7 +70,11 @@ class WarmBuilder:
 
         futures = [
             self._pool.submit(
-                _build, tvm.ir.save_json(one.mod), tvm.ir.save_json(one.target), str(self._scratch)
+                _build,
+                tvm.ir.save_json(one.mod),
+                tvm.ir.save_json(one.target),
+                str(self._scratch),
+                self._functions,
             )
             for one in inputs
         ]

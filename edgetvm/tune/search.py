@@ -42,7 +42,8 @@ def search(job: dict[str, Any]) -> None:
 
     Args:
         job: `module` and `target` as TVM's JSON, `tracker` as HOST:PORT, `key`, `trials`,
-            `database` and `scratch` (folders).
+            `database` and `scratch` (folders), `functions` (their
+            grade).
 
     Raises:
         BoardError: the board's server is gone for good.
@@ -66,7 +67,8 @@ def search(job: dict[str, Any]) -> None:
         f_create_session=_create_session,
     )
     counting = _Counting(runner, tracker, job["key"])
-    with WarmBuilder(len(os.sched_getaffinity(0)), Path(job["scratch"])) as builder:
+    cores = len(os.sched_getaffinity(0))
+    with WarmBuilder(cores, Path(job["scratch"]), job["functions"]) as builder:
         try:
             meta_schedule.relax_integration.tune_relax(
                 mod=module,

@@ -21,6 +21,7 @@ from edgetvm.base.frames import quick_frames
 from edgetvm.base.paths import data_folder
 from edgetvm.base.steps import Step, step
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.target import target_for
 from edgetvm.farm.inventory import Board
 
@@ -62,7 +63,12 @@ def database_folder(profile: BoardProfile) -> Path:
 
 
 def tune_module(
-    module: IRModule, profile: BoardProfile, board: Board, trials: int, database: Path
+    module: IRModule,
+    profile: BoardProfile,
+    board: Board,
+    trials: int,
+    database: Path,
+    options: CompileOptions = DEFAULTS,
 ) -> Tuned:
     """Search schedules for the kernels of an optimised module.
 
@@ -72,6 +78,7 @@ def tune_module(
         board: with a tracker; its server runs the candidates.
         trials: candidates to measure, over all kernels; a round that was begun is finished.
         database: folder of records; added to where it exists.
+        options: that the module was optimised with.
 
     Raises:
         BoardError: the board has no tracker, or its server is gone for good.
@@ -96,7 +103,8 @@ def tune_module(
     ):
         job = {
             "module": tvm.ir.save_json(module),
-            "target": tvm.ir.save_json(target_for(profile)),
+            "target": tvm.ir.save_json(target_for(profile, options)),
+            "functions": options.level.functions,
             "tracker": str(board.tracker),
             "key": board.key,
             "trials": trials,

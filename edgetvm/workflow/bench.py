@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -20,6 +21,7 @@ def bench(
     board: Board = LOCAL,
     plan: Plan | None = None,
     tuning_database: Path | None = None,
+    options: CompileOptions = DEFAULTS,
 ) -> Measurement:
     """Build, deploy, test and measure a model on a board, and keep the measurement.
 
@@ -28,6 +30,7 @@ def bench(
         board: from `edgetvm.farm.find_board`; this machine without it.
         plan: how often and how long.
         tuning_database: folder of tuned schedules.
+        options: how it is compiled.
 
     Raises:
         EdgetvmError: see `build` and `edgetvm.measure.measure`.
@@ -41,7 +44,7 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
-        built = build(subject, profile, tuning_database, plan.allow_mismatch)
+        built = build(subject, profile, tuning_database, plan.allow_mismatch, options)
         with connected(board) as session:
             measurement = measure(
                 session,

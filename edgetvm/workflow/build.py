@@ -15,6 +15,7 @@ from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
 from edgetvm.models.reference import Source
@@ -51,6 +52,7 @@ def build(
     profile: BoardProfile,
     tuning_database: Path | None = None,
     allow_mismatch: bool = False,
+    options: CompileOptions = DEFAULTS,
 ) -> Built:
     """Import, compile, check against the reference, package; or take it from the cache.
 
@@ -59,6 +61,7 @@ def build(
         profile: of the board that will run it.
         tuning_database: folder of tuned schedules.
         allow_mismatch: package a model that is wrong all the same.
+        options: how it is compiled.
 
     Raises:
         ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
@@ -69,6 +72,7 @@ def build(
         "name": subject.name,
         "options": asdict(subject.options),
         "profile": asdict(profile),
+        "compile": asdict(options),
         "tuning": _folder_digest(tuning_database) if tuning_database else "",
         "recipe": _recipe_digest(subject.recipe) if subject.recipe else "",
         "allow_mismatch": allow_mismatch,
@@ -78,7 +82,7 @@ def build(
 
     def make(folder: Path) -> None:
         model = subject.load()
-        artifact = compile_model(model, profile, tuning_database)
+        artifact = compile_model(model, profile, tuning_database, options)
         recipe = subject.recipe
         inputs = None
         if recipe is not None and recipe.data is not None and recipe.stream is None:

@@ -10,6 +10,7 @@ import numpy as np
 from edgetvm.base.steps import step
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness, OutputError, badness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
@@ -22,7 +23,7 @@ _RANDOM_CHUNKS = 16
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """One kind of inputs to compare on.
 
     Attributes:
@@ -40,6 +41,7 @@ def check_model(
     recipe: Recipe | None = None,
     inputs: Arrays | None = None,
     tolerance: float = TOLERANCE,
+    options: CompileOptions = DEFAULTS,
 ) -> tuple[Correctness, ...]:
     """Compile an imported model for this machine and compare it with its reference runtime.
 
@@ -51,6 +53,7 @@ def check_model(
         recipe: whose data are run too.
         inputs: arrays by name, of one run; states that are left out begin as they do in a stream.
         tolerance: the relative error from which an answer counts as wrong.
+        options: how it is compiled.
 
     Returns:
         for each kind of inputs the worst of its samples.
@@ -62,12 +65,12 @@ def check_model(
     if inputs is not None:
         inputs = {**model.signature.initial_states(), **inputs}
         model.signature.check_inputs(inputs)
-    artifact = compile_model(model, load_profile("local"))
+    artifact = compile_model(model, load_profile("local"), options=options)
     with step("check against the reference") as this:
         reference = reference_for(Source.of(model))
         compiled = Executor(artifact.library, artifact.signature)
         found = []
-        for case in _cases(model.signature, recipe, inputs):
+        for case in cases(model.signature, recipe, inputs):
             errors = [
                 _compared(compiled, reference, model.signature, one, case.streamed)
                 for one in case.samples
@@ -88,19 +91,20 @@ def check_model(
     return tuple(found)
 
 
-def _cases(signature: Signature, recipe: Recipe | None, inputs: Arrays | None) -> Iterator[_Case]:
+def cases(signature: Signature, recipe: Recipe | None, inputs: Arrays | None) -> Iterator[Case]:
+    """Random inputs, the recipe's data, and those given; where there are any."""
     fed = {spec.name for spec in signature.inputs} - {one.input for one in signature.states}
     if signature.states and fed:
         chunks = [fill(signature, "random", seed) for seed in range(_RANDOM_CHUNKS)]
         stream = {name: np.stack([chunk[name] for chunk in chunks]) for name in fed}
-        yield _Case("random, seeds from 0", (stream,), streamed=True)
+        yield Case("random, seeds from 0", (stream,), streamed=True)
     else:
-        yield _Case("random, seed 0", (fill(signature, "random"),), streamed=False)
+        yield Case("random, seed 0", (fill(signature, "random"),), streamed=False)
     if recipe is not None and recipe.data is not None:
         arrays = tuple(prepare(recipe, sample) for sample in samples(recipe))
-        yield _Case("the recipe's data", arrays, streamed=recipe.stream is not None)
+        yield Case("the recipe's data", arrays, streamed=recipe.stream is not None)
     if inputs is not None:
-        yield _Case("given", (inputs,), streamed=False)
+        yield Case("given", (inputs,), streamed=False)
 
 
 def _chunks(stream: Arrays) -> int:

@@ -44,7 +44,12 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], 
     "small map": ((1, 32, 3, 5), (48, 32, 3, 3), {"pads": [0] * 4}, "register tile"),
     "map of one element": ((1, 40, 1, 1), (80, 40, 1, 1), {}, "register tile"),
     "winograd": ((1, 32, 16, 20), (32, 32, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
-    "winograd of odd sizes": ((1, 24, 13, 19), (40, 24, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
+    "winograd of odd sizes": (
+        (1, 24, 13, 19),
+        (40, 24, 3, 3),
+        {"pads": [1] * 4},
+        "winograd tiles",
+    ),
     "winograd without padding": ((1, 16, 11, 10), (20, 16, 3, 3), {}, "winograd tiles"),
     "winograd of a batch": ((2, 16, 7, 7), (16, 16, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
     "winograd, uneven padding": (
@@ -133,7 +138,12 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         "phases",
     ),
     "four taps": ((2, 8, 6, 6), (8, 12, 4, 4), {"strides": [2, 2], "pads": [1] * 4}, "phases"),
-    "fewer taps than the stride": ((1, 8, 5, 5), (8, 6, 1, 2), {"strides": [2, 3]}, "register tile"),
+    "fewer taps than the stride": (
+        (1, 8, 5, 5),
+        (8, 6, 1, 2),
+        {"strides": [2, 3]},
+        "register tile",
+    ),
     "no whole strides": (
         (1, 5, 6, 7),
         (5, 3, 5, 4),
@@ -183,7 +193,10 @@ def test_a_matrix_product(
     inputs = {"x": random(*left)}
     constants: dict[str, Any] = {}
     (constants if constant else inputs)["y"] = random(*right, seed=1)
-    nodes = [helper.make_node("MatMul", ["x", "y"], ["p"]), helper.make_node("Relu", ["p"], ["out"])]
+    nodes = [
+        helper.make_node("MatMul", ["x", "y"], ["p"]),
+        helper.make_node("Relu", ["p"], ["out"]),
+    ]
     check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs)
 
 

@@ -14,7 +14,7 @@ from onnx import helper
 
 from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
-from edgetvm.compile.legalise import lower_contractions
+from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
 

@@ -29,7 +29,7 @@ class _Loaded:
     def __init__(self, task: Task) -> None:
         import ncnn
 
-        folder = converted(task.case, "ncnn", lambda made: _convert(task, made))
+        folder = files(task)
         self.facts: dict[str, Any] = {"version": ncnn.__version__}
         self._ncnn = ncnn
         self._net = ncnn.Net()
@@ -46,21 +46,12 @@ class _Loaded:
             raise Unavailable("ncnn cannot load what pnnx made of it")
         if self._net.load_model(str(folder / "model.ncnn.bin")):
             raise Unavailable("ncnn cannot load the weights that pnnx wrote")
-        # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
-        lines = re.findall(r"ex\.input\(.*", (folder / "model_ncnn.py").read_text())
+        names = self._net.input_names()
         self._inputs = [
-            (name, self._mat(array, "batch_index=0" in line))
-            for name, array, line in zip(
-                self._net.input_names(), task.case.input_arrays(), lines, strict=True
-            )
+            (name, ncnn.Mat(array).clone())
+            for name, array in zip(names, inputs(task.case, folder), strict=True)
         ]
         self._outputs = list(self._net.output_names())
-
-    def _mat(self, array: np.ndarray, batched: bool) -> Any:
-        array = np.ascontiguousarray(array.squeeze(0) if batched else array)
-        if array.dtype != np.float32:
-            array = array.astype(np.int32)
-        return self._ncnn.Mat(array).clone()
 
     def run(self) -> list[Any]:
         extractor = self._net.create_extractor()
@@ -89,12 +80,29 @@ def _pnnx(folder: Path) -> Path:
     return path
 
 
-def _convert(task: Task, made: Path) -> None:
-    """Run pnnx, which writes beside the file that it reads.
+def files(task: Task) -> Path:
+    """The folder with what pnnx made of the task's model: `model.ncnn.param`, `model.ncnn.bin`.
 
     Raises:
         Unavailable: there is no pnnx, or it cannot convert the model.
     """
+    return converted(task.case, "ncnn", lambda made: _convert(task, made))
+
+
+def inputs(case: Case, folder: Path) -> Arrays:
+    """The case's inputs as ncnn takes them: without a batch, of 32 bits."""
+    # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
+    lines = re.findall(r"ex\.input\(.*", (folder / "model_ncnn.py").read_text())
+    found = []
+    for array, said in zip(case.input_arrays(), lines, strict=True):
+        whole = array.squeeze(0) if "batch_index=0" in said else array
+        kind = np.float32 if whole.dtype == np.float32 else np.int32
+        found.append(np.ascontiguousarray(whole, kind))
+    return found
+
+
+def _convert(task: Task, made: Path) -> None:
+    """Run pnnx, which writes beside the file that it reads."""
     source = made / "model.onnx"
     source.symlink_to((task.case.simplified or task.case.file).resolve())
     done = subprocess.run(

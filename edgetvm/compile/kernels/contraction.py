@@ -199,7 +199,14 @@ def product(data: Any, packed: Any, features: int, out_dtype: str) -> Any:
 
 
 def depthwise(data: Any, weights: Any, window: Window, out_dtype: str) -> Any:
-    """A depthwise convolution: data [batch, ...spatial..., channels], weights [...taps..., channels]."""
+    """A depthwise convolution, channels last.
+
+    Args:
+        data: [batch, ...spatial..., channels].
+        weights: [...taps..., channels].
+        window: of the convolution.
+        out_dtype: of the sums.
+    """
     from tvm import te
 
     source = padded(data, window, 0)

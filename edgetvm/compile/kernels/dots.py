@@ -137,7 +137,7 @@ def _described(dot: Dot) -> PrimFunc:
 
     lanes, depth, data, weights = dot.lanes, dot.depth, dot.data, dot.weights
 
-    @T.prim_func(s_tir=True)  # type: ignore[misc]
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def described(a: T.handle, b: T.handle, c: T.handle) -> None:
         A = T.match_buffer(a, (depth,), dtype=data, offset_factor=1)
         B = T.match_buffer(b, (lanes, depth), dtype=weights, offset_factor=1)
@@ -160,7 +160,7 @@ def _implemented(dot: Dot) -> PrimFunc:
     lanes, depth, data, weights = dot.lanes, dot.depth, dot.data, dot.weights
     wide, whole, added = f"{data}x{depth}", f"{weights}x{lanes * depth}", dot.added
 
-    @T.prim_func(s_tir=True)  # type: ignore[misc]
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def implemented(a: T.handle, b: T.handle, c: T.handle) -> None:
         A = T.match_buffer(a, (depth,), dtype=data, offset_factor=1)
         B = T.match_buffer(b, (lanes, depth), dtype=weights, offset_factor=1)

@@ -95,7 +95,7 @@ def staged(
     return te.compute((data.shape[0], *sizes, row + slack), element, name="staged")
 
 
-def integer_convolution(
+def convolution(
     rows: Any,
     packed: Any,
     window: Window,
@@ -145,7 +145,7 @@ def integer_convolution(
     )
 
 
-def integer_product(rows: Any, packed: Any, features: int, dot: Dot) -> Any:
+def product(rows: Any, packed: Any, features: int, dot: Dot) -> Any:
     """The sums of a matrix product: [..., rows, channels + slack] times packed weights."""
     from tvm import te
 

@@ -80,7 +80,7 @@ def phase_weights(
     split = whole.reshape(channels, features, *pairs)
     phase_axes = [3 + 2 * axis for axis in range(rank)]
     tap_axes = [2 + 2 * axis for axis in range(rank)]
-    ordered = np.flip(split.transpose(*phase_axes, *tap_axes, 0, 1), range(rank, 2 * rank))
+    ordered = np.flip(split.transpose(*phase_axes, *tap_axes, 0, 1), tuple(range(rank, 2 * rank)))
     for axis, (stride, first) in enumerate(zip(strides, before, strict=True)):
         ordered = np.roll(ordered, -(first % stride), axis)
     kept = [size for size in taps if size > 1]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from edgetvm.compile.layout.stored import (
     Order,
     Stored,
-    channels_last,
     constant,
     identity,
     is_constant,
@@ -28,15 +27,17 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Layouts", Any], "Stored | None"]
 
-_ELEMENTWISE = """
+_ELEMENTWISE = frozenset(
+    """
 abs acos acosh add asin asinh astype atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor
 ceil clip cos cosh divide equal erf exp ewise_fma floor floor_divide floor_mod greater greater_equal
 isfinite isinf isnan left_shift less less_equal log log_add_exp logical_and logical_not logical_or
 logical_xor maximum minimum mod multiply negative nn.gelu nn.gelu_tanh nn.leakyrelu nn.relu nn.selu
 nn.silu nn.softplus not_equal power right_shift round rsqrt sigmoid sign sin sinh sqrt square
 subtract tan tanh trunc where
-""".split()
-_REDUCTIONS = "sum mean max min prod std variance".split()
+""".split()  # noqa: SIM905 - a table of names
+)
+_REDUCTIONS = ("sum", "mean", "max", "min", "prod", "std", "variance")
 
 
 def elementwise(layouts: Layouts, call: Any) -> Stored | None:

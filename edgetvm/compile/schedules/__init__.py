@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.winograd import winograd
+from edgetvm.compile.schedules.written import columns, elements, rows
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -29,13 +31,25 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("winograd tiles", winograd),
     ("phases", phases),
     ("depthwise columns", depthwise),
+    ("rows", rows),
+    ("columns", columns),
     ("register tile", tiled),
+    ("elements", elements),
     ("parallel loops", loops),
 )
 
 
+def rules_of(options: CompileOptions) -> tuple[tuple[str, Rule], ...]:
+    """The rules of a level, in the order in which they are asked."""
+    kinds = {"none": (), "loops": RULES[-1:], "all": RULES}
+    return kinds[options.level.rules]
+
+
 def schedule_module(
-    module: IRModule, profile: BoardProfile, tuning_database: Path | None
+    module: IRModule,
+    profile: BoardProfile,
+    tuning_database: Path | None,
+    options: CompileOptions = DEFAULTS,
 ) -> tuple[IRModule, dict[str, tuple[Origin, str]]]:
     """Give every kernel its schedule: a tuned one where the database has it, else a rule's.
 
@@ -45,6 +59,7 @@ def schedule_module(
     from tvm import s_tir, tirx
 
     scheduled: dict[str, tuple[Origin, str]] = {}
+    rules = rules_of(options)
     tuned = _tuned(module, profile, tuning_database)
     result = module.clone()
     for variable, function in module.functions.items():
@@ -56,7 +71,7 @@ def schedule_module(
             scheduled[name] = ("tuned", "MetaSchedule")
             continue
         scheduled[name] = ("default", "none")
-        for title, rule in RULES:
+        for title, rule in rules:
             try:
                 schedule = rule(function, profile)
             except s_tir.ScheduleError:

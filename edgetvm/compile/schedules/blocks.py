@@ -77,6 +77,22 @@ def indices_of_reads(block: Block) -> list[list[Any]]:
     return [[part.min for part in read.region] for read in block.node.reads]
 
 
+def tests_last_axis(block: Block) -> bool:
+    """Whether a block's elements depend on a condition on the last spatial axis."""
+    import tvm_ffi
+    from tvm import ir
+
+    calls: list[Any] = []
+    tvm_ffi.structural_walk(block.node.body, (ir.Call, calls.append), order="pre")
+    variable = block.spatial_variables[-1]
+    return any(
+        isinstance(call.op, ir.Op)
+        and str(call.op.name).endswith(".if_then_else")
+        and uses(call.args[0], variable)
+        for call in calls
+    )
+
+
 def period(block: Block) -> int | None:
     """The shortest period of the last spatial axis in an index of a read, where there is one.
 

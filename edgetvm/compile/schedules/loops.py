@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.schedules.blocks import Block, blocks_of, period
+from edgetvm.compile.schedules.blocks import Block, blocks_of, period, tests_last_axis
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
@@ -38,6 +38,15 @@ def inline_producers(schedule: Any, blocks: list[Block], keep: list[Block]) -> l
     return left
 
 
+def paddings(blocks: list[Block]) -> list[Block]:
+    """Blocks that pad the last axis of what a reduction reads: their tests would be in its loops,
+    different for each element of a vector.
+    """
+    if not any(block.reduction for block in blocks):
+        return []
+    return [block for block in blocks if block.spatial and tests_last_axis(block)]
+
+
 def spread(schedule: Any, block: Block, profile: BoardProfile) -> None:
     """Run a block's outer loops on all cores, where there is enough work.
 
@@ -67,6 +76,6 @@ def loops(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     blocks = blocks_of(schedule)
     if not blocks:
         return None
-    for block in inline_producers(schedule, blocks, keep=[]):
+    for block in inline_producers(schedule, blocks, keep=paddings(blocks)):
         spread(schedule, block, profile)
     return schedule

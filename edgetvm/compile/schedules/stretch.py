@@ -78,7 +78,7 @@ def stretched(
         owner_axes: of the owner, where the main block has whole tiles on some axes already.
     """
     import tvm_ffi
-    from tvm import ir, s_tir, tirx
+    from tvm import s_tir, tirx
 
     realizes = realizes_of(function, (main, owner))
     sums = realizes[main].block.writes[0].source
@@ -102,8 +102,10 @@ def stretched(
         return tirx.For(loop.loop_var, loop.min, extent, loop.kind, loop.body)
 
     def on_block(block: Any) -> Any:
-        if block.name_hint in (main, owner):
-            return rewritten(block)
+        name = block.name_hint
+        if name in stretches:
+            width = packed_width if name == main else None
+            return _Stretching(block, stretches[name], sums, longer, width).block(name == owner)
         if not any(one.same_as(sums) for one in block.alloc_buffers):
             return block
         return with_fields(
@@ -111,114 +113,142 @@ def stretched(
             alloc_buffers=[longer if one.same_as(sums) else one for one in block.alloc_buffers],
         )
 
-    def rewritten(block: Any) -> Any:
-        spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
-        where = {spatial[axis]: stretch for axis, stretch in stretches[block.name_hint].items()}
-        last = spatial[-1]
-        written = [region.source for region in block.writes]
-        packed = block.name_hint == main and packed_width is not None and last in where
-
-        def lane_of(places: list[Any]) -> int | None:
-            """Which index of packed weights counts the features of a block."""
-            if not packed or (where[last].groups > 1 and not mentions(places[0], last)):
-                return None  # data of a grouped convolution, whose channels are its group's
-            found = [at for at, place in enumerate(places) if at and mentions(place, last)]
-            return found[0] if found else None
-
-        def of_pack(places: list[Any], lane: int, mutator: Any) -> list[Any]:
-            """The indices of packed weights, whose blocks hold what lies twice in the output."""
-            moved = [mutator.mutate(place) for place in places]
-            moved[0] = last // packed_width if where[last].groups > 1 else places[0]
-            moved[lane] = last % packed_width
-            return moved
-
-        def in_place(places: list[Any]) -> list[Any]:
-            """Tiles that lie over each other in the output are apart among the sums."""
-            return places if len(places) != len(spatial) else spatial
-
-        def on_variable(variable: Any, _: Any) -> Any:
-            if variable.same_as(sums):
-                return longer
-            return where[variable].actual(variable) if variable in where else variable
-
-        def on_division(division: Any, mutator: Any) -> Any:
-            stretch = where.get(division.a) if isinstance(division.a, ir.Var) else None
-            if stretch is None or getattr(division.b, "value", None) != stretch.extent:
-                return mutator.default_mutate(division)
-            if isinstance(division, tirx.FloorDiv):
-                return division.a // stretch.each
-            return stretch.inside(division.a)
-
-        def on_load(load: Any, mutator: Any) -> Any:
-            if load.source.same_as(sums):
-                return tirx.BufferLoad(longer, in_place(list(load.indices)))
-            lane = lane_of(list(load.indices))
-            if lane is not None:
-                return tirx.BufferLoad(load.source, of_pack(list(load.indices), lane, mutator))
-            return mutator.default_mutate(load)
-
-        def on_store(store: Any, mutator: Any) -> Any:
-            if store.buffer.same_as(sums):
-                return tirx.BufferStore(longer, mutator.mutate(store.value), list(store.indices))
-            return mutator.default_mutate(store)
-
-        def on_region(region: Any, mutator: Any) -> Any:
-            if region.source.same_as(sums):
-                places = in_place([part.min for part in region.region])
-                return tirx.BufferRegion(
-                    longer, [ir.Range.from_min_extent(one, like(one, 1)) for one in places]
-                )
-            places = [part.min for part in region.region]
-            lane = lane_of(places)
-            if lane is not None:
-                return tirx.BufferRegion(
-                    region.source,
-                    [
-                        ir.Range.from_min_extent(place, like(place, 1))
-                        for place in of_pack(places, lane, mutator)
-                    ],
-                )
-            if block.name_hint == owner and any(one.same_as(region.source) for one in written):
-                return tirx.BufferRegion(region.source, [widened(part) for part in region.region])
-            return mutator.default_mutate(region)
-
-        def widened(part: Any) -> Any:
-            """TVM cannot see that overlapping tiles cover all that later blocks read."""
-            stretch = where.get(part.min) if isinstance(part.min, ir.Var) else None
-            if stretch is None:
-                return part
-            whole = stretch.groups * stretch.extent
-            return ir.Range.from_min_extent(like(part.min, 0), like(part.min, whole))
-
-        def mutate(part: Any) -> Any:
-            callbacks = [
-                (ir.expr.TensorRegion, on_region),
-                (ir.expr.TensorLoad, on_load),
-                (tirx.BufferStore, on_store),
-                ((tirx.FloorDiv, tirx.FloorMod), on_division),
-                (ir.Var, on_variable),
-            ]
-            return tvm_ffi.structural_mutate(part, callbacks)
-
-        return with_fields(
-            block,
-            iter_vars=[
-                tirx.IterVar(
-                    ir.Range.from_min_extent(
-                        axis.dom.min, like(axis.dom.extent, where[axis.var].stretched)
-                    ),
-                    axis.var,
-                    axis.iter_type,
-                )
-                if axis.var in where
-                else axis
-                for axis in block.iter_vars
-            ],
-            reads=[mutate(region) for region in block.reads],
-            writes=[mutate(region) for region in block.writes],
-            body=mutate(block.body),
-            init=None if block.init is None else mutate(block.init),
-        )
-
     body = tvm_ffi.structural_map(function.body, [(tirx.For, on_loop), (s_tir.SBlock, on_block)])
     return function.with_body(body)
+
+
+class _Stretching:
+    """One block on stretched axes."""
+
+    def __init__(
+        self,
+        block: Any,
+        axes: Mapping[int, Stretch],
+        sums: Any,
+        longer: Any,
+        packed_width: int | None,
+    ) -> None:
+        self._block = block
+        self._sums, self._longer = sums, longer
+        self._spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
+        self._where = {self._spatial[axis]: stretch for axis, stretch in axes.items()}
+        self._last = self._spatial[-1]
+        self._packed_width = packed_width if self._last in self._where else None
+
+    def block(self, is_owner: bool) -> Any:
+        """The block anew; an owner stores tiles that lie over each other."""
+        from tvm import ir, tirx
+
+        block = self._block
+
+        def longer(axis: Any) -> Any:
+            stretch = self._where.get(axis.var)
+            if stretch is None:
+                return axis
+            extent = like(axis.dom.extent, stretch.stretched)
+            whole = ir.Range.from_min_extent(axis.dom.min, extent)
+            return tirx.IterVar(whole, axis.var, axis.iter_type)
+
+        writes = [self._mutated(region) for region in block.writes]
+        if is_owner:
+            writes = [self._widened(region) for region in block.writes]
+        return with_fields(
+            block,
+            iter_vars=[longer(axis) for axis in block.iter_vars],
+            reads=[self._mutated(region) for region in block.reads],
+            writes=writes,
+            body=self._mutated(block.body),
+            init=None if block.init is None else self._mutated(block.init),
+        )
+
+    def _mutated(self, part: Any) -> Any:
+        import tvm_ffi
+        from tvm import ir, tirx
+
+        callbacks = [
+            (ir.expr.TensorRegion, self._region),
+            (ir.expr.TensorLoad, self._load),
+            (tirx.BufferStore, self._store),
+            ((tirx.FloorDiv, tirx.FloorMod), self._division),
+            (ir.Var, self._variable),
+        ]
+        return tvm_ffi.structural_mutate(part, callbacks)
+
+    def _variable(self, variable: Any, _: Any) -> Any:
+        if variable.same_as(self._sums):
+            return self._longer
+        stretch = self._where.get(variable)
+        return variable if stretch is None else stretch.actual(variable)
+
+    def _division(self, division: Any, mutator: Any) -> Any:
+        from tvm import ir, tirx
+
+        stretch = self._where.get(division.a) if isinstance(division.a, ir.Var) else None
+        if stretch is None or getattr(division.b, "value", None) != stretch.extent:
+            return mutator.default_mutate(division)
+        if isinstance(division, tirx.FloorDiv):
+            return division.a // stretch.each
+        return stretch.inside(division.a)
+
+    def _load(self, load: Any, mutator: Any) -> Any:
+        from tvm import tirx
+
+        places = list(load.indices)
+        if load.source.same_as(self._sums):
+            return tirx.BufferLoad(self._longer, self._in_place(places))
+        packed = self._of_pack(places, mutator)
+        return (
+            mutator.default_mutate(load) if packed is None else tirx.BufferLoad(load.source, packed)
+        )
+
+    def _store(self, store: Any, mutator: Any) -> Any:
+        from tvm import tirx
+
+        if not store.buffer.same_as(self._sums):
+            return mutator.default_mutate(store)
+        return tirx.BufferStore(self._longer, mutator.mutate(store.value), list(store.indices))
+
+    def _region(self, region: Any, mutator: Any) -> Any:
+        from tvm import ir, tirx
+
+        places = [part.min for part in region.region]
+        source, moved = region.source, self._of_pack(places, mutator)
+        if source.same_as(self._sums):
+            source, moved = self._longer, self._in_place(places)
+        if moved is None:
+            return mutator.default_mutate(region)
+        return tirx.BufferRegion(
+            source, [ir.Range.from_min_extent(place, like(place, 1)) for place in moved]
+        )
+
+    def _widened(self, region: Any) -> Any:
+        """TVM cannot see that overlapping tiles cover all that later blocks read."""
+        from tvm import ir, tirx
+
+        def widened(part: Any) -> Any:
+            stretch = self._where.get(part.min) if isinstance(part.min, ir.Var) else None
+            if stretch is None:
+                return part
+            whole = like(part.min, stretch.groups * stretch.extent)
+            return ir.Range.from_min_extent(like(part.min, 0), whole)
+
+        return tirx.BufferRegion(region.source, [widened(part) for part in region.region])
+
+    def _in_place(self, places: list[Any]) -> list[Any]:
+        """Tiles that lie over each other in the output are apart among the sums."""
+        return places if len(places) != len(self._spatial) else self._spatial
+
+    def _of_pack(self, places: list[Any], mutator: Any) -> list[Any] | None:
+        """The indices of packed weights, whose blocks hold what lies twice in the output."""
+        if self._packed_width is None:
+            return None
+        last, grouped = self._last, self._where[self._last].groups > 1
+        if grouped and not mentions(places[0], last):
+            return None  # data of a grouped convolution, whose channels are its group's
+        lanes = [at for at, place in enumerate(places) if at and mentions(place, last)]
+        if not lanes:
+            return None
+        moved = [mutator.mutate(place) for place in places]
+        moved[0] = last // self._packed_width if grouped else places[0]
+        moved[lanes[0]] = last % self._packed_width
+        return moved

@@ -1,0 +1,44 @@
+"""Runs a peer inside the emulated system: loads a task, and marks its runs for `counter.c`.
+
+    python -m benchmarks.arm.guest TASK ANSWERS
+
+TASK is a pickled `benchmarks.latency.case.Task`; ANSWERS gets the outputs. Nothing but numpy and
+the peer is imported beside the engines of `benchmarks.latency`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.latency.engines import load
+
+_MARK = 0xED6E7300 - (1 << 32)
+_BEGIN, _END, _BEGIN_SAMPLING, _END_SAMPLING = 1, 2, 3, 4
+_RUNS = 4
+
+
+def main() -> None:
+    """Warm up, count some runs one by one, sample one."""
+    task = pickle.loads(Path(sys.argv[1]).read_bytes())  # noqa: S301 - the caller wrote it
+    loaded = load(task)
+    mark, run = ctypes.CDLL(None).close, loaded.run
+    np.savez(sys.argv[2], *loaded.outputs())
+    run()
+    mark(_MARK + _BEGIN)
+    mark(_MARK + _END)
+    for _ in range(_RUNS):
+        mark(_MARK + _BEGIN)
+        run()
+        mark(_MARK + _END)
+    mark(_MARK + _BEGIN_SAMPLING)
+    run()
+    mark(_MARK + _END_SAMPLING)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""`edgetvm inspect`: what became of a model, kernel by kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgetvm.cli.options import (
+    Bound,
+    compile_options,
+    database_option,
+    json_option,
+    profile_option,
+    subject_options,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from edgetvm.compile import CompileOptions
+
+
+@click.command("inspect", short_help="Show a compiled model kernel by kernel.")
+@click.argument("model", metavar="MODEL|RECIPE|PACKAGE")
+@profile_option
+@subject_options
+@compile_options
+@database_option
+@click.option(
+    "--time",
+    "timed",
+    is_flag=True,
+    help="Run it on this machine and time each kernel. Not for other boards.",
+)
+@threads_option
+@json_option
+def command(
+    model: str,
+    profile: str,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    bindings: tuple[tuple[str, Bound], ...],
+    options: CompileOptions,
+    database: str | None,
+    timed: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Show a compiled model kernel by kernel: nodes, shapes, layout, schedule rule, share of work.
+
+    Kernels in plain loops that do much of the work are warned about. At -O4 the error that
+    approximating makes is measured too.
+
+    \b
+    edgetvm inspect model.onnx --time            where a run on this machine spends its time
+    edgetvm inspect model.onnx --device rpi4     what a board will run
+    edgetvm inspect model.edgetvm                what is in a package
+    """
+    from edgetvm.cli.compile_views import inspection_document, inspection_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import read_package
+    from edgetvm.workflow import find_profile, find_subject, inspect, inspect_package
+
+    terminal = Terminal(as_json)
+    with terminal.steps():
+        if model.endswith(".edgetvm"):
+            found = inspect_package(read_package(Path(model)), timed, threads)
+        else:
+            subject = find_subject(model, dict(shapes), dict(bindings))
+            tuned = Path(database) if database else None
+            found = inspect(subject, find_profile(profile), options, tuned, timed, threads)
+    terminal.result(inspection_document(found), inspection_view(found))

@@ -1,0 +1,38 @@
+"""Kernels that no rule schedules well, where that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgetvm.base.words import told_nodes
+from edgetvm.compile.artifact import Kernel
+
+# The rules of kernels that are left as they are, or whose loops only run on all cores.
+FALLBACKS = ("none", "parallel loops")
+# Of a run's multiply-adds or of the bytes that it moves: what is below is not worth a word.
+_HOT_SHARE = 0.03
+
+
+def is_naive(kernel: Kernel) -> bool:
+    """Whether it sums in plain loops. What only moves or maps elements is well served by them."""
+    return kernel.schedule == "default" and kernel.rule in FALLBACKS and kernel.reduces
+
+
+def work_shares(kernels: Sequence[Kernel]) -> list[float]:
+    """Of each kernel: its share of a run's multiply-adds, or of the bytes moved if that is more."""
+    products = [kernel.multiply_adds * kernel.calls for kernel in kernels]
+    moved = [kernel.moved_bytes * kernel.calls for kernel in kernels]
+    return [
+        max(product / max(sum(products), 1), size / max(sum(moved), 1))
+        for product, size in zip(products, moved, strict=True)
+    ]
+
+
+def hot_fallbacks(kernels: Sequence[Kernel]) -> list[str]:
+    """A sentence for each naive kernel that does more than a few percent of the work."""
+    return [
+        f"{told_nodes(kernel.nodes)}: no schedule rule covers it, so it runs in plain loops "
+        f"({kernel.rule!r}), and it does {share:.0%} of the model's work"
+        for kernel, share in zip(kernels, work_shares(kernels), strict=True)
+        if is_naive(kernel) and share >= _HOT_SHARE
+    ]

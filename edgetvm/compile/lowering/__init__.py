@@ -1,0 +1,57 @@
+"""From convolutions and products to loops over weights packed for a board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.lowering.convolution import lower_convolution, lower_transposed
+from edgetvm.compile.lowering.matmul import lower_matmul
+from edgetvm.compile.lowering.site import Site
+from edgetvm.compile.options import DEFAULTS, CompileOptions
+
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
+
+_OURS: dict[str, Callable[[Site, Any], Any]] = {
+    "relax.nn.conv1d": lower_convolution,
+    "relax.nn.conv2d": lower_convolution,
+    "relax.nn.conv3d": lower_convolution,
+    "relax.nn.conv1d_transpose": lower_transposed,
+    "relax.nn.conv2d_transpose": lower_transposed,
+    "relax.matmul": lower_matmul,
+}
+
+
+def lower_contractions(
+    profile: BoardProfile, options: CompileOptions = DEFAULTS
+) -> Callable[[IRModule], IRModule]:
+    """The pass for a board. What has a form that is not ours is left to TVM."""
+
+    def run(module: IRModule) -> IRModule:
+        from tvm import relax
+        from tvm.relax.expr_functor import PyExprMutator, mutator
+
+        @mutator
+        class Lowering(PyExprMutator):  # type: ignore[misc]
+            def visit_call_(self, call: Any) -> Any:
+                call = super().visit_call_(call)
+                ours = _OURS.get(getattr(call.op, "name", ""))
+                if ours is None:
+                    return call
+                site = Site(self.builder_, profile, options.level.winograd)
+                made = ours(site, self.builder_.normalize(call))
+                return call if made is None else made
+
+        lowering = Lowering(module)
+        for variable, function in module.functions_items():
+            if isinstance(function, relax.Function):
+                lowering.builder_.update_func(variable, lowering.visit_expr(function))
+        result: IRModule = lowering.builder_.get()
+        return result
+
+    return run
+
+
+__all__ = ["lower_contractions"]

@@ -1,0 +1,154 @@
+"""Convolutions and products of 8-bit integers: staged rows, then dot products."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from edgetvm.compile.kernels import integer
+from edgetvm.compile.kernels.contraction import Window
+from edgetvm.compile.kernels.dots import Dot, dot_for
+from edgetvm.compile.layout.stored import constant, shape_of
+from edgetvm.compile.lowering.site import Extents, Site, last_two
+from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.work import shared_by
+
+
+def dot_of(site: Site, data: Any, array: Any) -> Dot | None:
+    """The instruction for 8-bit data and weights that fit in 8 bits once they are centred."""
+    if str(data.ty.dtype) not in ("int8", "uint8") or array.dtype.kind not in "iu":
+        return None
+    return dot_for(site.profile) if int(array.max()) - int(array.min()) <= 255 else None
+
+
+def integer_convolution(
+    site: Site, data: Any, array: Any, window: Window, out_shape: Extents, dot: Dot
+) -> Any:
+    """Staged rows, then dot products; a border that a pad before it made is staged with them."""
+    from tvm import relax
+
+    given = data
+    array, offset = _centred(array)
+    data, border, before, after = _with_border(site, data, window)
+    channels, features = array.shape[-2], out_shape[-1]
+    size = out_shape[1:-1]
+    work = math.prod(out_shape) * math.prod(array.shape[:-1])
+    # One instruction does the work of several multiply-adds.
+    cores = shared_by(work // dot.depth, site.profile)
+    tile = choose_tile(
+        features, *last_two(size), out_shape[0], site.profile, cores, lanes=dot.lanes
+    )
+    packed = integer.pack_dots(array, window, dot, tile.width)
+    _, length = integer.run_length(window, channels)
+    slack = packed.shape[-3] * dot.depth - length
+    shape = shape_of(data) or ()
+    shift = dot.shift(str(data.ty.dtype))
+    flat = site.builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
+    rows = site.builder.emit(
+        site.builder.call_te(
+            lambda data: integer.staged(data, channels, before, after, border, shift, dot, slack),
+            flat,
+            primfunc_name_hint="stage",
+        )
+    )
+    sums = site.builder.call_te(
+        lambda rows, packed: integer.convolution(
+            rows, packed, window, size, channels, features, dot
+        ),
+        rows,
+        constant(packed),
+        primfunc_name_hint="conv_int8",
+    )
+    sums = _unshifted(site, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((*array.shape[:-1], 1), np.int8)
+    one_shape = (*out_shape[:-1], 1)
+    total = integer_convolution(site, given, ones, window, one_shape, dot)
+    return _with_offset(site, sums, total, offset)
+
+
+def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot) -> Any:
+    array, offset = _centred(array)
+    shift = dot.shift(str(data.ty.dtype))
+    features = array.shape[-1]
+    work = math.prod(shape) * features
+    rows = (1, *shape[:-1])
+    tile = choose_tile(
+        features,
+        *last_two(rows),
+        math.prod(rows[:-2]),
+        site.profile,
+        shared_by(work // dot.depth, site.profile),
+        lanes=dot.lanes,
+    )
+    packed = integer.pack_dots(array[None], integer.ONE_ELEMENT, dot, tile.width)[:, 0]
+    slack = -shape[-1] % dot.depth
+    none = (0,) * (len(shape) - 1)
+    staged_rows = site.builder.emit(
+        site.builder.call_te(
+            lambda data: integer.staged(data, 1, none, none, 0, shift, dot, slack),
+            data,
+            primfunc_name_hint="stage",
+        )
+    )
+    sums = site.builder.call_te(
+        lambda rows, packed: integer.product(rows, packed, features, dot),
+        staged_rows,
+        constant(packed),
+        primfunc_name_hint="matmul_int8",
+    )
+    sums = _unshifted(site, sums, array, shift)
+    if not offset:
+        return sums
+    ones = np.ones((array.shape[0], 1), np.int8)
+    total = integer_product(site, data, ones, shape, dot)
+    return _with_offset(site, sums, total, offset)
+
+
+def _centred(array: Any) -> tuple[Any, int]:
+    """Weights as int8, and what was taken from each of them."""
+    low, high = int(array.min()), int(array.max())
+    offset = 0 if low >= -128 and high <= 127 else low + 128
+    return (array.astype(np.int32) - offset).astype(np.int8), offset
+
+
+def _with_offset(site: Site, sums: Any, total: Any, offset: int) -> Any:
+    """The sums of weights from which `offset` was taken, and of the data alone."""
+    from tvm import relax
+
+    scaled = relax.op.multiply(site.builder.emit(total), relax.const(offset, "int32"))
+    return relax.op.add(site.builder.emit(sums), site.builder.emit(scaled))
+
+
+def _unshifted(site: Site, sums: Any, array: Any, shift: int) -> Any:
+    """The sums without what the shift of the data has added to them."""
+    from tvm import relax
+
+    if not shift:
+        return sums
+    per_feature = array.astype(np.int64).sum(axis=tuple(range(array.ndim - 1)))
+    shifted = (-shift * per_feature).astype(np.int32)
+    return relax.op.add(site.builder.emit(sums), constant(shifted))
+
+
+def _with_border(site: Site, data: Any, window: Window) -> tuple[Any, int, Extents, Extents]:
+    """The data without the constant border that a pad operator put round it, and that border."""
+    import tvm
+    from tvm import relax
+
+    plain = (data, 0, window.before, window.after)
+    made = site.builder.lookup_binding(data) if isinstance(data, relax.Var) else None
+    if not isinstance(made, relax.Call) or made.op != tvm.ir.Op.get("relax.nn.pad"):
+        return plain
+    widths = [int(width) for width in made.attrs.pad_width]
+    pairs = list(zip(widths[::2], widths[1::2], strict=True))
+    own = any(window.before) or any(window.after)
+    if own or str(made.attrs.pad_mode) != "constant" or any(pairs[0] + pairs[-1]):
+        return plain
+    if min(widths) < 0:
+        return plain
+    before, after = zip(*pairs[1:-1], strict=True)
+    return made.args[0], int(float(made.attrs.pad_value)), before, after

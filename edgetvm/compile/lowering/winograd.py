@@ -1,0 +1,66 @@
+"""Which 3x3 convolutions take Winograd's form, and that form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edgetvm.compile.kernels.contraction import Window
+from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
+from edgetvm.compile.layout.stored import constant
+from edgetvm.compile.lowering.site import Extents, Site
+from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.work import shared_by
+
+
+def winograd_edge(
+    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str, largest: int
+) -> int:
+    """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
+
+    Costs are in multiply-adds of a tile's elements: additions of the transforms, and what their
+    tensors cost on the way through the caches.
+    """
+    three = window.taps == (3, 3) and window.strides == (1, 1) and window.dilations == (1, 1)
+    if not three or groups != 1 or dtype != "float32":
+        return 0
+    channels, features = shape[-1], out_shape[-1]
+    if min(channels, features) < 16 or math.gcd(channels, 16) < 4:
+        return 0
+    costs = {0: 9.0 * channels * features * math.prod(out_shape[1:3])}
+    for step, transform in TRANSFORMS.items():
+        if step > largest or min(out_shape[1:3]) < step:
+            continue
+        tiles = math.prod(math.ceil(size / step) for size in out_shape[1:3])
+        elements = transform.edge**2
+        each = elements * (channels * features + 10 * (channels + features))
+        costs[step] = float(tiles * each)
+    return min(costs, key=lambda step: costs[step])
+
+
+def winograd_convolution(
+    site: Site, data: Any, array: Any, window: Window, out_shape: Extents, edge: int
+) -> Any:
+    transform = TRANSFORMS[edge]
+    features, size = out_shape[-1], out_shape[1:3]
+    tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
+    work = tiles * transform.edge**2 * array.shape[-2] * features
+    cores = shared_by(work, site.profile)
+    tile = choose_tile(features, transform.edge, tiles, transform.edge, site.profile, cores)
+    weights = constant(transformed(array, transform, tile.width))
+    before = (window.before[0], window.before[1])
+    call = site.builder.call_te(
+        lambda data, weights: winograd(data, weights, features, transform, before, size),
+        data,
+        weights,
+        primfunc_name_hint="conv_winograd",
+    )
+    return _fusible(site.builder, call)
+
+
+def _fusible(builder: Any, call: Any) -> Any:
+    """The call of a kernel that element-wise ones may follow, though TVM cannot see that."""
+    variable = call.args[0]
+    kernel = builder.get()[variable]
+    builder.update_func(variable, kernel.with_attr("op_pattern", 4))
+    return call

@@ -1,0 +1,1 @@
+"""Where a model's tensors lie in memory while it runs."""

@@ -1,0 +1,180 @@
+"""What became of a model: its kernels, with what each computes and how much of the work it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetvm.base.errors import UsageError
+from edgetvm.base.steps import step, warn
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.fallbacks import hot_fallbacks, work_shares
+from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
+from edgetvm.measure.kernel_times import KernelTimes, time_kernels
+from edgetvm.models.fills import fill
+from edgetvm.models.model import Signature
+from edgetvm.package.archive import Package
+from edgetvm.package.executor import Executor
+from edgetvm.package.manifest import LIBRARY_NAME
+from edgetvm.workflow.deviation import Deviation, deviations
+from edgetvm.workflow.subject import Subject
+
+_LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class InspectedKernel:
+    """A kernel with its part in a run.
+
+    Attributes:
+        kernel: its record.
+        work_share: of a run's multiply-adds, or of the bytes moved where that is more.
+        us: of all its calls in a run; None where nothing was timed.
+        time_share: of the times of all kernels.
+    """
+
+    kernel: Kernel
+    work_share: float
+    us: float | None = None
+    time_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A compiled model seen kernel by kernel.
+
+    Attributes:
+        name: of the model.
+        profile: name of the board profile.
+        options: that it was compiled with.
+        kernels: in the order of their first call.
+        warnings: kernels in plain loops that do much of the work.
+        run_us: of a run on this machine; None where nothing was timed.
+        runtime_us: of it in the runtime's own functions.
+        threads: that the run was on.
+        deviations: of an approximate level from others.
+    """
+
+    name: str
+    profile: str
+    options: CompileOptions
+    kernels: tuple[InspectedKernel, ...]
+    warnings: tuple[str, ...]
+    run_us: float | None = None
+    runtime_us: float | None = None
+    threads: int | None = None
+    deviations: tuple[Deviation, ...] = ()
+
+    @property
+    def gflop(self) -> float:
+        """Of a run, a multiply-add counted as two."""
+        return sum(one.kernel.gflop for one in self.kernels)
+
+
+def inspect(
+    subject: Subject,
+    profile: BoardProfile,
+    options: CompileOptions = DEFAULTS,
+    tuning_database: Path | None = None,
+    timed: bool = False,
+    threads: int | None = None,
+) -> Inspection:
+    """Compile a model and tell its kernels.
+
+    Args:
+        subject: from `edgetvm.workflow.find_subject`.
+        profile: of the board that it is compiled for.
+        options: how it is compiled. At the approximate level its error is measured too.
+        tuning_database: folder of tuned schedules.
+        timed: run it on this machine, and time its kernels.
+        threads: to time it on; all cores without it.
+
+    Raises:
+        UsageError: it is to be timed, and it is compiled for another board.
+        ModelError, CompileError: the model cannot be built.
+    """
+    _check_local(profile.name, timed)
+    model = subject.load()
+    artifact = compile_model(model, profile, tuning_database, options)
+    times = _timed(artifact.library, model.signature, threads) if timed else None
+    errors: tuple[Deviation, ...] = ()
+    if options.opt_level == LEVELS[-1].number:
+        errors = deviations(model, subject.recipe, options)
+    return _inspection(
+        subject.name, profile.name, options, artifact.kernels, times=times, errors=errors
+    )
+
+
+def inspect_package(
+    package: Package, timed: bool = False, threads: int | None = None
+) -> Inspection:
+    """Tell the kernels of a package.
+
+    Args:
+        package: verified.
+        timed: run it on this machine, and time its kernels.
+        threads: to time it on; all cores without it.
+
+    Raises:
+        UsageError: it is to be timed, and it is compiled for another board.
+        PackageError: this machine cannot run it.
+    """
+    manifest = package.manifest
+    _check_local(manifest.target.profile, timed)
+    times = None
+    if timed:
+        times = _timed(package.members[LIBRARY_NAME], manifest.signature, threads)
+    found = _inspection(
+        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times=times
+    )
+    for sentence in found.warnings:
+        warn(sentence)
+    return found
+
+
+def _check_local(profile: str, timed: bool) -> None:
+    if timed and profile != _LOCAL:
+        raise UsageError(
+            f"it is compiled for {profile}, and kernels are timed on this machine",
+            mend="leave --time or --device out; edgetvm bench measures on boards",
+        )
+
+
+def _timed(library: bytes, signature: Signature, threads: int | None) -> KernelTimes:
+    with step("time the kernels on this machine") as this:
+        executor = Executor(library, signature, threads)
+        executor.set_inputs(fill(signature, "random"))
+        times = time_kernels(executor)
+        this.detail = f"{times.run_us / 1e3:.3g} ms a run"
+    return times
+
+
+def _inspection(
+    name: str,
+    profile: str,
+    options: CompileOptions,
+    kernels: Sequence[Kernel],
+    *,
+    times: KernelTimes | None,
+    errors: tuple[Deviation, ...] = (),
+) -> Inspection:
+    shares = work_shares(kernels)
+    warnings = tuple(hot_fallbacks(kernels)) if options.level.rules == "all" else ()
+    if times is None:
+        told = tuple(map(InspectedKernel, kernels, shares))
+        return Inspection(name, profile, options, told, warnings, deviations=errors)
+    known = {one.name: one.us for one in times.functions}
+    all_us = sum(known.get(kernel.name, 0.0) for kernel in kernels)
+    told = tuple(
+        InspectedKernel(kernel, share, us, us / all_us if all_us else 0.0)
+        for kernel, share in zip(kernels, shares, strict=True)
+        for us in [known.get(kernel.name, 0.0)]
+    )
+    names = {kernel.name for kernel in kernels}
+    runtime_us = sum(one.us for one in times.functions if one.name not in names)
+    return Inspection(
+        name, profile, options, told, warnings, times.run_us, runtime_us, times.threads, errors
+    )
