@@ -31,8 +31,8 @@ def pads(block: Block) -> bool:
 
 def pads_last(block: Block) -> bool:
     """Whether a block makes its tensor longer along the last axis."""
-    source = block.node.reads[0].source.shape if block.node.reads else ()
-    return bool(len(source)) and int(source[-1]) < block.spatial[-1]
+    source = [int(size) for read in block.node.reads[:1] for size in read.source.shape]
+    return bool(source) and source[-1] < block.spatial[-1]
 
 
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
