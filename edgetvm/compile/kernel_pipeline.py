@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power
 from edgetvm.compile.options import Functions
 
@@ -42,6 +43,7 @@ def _finalize_host(functions: Functions) -> Any:
     return ir.transform.Sequential(
         [
             keep_on_stack(),
+            multiply_by_element(),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),
