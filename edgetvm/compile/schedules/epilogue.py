@@ -31,8 +31,8 @@ def pads(block: Block) -> bool:
 
 def pads_last(block: Block) -> bool:
     """Whether a block makes its tensor longer along the last axis."""
-    source = block.node.reads[0].source.shape if block.node.reads else ()
-    return bool(len(source)) and int(source[-1]) < block.spatial[-1]
+    sources = [list(read.source.shape) for read in block.node.reads[:1]]
+    return any(shape and int(shape[-1]) < block.spatial[-1] for shape in sources)
 
 
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
