@@ -36,18 +36,23 @@ def moved(
     if name not in (*_OF_ONE, "nn.pad", "image.resize2d"):
         return None
     data = matcher.dequantised(call.args[0])
-    if data is None:
+    inexact = name == "image.resize2d" and str(call.attrs.method) != _EXACT_RESIZE
+    if data is None or inexact:
         return None
     rest = list(call.args[1:])
     if name == "nn.pad":
-        border = _border(call, data)
-        if border is None:
-            return None
-        widths = [int(width) for width in call.attrs.pad_width]
-        return relax.op.nn.pad(data.integers, widths, "constant", float(border)), data
-    if name == "image.resize2d" and str(call.attrs.method) != _EXACT_RESIZE:
-        return None
+        return _padded(call, data)
     return relax.Call(call.op, [data.integers, *rest], call.attrs, call.ty_args), data
+
+
+def _padded(call: Any, data: Dequantised) -> tuple[Any, Dequantised] | None:
+    from tvm import relax
+
+    border = _border(call, data)
+    if border is None:
+        return None
+    widths = [int(width) for width in call.attrs.pad_width]
+    return relax.op.nn.pad(data.integers, widths, "constant", float(border)), data
 
 
 def _border(call: Any, data: Dequantised) -> int | None:
