@@ -75,6 +75,7 @@ OPERATOR_PASSES = (
     Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
     Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
+    Pass("fold constants that were permuted", lambda *_: fold_constants, level=2),
     Pass("keep quantised sums in integers", lambda *_: keep_integers, level=2),
     Pass("join constant factors and terms", lambda *_: join_factors, level=4),
     Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),

@@ -39,14 +39,25 @@ def keep_integers(module: IRModule) -> IRModule:
             super().__init__(module)
             self.matcher = Matcher(self.lookup_binding)
 
+        def visit_var_binding_(self, binding: Any) -> None:
+            value = self.visit_expr(binding.value)
+            variable = binding.var
+            if isinstance(value, relax.Var) and isinstance(variable, relax.DataflowVar):
+                self.set_var_remap(variable, value)  # a second name would end a fused chain
+                return
+            value = self.builder_.normalize(value)
+            new = type(variable)(variable.name, value.ty, variable.span)
+            self.set_var_remap(variable, new)
+            self.builder_.emit_normalized(relax.VarBinding(new, value))
+
         def visit_call_(self, call: Any) -> Any:
             call = self._inlined(self.builder_.normalize(super().visit_call_(call)))
             emit = self.builder_.emit
-            done = summed(call, self.matcher, emit)
+            done = summed(call, self.matcher, self.builder_)
             if done is not None:
-                sums, factor = done
-                real = emit(relax.op.astype(emit(sums), "float32"))
-                return relax.op.multiply(real, constant(factor))
+                real = emit(relax.op.astype(emit(done.sums), "float32"))
+                product = relax.op.multiply(real, constant(done.factor))
+                return product if done.shuffle is None else done.shuffle.on(emit(product), emit)
             change = moved(call, self.matcher, emit)
             if change is not None:
                 integers, like = change

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.compile.integers.matching import Clipped, Dequantised, Floats, Matcher, Rounding
+from edgetvm.compile.integers.matching import (
+    Clipped,
+    Dequantised,
+    Floats,
+    Matcher,
+    Rounding,
+    Scaled,
+)
 from edgetvm.compile.kernels.rounding import (
     Settling,
     rounded_product,
@@ -77,16 +84,59 @@ def _settling(rounding: Rounding, clipped: Clipped, zero_point: int | None = Non
 
 
 def _of_sums(rounding: Rounding, clipped: Clipped, matcher: Matcher, builder: Any) -> Any:
-    """Of 32-bit sums, with or without a constant bias."""
+    """Of 32-bit sums, with or without a constant bias; their features may be shuffled between."""
     value, bias = clipped.value, None
     moved = matcher.made_by(value, "add")
     if moved is not None:
         value, bias = _with_constant(moved)
         if bias is None:
             return None
-    scaled = matcher.scaled(value)
-    if scaled is None or matcher.dequantised(value) is not None:
+    scaled, steps = matcher.scaled(value), []
+    if scaled is None:
+        steps = _shuffled(value, matcher)
+        scaled = matcher.scaled(steps[0].args[0]) if steps else None
+        features = (shape_of(value) or (0,))[-1]
+        if bias is not None and bias.size == features and scaled is not None:
+            bias = np.tile(bias.reshape(-1), (shape_of(scaled.integers) or (0,))[-1] // features)
+    if scaled is None or matcher.centred(scaled.integers) is not None:
         return None
+    made = _summed(rounding, clipped, scaled, bias, matcher, builder)
+    for step in steps if made is not None else []:
+        made = _again(step, builder.emit(made))
+    return made
+
+
+def _shuffled(value: Any, matcher: Matcher) -> list[Any]:
+    """The calls of a shuffle of features that leaves the last of them innermost; or none."""
+    steps: list[Any] = []
+    for name in ("reshape", "permute_dims", "reshape"):
+        call = matcher.made_by(value, name)
+        if call is None:
+            return []
+        steps.insert(0, call)
+        value = call.args[0]
+    first, turned, last = steps
+    apart, whole = shape_of(first) or (0,), shape_of(last) or (1,)
+    axes = turned.attrs.axes
+    kept = axes is not None and int(axes[-1]) == len(apart) - 1
+    return steps if kept and apart[-1] == whole[-1] else []
+
+
+def _again(call: Any, data: Any) -> Any:
+    """The same call on another tensor."""
+    from tvm import relax
+
+    return relax.Call(call.op, [data, *call.args[1:]], call.attrs, call.ty_args)
+
+
+def _summed(
+    rounding: Rounding,
+    clipped: Clipped,
+    scaled: Scaled,
+    bias: Floats | None,
+    matcher: Matcher,
+    builder: Any,
+) -> Any:
     steps = None if bias is None else _whole(bias, scaled.factor)
     sums, added = _biased(scaled.integers, steps, matcher)
     shape = shape_of(sums)
@@ -210,13 +260,10 @@ def _of_parts(rounding: Rounding, clipped: Clipped, matcher: Matcher, builder: A
 
 def _of_moved(rounding: Rounding, clipped: Clipped, matcher: Matcher, builder: Any) -> Any:
     """Of a tensor whose elements are moved or picked: bytes are."""
-    from tvm import relax
-
     call = matcher.made_by(clipped.value, *_MOVES)
     if call is None:
         return None
-    data = _part(rounding, clipped, call.args[0], matcher, builder)
-    return relax.Call(call.op, [data, *call.args[1:]], call.attrs, call.ty_args)
+    return _again(call, _part(rounding, clipped, call.args[0], matcher, builder))
 
 
 def _part(rounding: Rounding, clipped: Clipped, value: Any, matcher: Matcher, builder: Any) -> Any:

@@ -98,7 +98,13 @@ def padded(data: Any, window: Window, value: Any) -> Any:
 
 
 def convolution(
-    data: Any, packed: Any, window: Window, features: int, groups: int, out_dtype: str
+    data: Any,
+    packed: Any,
+    window: Window,
+    features: int,
+    groups: int,
+    out_dtype: str,
+    border: int = 0,
 ) -> Any:
     """A convolution, channels last, over packed weights.
 
@@ -109,13 +115,14 @@ def convolution(
         features: of all groups.
         groups: each sees its own channels only.
         out_dtype: of the sums.
+        border: what the padding holds.
     """
     from tvm import te
 
     width, channels = int(packed.shape[-1]), int(packed.shape[-2])
     each = features // groups
     blocks = math.ceil(each / width)
-    source = padded(data, window, 0)
+    source = padded(data, window, border)
     spatial = window.output([int(size) for size in data.shape[1:-1]])
     taps = [
         te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps) if size > 1
@@ -198,7 +205,7 @@ def product(data: Any, packed: Any, features: int, out_dtype: str) -> Any:
     )
 
 
-def depthwise(data: Any, weights: Any, window: Window, out_dtype: str) -> Any:
+def depthwise(data: Any, weights: Any, window: Window, out_dtype: str, border: int = 0) -> Any:
     """A depthwise convolution, channels last.
 
     Args:
@@ -206,10 +213,11 @@ def depthwise(data: Any, weights: Any, window: Window, out_dtype: str) -> Any:
         weights: [...taps..., channels].
         window: of the convolution.
         out_dtype: of the sums.
+        border: what the padding holds.
     """
     from tvm import te
 
-    source = padded(data, window, 0)
+    source = padded(data, window, border)
     spatial = window.output([int(size) for size in data.shape[1:-1]])
     taps = [te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, pack
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
-from edgetvm.compile.lowering.integers import dot_of, integer_convolution
+from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
 from edgetvm.compile.lowering.site import Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
 from edgetvm.compile.schedules.tile import choose_tile, elements_together
@@ -43,17 +44,21 @@ def lower_convolution(site: Site, call: Any) -> Any:
         after=tuple(padding[rank:]),
     )
     out_dtype = str(call.ty.dtype)
+    dot = dot_of(site, data, array) if groups == 1 else None
+    if dot is not None:
+        return integer_convolution(site, data, array, window, out_shape, dot)
+    border = 0
+    if not out_dtype.startswith("float"):
+        data, border, before, after = with_border(site, data, window)
+        window = replace(window, before=before, after=after)
     if groups == shape[-1] == features and groups > 1:
         flat = constant(array.reshape(*array.shape[:-2], features))
         return site.builder.call_te(
-            lambda data, weights: depthwise(data, weights, window, out_dtype),
+            lambda data, weights: depthwise(data, weights, window, out_dtype, border),
             data,
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    dot = dot_of(site, data, array) if groups == 1 else None
-    if dot is not None:
-        return integer_convolution(site, data, array, window, out_shape, dot)
     edge = winograd_edge(window, shape, out_shape, groups, out_dtype, site.winograd)
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge)
@@ -70,7 +75,9 @@ def lower_convolution(site: Site, call: Any) -> Any:
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
     packed = constant(np.concatenate([pack(one, tile.width) for one in each]))
     return site.builder.call_te(
-        lambda data, packed: convolution(data, packed, window, features, groups, out_dtype),
+        lambda data, packed: convolution(
+            data, packed, window, features, groups, out_dtype, border
+        ),
         data,
         packed,
         primfunc_name_hint="conv",

@@ -31,7 +31,7 @@ def integer_convolution(
 
     given = data
     array, offset = _centred(array)
-    data, border, before, after = _with_border(site, data, window)
+    data, border, before, after = with_border(site, data, window)
     channels, features = array.shape[-2], out_shape[-1]
     size = out_shape[1:-1]
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
@@ -46,13 +46,18 @@ def integer_convolution(
     shape = shape_of(data) or ()
     shift = dot.shift(str(data.ty.dtype))
     flat = site.builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
-    rows = site.builder.emit(
-        site.builder.call_te(
-            lambda data: integer.staged(data, channels, before, after, border, shift, dot, slack),
-            flat,
-            primfunc_name_hint="stage",
+    rows = flat
+    wider = dot.data != str(data.ty.dtype)
+    if wider or shift or slack or any(before) or any(after):
+        rows = site.builder.emit(
+            site.builder.call_te(
+                lambda data: integer.staged(
+                    data, channels, before, after, border, shift, dot, slack
+                ),
+                flat,
+                primfunc_name_hint="stage",
+            )
         )
-    )
     sums = site.builder.call_te(
         lambda rows, packed: integer.convolution(
             rows, packed, window, size, channels, features, dot
@@ -87,13 +92,15 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
     packed = integer.pack_dots(array[None], integer.ONE_ELEMENT, dot, tile.width)[:, 0]
     slack = -shape[-1] % dot.depth
     none = (0,) * (len(shape) - 1)
-    staged_rows = site.builder.emit(
-        site.builder.call_te(
-            lambda data: integer.staged(data, 1, none, none, 0, shift, dot, slack),
-            data,
-            primfunc_name_hint="stage",
+    staged_rows = data
+    if dot.data != str(data.ty.dtype) or shift or slack:
+        staged_rows = site.builder.emit(
+            site.builder.call_te(
+                lambda data: integer.staged(data, 1, none, none, 0, shift, dot, slack),
+                data,
+                primfunc_name_hint="stage",
+            )
         )
-    )
     sums = site.builder.call_te(
         lambda rows, packed: integer.product(rows, packed, features, dot),
         staged_rows,
@@ -134,7 +141,7 @@ def _unshifted(site: Site, sums: Any, array: Any, shift: int) -> Any:
     return relax.op.add(site.builder.emit(sums), constant(shifted))
 
 
-def _with_border(site: Site, data: Any, window: Window) -> tuple[Any, int, Extents, Extents]:
+def with_border(site: Site, data: Any, window: Window) -> tuple[Any, int, Extents, Extents]:
     """The data without the constant border that a pad operator put round it, and that border."""
     import tvm
     from tvm import relax
