@@ -11,6 +11,7 @@ from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, 
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_convolution
+from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
 from edgetvm.compile.schedules.tile import choose_tile
@@ -31,7 +32,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
         or str(attrs.kernel_layout) != f"{spatial}IO"
         or str(attrs.out_layout) not in ("", layout)
     ):
-        return None
+        return lower_planes(site, call)
     array = weights.value.numpy()
     groups, features, rank = int(attrs.groups), array.shape[-1], len(spatial)
     padding = [int(one) for one in attrs.padding]

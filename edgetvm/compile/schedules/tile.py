@@ -67,6 +67,7 @@ def choose_tile(
     cores: int,
     width: int | None = None,
     lanes: int | None = None,
+    across: int | None = None,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -78,20 +79,38 @@ def choose_tile(
         cores: that share the tiles.
         width: elements along the last axis, where the packing of weights has fixed them.
         lanes: of a vector, where an instruction has fixed them.
+        across: columns of the tile, where the packing of weights has fixed them.
     """
 
-    def cost(tile: Tile) -> tuple[float, int]:
-        points = tile.rows * tile.columns
-        loads = tile.vectors + points
-        speed = max(0.5, tile.lanes / profile.vector_lanes)
-        sums = max(tile.vectors * points, _CHAINS) * speed
-        step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
-        blocks = math.ceil(features / tile.width)
-        tasks = outer * blocks * math.ceil(rows / tile.rows)
-        rounds = math.ceil(tasks / cores) * cores
-        return rounds * math.ceil(columns / tile.columns) * step, points
+    tiles = _tiles(features, rows, columns, profile, width, lanes)
+    return min(
+        (one for one in tiles if across in (None, one.columns)),
+        key=lambda tile: tile_cost(tile, features, rows, columns, outer, profile, cores),
+    )
 
-    return min(_tiles(features, rows, columns, profile, width, lanes), key=cost)
+
+def tile_cost(
+    tile: Tile,
+    features: int,
+    rows: int,
+    columns: int,
+    outer: int,
+    profile: BoardProfile,
+    cores: int,
+) -> tuple[float, int]:
+    """What a tile costs for each summed element, in multiply-adds of whole vectors; see there.
+
+    The second number tells tiles apart that cost the same.
+    """
+    points = tile.rows * tile.columns
+    loads = tile.vectors + points
+    speed = max(0.5, tile.lanes / profile.vector_lanes)
+    sums = max(tile.vectors * points, _CHAINS) * speed
+    step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
+    blocks = math.ceil(features / tile.width)
+    tasks = outer * blocks * math.ceil(rows / tile.rows)
+    rounds = math.ceil(tasks / cores) * cores
+    return rounds * math.ceil(columns / tile.columns) * step, points
 
 
 def _tiles(

@@ -14,6 +14,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
+from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.epilogue import pads_last, paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
@@ -35,6 +36,7 @@ class Form:
         features: elements of the last axis that belong to one group.
         width: of packed weights, if they are.
         dot: the instruction that sums, where LLVM is not left to find one.
+        across: columns of a tile, where weights are packed for so many.
     """
 
     rows: int | None
@@ -42,6 +44,7 @@ class Form:
     features: int
     width: int | None
     dot: str | None = None
+    across: int | None = None
 
 
 def contraction_form(block: Block) -> Form | None:
@@ -75,7 +78,9 @@ def contraction_form(block: Block) -> Form | None:
     columns = points[-1] if points else None
     rows = points[-2] if len(points) > 1 else None
     if packed is None:
-        return Form(rows, columns, block.spatial[last], None)
+        across = block.node.annotations.get(POINTS)
+        known = None if across is None else int(across)
+        return Form(rows, columns, block.spatial[last], None, across=known)
     features, width = (int(size) for size in packed)
     dot = block.node.annotations.get(DOT)
     return Form(rows, columns, features, width, None if dot is None else str(dot))
@@ -103,6 +108,7 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     # Within a vector, elements of the border would have to be told from the others one by one.
     inline = across >= 2 * tile.columns and not any(map(pads_last, paddings))
     staged = [] if inline else paddings
+    staged += [block for block in blocks if STAGED in block.node.annotations]
     around = surround(schedule, blocks, main, staged)
     schedule = tile_contraction(schedule, main, around.owner, form, profile, cores)
     for block in blocks_of(schedule) or []:
@@ -127,7 +133,7 @@ def _chosen(main: Block, form: Form, profile: BoardProfile, cores: int) -> Tile:
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
     lanes = None if form.dot is None else dot_named(form.dot).lanes
-    return choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes)
+    return choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes, form.across)
 
 
 def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
