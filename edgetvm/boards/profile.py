@@ -65,6 +65,14 @@ class BoardProfile:
         word = self.triple.split("-", 1)[0]
         return "armv7l" if word.startswith("armv7") else word
 
+    @property
+    def multiplies_by_element(self) -> bool:
+        """Whether a vector is multiplied by one element of another, as NEON does.
+
+        One load then brings the factors of several steps; elsewhere each is loaded into all lanes.
+        """
+        return self.architecture in ("aarch64", "armv7l")
+
 
 @dataclass(frozen=True, config=_STRICT)
 class _DetectedFile:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edgetvm.boards.profile import BoardProfile
@@ -25,6 +26,7 @@ class Kernel:
         multiply_adds: of one call: products that are summed, in the direct form.
         moved_bytes: of one call: of all tensors that it reads and writes.
         reduces: whether it sums or takes a largest element at all.
+        decisions: that the rule took, by name.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Kernel:
     multiply_adds: int = 0
     moved_bytes: int = 0
     reduces: bool = False
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gflop(self) -> float:

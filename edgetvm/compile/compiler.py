@@ -86,7 +86,7 @@ def compile_model(
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
             scheduled, rules = schedule_module(module, profile, tuning_database, options)
-        tuned = sum(origin == "tuned" for origin, _ in rules.values())
+        tuned = sum(one.origin == "tuned" for one in rules.values())
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power
 from edgetvm.compile.memory.kernels import with_own_memory
 from edgetvm.compile.options import Functions
@@ -39,6 +40,7 @@ def _finalize_host(functions: Functions) -> Any:
     return ir.transform.Sequential(
         [
             ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
+            multiply_by_element(),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),

@@ -14,7 +14,7 @@ from edgetvm.compile.origins import names_in, nodes_of
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
-    from edgetvm.compile.schedules import Origin
+    from edgetvm.compile.schedules import Scheduled
 
 
 @dataclass
@@ -62,7 +62,7 @@ def kernel_calls(module: IRModule, nodes: Mapping[str, str]) -> dict[str, Calls]
 def kernels_of(
     module: IRModule,
     calls: Mapping[str, Calls],
-    rules: Mapping[str, tuple[Origin, str]],
+    rules: Mapping[str, Scheduled],
     operations: Mapping[str, Operation],
 ) -> tuple[Kernel, ...]:
     """The records of all kernels that are called, in the order of first calls.
@@ -82,7 +82,7 @@ def _record(
     function: Any,
     name: str,
     calls: Calls,
-    rule: tuple[Origin, str],
+    scheduled: Scheduled,
     operations: Mapping[str, Operation],
 ) -> Kernel:
     known = [operations[one] for one in calls.variables if one in operations]
@@ -90,13 +90,15 @@ def _record(
     return Kernel(
         name,
         len(calls.nodes),
-        *rule,
+        scheduled.origin,
+        scheduled.rule,
         nodes=tuple(calls.nodes),
         workload=told(known),
         layout=next(filter(None, layouts), ""),
         multiply_adds=sum(one.multiply_adds for one in known),
         moved_bytes=sum(_bytes(parameter) for parameter in function.params),
         reduces=_reduces(function),
+        decisions=dict(scheduled.decisions),
     )
 
 

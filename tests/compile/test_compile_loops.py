@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgetvm.boards import load_profile
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.target import target_for
 
@@ -33,7 +34,7 @@ def test_what_repeats_has_a_loop_of_its_own(
     x, w = te.placeholder((3, 32), name="x"), te.placeholder((32,), name="w")
     result = te.compute((3, 32), lambda i, k: x[i, k] * w[index(k)], name="y")
     profile = load_profile("local")
-    schedule = loops(te.create_prim_func([x, w, result]), profile)
+    schedule = loops(te.create_prim_func([x, w, result]), profile, Decisions())
     assert schedule is not None
     around = schedule.get_loops(schedule.get_sblock("y"))
     assert [int(schedule.get(loop).extent) for loop in around] == extents

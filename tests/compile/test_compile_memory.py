@@ -16,7 +16,7 @@ from onnx import NodeProto, helper
 
 from edgetvm.boards import load_profile
 from edgetvm.compile import MemoryUse, compile_model
-from edgetvm.compile.memory.kernels import kernel_pipeline
+from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.passes import LOWERING_PASSES
 from edgetvm.compile.target import target_for

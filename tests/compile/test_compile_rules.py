@@ -78,7 +78,7 @@ def scheduled(function: Any, profile: BoardProfile) -> tuple[Any, str]:
 
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     module, rules = schedule_module(module, profile, None)
-    return module, rules["main"][1]
+    return module, rules["main"].rule
 
 
 def library_of(module: Any, profile: BoardProfile) -> Any:

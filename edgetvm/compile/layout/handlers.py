@@ -35,7 +35,7 @@ isfinite isinf isnan left_shift less less_equal log log_add_exp logical_and logi
 logical_xor maximum minimum mod multiply negative nn.gelu nn.gelu_tanh nn.leakyrelu nn.relu nn.selu
 nn.silu nn.softplus not_equal power right_shift round rsqrt sigmoid sign sin sinh sqrt square
 subtract tan tanh trunc where
-""".split()  # noqa: SIM905 - a table of names
+""".split()
 )
 _REDUCTIONS = ("sum", "mean", "max", "min", "prod", "std", "variance")
 

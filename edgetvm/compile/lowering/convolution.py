@@ -14,7 +14,7 @@ from edgetvm.compile.lowering.integers import dot_of, integer_convolution
 from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
-from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.tile import choose_tile, elements_together
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -65,6 +65,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
         math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
         site.profile,
         shared_by(work, site.profile),
+        together=elements_together(array.shape[-2], site.profile) if groups == 1 else 1,
     )
     kept = [size for size in window.taps if size > 1]
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)

@@ -9,7 +9,7 @@ from edgetvm.compile.kernels.contraction import pack, product
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_product
 from edgetvm.compile.lowering.site import Site, last_two
-from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.tile import choose_tile, elements_together
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -35,6 +35,7 @@ def lower_matmul(site: Site, call: Any) -> Any:
         math.prod(rows[:-2]),
         site.profile,
         shared_by(work, site.profile),
+        together=elements_together(array.shape[0], site.profile),
     )
     packed = constant(pack(array, tile.width))
     out_dtype = str(call.ty.dtype)

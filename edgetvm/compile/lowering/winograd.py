@@ -9,7 +9,7 @@ from edgetvm.compile.kernels.contraction import Window
 from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant
 from edgetvm.compile.lowering.site import Extents, Site
-from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.tile import choose_tile, elements_together
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -46,7 +46,10 @@ def winograd_convolution(
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
     work = tiles * transform.edge**2 * array.shape[-2] * features
     cores = shared_by(work, site.profile)
-    tile = choose_tile(features, transform.edge, tiles, transform.edge, site.profile, cores)
+    together = elements_together(array.shape[-2], site.profile)
+    tile = choose_tile(
+        features, transform.edge, tiles, transform.edge, site.profile, cores, together=together
+    )
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(

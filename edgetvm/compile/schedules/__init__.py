@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.phases import phases
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 
 Origin = Literal["default", "tuned", "library"]
 
-# A rule takes a kernel and a board profile, and answers with a schedule, or None for "not mine".
-Rule = Callable[["PrimFunc", BoardProfile], "Schedule | None"]
+# A rule takes a kernel, a board profile and what is decided otherwise than by default. It answers
+# with a schedule, or None for "not mine".
+Rule = Callable[["PrimFunc", BoardProfile, Decisions], "Schedule | None"]
 
 # Asked in this order; the first that answers is taken.
 RULES: tuple[tuple[str, Rule], ...] = (
@@ -39,6 +42,21 @@ RULES: tuple[tuple[str, Rule], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Scheduled:
+    """Where a kernel's schedule comes from.
+
+    Attributes:
+        origin: a rule's defaults, tuning, or a library of kernels.
+        rule: the one that answered.
+        decisions: that it took, by name.
+    """
+
+    origin: Origin
+    rule: str
+    decisions: Mapping[str, str] = field(default_factory=dict)
+
+
 def rules_of(options: CompileOptions) -> tuple[tuple[str, Rule], ...]:
     """The rules of a level, in the order in which they are asked."""
     kinds = {"none": (), "loops": RULES[-1:], "all": RULES}
@@ -50,15 +68,15 @@ def schedule_module(
     profile: BoardProfile,
     tuning_database: Path | None,
     options: CompileOptions = DEFAULTS,
-) -> tuple[IRModule, dict[str, tuple[Origin, str]]]:
+) -> tuple[IRModule, dict[str, Scheduled]]:
     """Give every kernel its schedule: a tuned one where the database has it, else a rule's.
 
     Returns:
-        the module, and for each kernel's name the origin of its schedule and the rule.
+        the module, and by each kernel's name where its schedule comes from.
     """
     from tvm import s_tir, tirx
 
-    scheduled: dict[str, tuple[Origin, str]] = {}
+    scheduled: dict[str, Scheduled] = {}
     rules = rules_of(options)
     tuned = _tuned(module, profile, tuning_database)
     result = module.clone()
@@ -68,17 +86,18 @@ def schedule_module(
         name = variable.name_hint
         if name in tuned:
             result[variable] = tuned[name]
-            scheduled[name] = ("tuned", "MetaSchedule")
+            scheduled[name] = Scheduled("tuned", "MetaSchedule")
             continue
-        scheduled[name] = ("default", "none")
+        scheduled[name] = Scheduled("default", "none")
         for title, rule in rules:
+            decisions = Decisions()
             try:
-                schedule = rule(function, profile)
+                schedule = rule(function, profile, decisions)
             except s_tir.ScheduleError:
                 continue  # this kernel has a form that the rule did not foresee
             if schedule is not None:
                 result[variable] = schedule.mod["main"].with_attrs(function.attrs)
-                scheduled[name] = ("default", title)
+                scheduled[name] = Scheduled("default", title, decisions.taken)
                 break
     return result, scheduled
 

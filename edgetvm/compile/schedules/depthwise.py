@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
@@ -22,7 +23,7 @@ _MOST_UNROLLED_TAPS = 7
 _RELATIVE_COST = 4
 
 
-def depthwise(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def depthwise(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
     """Each output channel sums a window of the same input channel."""
     from tvm import s_tir
 
@@ -34,11 +35,14 @@ def depthwise(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     if len(reductions) != 1 or not _slides(reductions[0]):
         return None
     main = reductions[0]
-    tile = choose_columns(main.spatial[-1], main.spatial[-2], profile)
-    cores = shared_by(main.work * _RELATIVE_COST, profile)
-    staged: list[Block] = []
-    if len(main.reduction) == 1 and main.reduction[0] > _MOST_UNROLLED_TAPS:
-        staged = paddings_of(blocks, main)
+    channels, across = main.spatial[-1], main.spatial[-2]
+    candidates = columns_of(channels, across, profile)
+    tile = decisions.choose("tile", candidates, choose_columns(channels, across, profile))
+    default = shared_by(main.work * _RELATIVE_COST, profile)
+    cores = decisions.choose("cores", (1, profile.cores), default)
+    long = len(main.reduction) == 1 and main.reduction[0] > _MOST_UNROLLED_TAPS
+    border = decisions.choose("border", ("inlined", "staged"), "staged" if long else "inlined")
+    staged = paddings_of(blocks, main) if border == "staged" else []
     around = surround(schedule, blocks, main, staged)
     last = len(main.spatial) - 1
     axes = {
@@ -75,10 +79,7 @@ def _slides(block: Block) -> bool:
 
 
 def choose_columns(channels: int, columns: int, profile: BoardProfile) -> Tile:
-    """The tile whose sums, and one row's operands, stay in registers."""
-    full = min(profile.vector_lanes, power_of_two(channels))
-    # Beyond this LLVM keeps so many operands of the window that it spills; measured on AVX-512.
-    most = max(1, profile.vector_registers * 3 // 8)
+    """The tile that costs least among `columns_of`."""
 
     def cost(tile: Tile) -> tuple[float, int]:
         speed = max(0.6, tile.lanes / profile.vector_lanes)
@@ -86,14 +87,21 @@ def choose_columns(channels: int, columns: int, profile: BoardProfile) -> Tile:
         overhead = 1.0 / (tile.vectors * tile.columns)
         return vectors * covered(columns, tile.columns) * (speed + overhead), -tile.columns
 
-    candidates = [
+    return min(columns_of(channels, columns, profile), key=cost)
+
+
+def columns_of(channels: int, columns: int, profile: BoardProfile) -> list[Tile]:
+    """The tiles whose sums, and one row's operands, stay in registers."""
+    full = min(profile.vector_lanes, power_of_two(channels))
+    # Beyond this LLVM keeps so many operands of the window that it spills; measured on AVX-512.
+    most = max(1, profile.vector_registers * 3 // 8)
+    return [
         Tile(lanes, vectors, 1, across)
-        for lanes in {full, max(1, full // 2)}
+        for lanes in sorted({full, max(1, full // 2)})
         for vectors in (1, 2, 3, 4)
         for across in range(1, min(columns, 8) + 1)
         if lanes * vectors <= channels and vectors * across <= most
     ]
-    return min(candidates, key=cost)
 
 
 def _tile(schedule: Any, main: Block, owner: str, tile: Tile, cores: int) -> None:

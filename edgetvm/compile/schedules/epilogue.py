@@ -31,8 +31,8 @@ def pads(block: Block) -> bool:
 
 def pads_last(block: Block) -> bool:
     """Whether a block makes its tensor longer along the last axis."""
-    sources = [list(read.source.shape) for read in block.node.reads[:1]]
-    return any(shape and int(shape[-1]) < block.spatial[-1] for shape in sources)
+    source = [int(size) for read in block.node.reads[:1] for size in read.source.shape]
+    return bool(source) and source[-1] < block.spatial[-1]
 
 
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:

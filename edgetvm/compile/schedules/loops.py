@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.blocks import Block, blocks_of, period, tests_last_axis
+from edgetvm.compile.schedules.decisions import Decisions
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
@@ -68,7 +69,7 @@ def spread(schedule: Any, block: Block, profile: BoardProfile) -> None:
     schedule.parallel(schedule.fuse(*outer) if len(outer) > 1 else outer[0])
 
 
-def loops(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def loops(function: PrimFunc, profile: BoardProfile, _: Decisions) -> Schedule | None:
     """Element-wise blocks are inlined; what is left runs on all cores."""
     from tvm import s_tir
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.transposed import PHASES
 from edgetvm.compile.schedules.blocks import Block, blocks_of
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of
 from edgetvm.compile.schedules.loops import inline_producers, spread
 from edgetvm.compile.schedules.rewriting import with_axes_split
 from edgetvm.compile.schedules.stretch import Stretch, stretched
-from edgetvm.compile.schedules.tile import Tile, choose_tile
+from edgetvm.compile.schedules.tile import Tile, choose_tile, tiles
 from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
-def phases(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def phases(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
     """A kernel of `edgetvm.compile.kernels.transposed` whose output holds whole strides."""
     from tvm import s_tir
 
@@ -43,11 +45,13 @@ def phases(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     if len(schedule.get_consumers(main.handle)) != 1:
         return None
     points = [extent // stride for extent, stride in zip(size[1:-1], strides, strict=True)]
-    cores = shared_by(main.work, profile)
+    cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     width = int(main.node.annotations[PACKED][1])
     down = points[-2] if len(points) > 1 else 1
     outer = math.prod(strides) * size[0] * math.prod(points[:-2])
-    tile = choose_tile(size[-1], down, points[-1], outer, profile, cores, width)
+    default = choose_tile(size[-1], down, points[-1], outer, profile, cores, width)
+    candidates = tuple(tiles(size[-1], 1, points[-1], profile, width))
+    tile = decisions.choose("tile", candidates, replace(default, rows=1))
     if size[-1] % width:
         features = Stretch(size[-1], width)
         names = main.node.name_hint, owner.node.name_hint

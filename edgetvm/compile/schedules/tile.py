@@ -41,6 +41,9 @@ class Tile:
     rows: int
     columns: int
 
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} points of {self.vectors}x{self.lanes} lanes"
+
     @property
     def width(self) -> int:
         """Elements along the output's last axis."""
@@ -67,9 +70,12 @@ def choose_tile(
     cores: int,
     width: int | None = None,
     lanes: int | None = None,
+    together: int = 1,
     across: int | None = None,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
+
+    It is one of `tiles`.
 
     Args:
         features: elements of the last axis, of one group.
@@ -79,13 +85,13 @@ def choose_tile(
         cores: that share the tiles.
         width: elements along the last axis, where the packing of weights has fixed them.
         lanes: of a vector, where an instruction has fixed them.
+        together: elements of the other operand that one load brings, see `elements_together`.
         across: columns of the tile, where the packing of weights has fixed them.
     """
-
-    tiles = _tiles(features, rows, columns, profile, width, lanes)
+    possible = tiles(features, rows, columns, profile, width, lanes, together, across)
     return min(
-        (one for one in tiles if across in (None, one.columns)),
-        key=lambda tile: tile_cost(tile, features, rows, columns, outer, profile, cores),
+        possible,
+        key=lambda tile: tile_cost(tile, features, rows, columns, outer, profile, cores, together),
     )
 
 
@@ -97,13 +103,14 @@ def tile_cost(
     outer: int,
     profile: BoardProfile,
     cores: int,
+    together: int = 1,
 ) -> tuple[float, int]:
-    """What a tile costs for each summed element, in multiply-adds of whole vectors; see there.
+    """What each step of the sums costs with a tile, in multiply-adds of whole vectors.
 
-    The second number tells tiles apart that cost the same.
+    The second number tells apart tiles that cost the same. Arguments as for `choose_tile`.
     """
     points = tile.rows * tile.columns
-    loads = tile.vectors + points
+    loads = tile.vectors + points / together
     speed = max(0.5, tile.lanes / profile.vector_lanes)
     sums = max(tile.vectors * points, _CHAINS) * speed
     step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
@@ -113,14 +120,28 @@ def tile_cost(
     return rounds * math.ceil(columns / tile.columns) * step, points
 
 
-def _tiles(
+def elements_together(depth: int, profile: BoardProfile) -> int:
+    """How many neighbours of the operand that is not a vector's one load brings.
+
+    Args:
+        depth: of the sums, along the axis on which that operand's elements are neighbours.
+        profile: of the board.
+    """
+    lanes = profile.vector_lanes
+    return lanes if profile.multiplies_by_element and depth % lanes == 0 else 1
+
+
+def tiles(
     features: int,
     rows: int,
     columns: int,
     profile: BoardProfile,
-    width: int | None,
-    fixed: int | None,
+    width: int | None = None,
+    fixed: int | None = None,
+    together: int = 1,
+    across: int | None = None,
 ) -> Iterator[Tile]:
+    """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
     if fixed is not None:
         possible = {fixed}
@@ -135,9 +156,15 @@ def _tiles(
         else:
             choices = [width // lanes]
         for vectors in choices:
-            points = max(1, min(_MOST_POINTS, (profile.vector_registers - vectors - 1) // vectors))
-            for across in range(1, min(columns, points) + 1):
+            left = profile.vector_registers - vectors
+            # Elements that came together stay: a register for each point, not one for all.
+            points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
+            points = max(1, min(_MOST_POINTS, points))
+            if across is not None:
                 yield Tile(lanes, vectors, 1, across)
+                continue
+            for one in range(1, min(columns, points) + 1):
+                yield Tile(lanes, vectors, 1, one)
             if columns <= points:
                 for down in range(2, min(rows, points // columns) + 1):
                     yield Tile(lanes, vectors, down, columns)

@@ -16,10 +16,11 @@ from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
-from edgetvm.compile.schedules.epilogue import pads_last, paddings_of, surround
+from edgetvm.compile.schedules.decisions import Decisions
+from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
-from edgetvm.compile.schedules.tile import Tile, choose_tile
+from edgetvm.compile.schedules.tile import Tile, choose_tile, elements_together, tiles
 from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Form:
         features: elements of the last axis that belong to one group.
         width: of packed weights, if they are.
         dot: the instruction that sums, where LLVM is not left to find one.
+        elements: which of the block's reads runs along its last reduction axis, without gaps and
+            the same for all features; None where none does.
         across: columns of a tile, where weights are packed for so many.
     """
 
@@ -44,6 +47,7 @@ class Form:
     features: int
     width: int | None
     dot: str | None = None
+    elements: int | None = None
     across: int | None = None
 
 
@@ -77,16 +81,36 @@ def contraction_form(block: Block) -> Form | None:
     ]
     columns = points[-1] if points else None
     rows = points[-2] if len(points) > 1 else None
+    elements = _elements(block)
     if packed is None:
         across = block.node.annotations.get(POINTS)
         known = None if across is None else int(across)
-        return Form(rows, columns, block.spatial[last], None, across=known)
+        return Form(rows, columns, block.spatial[last], None, elements=elements, across=known)
     features, width = (int(size) for size in packed)
     dot = block.node.annotations.get(DOT)
-    return Form(rows, columns, features, width, None if dot is None else str(dot))
+    return Form(rows, columns, features, width, None if dot is None else str(dot), elements)
 
 
-def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def _elements(block: Block) -> int | None:
+    summed = block.node.iter_vars[-1].var
+    for number, indices in enumerate(indices_of_reads(block)):
+        if not indices or not indices[-1].same_as(summed):
+            continue
+        if not any(uses(index, block.spatial_variables[-1]) for index in indices):
+            return number
+    return None
+
+
+def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:
+    """How many steps of the sums take their elements from one load."""
+    if form.elements is None or form.dot is not None:
+        return 1
+    if str(main.node.writes[0].source.dtype) != "float32":
+        return 1
+    return elements_together(main.reduction[-1], profile)
+
+
+def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
     """One reduction block whose last axis is contiguous, with or without what follows it."""
     from tvm import s_tir
 
@@ -101,16 +125,20 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     form = contraction_form(main)
     if form is None:
         return None
-    cores = shared_by(main.work, profile)
-    tile = _chosen(main, form, profile, cores)
+    tile = choose_form_tile(main, form, profile, decisions)
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
-    # Within a vector, elements of the border would have to be told from the others one by one.
-    inline = across >= 2 * tile.columns and not any(map(pads_last, paddings))
-    staged = [] if inline else paddings
+    # LLVM takes the test for the border out of the loop over channels; not where one tile has both
+    # borders, nor within a vector, whose elements would be told from the border one by one, nor
+    # where elements are loaded together.
+    together = steps_together(main, form, profile)
+    inline = across >= 2 * tile.columns and together == 1 and not any(map(pads_last, paddings))
+    border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
+    staged = [] if border == "inlined" else paddings
     staged += [block for block in blocks if STAGED in block.node.annotations]
+    cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
-    schedule = tile_contraction(schedule, main, around.owner, form, profile, cores)
+    schedule = tile_contraction(schedule, main, around.owner, form, tile, cores, together)
     for block in blocks_of(schedule) or []:
         if block.node.name_hint in around.apart:
             spread(schedule, block, profile)
@@ -118,22 +146,34 @@ def tiled(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
 
 
 def tile_contraction(
-    schedule: Schedule, main: Block, owner: str, form: Form, profile: BoardProfile, cores: int
+    schedule: Schedule,
+    main: Block,
+    owner: str,
+    form: Form,
+    tile: Tile,
+    cores: int,
+    together: int,
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
-    tile = _chosen(main, form, profile, cores)
     schedule = _stretched(schedule, main, owner, form, tile)
-    _tile(schedule, main, owner, form, tile, cores)
+    _tile(schedule, main, owner, form, tile, cores, together)
     return schedule
 
 
-def _chosen(main: Block, form: Form, profile: BoardProfile, cores: int) -> Tile:
+def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: Decisions) -> Tile:
+    """The decision on a contraction's tile."""
     extent = main.spatial
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
     lanes = None if form.dot is None else dot_named(form.dot).lanes
-    return choose_tile(form.features, down, across, outer, profile, cores, form.width, lanes, form.across)
+    together = steps_together(main, form, profile)
+    cores = shared_by(main.work, profile)
+    known = form.features, down, across
+    given = form.width, lanes, together, form.across
+    default = choose_tile(*known, outer, profile, cores, *given)
+    candidates = tuple(tiles(form.features, down, across, profile, *given))
+    return decisions.choose("tile", candidates, default)
 
 
 def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
@@ -154,7 +194,9 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     return s_tir.Schedule(function)
 
 
-def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int) -> None:
+def _tile(
+    schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
+) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
     loops = schedule.get_loops(result)
@@ -176,7 +218,11 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
     parts = [] if form.dot is None else [reduction.pop()]
-    schedule.reorder(*first, *rows, *columns, *reduction, *inner, *parts)
+    steps = []
+    if together > 1:
+        whole, step = schedule.split(reduction.pop(), [None, together], preserve_unit_iters=True)
+        reduction, steps = [*reduction, whole], [step]
+    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *inner, *parts)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
@@ -187,8 +233,10 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     if cores > 1:
         schedule.parallel(shared_loop)
     # Marked before the reduction is split: afterwards its block is no longer complete.
-    for loop in inner[:-1]:
+    for loop in [*steps, *inner[:-1]]:
         schedule.unroll(loop)
+    if steps:
+        _load_together(schedule, result, form, reduction[-1])
     if form.dot is None:
         schedule.vectorize(lanes)
     start = schedule.decompose_reduction(result, reduction[0])
@@ -203,3 +251,13 @@ def _tile(schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores:
     schedule.vectorize(lanes)
     for loop in [*ends[-len(inner) + 1 : -1], vectors]:
         schedule.unroll(loop)
+
+
+def _load_together(schedule: Any, result: Any, form: Form, at: Any) -> None:
+    """Bring the elements of all steps below a loop into registers, a vector for each point."""
+    copy = schedule.cache_read(result, form.elements, "local")
+    schedule.compute_at(copy, at, preserve_unit_loops=True)
+    *points, elements = schedule.get_loops(copy)[-len(schedule.get(copy).iter_vars) :]
+    for loop in points:
+        schedule.unroll(loop)
+    schedule.vectorize(elements)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.winograd import OUTPUTS
 from edgetvm.compile.schedules.blocks import Block, blocks_of
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.loops import inline_producers, spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import power_of_two
-from edgetvm.compile.schedules.tiled import contraction_form, tile_contraction
+from edgetvm.compile.schedules.tiled import (
+    choose_form_tile,
+    contraction_form,
+    steps_together,
+    tile_contraction,
+)
 from edgetvm.compile.schedules.work import shared_by
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
-def winograd(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
     """A kernel of `edgetvm.compile.kernels.winograd` with what follows it."""
     from tvm import s_tir
 
@@ -40,7 +46,9 @@ def winograd(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
     form = contraction_form(product)
     if form is None:
         return None
-    cores = shared_by(product.work, profile)
+    tile = choose_form_tile(product, form, profile, decisions)
+    together = steps_together(product, form, profile)
+    cores = decisions.choose("cores", (1, profile.cores), shared_by(product.work, profile))
     features = size[-1]
     lanes = min(profile.vector_lanes, power_of_two(features))
     edges = {axis: Stretch(size[axis], step) for axis in (1, 2)}
@@ -53,7 +61,9 @@ def winograd(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
         {axis: one for axis, one in last.items() if axis in whole},
         owner_axes=whole,
     )
-    schedule = tile_contraction(s_tir.Schedule(function), product, copy, form, profile, cores)
+    schedule = tile_contraction(
+        s_tir.Schedule(function), product, copy, form, tile, cores, together
+    )
     done = {*names, "contraction", copy, owner.node.name_hint}
     for block in left:
         if block.node.name_hint not in done:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.schedules.blocks import Block, blocks_of
 from edgetvm.compile.schedules.columns import ColumnGroup
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.groups import Plan, groups_of
 from edgetvm.compile.schedules.loops import inline_producers, paddings
 from edgetvm.compile.schedules.rows import RowGroup
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
-def rows(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def rows(function: PrimFunc, profile: BoardProfile, _: Decisions) -> Schedule | None:
     """Softmax, norms, reductions of the innermost axes."""
     return _written(function, profile, RowGroup)
 
 
-def columns(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def columns(function: PrimFunc, profile: BoardProfile, _: Decisions) -> Schedule | None:
     """Pooling and reductions that leave the innermost axis."""
     return _written(function, profile, ColumnGroup)
 
 
-def elements(function: PrimFunc, profile: BoardProfile) -> Schedule | None:
+def elements(function: PrimFunc, profile: BoardProfile, _: Decisions) -> Schedule | None:
     """Whatever computes each element for itself."""
     return _written(function, profile, Stage)
 

@@ -279,7 +279,7 @@ def _table(names: Sequence[str], operators: Callable[[str], Converter]) -> dict[
 ARITHMETIC: dict[str, Converter] = {
     **_table(["add", "sub=subtract", "mul=multiply", "div=divide"], _arithmetic),
     **_table(
-        "eq=equal ne=not_equal lt=less le=less_equal gt=greater ge=greater_equal".split(),  # noqa: SIM905
+        "eq=equal ne=not_equal lt=less le=less_equal gt=greater ge=greater_equal".split(),
         _comparison,
     ),
     **_table(["__lshift__=left_shift", "__rshift__=right_shift"], _shift),
