@@ -12,6 +12,7 @@ from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, 
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
+from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
 from edgetvm.compile.schedules.tile import choose_tile, elements_together
@@ -32,7 +33,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
         or str(attrs.kernel_layout) != f"{spatial}IO"
         or str(attrs.out_layout) not in ("", layout)
     ):
-        return None
+        return lower_planes(site, call)
     array = weights.value.numpy()
     groups, features, rank = int(attrs.groups), array.shape[-1], len(spatial)
     padding = [int(one) for one in attrs.padding]
@@ -75,9 +76,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
     packed = constant(np.concatenate([pack(one, tile.width) for one in each]))
     return site.builder.call_te(
-        lambda data, packed: convolution(
-            data, packed, window, features, groups, out_dtype, border
-        ),
+        lambda data, packed: convolution(data, packed, window, features, groups, out_dtype, border),
         data,
         packed,
         primfunc_name_hint="conv",

@@ -71,6 +71,7 @@ def choose_tile(
     width: int | None = None,
     lanes: int | None = None,
     together: int = 1,
+    across: int | None = None,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -85,21 +86,38 @@ def choose_tile(
         width: elements along the last axis, where the packing of weights has fixed them.
         lanes: of a vector, where an instruction has fixed them.
         together: elements of the other operand that one load brings, see `elements_together`.
+        across: columns of the tile, where the packing of weights has fixed them.
     """
+    possible = tiles(features, rows, columns, profile, width, lanes, together, across)
+    return min(
+        possible,
+        key=lambda tile: tile_cost(tile, features, rows, columns, outer, profile, cores, together),
+    )
 
-    def cost(tile: Tile) -> tuple[float, int]:
-        points = tile.rows * tile.columns
-        loads = tile.vectors + points / together
-        speed = max(0.5, tile.lanes / profile.vector_lanes)
-        sums = max(tile.vectors * points, _CHAINS) * speed
-        step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
-        blocks = math.ceil(features / tile.width)
-        tasks = outer * blocks * math.ceil(rows / tile.rows)
-        rounds = math.ceil(tasks / cores) * cores
-        return rounds * math.ceil(columns / tile.columns) * step, points
 
-    possible = tiles(features, rows, columns, profile, width, lanes, together)
-    return min(possible, key=cost)
+def tile_cost(
+    tile: Tile,
+    features: int,
+    rows: int,
+    columns: int,
+    outer: int,
+    profile: BoardProfile,
+    cores: int,
+    together: int = 1,
+) -> tuple[float, int]:
+    """What each step of the sums costs with a tile, in multiply-adds of whole vectors.
+
+    The second number tells apart tiles that cost the same. Arguments as for `choose_tile`.
+    """
+    points = tile.rows * tile.columns
+    loads = tile.vectors + points / together
+    speed = max(0.5, tile.lanes / profile.vector_lanes)
+    sums = max(tile.vectors * points, _CHAINS) * speed
+    step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
+    blocks = math.ceil(features / tile.width)
+    tasks = outer * blocks * math.ceil(rows / tile.rows)
+    rounds = math.ceil(tasks / cores) * cores
+    return rounds * math.ceil(columns / tile.columns) * step, points
 
 
 def elements_together(depth: int, profile: BoardProfile) -> int:
@@ -121,6 +139,7 @@ def tiles(
     width: int | None = None,
     fixed: int | None = None,
     together: int = 1,
+    across: int | None = None,
 ) -> Iterator[Tile]:
     """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
@@ -141,8 +160,11 @@ def tiles(
             # Elements that came together stay: a register for each point, not one for all.
             points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
             points = max(1, min(_MOST_POINTS, points))
-            for across in range(1, min(columns, points) + 1):
+            if across is not None:
                 yield Tile(lanes, vectors, 1, across)
+                continue
+            for one in range(1, min(columns, points) + 1):
+                yield Tile(lanes, vectors, 1, one)
             if columns <= points:
                 for down in range(2, min(rows, points // columns) + 1):
                     yield Tile(lanes, vectors, down, columns)

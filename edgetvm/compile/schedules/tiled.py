@@ -14,6 +14,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import dot_named, intrinsic
 from edgetvm.compile.kernels.integer import DOT
+from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
@@ -38,6 +39,7 @@ class Form:
         dot: the instruction that sums, where LLVM is not left to find one.
         elements: which of the block's reads runs along its last reduction axis, without gaps and
             the same for all features; None where none does.
+        across: columns of a tile, where weights are packed for so many.
     """
 
     rows: int | None
@@ -46,6 +48,7 @@ class Form:
     width: int | None
     dot: str | None = None
     elements: int | None = None
+    across: int | None = None
 
 
 def contraction_form(block: Block) -> Form | None:
@@ -80,7 +83,9 @@ def contraction_form(block: Block) -> Form | None:
     rows = points[-2] if len(points) > 1 else None
     elements = _elements(block)
     if packed is None:
-        return Form(rows, columns, block.spatial[last], None, elements=elements)
+        across = block.node.annotations.get(POINTS)
+        known = None if across is None else int(across)
+        return Form(rows, columns, block.spatial[last], None, elements=elements, across=known)
     features, width = (int(size) for size in packed)
     dot = block.node.annotations.get(DOT)
     return Form(rows, columns, features, width, None if dot is None else str(dot), elements)
@@ -130,6 +135,7 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     inline = across >= 2 * tile.columns and together == 1 and not any(map(pads_last, paddings))
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
     staged = [] if border == "inlined" else paddings
+    staged += [block for block in blocks if STAGED in block.node.annotations]
     cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
     schedule = tile_contraction(schedule, main, around.owner, form, tile, cores, together)
@@ -164,8 +170,9 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
     known = form.features, down, across
-    default = choose_tile(*known, outer, profile, cores, form.width, lanes, together)
-    candidates = tuple(tiles(*known, profile, form.width, lanes, together))
+    given = form.width, lanes, together, form.across
+    default = choose_tile(*known, outer, profile, cores, *given)
+    candidates = tuple(tiles(form.features, down, across, profile, *given))
     return decisions.choose("tile", candidates, default)
 
 

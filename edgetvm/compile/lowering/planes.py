@@ -1,0 +1,110 @@
+"""Convolutions whose channels come first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edgetvm.compile.kernels.contraction import Window
+from edgetvm.compile.kernels.planes import is_ready, pack_points, planes_convolution
+from edgetvm.compile.layout.stored import constant, is_constant, shape_of
+from edgetvm.compile.lowering.site import Site
+from edgetvm.compile.schedules.tile import (
+    choose_tile,
+    covered,
+    power_of_two,
+    tile_cost,
+)
+from edgetvm.compile.schedules.work import shared_by
+
+# Rows are joined where that divides the vectors' work by so much: it costs a pass over the output,
+# which is little beside the sums, but for one input channel a feature.
+_WORTH_JOINING = 1.2
+_WORTH_JOINING_DEPTHWISE = 2.5
+
+
+def lower_planes(site: Site, call: Any) -> Any:
+    """Channels first: features x pixels of a row in registers."""
+    from tvm import relax
+
+    attrs = call.attrs
+    data, weights = call.args
+    layout = str(attrs.data_layout)
+    shape, out_shape = shape_of(data), shape_of(call)
+    spatial = layout[2:]
+    if (
+        shape is None
+        or out_shape is None
+        or not is_constant(weights)
+        or len(spatial) > 2
+        or layout != f"NC{spatial}"
+        or str(attrs.kernel_layout) != f"OI{spatial}"
+        or str(attrs.out_layout) not in ("", layout)
+        or not str(call.ty.dtype).startswith("float")
+    ):
+        return None
+    array = weights.value.numpy()
+    features, groups, rank = len(array), int(attrs.groups), len(spatial)
+    padding = [int(one) for one in attrs.padding]
+    window = Window(
+        taps=array.shape[2:],
+        strides=tuple(int(one) for one in attrs.strides),
+        dilations=tuple(int(one) for one in attrs.dilation),
+        before=tuple(padding[:rank]),
+        after=tuple(padding[rank:]),
+    )
+    size, dtype = shape[2:], str(call.ty.dtype)
+    joined = _joining(window, size, site.profile.vector_lanes) > (
+        _WORTH_JOINING if array.shape[1] > 1 else _WORTH_JOINING_DEPTHWISE
+    )
+    width = _width(site, window, shape, features // groups, groups, joined)
+    if joined and is_ready(window):
+        flat = [*shape[:2], math.prod(size)]
+        data = site.builder.emit(relax.op.reshape(data, flat))
+    packed = constant(pack_points(array, width))
+    return site.builder.call_te(
+        lambda data, packed: planes_convolution(
+            data, packed, window, size, features, groups, joined, dtype
+        ),
+        data,
+        packed,
+        primfunc_name_hint="conv_planes",
+    )
+
+
+def _joining(window: Window, size: tuple[int, ...], lanes: int) -> float:
+    """By how much the vectors' work is divided where rows are joined; 0 where they cannot be."""
+    if len(size) != 2:
+        return 0.0
+    row = window.output(size)[-1]
+    single = all(one == 1 for one in window.taps)
+    if not single and any(one != 1 for one in window.strides):
+        return 0.0
+    pitch = row if single else size[-1] + window.before[-1] + window.after[-1]
+    vector = min(lanes, power_of_two(row))
+    alone = covered(row, vector) * lanes / vector
+    return alone / pitch
+
+
+def _width(
+    site: Site,
+    window: Window,
+    shape: tuple[int, ...],
+    each: int,
+    groups: int,
+    joined: bool,
+) -> int:
+    """The features of a tile: the divisor of a group's that costs least."""
+    rows = math.prod(window.output(shape[2:])[:-1])
+    pixels = window.output(shape[2:])[-1]
+    if joined:
+        rows, pixels = 1, rows * pixels
+    outer = shape[0] * groups * rows
+    work = outer * pixels * each * shape[1] // groups * math.prod(window.taps)
+    cores = shared_by(work, site.profile)
+
+    def cost(width: int) -> tuple[float, int]:
+        tile = choose_tile(pixels, 1, each, outer, site.profile, cores, across=width)
+        return tile_cost(tile, pixels, 1, each, outer, site.profile, cores)
+
+    return min((one for one in range(1, min(each, 28) + 1) if each % one == 0), key=cost)
