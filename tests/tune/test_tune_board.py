@@ -46,28 +46,30 @@ class Search:
 
 
 @pytest.fixture(scope="session")
-def conv_onnx(models: Path) -> Path:
-    """One convolution with ReLU: one kernel when it is fused."""
+def dense_onnx(models: Path) -> Path:
+    """A dense layer with ReLU: one kernel when it is fused."""
     random = np.random.default_rng(5)
     nodes = [
-        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["c"], ["y"]),
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["s"]),
+        helper.make_node("Relu", ["s"], ["y"]),
     ]
     constants = {
-        "w": random.standard_normal((8, 4, 3, 3), np.float32),
-        "b": random.standard_normal(8, np.float32),
+        "w": random.standard_normal((24, 32), np.float32),
+        "b": random.standard_normal(32, np.float32),
     }
-    ends = [value("x", [1, 4, 12, 12])], [value("y", [1, 8, 12, 12])]
-    return write(models / "conv.onnx", nodes, *ends, constants)
+    return write(
+        models / "dense.onnx", nodes, [value("x", [12, 24])], [value("y", [12, 32])], constants
+    )
 
 
 @pytest.fixture(scope="session")
 def search(
-    local_board: LocalBoard, conv_onnx: Path, tmp_path_factory: pytest.TempPathFactory
+    local_board: LocalBoard, dense_onnx: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Search:
     """Two searches of four trials each."""
     database = tmp_path_factory.mktemp("tuning") / "records"
-    model = import_model(conv_onnx)
+    model = import_model(dense_onnx)
     profile = load_profile("local")
     outcomes, records = [], []
     events: list[StepEvent] = []
@@ -88,7 +90,7 @@ def test_a_search_leaves_records_measured_on_the_board(search: Search) -> None:
     first, _ = search.outcomes
     assert first.trials >= 4
     (kernel,) = first.kernels
-    assert "conv2d" in kernel.name
+    assert "matmul" in kernel.name
     assert kernel.latency_ms is not None
     assert 0 < kernel.latency_ms < 1000
     assert search.records[0] >= 1
@@ -112,15 +114,15 @@ def test_a_second_search_goes_on_in_the_same_folder(search: Search) -> None:
 
 
 def test_a_tuned_kernel_is_marked_and_answers_as_onnx_runtime(
-    search: Search, conv_onnx: Path
+    search: Search, dense_onnx: Path
 ) -> None:
     tuned = compile_model(search.model, load_profile("local"), search.outcomes[0].database)
     assert [kernel.schedule for kernel in tuned.kernels] == ["tuned"]
     plain = compile_model(search.model, load_profile("local"))
     assert "tuned" not in [kernel.schedule for kernel in plain.kernels]
     assert tuned.library != plain.library
-    x = np.random.default_rng(9).standard_normal((1, 4, 12, 12), np.float32)
-    expected = onnx_runtime(conv_onnx, {"x": x})["y"]
+    x = np.random.default_rng(9).standard_normal((12, 24), np.float32)
+    expected = onnx_runtime(dense_onnx, {"x": x})["y"]
     for artifact in (tuned, plain):
         found = Executor(artifact.library, artifact.signature).run({"x": x})["y"]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -176,7 +178,7 @@ def test_a_candidate_that_kills_its_worker_costs_itself_alone(
     profile = load_profile("local")
     target = target_for(profile)
     module = optimise(search.model, profile)
-    (name,) = [one.name_hint for one in module.get_global_vars() if "conv2d" in one.name_hint]
+    (name,) = [one.name_hint for one in module.get_global_vars() if "matmul" in one.name_hint]
     kernel = module[name].with_attr("global_symbol", "main")
     candidate = BuilderInput(type(module)({"main": kernel}), target)
     build = room._build
@@ -210,11 +212,11 @@ def test_a_candidate_that_kills_its_worker_costs_itself_alone(
 
 
 def test_ctrl_c_in_a_search_ends_it_at_once_and_leaves_nothing_running(
-    conv_onnx: Path, tmp_path: Path
+    dense_onnx: Path, tmp_path: Path
 ) -> None:
     words = (tmp_path / "words").open("w+")
     process = subprocess.Popen(
-        [*COMMAND, "tune", str(conv_onnx), "--trials", "500", "--database", str(tmp_path)],
+        [*COMMAND, "tune", str(dense_onnx), "--trials", "500", "--database", str(tmp_path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=words,
