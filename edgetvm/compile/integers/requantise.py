@@ -6,6 +6,7 @@ bits, one float32 factor for each feature, halves to even. The results are equal
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgetvm.compile.integers.matching import (
     Matcher,
     Rounding,
     Scaled,
+    single,
 )
 from edgetvm.compile.kernels.rounding import (
     Settling,
@@ -199,33 +201,53 @@ def _biased(
 
 
 def _of_terms(rounding: Rounding, clipped: Clipped, matcher: Matcher, builder: Any) -> Any:
-    """Of 8-bit tensors that are added or subtracted, each with a scale of its own."""
-    call = matcher.made_by(clipped.value, "add", "subtract")
+    """Of 8-bit tensors, each times a number, that are added up, perhaps with a constant."""
+    found = _terms(clipped.value, np.float32(1), matcher)
+    if found is None:
+        return None
+    tensors, rest = found
+    shape = shape_of(clipped.value)
+    if shape is None or not tensors or not _fits(rest, shape):
+        return None
+    ratios = [float(rounding.scaled(ratio)) for _, ratio in tensors]
+    rest = (rounding.scaled(rest) + np.float32(rounding.zero_point)).astype(np.float32)
+    given = [] if rest.size == 1 else [constant(rest)]
+    settling = _settling(rounding, clipped, 0)
+
+    def kernel(*terms: Any) -> Any:
+        last = terms[-1] if given else float(rest.reshape(-1)[0])
+        return rounded_terms(terms[: len(tensors)], ratios, last, shape, settling)
+
+    integers = [integers for integers, _ in tensors]
+    return builder.call_te(kernel, *integers, *given, primfunc_name_hint="add_int8")
+
+
+def _terms(
+    value: Any, ratio: np.float32, matcher: Matcher, depth: int = 3
+) -> tuple[list[tuple[Any, np.float32]], Floats] | None:
+    """8-bit tensors and their ratios, and the constant, whose sum the value is."""
+    if is_constant(value):
+        return [], (value.value.numpy() * ratio).astype(np.float32)
+    data = matcher.dequantised(value)
+    if data is not None:
+        own = np.float32(ratio * data.scale)
+        return [(data.integers, own)], np.asarray(-own * np.float32(data.zero_point))
+    call = matcher.made_by(value, "add", "subtract", "multiply", "divide") if depth else None
     if call is None:
         return None
-    signs = (1.0, 1.0 if call.op.name == "relax.add" else -1.0)
-    terms, ratios = [], []
-    rest: Any = np.zeros((), np.float32) + np.float32(rounding.zero_point)
-    for operand, sign in zip(call.args, signs, strict=True):
-        if is_constant(operand):
-            rest = rest + rounding.scaled(operand.value.numpy() * np.float32(sign))
-            continue
-        data = matcher.dequantised(operand)
-        if data is None:
+    name, (left, right) = call.op.name, call.args
+    if name in ("relax.multiply", "relax.divide"):
+        by = single(right)
+        if by is None or not math.isfinite(by) or by == 0:
             return None
-        ratio = np.float32(rounding.scaled(data.scale) * np.float32(sign))
-        terms.append(data.integers)
-        ratios.append(float(ratio))
-        rest = rest - ratio * np.float32(data.zero_point)
-    rest = np.asarray(rest, np.float32)
-    given = [] if rest.size == 1 else [constant(rest)]
-    shape, settling = shape_of(call) or (), _settling(rounding, clipped, 0)
-
-    def kernel(*tensors: Any) -> Any:
-        last = tensors[-1] if given else float(rest.reshape(-1)[0])
-        return rounded_terms(tensors[: len(terms)], ratios, last, shape, settling)
-
-    return builder.call_te(kernel, *terms, *given, primfunc_name_hint="add_int8")
+        inner = ratio * np.float32(by) if name == "relax.multiply" else ratio / np.float32(by)
+        return _terms(left, np.float32(inner), matcher, depth - 1)
+    sign = np.float32(1 if name == "relax.add" else -1)
+    first = _terms(left, ratio, matcher, depth - 1)
+    second = _terms(right, np.float32(sign * ratio), matcher, depth - 1)
+    if first is None or second is None:
+        return None
+    return [*first[0], *second[0]], np.asarray(first[1] + second[1])
 
 
 def _of_product(rounding: Rounding, clipped: Clipped, matcher: Matcher, builder: Any) -> Any:
