@@ -13,6 +13,7 @@ from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.lowering import lower_contractions
+from edgetvm.compile.lowering.costs import convolution_costs
 from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
 from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
@@ -62,8 +63,9 @@ def _dispatch(name: str) -> Make:
     return make
 
 
-def _layouts(_: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
-    return partial(choose_layouts, layout=options.layout)
+def _layouts(profile: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
+    costs = convolution_costs(profile, options.level.winograd)
+    return partial(choose_layouts, layout=options.layout, costs=costs)
 
 
 # On operators, from the imported graph to the one that is turned into loops.

@@ -321,7 +321,7 @@ def prelu(layouts: Layouts, call: Any) -> Stored | None:
 
 
 def convolution(layouts: Layouts, call: Any) -> Stored | None:
-    """Channels last, whichever the model has."""
+    """Channels where they cost least, whichever the model has."""
     from tvm import relax
 
     attrs = call.attrs
@@ -331,19 +331,19 @@ def convolution(layouts: Layouts, call: Any) -> Stored | None:
     ):
         return None
     transposed = "transpose" in call.op.name
-    last = "N" + data_layout.replace("N", "").replace("C", "") + "C"
-    order = tuple(data_layout.index(letter) for letter in last)
-    want = layouts.order_of_convolution(call, order)
-    if want != order:
-        return None
+    order = layouts.order_of_convolution(call)
+    lying = "".join(data_layout[axis] for axis in order)
     if transposed and not (
         int(attrs.groups) == 1
         and is_constant(call.args[1])
         and all(int(one) == 1 for one in attrs.dilation)
     ):
         return None
-    spatial = last[1:-1]
-    kernel = f"IO{spatial}" if transposed else f"{spatial}IO"
+    spatial = lying.replace("N", "").replace("C", "")
+    if transposed:
+        kernel = f"IO{spatial}"
+    else:
+        kernel = f"{spatial}IO" if lying.endswith("C") else f"OI{spatial}"
     data = layouts.ordered(layouts.stored(call.args[0]), order)
     weight = layouts.ordered(
         layouts.stored(call.args[1]), tuple(kernel_layout.index(letter) for letter in kernel)
@@ -357,7 +357,7 @@ def convolution(layouts: Layouts, call: Any) -> Stored | None:
         padding=attrs.padding,
         dilation=attrs.dilation,
         groups=int(attrs.groups),
-        data_layout=last,
+        data_layout=lying,
         kernel_layout=kernel,
         out_dtype=attrs.out_dtype or None,
         **extra,

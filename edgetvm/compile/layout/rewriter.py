@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgetvm.compile.layout.choice import Choice, Costs, orders_of
 from edgetvm.compile.layout.handlers import HANDLERS
 from edgetvm.compile.layout.stored import Order, Stored, identity, is_constant, permuted
 
@@ -19,16 +20,26 @@ if TYPE_CHECKING:
 class Layouts:
     """What handlers ask: how operands are stored, and how to have them in another order."""
 
-    def __init__(self, mutator: Any, layout: str) -> None:
+    def __init__(self, mutator: Any, layout: str, choice: Choice | None) -> None:
         self._mutator = mutator
         self._layout = layout
+        self._choice = choice
+        self.variable: Any = None
         self.orders: dict[Any, Stored] = {}
         self._made: dict[tuple[Any, Order], Any] = {}
 
-    def order_of_convolution(self, call: Any, channels_last: Order) -> Order:
+    def order_of_convolution(self, call: Any) -> Order:
         """The order in which a convolution is computed."""
-        del call
-        return channels_last if self._layout != "NCHW" else identity(len(channels_last))
+        last, first = orders_of(str(call.attrs.data_layout))
+        if self._layout == "auto" and self._choice is not None:
+            data = self.stored(call.args[0])
+            return self._choice.order(self.variable, call, data, last, first)
+        return first if self._layout == "NCHW" else last
+
+    def look_at(self, function: Any) -> None:
+        """Begin with a function."""
+        if self._choice is not None:
+            self._choice.look_at(function)
 
     def stored(self, argument: Any) -> Stored:
         """How an operand of the original call lies in memory."""
@@ -66,24 +77,26 @@ class Layouts:
         self.orders, self._made = known
 
 
-def choose_layouts(module: IRModule, layout: str = "auto") -> IRModule:
-    """Convolutions on channels that lie last, with as few permutations as are left.
+def choose_layouts(module: IRModule, layout: str = "auto", costs: Costs | None = None) -> IRModule:
+    """Each convolution in the order that costs least, with as few permutations as are left.
 
     Args:
         module: of Relax operators.
         layout: `auto`, or the one that all convolutions take: `NHWC`, `NCHW`.
+        costs: by which `auto` chooses; `NHWC` for all without them.
     """
     from tvm import relax
 
-    rewriter = _rewriter(module, layout)
+    rewriter = _rewriter(module, layout, None if costs is None else Choice(costs))
     for variable, function in module.functions_items():
         if isinstance(function, relax.Function):
+            rewriter.layouts.look_at(function)
             rewriter.builder_.update_func(variable, rewriter.visit_expr(function))
     result: IRModule = rewriter.builder_.get()
     return result
 
 
-def _rewriter(module: IRModule, layout: str) -> Any:
+def _rewriter(module: IRModule, layout: str, choice: Choice | None) -> Any:
     import tvm
     from tvm import relax
     from tvm.relax.analysis import free_vars
@@ -93,10 +106,11 @@ def _rewriter(module: IRModule, layout: str) -> Any:
     class Rewriter(PyExprMutator):  # type: ignore[misc]
         def __init__(self, module: Any) -> None:
             super().__init__(module)
-            self.layouts = Layouts(self, layout)
+            self.layouts = Layouts(self, layout, choice)
 
         def visit_var_binding_(self, binding: Any) -> None:
             value = binding.value
+            self.layouts.variable = binding.var
             result = self._handled(value)
             if result is None:
                 self._settle(value)

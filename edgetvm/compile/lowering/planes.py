@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import Window
 from edgetvm.compile.kernels.planes import is_ready, pack_points, planes_convolution
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
@@ -54,10 +55,8 @@ def lower_planes(site: Site, call: Any) -> Any:
         after=tuple(padding[rank:]),
     )
     size, dtype = shape[2:], str(call.ty.dtype)
-    joined = _joining(window, size, site.profile.vector_lanes) > (
-        _WORTH_JOINING if array.shape[1] > 1 else _WORTH_JOINING_DEPTHWISE
-    )
-    width = _width(site, window, shape, features // groups, groups, joined)
+    joined = are_joined(window, size, array.shape[1], site.profile)
+    width = planes_width(window, shape, features // groups, groups, joined, site.profile)
     if joined and is_ready(window):
         flat = [*shape[:2], math.prod(size)]
         data = site.builder.emit(relax.op.reshape(data, flat))
@@ -70,6 +69,19 @@ def lower_planes(site: Site, call: Any) -> Any:
         packed,
         primfunc_name_hint="conv_planes",
     )
+
+
+def are_joined(window: Window, size: tuple[int, ...], channels: int, profile: BoardProfile) -> bool:
+    """Whether rows are joined.
+
+    Args:
+        window: of the convolution.
+        size: spatial extents of the input.
+        channels: that each feature sees.
+        profile: of the board.
+    """
+    worth = _WORTH_JOINING if channels > 1 else _WORTH_JOINING_DEPTHWISE
+    return _joining(window, size, profile.vector_lanes) > worth
 
 
 def _joining(window: Window, size: tuple[int, ...], lanes: int) -> float:
@@ -86,25 +98,33 @@ def _joining(window: Window, size: tuple[int, ...], lanes: int) -> float:
     return alone / pitch
 
 
-def _width(
-    site: Site,
+def planes_width(
     window: Window,
     shape: tuple[int, ...],
     each: int,
     groups: int,
     joined: bool,
+    profile: BoardProfile,
 ) -> int:
-    """The features of a tile: the divisor of a group's that costs least."""
+    """The features of a tile: the divisor of a group's that costs least.
+
+    Args:
+        window: of the convolution.
+        shape: of the input.
+        each, groups: features of a group, and how many groups.
+        joined: whether rows are.
+        profile: of the board.
+    """
     rows = math.prod(window.output(shape[2:])[:-1])
     pixels = window.output(shape[2:])[-1]
     if joined:
         rows, pixels = 1, rows * pixels
     outer = shape[0] * groups * rows
     work = outer * pixels * each * shape[1] // groups * math.prod(window.taps)
-    cores = shared_by(work, site.profile)
+    cores = shared_by(work, profile)
 
     def cost(width: int) -> tuple[float, int]:
-        tile = choose_tile(pixels, 1, each, outer, site.profile, cores, across=width)
-        return tile_cost(tile, pixels, 1, each, outer, site.profile, cores)
+        tile = choose_tile(pixels, 1, each, outer, profile, cores, across=width)
+        return tile_cost(tile, pixels, 1, each, outer, profile, cores)
 
     return min((one for one in range(1, min(each, 28) + 1) if each % one == 0), key=cost)

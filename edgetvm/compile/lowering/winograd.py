@@ -18,15 +18,33 @@ def winograd_edge(
 ) -> int:
     """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
 
-    Costs are in multiply-adds of a tile's elements: additions of the transforms, and what their
-    tensors cost on the way through the caches.
+    Arguments as for `winograd_costs`.
+    """
+    costs = winograd_costs(window, shape, out_shape, groups, dtype, largest)
+    return min(costs, key=lambda step: costs[step], default=0)
+
+
+def winograd_costs(
+    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str, largest: int
+) -> dict[int, float]:
+    """What each edge costs, and, as 0, the direct form; empty where only that is possible.
+
+    In multiply-adds of a tile's elements: additions of the transforms, and what their tensors cost
+    on the way through the caches.
+
+    Args:
+        window: of the convolution.
+        shape, out_shape: of data and result, channels last.
+        groups: of channels.
+        dtype: of the result.
+        largest: edge that may be taken.
     """
     three = window.taps == (3, 3) and window.strides == (1, 1) and window.dilations == (1, 1)
     if not three or groups != 1 or dtype != "float32":
-        return 0
+        return {}
     channels, features = shape[-1], out_shape[-1]
     if min(channels, features) < 16 or math.gcd(channels, 16) < 4:
-        return 0
+        return {}
     costs = {0: 9.0 * channels * features * math.prod(out_shape[1:3])}
     for step, transform in TRANSFORMS.items():
         if step > largest or min(out_shape[1:3]) < step:
@@ -35,7 +53,7 @@ def winograd_edge(
         elements = transform.edge**2
         each = elements * (channels * features + 10 * (channels + features))
         costs[step] = float(tiles * each)
-    return min(costs, key=lambda step: costs[step])
+    return costs
 
 
 def winograd_convolution(

@@ -1,0 +1,143 @@
+"""Which order of axes each convolution takes: by what it costs, permutations round it included."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from edgetvm.compile.layout.stored import Order, Stored, identity, shape_of
+
+# From a convolution's call to what it costs with channels last and with channels first, and what an
+# element costs that is moved; None where that is not known.
+Costs = Callable[[Any], "tuple[float, float, float] | None"]
+
+# Costs are estimates: channels first must be cheaper by so much.
+_CLEARLY = 0.8
+# Operators whose result lies as their operand does.
+_CARRYING = frozenset(
+    f"relax.{name}"
+    for name in """
+    abs add clip concat divide erf exp maximum minimum multiply negative sigmoid sqrt subtract tanh
+    nn.gelu nn.leakyrelu nn.pad nn.prelu nn.relu nn.silu nn.softplus power rsqrt strided_slice
+    nn.avg_pool2d nn.max_pool2d image.resize2d
+    """.split()
+)
+# A value is followed through so many operators.
+_FARTHEST = 64
+
+
+class Choice:
+    """The orders of a function's convolutions."""
+
+    def __init__(self, costs: Costs) -> None:
+        self._costs = costs
+        self._readers: dict[Any, list[Any]] = {}
+
+    def look_at(self, function: Any) -> None:
+        """Note what reads each variable of a function."""
+        self._readers = readers_of(function)
+
+    def order(self, variable: Any, call: Any, data: Stored, last: Order, first: Order) -> Order:
+        """The order of a convolution.
+
+        Args:
+            variable: that its result is bound to.
+            call: of the model.
+            data: its input, as it is stored.
+            last, first: the orders that put channels there.
+        """
+        costs = self._costs(call)
+        if costs is None:
+            return last
+        given, made = shape_of(call.args[0]), shape_of(call)
+        wanted = self._wanted(variable)
+
+        def total(order: Order, sums: float) -> float:
+            moved = _moved(given, data.order, order)
+            moved += sum(_moved(made, order, other) for other in wanted)
+            return sums + costs[2] * moved
+
+        return first if total(first, costs[1]) < _CLEARLY * total(last, costs[0]) else last
+
+    def _wanted(self, variable: Any) -> set[Order]:
+        """The orders in which a value is read in the end."""
+        found: set[Order] = set()
+        waiting, seen = [variable], 0
+        while waiting and seen < _FARTHEST:
+            one = waiting.pop()
+            seen += 1
+            for reader in self._readers.get(one, []):
+                following = self._read(one, reader, found)
+                if following is not None:
+                    waiting.append(following)
+        return found
+
+    def _read(self, variable: Any, reader: Any, found: set[Order]) -> Any:
+        """Note the order in which a binding reads a value, or answer with what carries it on."""
+        from tvm import relax
+
+        plain = identity(len(shape_of(variable) or ()))
+        value: Any = None if reader is None else reader.value
+        if isinstance(value, (relax.Var, relax.TupleGetItem)):
+            return reader.var
+        name = str(getattr(getattr(value, "op", None), "name", ""))
+        if name in _CARRYING:
+            return reader.var
+        if name == "relax.permute_dims" and value.attrs.axes is not None:
+            found.add(tuple(int(axis) for axis in value.attrs.axes))
+        elif name.startswith("relax.nn.conv") and variable.same_as(value.args[0]):
+            found.add(self._preferred(value))
+        else:
+            found.add(plain)
+        return None
+
+    def _preferred(self, call: Any) -> Order:
+        """The order that a convolution would have, were it alone."""
+        costs = self._costs(call)
+        last, first = orders_of(str(call.attrs.data_layout))
+        return first if costs is not None and costs[1] < _CLEARLY * costs[0] else last
+
+
+def orders_of(layout: str) -> tuple[Order, Order]:
+    """From a layout's letters to the orders that put channels last and first."""
+    spatial = layout.replace("N", "").replace("C", "")
+    return (
+        tuple(layout.index(letter) for letter in f"N{spatial}C"),
+        tuple(layout.index(letter) for letter in f"NC{spatial}"),
+    )
+
+
+def _moved(shape: tuple[int, ...] | None, order: Order, other: Order) -> int:
+    """Elements that move when a tensor is permuted; none where only axes of extent 1 do."""
+    if shape is None or len(order) != len(other):
+        return 0
+    long = [[axis for axis in one if shape[axis] != 1] for one in (order, other)]
+    return 0 if long[0] == long[1] else math.prod(shape)
+
+
+def readers_of(function: Any) -> dict[Any, list[Any]]:
+    """The bindings that read each variable; None stands for the end of a function or branch."""
+    from tvm import relax
+    from tvm.relax.analysis import free_vars
+
+    found: dict[Any, list[Any]] = defaultdict(list)
+
+    def visit(body: Any) -> None:
+        if not isinstance(body, relax.SeqExpr):
+            return
+        for block in body.blocks:
+            for binding in block.bindings:
+                value = binding.value
+                branches = isinstance(value, relax.If)
+                for variable in free_vars(value.cond if branches else value):
+                    found[variable].append(None if branches else binding)
+                if branches:
+                    visit(value.true_branch)
+                    visit(value.false_branch)
+        for variable in free_vars(body.body):
+            found[variable].append(None)
+
+    visit(function.body)
+    return dict(found)
