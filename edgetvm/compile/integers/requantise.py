@@ -238,10 +238,10 @@ def _terms(
     name, (left, right) = call.op.name, call.args
     if name in ("relax.multiply", "relax.divide"):
         by = single(right)
-        if by is None or not math.isfinite(by) or by == 0:
-            return None
-        inner = ratio * np.float32(by) if name == "relax.multiply" else ratio / np.float32(by)
-        return _terms(left, np.float32(inner), matcher, depth - 1)
+        known = by is not None and math.isfinite(by) and by != 0
+        factor = np.float32(by if known else 1)
+        inner = ratio * factor if name == "relax.multiply" else ratio / factor
+        return _terms(left, np.float32(inner), matcher, depth - 1) if known else None
     sign = np.float32(1 if name == "relax.add" else -1)
     first = _terms(left, ratio, matcher, depth - 1)
     second = _terms(right, np.float32(sign * ratio), matcher, depth - 1)
