@@ -231,3 +231,17 @@ def test_channels_are_shuffled_between_groups(tmp_path: Path) -> None:
     }
     inputs = {"x": random(1, 32, 7, 9)}
     check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs)
+
+
+def test_one_tensor_is_read_in_two_orders(tmp_path: Path) -> None:
+    """What is moved for one reader is not handed to another that wants another order."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1, 3]),
+        helper.make_node("Concat", ["p", "t"], ["c"], axis=2),
+        helper.make_node("Transpose", ["c"], ["turned"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["c", "turned"], ["m"]),
+        helper.make_node("ReduceSum", ["c", "last"], ["sums"], keepdims=1),
+        helper.make_node("Add", ["m", "sums"], ["out"]),
+    ]
+    inputs = {"x": random(2, 7, 3, 4), "p": random(2, 3, 2, 4, seed=1)}
+    check(graph(tmp_path / "m.onnx", nodes, inputs, {"last": np.array([3])}), inputs)

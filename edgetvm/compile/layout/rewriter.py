@@ -26,7 +26,7 @@ class Layouts:
         self._choice = choice
         self.variable: Any = None
         self.orders: dict[Any, Stored] = {}
-        self._made: dict[tuple[Any, Order], Any] = {}
+        self._made: dict[tuple[Any, Order, Order], Any] = {}
 
     def order_of_convolution(self, call: Any) -> Order:
         """The order in which a convolution is computed."""
@@ -53,7 +53,7 @@ class Layouts:
         """The operand in that order; made once."""
         if operand.order == order:
             return operand.expr
-        key = (operand.expr, order)
+        key = (operand.expr, operand.order, order)
         if key not in self._made:
             axes = [operand.order.index(axis) for axis in order]
             self._made[key] = permuted(operand.expr, axes, self.emit)
