@@ -70,11 +70,12 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], 
         {"group": 19, "pads": [2] * 4, "strides": [2, 2]},
         "depthwise columns",
     ),
+    # Too few channels for a vector: planes of pixels, in NCHW.
     "depthwise of few channels": (
         (1, 3, 13, 17),
         (3, 1, 3, 3),
         {"group": 3, "pads": [1] * 4},
-        "depthwise columns",
+        "register tile",
     ),
     "depthwise of many taps": (
         (1, 24, 1, 50),
