@@ -15,6 +15,7 @@ from onnx import NodeProto, helper
 
 from edgetvm.boards import load_profile
 from edgetvm.compile.compiler import optimise
+from edgetvm.compile.options import CompileOptions
 from edgetvm.models import Model, import_model
 from edgetvm.models.counting import multiply_adds
 from edgetvm.models.model import QuantisedTensors
@@ -58,7 +59,9 @@ def test_multiply_adds_of_one_operator(
     assert sum(model.multiply_adds.values()) == count
     # The same is found in the loops that the operators become, but for the zeros that TVM puts
     # between the inputs of a transposed convolution.
-    looped = sum(multiply_adds(optimise(model, load_profile("local"))).values())
+    # Plain loops: what is packed or lies in planes is computed with a few products too many.
+    plain = optimise(model, load_profile("local"), CompileOptions(opt_level=1))
+    looped = sum(multiply_adds(plain).values())
     assert looped == count or (looped > count and kind == "ConvTranspose")
     assert model.parameters == {"float32": math.prod(weight)}
     assert model.quantised == ()
