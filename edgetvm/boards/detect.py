@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgetvm.base.errors import MissingToolError
@@ -16,11 +16,15 @@ _CPU0 = Path("/sys/devices/system/cpu/cpu0")
 
 @dataclass(frozen=True)
 class _Level:
-    """An instruction-set level: LLVM's name, its vectors, and the flags that prove it."""
+    """An instruction-set level: LLVM's name, its vectors, and the flags that prove it.
+
+    Multiply-adds are those of a cycle, of the cores that people have: two vectors.
+    """
 
     cpu: str
     lanes: int
     registers: int
+    multiply_adds: int
     flags: tuple[str, ...]
     features: tuple[str, ...] = ()
 
@@ -31,6 +35,7 @@ _X86_LEVELS = (
         "x86-64-v4",
         16,
         32,
+        32,
         ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni"),
         ("-prefer-256-bit", "+avx512vnni"),
     ),
@@ -38,26 +43,31 @@ _X86_LEVELS = (
         "x86-64-v4",
         16,
         32,
+        32,
         ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
         ("-prefer-256-bit",),
     ),
-    _Level("x86-64-v3", 8, 16, ("abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe")),
-    _Level("x86-64", 4, 16, ("sse2",)),
+    _Level("x86-64-v3", 8, 16, 16, ("abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe")),
+    _Level("x86-64", 4, 16, 8, ("sse2",)),
 )
 
-# "CPU part" of /proc/cpuinfo to LLVM's name (Arm's MIDR_EL1 part numbers).
+# AMD's cores with AVX-512 before this family (Zen 5) compute a 512-bit vector in two halves.
+_AMD_FAMILY_OF_WHOLE_VECTORS = 26
+
+# "CPU part" of /proc/cpuinfo to LLVM's name (Arm's MIDR_EL1 part numbers), and the float32
+# multiply-adds of a cycle (Arm's Software Optimization Guides).
 _ARM_PARTS = {
-    "0xd03": "cortex-a53",
-    "0xd04": "cortex-a35",
-    "0xd05": "cortex-a55",
-    "0xd07": "cortex-a57",
-    "0xd08": "cortex-a72",
-    "0xd09": "cortex-a73",
-    "0xd0a": "cortex-a75",
-    "0xd0b": "cortex-a76",
-    "0xd0c": "neoverse-n1",
-    "0xd40": "neoverse-v1",
-    "0xd49": "neoverse-n2",
+    "0xd03": ("cortex-a53", 4),
+    "0xd04": ("cortex-a35", 4),
+    "0xd05": ("cortex-a55", 4),
+    "0xd07": ("cortex-a57", 4),
+    "0xd08": ("cortex-a72", 4),
+    "0xd09": ("cortex-a73", 4),
+    "0xd0a": ("cortex-a75", 8),
+    "0xd0b": ("cortex-a76", 8),
+    "0xd0c": ("neoverse-n1", 8),
+    "0xd40": ("neoverse-v1", 16),
+    "0xd49": ("neoverse-n2", 8),
 }
 
 
@@ -105,16 +115,26 @@ def _cpu(machine: str) -> tuple[_Level, str]:
     flags = cpu_flags()
     if machine == "x86_64":
         level = next(level for level in _X86_LEVELS if flags.issuperset(level.flags))
-        return level, "x86_64-linux-gnu"
+        return _as_wide_as_its_units(level), "x86_64-linux-gnu"
     if machine == "aarch64":
-        cpu = _ARM_PARTS.get(_cpuinfo_value("CPU part"), "generic")
+        cpu, multiply_adds = _ARM_PARTS.get(_cpuinfo_value("CPU part"), ("generic", 4))
         found = {flag: llvm for flag, llvm in _ARM_FEATURES.items() if flag in flags}
         features = ("+neon", *(f"+{llvm}" for llvm in found.values()))
-        return _Level(cpu, 4, 32, ("asimd", *found), features), "aarch64-linux-gnu"
+        level = _Level(cpu, 4, 32, multiply_adds, ("asimd", *found), features)
+        return level, "aarch64-linux-gnu"
     raise MissingToolError(
         f"this machine is {machine}",
         mend="edgetvm's host must be x86_64 or aarch64; other boards are reached from such a host",
     )
+
+
+def _as_wide_as_its_units(level: _Level) -> _Level:
+    halves = (
+        level.lanes == 16
+        and _cpuinfo_value("vendor_id") == "AuthenticAMD"
+        and int(_cpuinfo_value("cpu family")) < _AMD_FAMILY_OF_WHOLE_VECTORS
+    )
+    return replace(level, multiply_adds=level.lanes) if halves else level
 
 
 def detect_local(name: str, description: str) -> BoardProfile:
@@ -140,6 +160,7 @@ def detect_local(name: str, description: str) -> BoardProfile:
         cache=Cache(
             l1d_bytes=l1 or 32 << 10, l2_bytes=l2 or 256 << 10, l3_bytes=l3, l2_shared=shared
         ),
+        multiply_adds=level.multiply_adds,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         clock_mhz=_clock_mhz(),
         source="detected on this machine",

@@ -41,6 +41,9 @@ class BoardProfile:
     vector_registers: Annotated[Positive, Field(description="Vector registers of a core.")]
     cores: Annotated[Positive, Field(description="Cores to run on.")]
     cache: Annotated[Cache, Field(description="Cache sizes.")]
+    multiply_adds: Annotated[
+        Positive, Field(description="float32 multiply-adds that a core can start in one cycle.")
+    ]
     memory_bytes: Annotated[Positive, Field(description="Memory of the board, bytes.")]
     clock_mhz: Annotated[Positive, Field(description="Highest sustained clock of a core, MHz.")]
     features: Annotated[
@@ -64,6 +67,16 @@ class BoardProfile:
         """The first word of the triple, as `uname -m` prints it."""
         word = self.triple.split("-", 1)[0]
         return "armv7l" if word.startswith("armv7") else word
+
+    def slowness(self, lanes: int) -> float:
+        """The time of a multiply-add of so many float32 lanes over that of a whole vector.
+
+        A core that computes a wide vector in two halves gives half a vector in half the time; one
+        that has units as wide as its vectors does not. None has more than two such units.
+        """
+        return max(0.5, lanes / self.multiply_adds) / max(
+            0.5, self.vector_lanes / self.multiply_adds
+        )
 
     @property
     def multiplies_by_element(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.affine import join_factors
+from edgetvm.compile.flattening import flatten_pointwise
 from edgetvm.compile.folding import fold_constants
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
@@ -88,6 +89,7 @@ OPERATOR_PASSES = (
 
 # From operators to one fused kernel a call: what tuning takes its tasks from.
 KERNEL_PASSES = (
+    Pass("join rows of pointwise convolutions", lambda *_: flatten_pointwise, level=2),
     Pass("pack weights", lower_contractions, level=2),
     Pass("drop what was packed", _relax("DeadCodeElimination"), level=2),
     Pass("turn operators into loops", _relax("LegalizeOps")),

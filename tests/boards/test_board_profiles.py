@@ -27,6 +27,7 @@ vector_lanes: 4
 vector_registers: 32
 cores: 4
 cache: {l1d_bytes: 32768, l2_bytes: 524288}
+multiply_adds: 4
 memory_bytes: 1000000
 clock_mhz: 1000
 """
@@ -72,6 +73,7 @@ def test_the_raspberry_pi_4_is_what_its_data_sheet_says() -> None:
         vector_registers=32,
         cores=4,
         cache=Cache(l1d_bytes=32 << 10, l2_bytes=1 << 20, l2_shared=True),
+        multiply_adds=4,
         memory_bytes=4 << 30,
         clock_mhz=1500,
         features=("+neon",),

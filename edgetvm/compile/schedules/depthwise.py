@@ -82,10 +82,10 @@ def choose_columns(channels: int, columns: int, profile: BoardProfile) -> Tile:
     """The tile that costs least among `columns_of`."""
 
     def cost(tile: Tile) -> tuple[float, int]:
-        speed = max(0.6, tile.lanes / profile.vector_lanes)
+        slowness = max(0.6, profile.slowness(tile.lanes))
         vectors = covered(channels, tile.width) // tile.lanes
         overhead = 1.0 / (tile.vectors * tile.columns)
-        return vectors * covered(columns, tile.columns) * (speed + overhead), -tile.columns
+        return vectors * covered(columns, tile.columns) * (slowness + overhead), -tile.columns
 
     return min(columns_of(channels, columns, profile), key=cost)
 

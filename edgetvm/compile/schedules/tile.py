@@ -111,8 +111,7 @@ def tile_cost(
     """
     points = tile.rows * tile.columns
     loads = tile.vectors + points / together
-    speed = max(0.5, tile.lanes / profile.vector_lanes)
-    sums = max(tile.vectors * points, _CHAINS) * speed
+    sums = max(tile.vectors * points, _CHAINS) * profile.slowness(tile.lanes)
     step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
     blocks = math.ceil(features / tile.width)
     tasks = outer * blocks * math.ceil(rows / tile.rows)
@@ -161,7 +160,8 @@ def tiles(
             points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
             points = max(1, min(_MOST_POINTS, points))
             if across is not None:
-                yield Tile(lanes, vectors, 1, across)
+                if vectors == 1 or across <= points:
+                    yield Tile(lanes, vectors, 1, across)
                 continue
             for one in range(1, min(columns, points) + 1):
                 yield Tile(lanes, vectors, 1, one)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from edgetvm.boards.profile import BoardProfile
 
-# Multiply-adds that one core does in the time that starting the others takes (2 to 3 us), several
-# times over, so that sharing pays even where the other core is late.
-SHARED_WORK = 500_000
+# Starting the other cores takes 2 to 3 us; several times that, so that sharing pays even where the
+# other core is late.
+_SHARED_US = 12
 
 
 def shared_by(multiply_adds: int, profile: BoardProfile) -> int:
-    """The cores that share that much work: all or one."""
-    return profile.cores if multiply_adds >= SHARED_WORK else 1
+    """The cores that share that much work, of float32: all or one."""
+    alone_us = multiply_adds / (profile.multiply_adds * profile.clock_mhz)
+    return profile.cores if alone_us >= _SHARED_US else 1
