@@ -76,10 +76,10 @@ def flatten_pointwise(module: IRModule) -> IRModule:
                 return None
             arguments = []
             for one in call.args:
-                if shape_of(one) == shape:
-                    arguments.append(self._flat(one))
-                elif _is_the_same_for_all_points(one):
+                if _is_the_same_for_all_points(one):
                     arguments.append(one)
+                elif _is_map(shape_of(one)) and shape_of(one)[1:3] == shape[1:3]:
+                    arguments.append(self._flat(one))
                 else:
                     return None
             return relax.Call(call.op, arguments, call.attrs, call.ty_args)

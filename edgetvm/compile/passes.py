@@ -79,6 +79,7 @@ OPERATOR_PASSES = (
     Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
     Pass("fold constants that were permuted", lambda *_: fold_constants, level=2),
+    Pass("join rows of pointwise convolutions", lambda *_: flatten_pointwise, level=2),
     Pass("keep quantised sums in integers", lambda *_: keep_integers, level=2),
     Pass("join constant factors and terms", lambda *_: join_factors, level=4),
     Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),
@@ -89,7 +90,6 @@ OPERATOR_PASSES = (
 
 # From operators to one fused kernel a call: what tuning takes its tasks from.
 KERNEL_PASSES = (
-    Pass("join rows of pointwise convolutions", lambda *_: flatten_pointwise, level=2),
     Pass("pack weights", lower_contractions, level=2),
     Pass("drop what was packed", _relax("DeadCodeElimination"), level=2),
     Pass("turn operators into loops", _relax("LegalizeOps")),
