@@ -74,15 +74,25 @@ def flatten_pointwise(module: IRModule) -> IRModule:
             # What is read elsewhere too is not fused with this one: there is nothing to keep.
             if not any(one in self.flat and readers[self.flat[one].name] == 1 for one in call.args):
                 return None
-            arguments = []
-            for one in call.args:
-                if _is_the_same_for_all_points(one):
-                    arguments.append(one)
-                elif _is_map(shape_of(one)) and shape_of(one)[1:3] == shape[1:3]:
-                    arguments.append(self._flat(one))
-                else:
+            operands = self._flat_operands(call)
+            if operands is None:
+                return None
+            return relax.Call(call.op, operands, call.attrs, call.ty_args)
+
+        def _flat_operands(self, call: Any) -> list[Any] | None:
+            """The operands on flat maps; None where one is neither a map nor alike for all points.
+
+            The call's result is a map.
+            """
+            size = (shape_of(call) or ())[1:3]
+            same = [_is_the_same_for_all_points(one) for one in call.args]
+            for one, alike in zip(call.args, same, strict=True):
+                if not alike and (len(shape_of(one) or ()) != 4 or shape_of(one)[1:3] != size):
                     return None
-            return relax.Call(call.op, arguments, call.attrs, call.ty_args)
+            return [
+                one if alike else self._flat(one)
+                for one, alike in zip(call.args, same, strict=True)
+            ]
 
         def _flat(self, data: Any) -> Any:
             if data in self.flat:
@@ -90,8 +100,19 @@ def flatten_pointwise(module: IRModule) -> IRModule:
             shape = _flat_shape(shape_of(data) or ())
             if is_constant(data):
                 return constant(data.value.numpy().reshape(shape))
-            self.flat[data] = self.builder_.emit(relax.op.reshape(data, shape))
+            self.flat[data] = self.builder_.emit(self._spread(data, shape), data.name)
             return self.flat[data]
+
+        def _spread(self, data: Any, shape: tuple[int, ...]) -> Any:
+            """The view, or what makes it flat, of smaller tensors that are spread over the map."""
+            call = self.lookup_binding(data) if readers[data.name] == 1 else None
+            if getattr(getattr(call, "op", None), "name", "") in _ELEMENTWISE and all(
+                math.prod(shape_of(one) or shape) < math.prod(shape) for one in call.args
+            ):
+                operands = self._flat_operands(call)
+                if operands is not None:
+                    return relax.Call(call.op, operands, call.attrs, call.ty_args)
+            return relax.op.reshape(data, shape)
 
     return on_functions(module, Flattener(module))
 

@@ -7,7 +7,8 @@ rounds halves to even: the same results on every processor.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,25 +129,48 @@ def looked_up(emit: Emitter, value: Value, table: Value) -> Value:
     return emit.take(table, emit("subtract", index, least) if least else index, 0)
 
 
-def dynamic(
-    emit: Emitter, value: Value, axes: Sequence[int], symmetric: bool = False
-) -> tuple[Value, Value]:
+@dataclass(frozen=True)
+class Dynamic:
+    """Real numbers as integers of a scale that they gave themselves.
+
+    Attributes:
+        integers: int8.
+        zero: their zero point, int32; None where it is 0. It broadcasts, as the step does.
+        step: what 1 stands for.
+    """
+
+    integers: Value
+    zero: Value | None
+    step: Value
+
+    def summed(self, emit: Emitter, product: Callable[[Value], Value]) -> Value:
+        """A sum of products (int32) with the integers less their zero point.
+
+        Args:
+            product: from int8 integers to their sum of products.
+        """
+        total = product(self.integers)
+        if self.zero is None:
+            return total
+        whole = product(np.ones((1, *shape_of(self.integers)[1:]), np.int8))
+        return emit("subtract", total, emit("multiply", self.zero, whole))
+
+
+def dynamic(emit: Emitter, value: Value, axes: Sequence[int], symmetric: bool = False) -> Dynamic:
     """Real numbers as integers of a scale that they give themselves, as hybrid operators do.
 
     Args:
         axes: that share a scale.
         symmetric: without a zero point.
-
-    Returns:
-        Integers less their zero point (int16), and the scale.
     """
+    one = np.ones((), np.float32)
     low = emit.clip(emit.reduce("min", value, axes, keep=True), -math.inf, 0)
     high = emit.clip(emit.reduce("max", value, axes, keep=True), 0, math.inf)
     if symmetric:
         reach = emit("maximum", emit("negative", low), high)
         factor = _quotient(emit, 127, reach)
         integers = emit.clip(emit("round", emit("multiply", value, factor)), -127, 127)
-        return emit.cast(integers, "int16"), emit("divide", np.ones((), np.float32), factor)
+        return Dynamic(emit.cast(integers, "int8"), None, emit("divide", one, factor))
     factor = _quotient(emit, 255, emit("subtract", high, low))
     below, above = emit("multiply", low, factor), emit("multiply", high, factor)
     # The zero point is rounded from the end that then lies nearer.
@@ -158,8 +182,8 @@ def dynamic(
     )
     zero = emit("round", emit.clip(zero, -128, 127))
     moved = emit("add", emit("round", emit("multiply", value, factor)), zero)
-    integers = emit("subtract", emit.clip(moved, -128, 127), zero)
-    return emit.cast(integers, "int16"), emit("divide", np.ones((), np.float32), factor)
+    integers = emit.cast(emit.clip(moved, -128, 127), "int8")
+    return Dynamic(integers, emit.cast(zero, "int32"), emit("divide", one, factor))
 
 
 def _quotient(emit: Emitter, steps: int, reach: Value) -> Value:

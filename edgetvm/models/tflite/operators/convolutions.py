@@ -201,10 +201,10 @@ def _hybrid(node: Node, kernel: Value, product: Product, shared: tuple[int, ...]
     if weights.zero_point.any():
         real = q.dequantise(emit, kernel, Scales(weights.scale, weights.zero_point, -1))
         return _biased(node, product(node.value(0), real, "float32", 0))
-    integers, step = q.dynamic(emit, node.value(0), shared)
-    total = emit.cast(product(integers, kernel, "int32", 0), "float32")
-    scale = weights.along(weights.scale, 1, 0)
-    return _biased(node, emit("multiply", emit("multiply", total, step), scale))
+    data = q.dynamic(emit, node.value(0), shared)
+    total = data.summed(emit, lambda integers: product(integers, kernel, "int32", 0))
+    real = emit("multiply", emit.cast(total, "float32"), data.step)
+    return _biased(node, emit("multiply", real, weights.along(weights.scale, 1, 0)))
 
 
 def _biased(node: Node, total: Value) -> Value:
@@ -340,9 +340,9 @@ def batch_matmul(node: Node) -> Value:
         factor = first.scales.scale[0] * columns / node.result_scales.scale[0]
         return q.rescale(emit, total, factor, node.result_scales, node.result.dtype)
     if second is not None and second.scales:
-        integers, step = q.dynamic(emit, a, (len(shape_of(a)) - 1,))
-        total = emit.cast(emit.matmul(integers, b, "int32"), "float32")
-        return emit("multiply", emit("multiply", total, step), columns)
+        data = q.dynamic(emit, a, (len(shape_of(a)) - 1,))
+        total = data.summed(emit, lambda integers: emit.matmul(integers, b, "int32"))
+        return emit("multiply", emit("multiply", emit.cast(total, "float32"), data.step), columns)
     return emit.matmul(a, b, dtype_of(a))
 
 

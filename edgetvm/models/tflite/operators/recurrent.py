@@ -90,10 +90,10 @@ def product_by(node: Node, places: list[int], asymmetric: bool) -> Callable[[Val
         [np.repeat(node.scales(place).scale, node.shape(place)[0]) for place in places]
     )
 
-    def product(data: Value) -> Value:
-        integers, step = q.dynamic(emit, data, (1,), symmetric=not asymmetric)
-        total = emit.cast(emit.matmul(integers, kernel, "int32"), "float32")
-        return emit("multiply", emit("multiply", total, step), scale)
+    def product(value: Value) -> Value:
+        data = q.dynamic(emit, value, (1,), symmetric=not asymmetric)
+        total = data.summed(emit, lambda integers: emit.matmul(integers, kernel, "int32"))
+        return emit("multiply", emit("multiply", emit.cast(total, "float32"), data.step), scale)
 
     return product
 
