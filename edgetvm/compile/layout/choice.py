@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from edgetvm.compile.integers.matching import Matcher
 from edgetvm.compile.layout.stored import Order, Stored, identity, shape_of
+from edgetvm.compile.origins import bindings_of
 
 # From a convolution's call to what it costs with channels last and with channels first, and what an
 # element costs that is moved; None where that is not known.
@@ -34,10 +36,12 @@ class Choice:
     def __init__(self, costs: Costs) -> None:
         self._costs = costs
         self._readers: dict[Any, list[Any]] = {}
+        self._made_by: dict[Any, Any] = {}
 
     def look_at(self, function: Any) -> None:
-        """Note what reads each variable of a function."""
+        """Note what makes and what reads each variable of a function."""
         self._readers = readers_of(function)
+        self._made_by = {binding.var: binding.value for binding in bindings_of(function)}
 
     def order(self, variable: Any, call: Any, data: Stored, last: Order, first: Order) -> Order:
         """The order of a convolution.
@@ -48,7 +52,7 @@ class Choice:
             data: its input, as it is stored.
             last, first: the orders that put channels there.
         """
-        costs = self._costs(call)
+        costs = self._known(call)
         if costs is None:
             return last
         given, made = shape_of(call.args[0]), shape_of(call)
@@ -60,6 +64,11 @@ class Choice:
             return sums + costs[2] * moved
 
         return first if total(first, costs[1]) < _CLEARLY * total(last, costs[0]) else last
+
+    def _known(self, call: Any) -> tuple[float, float, float] | None:
+        """The costs; not of what will be summed in integers: those kernels have channels last."""
+        quantised = Matcher(self._made_by.get).dequantised(call.args[0]) is not None
+        return None if quantised else self._costs(call)
 
     def _wanted(self, variable: Any) -> set[Order]:
         """The orders in which a value is read in the end."""
@@ -95,7 +104,7 @@ class Choice:
 
     def _preferred(self, call: Any) -> Order:
         """The order that a convolution would have, were it alone."""
-        costs = self._costs(call)
+        costs = self._known(call)
         last, first = orders_of(str(call.attrs.data_layout))
         return first if costs is not None and costs[1] < _CLEARLY * costs[0] else last
 
