@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import subprocess
@@ -152,11 +153,11 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     [
         ("mine", MINE.replace("mine", "yours"), "mine.yaml: name is 'yours' (call it 'mine'"),
         ("mine", MINE.replace("name: mine", "name: Mine Own"), "mine.yaml:1: name is 'Mine Own'"),
-        ("mine", MINE + "vector_lane: 4\n", "mine.yaml:11: unknown key vector_lane (did you mean"),
+        ("mine", MINE + "vector_lane: 4\n", "mine.yaml:12: unknown key vector_lane (did you mean"),
         ("mine", MINE.replace("cores: 4", "cores: 0"), "mine.yaml:7: cores is 0 (it should be gr"),
         ("mine", MINE.replace("l1d_bytes", "l1_bytes"), "mine.yaml:8: "),
-        ("mine", MINE + "float_abi: hrd\n", "mine.yaml:11: float_abi is 'hrd'"),
-        ("mine", MINE + "features: [neon]\n", "mine.yaml:11: features[0] is 'neon'"),
+        ("mine", MINE + "float_abi: hrd\n", "mine.yaml:12: float_abi is 'hrd'"),
+        ("mine", MINE + "features: [neon]\n", "mine.yaml:12: features[0] is 'neon'"),
         ("local", "name: here\ndescription: x\ndetect: true\n", "local.yaml: name is 'here'"),
         ("local", "name: local\ndescription: x\ndetect: false\n", "local.yaml:3: detect is False"),
         ("local", MINE.replace("mine", "local"), "local.yaml:"),
@@ -189,3 +190,32 @@ def test_every_key_of_the_schema_is_described() -> None:
     for properties in (schema["properties"], schema["$defs"]["Cache"]["properties"]):
         for name, key in properties.items():
             assert name == "name" or key.get("description"), name
+
+
+@pytest.mark.parametrize(
+    ("lanes", "units", "half"),
+    [(16, 16, 0.5), (16, 32, 1.0), (8, 16, 1.0), (4, 4, 0.5), (4, 8, 1.0)],
+)
+def test_half_a_vector_saves_time_only_where_a_whole_one_takes_two_turns(
+    lanes: int, units: int, half: float
+) -> None:
+    """Zen 4 and Zen 5 with AVX-512, Haswell, Cortex-A72 and A76: at most two vectors a cycle."""
+    profile = dataclasses.replace(load_profile("rpi4"), vector_lanes=lanes, multiply_adds=units)
+    assert profile.slowness(lanes) == 1.0
+    assert profile.slowness(lanes // 2) == half
+
+
+@pytest.mark.parametrize(("vendor", "family", "expected"), [
+    ("AuthenticAMD", 25, 16), ("AuthenticAMD", 26, 32), ("GenuineIntel", 6, 32),
+])  # fmt: skip
+def test_cores_that_halve_their_vectors_are_known_by_their_family(
+    vendor: str, family: int, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test machine has all of them: what their kernels say stands in."""
+    flags = "avx512f avx512bw avx512cd avx512dq avx512vl avx512_vnni"
+    text = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel name\t: x\nflags\t: {flags}\n"
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr("edgetvm.boards.detect._CPUINFO", path)
+    monkeypatch.setattr("edgetvm.boards.detect.platform.machine", lambda: "x86_64")
+    assert load_profile("local").multiply_adds == expected
