@@ -68,8 +68,7 @@ def flatten_pointwise(module: IRModule) -> IRModule:
             return relax.Call(call.op, [data, call.args[1]], call.attrs, call.ty_args)
 
         def _elementwise(self, call: Any) -> Any:
-            shape = shape_of(call)
-            if getattr(call.op, "name", "") not in _ELEMENTWISE or not _is_map(shape):
+            if getattr(call.op, "name", "") not in _ELEMENTWISE or not _is_map(call):
                 return None
             # What is read elsewhere too is not fused with this one: there is nothing to keep.
             if not any(one in self.flat and readers[self.flat[one].name] == 1 for one in call.args):
@@ -85,14 +84,9 @@ def flatten_pointwise(module: IRModule) -> IRModule:
             The call's result is a map.
             """
             size = (shape_of(call) or ())[1:3]
-            same = [_is_the_same_for_all_points(one) for one in call.args]
-            for one, alike in zip(call.args, same, strict=True):
-                if not alike and (len(shape_of(one) or ()) != 4 or shape_of(one)[1:3] != size):
-                    return None
-            return [
-                one if alike else self._flat(one)
-                for one, alike in zip(call.args, same, strict=True)
-            ]
+            if not all(_is_map(one, size) or _is_alike(one) for one in call.args):
+                return None
+            return [self._flat(one) if _is_map(one, size) else one for one in call.args]
 
         def _flat(self, data: Any) -> Any:
             if data in self.flat:
@@ -105,7 +99,7 @@ def flatten_pointwise(module: IRModule) -> IRModule:
 
         def _spread(self, data: Any, shape: tuple[int, ...]) -> Any:
             """The view, or what makes it flat, of smaller tensors that are spread over the map."""
-            call = self.lookup_binding(data) if readers[data.name] == 1 else None
+            call: Any = self.lookup_binding(data) if readers[data.name] == 1 else None
             if getattr(getattr(call, "op", None), "name", "") in _ELEMENTWISE and all(
                 math.prod(shape_of(one) or shape) < math.prod(shape) for one in call.args
             ):
@@ -126,7 +120,7 @@ def is_pointwise(call: Any) -> bool:
         str(attrs.data_layout) == "NHWC"
         and str(attrs.out_layout) in ("", "NHWC")
         and str(attrs.kernel_layout) == "HWIO"
-        and _is_map(shape_of(call.args[0]))
+        and _is_map(call.args[0])
         and (shape_of(call.args[1]) or ())[:2] == (1, 1)
         and {int(one) for one in attrs.strides} == {1}
         and not any(int(one) for one in attrs.padding)
@@ -134,16 +128,19 @@ def is_pointwise(call: Any) -> bool:
     )
 
 
-def _is_map(shape: tuple[int, ...] | None) -> bool:
-    """Whether there are several rows of several points."""
-    return shape is not None and len(shape) == 4 and shape[1] > 1 and shape[2] > 1
+def _is_map(value: Any, size: tuple[int, ...] | None = None) -> bool:
+    """Whether a tensor has several rows of several points, so many if they are given."""
+    shape = shape_of(value) or ()
+    own = shape[1:3]
+    return len(shape) == 4 and (min(own) > 1 if size is None else own == size)
+
+
+def _is_alike(value: Any) -> bool:
+    """Whether a tensor is the same for all points."""
+    shape = shape_of(value)
+    return shape is not None and (len(shape) < 2 or math.prod(shape[-3:-1]) == 1)
 
 
 def _flat_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     batch, rows, columns, channels = shape
     return batch, 1, rows * columns, channels
-
-
-def _is_the_same_for_all_points(operand: Any) -> bool:
-    shape = shape_of(operand)
-    return shape is not None and (len(shape) < 2 or math.prod(shape[-3:-1]) == 1)
