@@ -35,6 +35,7 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
         return None
     by_name = {block.node.name_hint: block for block in blocks}
     product, result = by_name["contraction"], by_name["result_tile"]
+    profile = profile.counted_in(product.dtype)
     step = int(result.node.annotations[OUTPUTS])
     size = by_name["untiled"].spatial
     after = blocks[blocks.index(by_name["untiled"]) :]
