@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgetvm.boards import load_profile
 from edgetvm.compile import compile_model
+from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models import import_model
 
 Array = NDArray[np.float32]
@@ -44,16 +46,31 @@ def graph(
 
 
 def check(
-    path: Path, inputs: dict[str, Array], cores: int = 2, tolerance: float = 1e-4
+    path: Path,
+    inputs: dict[str, Array],
+    cores: int = 2,
+    tolerance: float = 1e-4,
+    options: CompileOptions = DEFAULTS,
 ) -> list[str]:
     """Compare with ONNX Runtime, the worst element by the largest; the rules that were taken."""
+    return [kernel.rule for kernel in checked(path, inputs, cores, tolerance, options)]
+
+
+def checked(
+    path: Path,
+    inputs: dict[str, Array],
+    cores: int = 2,
+    tolerance: float = 1e-4,
+    options: CompileOptions = DEFAULTS,
+) -> tuple[Kernel, ...]:
+    """Compare with ONNX Runtime, the worst element by the largest; the kernels."""
     import tvm
     from tvm import relax
 
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, inputs)
     profile = dataclasses.replace(load_profile("local"), cores=cores)
-    artifact = compile_model(import_model(path), profile)
+    artifact = compile_model(import_model(path), profile, options=options)
     library = path.with_suffix(".so")
     library.write_bytes(artifact.library)
     machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
@@ -62,4 +79,4 @@ def check(
     answer = (found if hasattr(found, "numpy") else found[0]).numpy()
     assert answer.shape == expected.shape
     assert np.abs(answer - expected).max() <= tolerance * np.abs(expected).max()
-    return [kernel.rule for kernel in artifact.kernels]
+    return artifact.kernels

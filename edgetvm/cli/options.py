@@ -119,7 +119,7 @@ def compile_options(command: Command) -> Command:
     )
     order = click.option(
         "--layout",
-        type=click.Choice(["auto", "NHWC", "NCHW"]),
+        type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"]),
         default="auto",
         show_default=True,
         help="How images lie in memory; auto chooses for each convolution.",

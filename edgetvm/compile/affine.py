@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.origins import tell_variables_apart
-from edgetvm.compile.simplify import WEIGHTED, along, on_functions, reader_counts
+from edgetvm.compile.simplify import WEIGHTED, along, channel_axes, on_functions, reader_counts
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -173,18 +173,18 @@ def _weighted(call: Any, form: Affine) -> tuple[Array, Array] | None:
     array = call.args[1].value.numpy()
     if array.dtype.kind != "f":
         return None
-    shape, rank = shape_of(call.args[0]), len(shape_of(call) or ())
+    shape, whole_shape = shape_of(call.args[0]), shape_of(call) or ()
     if call.op.name == "relax.matmul":
-        axis, padded, groups, kernel, channel = -1, False, 1, "IO", rank - 1
+        given, made, padded, groups, kernel = [-1], [-1], False, 1, "IO"
     else:
         attrs = call.attrs
-        axis, kernel = str(attrs.data_layout).index("C"), str(attrs.kernel_layout)
-        channel = (str(attrs.out_layout) or str(attrs.data_layout)).index("C")
+        given, kernel = channel_axes(str(attrs.data_layout)), str(attrs.kernel_layout)
+        made = channel_axes(str(attrs.out_layout) or str(attrs.data_layout))
         padded, groups = any(int(one) for one in attrs.padding), int(attrs.groups)
     if shape is None or len(kernel) != array.ndim or (padded and np.any(form.term)):
         return None
-    factor = along(form.factor, axis, shape)
-    added = along(form.term, axis, shape)
+    factor = along(form.factor, given, shape)
+    added = along(form.term, given, shape)
     if factor is None or added is None:
         return None
     features, inputs = kernel.index("O"), kernel.index("I")
@@ -196,6 +196,7 @@ def _weighted(call: Any, form: Affine) -> tuple[Array, Array] | None:
         return seen.reshape(*seen.shape, *[1] * (whole.ndim - 2))
 
     scaled, term = whole * spread(factor), (whole * spread(added)).reshape(len(whole), -1)
-    place = [1] * rank
-    place[channel] = -1
+    place = [1] * len(whole_shape)
+    for axis in made:
+        place[axis] = whole_shape[axis]
     return np.moveaxis(scaled, (0, 1), (features, inputs)), term.sum(axis=1).reshape(place)

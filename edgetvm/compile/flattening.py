@@ -29,7 +29,7 @@ _ELEMENTWISE = frozenset(
 
 
 def flatten_pointwise(module: IRModule) -> IRModule:
-    """Join rows and columns of what pointwise convolutions take and give, channels last."""
+    """Join rows and columns of what pointwise convolutions take and give, but for planes."""
     from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
@@ -83,7 +83,7 @@ def flatten_pointwise(module: IRModule) -> IRModule:
 
             The call's result is a map.
             """
-            size = (shape_of(call) or ())[1:3]
+            size = (shape_of(call) or ())[-3:-1]
             if not all(_is_map(one, size) or _is_alike(one) for one in call.args):
                 return None
             return [self._flat(one) if _is_map(one, size) else one for one in call.args]
@@ -112,13 +112,12 @@ def flatten_pointwise(module: IRModule) -> IRModule:
 
 
 def is_pointwise(call: Any) -> bool:
-    """Whether a call is a convolution of maps, channels last, that sees every point by itself."""
+    """Whether a call is a convolution of maps that sees every point by itself, and may be flat."""
     if getattr(call.op, "name", "") != "relax.nn.conv2d" or not is_constant(call.args[1]):
         return False
     attrs = call.attrs
     return (
-        str(attrs.data_layout) == "NHWC"
-        and str(attrs.out_layout) in ("", "NHWC")
+        all(_ends_in_channels(str(one)) for one in (attrs.data_layout, attrs.out_layout))
         and str(attrs.kernel_layout) == "HWIO"
         and _is_map(call.args[0])
         and (shape_of(call.args[1]) or ())[:2] == (1, 1)
@@ -128,11 +127,15 @@ def is_pointwise(call: Any) -> bool:
     )
 
 
+def _ends_in_channels(layout: str) -> bool:
+    return layout in ("", "NHWC") or layout.endswith("c")
+
+
 def _is_map(value: Any, size: tuple[int, ...] | None = None) -> bool:
     """Whether a tensor has several rows of several points, so many if they are given."""
     shape = shape_of(value) or ()
-    own = shape[1:3]
-    return len(shape) == 4 and (min(own) > 1 if size is None else own == size)
+    own = shape[-3:-1]
+    return len(shape) in (4, 5) and (min(own) > 1 if size is None else own == size)
 
 
 def _is_alike(value: Any) -> bool:
@@ -142,5 +145,5 @@ def _is_alike(value: Any) -> bool:
 
 
 def _flat_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    batch, rows, columns, channels = shape
-    return batch, 1, rows * columns, channels
+    *outer, rows, columns, channels = shape
+    return *outer, 1, rows * columns, channels

@@ -22,7 +22,8 @@ class Operation:
     Attributes:
         kind: name of the operator.
         workload: its operands and result, and how a window walks over them.
-        layout: of the images that it reads; empty where it has none.
+        layout: of the images that it reads, `NHWC>NCHW16c` where it makes another; empty where
+            it has none.
         multiply_adds: products that are summed, in the direct form.
     """
 
@@ -69,6 +70,8 @@ def _operation(module: IRModule, call: Any) -> Operation | None:
         kind = str(call.args[0].name_hint)
     attrs = call.attrs
     layout = str(getattr(attrs, "data_layout", "") or getattr(attrs, "layout", "") or "")
+    made = str(getattr(attrs, "out_layout", "")) or layout
+    layout = layout if made == layout else f"{layout}>{made}"
     operands = ", ".join(_shape(one) for one in _tensors(call.args))
     workload = f"{kind} {operands} -> {_shape(call)}{_window(kind, attrs)}"
     return Operation(kind, workload, layout, sum(multiply_adds_of(module, call).values()))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edgetvm.base.errors import UsageError
 
-Layout = Literal["auto", "NHWC", "NCHW"]
+Layout = Literal["auto", "NHWC", "NCHW", "NCHWc"]
 Precision = Literal["fp32", "fp16"]
 Functions = Literal["libm", "accurate", "approximate"]
 Rules = Literal["none", "loops", "all"]

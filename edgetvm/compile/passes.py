@@ -69,7 +69,8 @@ def _dispatch(name: str) -> Make:
 
 def _layouts(profile: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
     costs = convolution_costs(profile, options.level.winograd, options.dtype)
-    return partial(choose_layouts, layout=options.layout, costs=costs)
+    lanes = profile.vector_lanes if options.dtype == "float32" else 1
+    return partial(choose_layouts, layout=options.layout, costs=costs, lanes=lanes)
 
 
 # On operators, from the imported graph to the one that is turned into loops.

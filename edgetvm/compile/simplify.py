@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,12 +119,12 @@ def _scaled(weighted: Any, factor: Any, scaled: Any) -> Any:
     if shape is None or shape != shape_of(scaled) or weights is None or not is_constant(weights):
         return None
     array = weights.value.numpy()
-    axis, features = -1, -1
+    axes, features = [-1], -1
     if name != "relax.matmul":
         attrs = weighted.attrs
-        axis = (str(attrs.out_layout) or str(attrs.data_layout)).index("C")
+        axes = channel_axes(str(attrs.out_layout) or str(attrs.data_layout))
         features = str(attrs.kernel_layout).index("O")
-    vector = along(factor.value.numpy(), axis, shape)
+    vector = along(factor.value.numpy(), axes, shape)
     if vector is None or array.dtype.kind != "f" or array.ndim < 2:
         return None
     place = [1] * array.ndim
@@ -132,14 +133,21 @@ def _scaled(weighted: Any, factor: Any, scaled: Any) -> Any:
     return relax.Call(weighted.op, [weighted.args[0], changed], weighted.attrs, weighted.ty_args)
 
 
-def along(value: Any, axis: int, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """A constant that changes along one axis of a tensor at most, as a vector along it."""
+def channel_axes(layout: str) -> list[int]:
+    """Where a layout's channels lie: on one axis, or blocks on one and each block's on the last."""
+    return [layout.index("C"), *([-1] if layout.endswith("c") else [])]
+
+
+def along(value: Any, axes: Sequence[int], shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """A constant that changes along some axes of a tensor at most, as a vector along them."""
     value = np.asarray(value)
     whole = value.reshape((1,) * (len(shape) - value.ndim) + value.shape)
-    axis %= len(shape)
-    if any(size != 1 for at, size in enumerate(whole.shape) if at != axis):
+    extents = [1] * len(shape)
+    for axis in axes:
+        extents[axis] = shape[axis]
+    if any(size not in (1, extent) for size, extent in zip(whole.shape, extents, strict=True)):
         return None
-    return np.broadcast_to(whole.reshape(-1), (shape[axis],))
+    return np.broadcast_to(whole, extents).reshape(-1)
 
 
 def fold_pads(module: IRModule) -> IRModule:
@@ -172,7 +180,7 @@ def fold_pads(module: IRModule) -> IRModule:
                 or any(pairs["N"] + pairs["C"])
             ):
                 return call
-            spatial = [letter for letter in layout if letter not in "NC"]
+            spatial = [letter for letter in layout if letter in "DHW"]
             given = [int(one) for one in call.attrs.padding]
             more = [pairs[letter][0] for letter in spatial]
             more += [pairs[letter][1] for letter in spatial]
@@ -186,6 +194,7 @@ def fold_pads(module: IRModule) -> IRModule:
                 groups=int(call.attrs.groups),
                 data_layout=layout,
                 kernel_layout=str(call.attrs.kernel_layout),
+                out_layout=str(call.attrs.out_layout),
                 out_dtype=call.attrs.out_dtype or None,
             )
 

@@ -1,9 +1,10 @@
 """Convolutions and matrix products over weights packed for a tile.
 
-Activations are channels last. Weights are [block][...taps...][channel in][feature in block]: the
-vectors of one block lie behind one another in the order in which the inner loops load them. Where
-the features do not fill whole blocks, the last block repeats features of the one before, so that
-every vector is full.
+Activations are channels last, or in blocks: [batch, channels / lanes, ...spatial..., lanes], told
+by their rank. Weights are [block][...taps...][channel in][feature in block]: the vectors of one
+block lie behind one another in the order in which the inner loops load them. Where the features do
+not fill whole blocks, the last block repeats features of the one before, so that every vector is
+full.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ def padded(data: Any, window: Window, value: Any) -> Any:
 
     if not any(window.before) and not any(window.after):
         return data
-    spatial = data.shape[1:-1]
+    first = len(data.shape) - len(window.taps) - 1
+    spatial = data.shape[first:-1]
     shape = [
-        data.shape[0],
+        *data.shape[:first],
         *(
             size + before + after
             for size, before, after in zip(spatial, window.before, window.after, strict=True)
@@ -85,16 +87,46 @@ def padded(data: Any, window: Window, value: Any) -> Any:
     def element(*index: Any) -> Any:
         inside, tests = [], []
         for at, size, before, after in zip(
-            index[1:-1], spatial, window.before, window.after, strict=True
+            index[first:-1], spatial, window.before, window.after, strict=True
         ):
             inside.append(at - before)
             tests += [at >= before] if before else []
             tests += [at < size + before] if after else []
         return tirx.if_then_else(
-            tirx.all(*tests), data[(index[0], *inside, index[-1])], tirx.const(value, data.dtype)
+            tirx.all(*tests),
+            data[(*index[:first], *inside, index[-1])],
+            tirx.const(value, data.dtype),
         )
 
     return te.compute(shape, element, name="pad")
+
+
+def channels_last(data: Any) -> Any:
+    """Images in blocks of channels as kernels read them that know no blocks; others as they are."""
+    from tvm import te
+
+    if len(data.shape) < 5:
+        return data
+    batch, blocks, *spatial, lanes = (int(size) for size in data.shape)
+    return te.compute(
+        (batch, *spatial, blocks * lanes),
+        lambda n, *at: data[n, at[-1] // lanes, *at[:-1], at[-1] % lanes],
+        name="channels_last",
+    )
+
+
+def in_blocks(data: Any, lanes: int) -> Any:
+    """Images in blocks of so many channels; as they are without."""
+    from tvm import te
+
+    if not lanes:
+        return data
+    batch, *spatial, channels = (int(size) for size in data.shape)
+    return te.compute(
+        (batch, channels // lanes, *spatial, lanes),
+        lambda n, block, *at: data[n, *at[:-1], block * lanes + at[-1]],
+        name="in_blocks",
+    )
 
 
 def convolution(
@@ -105,17 +137,21 @@ def convolution(
     groups: int,
     out_dtype: str,
     border: int = 0,
+    lanes: int = 0,
 ) -> Any:
-    """A convolution, channels last, over packed weights.
+    """A convolution over packed weights.
 
     Args:
-        data: [batch, ...spatial..., groups x channels].
-        packed: [groups x blocks, ...taps longer than 1..., channels, width].
+        data: [batch, ...spatial..., groups x channels], or in blocks.
+        packed: [groups x blocks, ...taps longer than 1..., channels, width]; for data in blocks
+            [blocks, channels / lanes, ...taps longer than 1..., lanes, width].
         window: of the convolution.
         features: of all groups.
         groups: each sees its own channels only.
         out_dtype: of the sums.
         border: what the padding holds.
+        lanes: of a block of the result's features; 0 where they come last. With blocks there is
+            one group.
     """
     from tvm import te
 
@@ -123,31 +159,36 @@ def convolution(
     each = features // groups
     blocks = math.ceil(each / width)
     source = padded(data, window, border)
-    spatial = window.output([int(size) for size in data.shape[1:-1]])
+    given = len(data.shape) - len(window.taps) - 1
+    made = 2 if lanes else 1
+    spatial = window.output([int(size) for size in data.shape[given:-1]])
+    several = [te.reduce_axis((0, size), "channels") for size in data.shape[1:given]]
     taps = [
         te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps) if size > 1
     ]
     channel = te.reduce_axis((0, channels), "channel")
 
     def element(*index: Any) -> Any:
-        feature = index[-1]
+        feature = index[1] * lanes + index[-1] if lanes else index[-1]
         waiting = iter(taps)
         at = [
             position * stride + (next(waiting) * dilation if size > 1 else 0)
             for position, stride, dilation, size in zip(
-                index[1:-1], window.strides, window.dilations, window.taps, strict=True
+                index[made:-1], window.strides, window.dilations, window.taps, strict=True
             )
         ]
         first, inner, block = channel, feature, None
         if groups > 1:
             first, inner = feature // each * channels + channel, feature % each
             block = feature // each * blocks
-        weight = packed_element(packed, taps, channel, inner, each, block)
-        value = source[(index[0], *at, first)]
-        return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=[*taps, channel])
+        weight = packed_element(packed, (*several, *taps), channel, inner, each, block)
+        value = source[(index[0], *several, *at, first)]
+        return te.sum(
+            value.astype(out_dtype) * weight.astype(out_dtype), axis=[*several, *taps, channel]
+        )
 
     return te.compute(
-        (data.shape[0], *spatial, features),
+        (data.shape[0], *([features // lanes] if lanes else []), *spatial, lanes or features),
         element,
         name="contraction",
         attrs={PACKED: [each, width]},
@@ -206,11 +247,11 @@ def product(data: Any, packed: Any, features: int, out_dtype: str) -> Any:
 
 
 def depthwise(data: Any, weights: Any, window: Window, out_dtype: str, border: int = 0) -> Any:
-    """A depthwise convolution, channels last.
+    """A depthwise convolution; the result lies as its data do.
 
     Args:
-        data: [batch, ...spatial..., channels].
-        weights: [...taps..., channels].
+        data: [batch, ...spatial..., channels], or in blocks.
+        weights: [...taps..., channels], or [blocks, ...taps..., lanes].
         window: of the convolution.
         out_dtype: of the sums.
         border: what the padding holds.
@@ -218,18 +259,19 @@ def depthwise(data: Any, weights: Any, window: Window, out_dtype: str, border: i
     from tvm import te
 
     source = padded(data, window, border)
-    spatial = window.output([int(size) for size in data.shape[1:-1]])
+    first = len(data.shape) - len(window.taps) - 1
+    spatial = window.output([int(size) for size in data.shape[first:-1]])
     taps = [te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps)]
 
     def element(*index: Any) -> Any:
         at = [
             position * stride + tap * dilation
             for position, stride, dilation, tap in zip(
-                index[1:-1], window.strides, window.dilations, taps, strict=True
+                index[first:-1], window.strides, window.dilations, taps, strict=True
             )
         ]
-        value = source[(index[0], *at, index[-1])]
-        weight = weights[(*taps, index[-1])]
+        value = source[(*index[:first], *at, index[-1])]
+        weight = weights[(*index[1:first], *taps, index[-1])]
         return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=taps)
 
-    return te.compute((data.shape[0], *spatial, data.shape[-1]), element, name="depthwise")
+    return te.compute((*data.shape[:first], *spatial, data.shape[-1]), element, name="depthwise")

@@ -5,15 +5,32 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edgetvm.compile.integers.matching import Matcher
-from edgetvm.compile.layout.stored import Order, Stored, identity, shape_of
+from edgetvm.compile.layout.stored import Order, identity, is_constant, shape_of
 from edgetvm.compile.origins import bindings_of
 
-# From a convolution's call to what it costs with channels last and with channels first, and what an
-# element costs that is moved; None where that is not known.
-Costs = Callable[[Any], "tuple[float, float, float] | None"]
+
+@dataclass(frozen=True)
+class Cost:
+    """What a convolution costs.
+
+    Attributes:
+        last, first: with its channels there.
+        blocks: where it reads channels in blocks.
+        move: of an element that is moved.
+    """
+
+    last: float
+    first: float
+    blocks: float
+    move: float
+
+
+# From a convolution's call to its cost; None where that is not known.
+Costs = Callable[[Any], "Cost | None"]
 
 # Costs are estimates: channels first must be cheaper by so much.
 _CLEARLY = 0.8
@@ -26,6 +43,8 @@ _CARRYING = frozenset(
     nn.avg_pool2d nn.max_pool2d image.resize2d
     """.split()
 )
+# Those of them that work as well on blocks of channels.
+_ALONG = _CARRYING - {f"relax.{name}" for name in ("concat", "nn.pad", "nn.prelu", "strided_slice")}
 # A value is followed through so many operators.
 _FARTHEST = 64
 
@@ -43,13 +62,13 @@ class Choice:
         self._readers = readers_of(function)
         self._made_by = {binding.var: binding.value for binding in bindings_of(function)}
 
-    def order(self, variable: Any, call: Any, data: Stored, last: Order, first: Order) -> Order:
+    def order(self, variable: Any, call: Any, lying: Order, last: Order, first: Order) -> Order:
         """The order of a convolution.
 
         Args:
             variable: that its result is bound to.
             call: of the model.
-            data: its input, as it is stored.
+            lying: the order of its input.
             last, first: the orders that put channels there.
         """
         costs = self._known(call)
@@ -59,13 +78,53 @@ class Choice:
         wanted = self._wanted(variable)
 
         def total(order: Order, sums: float) -> float:
-            moved = _moved(given, data.order, order)
+            moved = _moved(given, lying, order)
             moved += sum(_moved(made, order, other) for other in wanted)
-            return sums + costs[2] * moved
+            return sums + costs.move * moved
 
-        return first if total(first, costs[1]) < _CLEARLY * total(last, costs[0]) else last
+        return first if total(first, costs.first) < _CLEARLY * total(last, costs.last) else last
 
-    def _known(self, call: Any) -> tuple[float, float, float] | None:
+    def in_blocks(self, variable: Any, call: Any) -> bool:
+        """Whether a convolution's result is to lie in blocks of channels.
+
+        That is where it moves nothing, and those that read it in the end cost less in sum.
+        """
+        return self._known(call) is not None and self._saved_by_blocks(variable) > 0
+
+    def _saved_by_blocks(self, variable: Any) -> float:
+        """What blocks save those that read a value; what is depthwise hands them on."""
+        ends, saved = self._ends(variable), 0.0
+        for one in ends or ():
+            cost = self._known(one.value)
+            saved += -math.inf if cost is None else cost.last - cost.blocks
+            saved += self._saved_by_blocks(one.var) if is_depthwise(one.value) else 0.0
+        return -math.inf if ends is None else saved
+
+    def _ends(self, variable: Any) -> list[Any] | None:
+        """The convolutions that read a value in the end; None where something else reads it too.
+
+        Means do not count. What is computed from other large tensors as well is something else.
+        """
+        found: list[Any] = []
+        waiting, seen, joined = [variable], {variable}, []
+        while waiting:
+            one = waiting.pop()
+            for reader in self._readers.get(one, []):
+                value: Any = None if reader is None else reader.value
+                name = _name(value)
+                if name == "relax.nn.conv2d" and one.same_as(value.args[0]):
+                    found.append(reader)
+                elif name in _ALONG and len(seen) < _FARTHEST:
+                    joined += [argument for argument in value.args if _is_variable(argument)]
+                    waiting += [] if reader.var in seen else [reader.var]
+                    seen.add(reader.var)
+                elif name != "relax.mean":
+                    return None
+        size = math.prod(shape_of(variable) or ())
+        others = [one for one in joined if one not in seen]
+        return found if all(math.prod(shape_of(one) or ()) < size for one in others) else None
+
+    def _known(self, call: Any) -> Cost | None:
         """The costs; not of what will be summed in integers: those kernels have channels last."""
         quantised = Matcher(self._made_by.get).dequantised(call.args[0]) is not None
         return None if quantised else self._costs(call)
@@ -91,7 +150,7 @@ class Choice:
         value: Any = None if reader is None else reader.value
         if isinstance(value, (relax.Var, relax.TupleGetItem)):
             return reader.var
-        name = str(getattr(getattr(value, "op", None), "name", ""))
+        name = _name(value)
         if name in _CARRYING:
             return reader.var
         if name == "relax.permute_dims" and value.attrs.axes is not None:
@@ -106,7 +165,28 @@ class Choice:
         """The order that a convolution would have, were it alone."""
         costs = self._known(call)
         last, first = orders_of(str(call.attrs.data_layout))
-        return first if costs is not None and costs[1] < _CLEARLY * costs[0] else last
+        return first if costs is not None and costs.first < _CLEARLY * costs.last else last
+
+
+def _name(value: Any) -> str:
+    return str(getattr(getattr(value, "op", None), "name", ""))
+
+
+def _is_variable(argument: Any) -> bool:
+    from tvm import relax
+
+    return isinstance(argument, relax.Var)
+
+
+def is_depthwise(call: Any) -> bool:
+    """Whether a convolution sums each of its channels by itself."""
+    weights, kernel = shape_of(call.args[1]), str(call.attrs.kernel_layout)
+    groups = int(call.attrs.groups)
+    return (
+        weights is not None
+        and weights[kernel.index("I")] == 1
+        and weights[kernel.index("O")] == groups > 1
+    )
 
 
 def orders_of(layout: str) -> tuple[Order, Order]:
@@ -116,6 +196,27 @@ def orders_of(layout: str) -> tuple[Order, Order]:
         tuple(layout.index(letter) for letter in f"N{spatial}C"),
         tuple(layout.index(letter) for letter in f"NC{spatial}"),
     )
+
+
+def possible_blocks(call: Any, lanes: int) -> tuple[int, int]:
+    """The channels of a block that a convolution's data and its result can have; 0 for none.
+
+    Blocks are whole, and pay only where there are several pixels.
+    """
+    shape, made = shape_of(call.args[0]), shape_of(call)
+    if shape is None or made is None or call.op.name != "relax.nn.conv2d":
+        return 0, 0
+    channel = str(call.attrs.data_layout).index("C")
+    whole = [extents[channel] % lanes == 0 for extents in (shape, made)]
+    if (
+        lanes == 1
+        or str(call.ty.dtype) != "float32"
+        or not is_constant(call.args[1])
+        or math.prod(made) == made[0] * made[channel]
+        or (int(call.attrs.groups) > 1 and not (is_depthwise(call) and all(whole)))
+    ):
+        return 0, 0
+    return lanes * whole[0], lanes * whole[1]
 
 
 def _moved(shape: tuple[int, ...] | None, order: Order, other: Order) -> int:

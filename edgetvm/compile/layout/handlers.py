@@ -7,17 +7,18 @@ the operator needs its operands in the model's own order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgetvm.compile.layout.choice import orders_of
 from edgetvm.compile.layout.stored import (
     Order,
     Stored,
-    constant,
     identity,
     is_constant,
     nearest_order,
-    permuted,
+    reshaped,
     reshaped_order,
     shape_of,
 )
@@ -47,61 +48,68 @@ def elementwise(layouts: Layouts, call: Any) -> Stored | None:
     rank = _rank(call)
     if rank is None:
         return None
-    operands = [
-        layouts.stored(argument) if _is_tensor(argument) else None for argument in call.args
-    ]
-    order = _largest(operands, rank)
-    if order is None:
+    operands = [layouts.lying(argument) if _is_tensor(argument) else None for argument in call.args]
+    like = _largest(operands, rank)
+    if like is None:
         return None
     arguments = []
     for argument, operand in zip(call.args, operands, strict=True):
-        arguments.append(argument if operand is None else _broadcast(layouts, operand, rank, order))
+        arguments.append(argument if operand is None else _broadcast(layouts, operand, like))
     if any(argument is None for argument in arguments):
         return None
-    return Stored(relax.Call(call.op, arguments, call.attrs, call.ty_args), order)
+    return replace(like, expr=relax.Call(call.op, arguments, call.attrs, call.ty_args))
 
 
-def _broadcast(layouts: Layouts, operand: Stored, rank: int, order: Order) -> Any:
-    """An operand in the given order, with axes of extent 1 in front where it has fewer."""
-    from tvm import relax
-
+def _broadcast(layouts: Layouts, operand: Stored, like: Stored) -> Any:
+    """An operand as another one lies, with axes of extent 1 in front where it has fewer."""
     if operand.rank == 0:
         return operand.expr
-    if operand.rank == rank:
-        return layouts.ordered(operand, order)
-    shape = shape_of(operand.expr)
-    if shape is None:
-        return None
-    plain = layouts.ordered(operand, identity(operand.rank))
-    whole = (*[1] * (rank - operand.rank), *shape_of(plain))  # type: ignore[misc]
-    if is_constant(plain):
-        return constant(plain.value.numpy().reshape(whole).transpose(order))
-    return permuted(layouts.emit(relax.op.reshape(plain, list(whole))), order, layouts.emit)
+    if operand.rank < like.rank:
+        plain = layouts.ordered(operand, identity(operand.rank))
+        shape = shape_of(plain)
+        if shape is None:
+            return None
+        whole = [*[1] * (like.rank - operand.rank), *shape]
+        operand = Stored(reshaped(plain, whole, layouts.emit), identity(like.rank))
+    return layouts.ordered(operand, like.order, like.block)
 
 
-def _largest(operands: list[Stored | None], rank: int) -> Order | None:
-    """The order of the operand with the most elements that is no constant."""
-    best: tuple[int, bool, Order] | None = None
-    for operand in operands:
-        if operand is None or operand.rank != rank or is_constant(operand.expr):
-            continue
-        shape = shape_of(operand.expr)
-        key = (math.prod(shape) if shape else 0, operand.order != identity(rank), operand.order)
-        if best is None or key > best:
-            best = key
-    return best[2] if best is not None and best[2] != identity(rank) else None
+def _largest(operands: list[Stored | None], rank: int) -> Stored | None:
+    """The operand with the most elements that is no constant, if it lies otherwise than told."""
+    found = [
+        operand
+        for operand in operands
+        if operand is not None and operand.rank == rank and not is_constant(operand.expr)
+    ]
+    best = max(
+        found,
+        key=lambda one: (math.prod(shape_of(one.expr) or (0,)), one.block, one.moved, one.order),
+        default=None,
+    )
+    return best if best is not None and best.moved else None
 
 
 def reduction(layouts: Layouts, call: Any) -> Stored | None:
     """Axes are found where they lie; what is left keeps its order."""
     from tvm import relax
 
-    operand = layouts.stored(call.args[0])
+    operand = layouts.lying(call.args[0])
     attrs = call.attrs
     axes = _axes(attrs.axis, operand.rank)
+    if operand.block and not _leaves_channels(operand, axes):
+        operand = layouts.stored(call.args[0])
     make = getattr(relax.op, call.op.name.removeprefix("relax."))
     made = make(operand.expr, sorted(operand.position(axis) for axis in axes), bool(attrs.keepdims))
+    if operand.block:
+        shape = shape_of(call) or ()
+        return Stored(reshaped(made, shape, layouts.emit), identity(len(shape)))
     return Stored(made, operand.order if attrs.keepdims else _without(operand.order, axes))
+
+
+def _leaves_channels(operand: Stored, axes: list[int]) -> bool:
+    """Whether of a tensor in blocks nothing is left but channels of images, as they lie."""
+    batch, channel, *spatial = operand.order
+    return batch < channel and sorted(axes) == sorted(spatial)
 
 
 def arg_reduction(layouts: Layouts, call: Any) -> Stored | None:
@@ -131,11 +139,11 @@ def _without(order: Order, axes: list[int]) -> Order:
 
 def permutation(layouts: Layouts, call: Any) -> Stored | None:
     """Nothing is moved: the same elements, told in another order."""
-    operand = layouts.stored(call.args[0])
+    operand = layouts.lying(call.args[0])
     given = call.attrs.axes
     axes = [operand.rank - 1 - i for i in range(operand.rank)] if given is None else given
     axes = [int(axis) % operand.rank for axis in axes]
-    return Stored(operand.expr, tuple(axes.index(axis) for axis in operand.order))
+    return replace(operand, order=tuple(axes.index(axis) for axis in operand.order))
 
 
 def reshape(layouts: Layouts, call: Any) -> Stored | None:
@@ -167,12 +175,19 @@ def concatenation(layouts: Layouts, call: Any) -> Stored | None:
     axis = call.attrs.axis
     if rank is None or axis is None:
         return None
-    parts = [layouts.stored(part) for part in call.args[0].fields]
-    order = _largest(list(parts), rank)
-    if order is None:
+    parts = [layouts.lying(part) for part in call.args[0].fields]
+    like = _largest([*parts], rank)
+    if like is not None and like.block and not _fill_blocks(call.args[0].fields, like):
+        like = _largest([layouts.stored(part) for part in call.args[0].fields], rank)
+    if like is None:
         return None
-    ordered = [layouts.ordered(part, order) for part in parts]
-    return Stored(relax.op.concat(ordered, order.index(int(axis) % rank)), order)
+    ordered = [layouts.ordered(part, like.order, like.block) for part in parts]
+    return replace(like, expr=relax.op.concat(ordered, like.position(int(axis))))
+
+
+def _fill_blocks(parts: Sequence[Any], like: Stored) -> bool:
+    shapes = [shape_of(part) for part in parts]
+    return all(shape is not None and shape[like.order[1]] % like.block == 0 for shape in shapes)
 
 
 def split(layouts: Layouts, call: Any) -> Stored | None:
@@ -203,11 +218,14 @@ def pad(layouts: Layouts, call: Any) -> Stored | None:
     """Widths travel with their axes."""
     from tvm import relax
 
-    operand = layouts.stored(call.args[0])
+    operand = layouts.lying(call.args[0])
     widths = [int(width) for width in call.attrs.pad_width]
+    if operand.block and any(widths[2 * operand.order[1] :][:2]):
+        operand = layouts.stored(call.args[0])
     moved = [width for axis in operand.order for width in widths[2 * axis : 2 * axis + 2]]
+    moved += [0, 0] if operand.block else []
     value, mode = call.attrs.pad_value, str(call.attrs.pad_mode)
-    return Stored(relax.op.nn.pad(operand.expr, moved, mode, value), operand.order)
+    return replace(operand, expr=relax.op.nn.pad(operand.expr, moved, mode, value))
 
 
 def strided_slice(layouts: Layouts, call: Any) -> Stored | None:
@@ -232,10 +250,10 @@ def _number(value: Any) -> int:
 
 
 def pool(layouts: Layouts, call: Any) -> Stored | None:
-    """Pooling in two dimensions, channels where they lie if that is first or last."""
+    """Pooling in two dimensions, channels where they lie if that is first, last or in blocks."""
     from tvm import relax
 
-    operand = layouts.stored(call.args[0])
+    operand = layouts.lying(call.args[0])
     layout = _lying(operand, str(call.attrs.layout))
     if layout is None:
         return None
@@ -251,14 +269,14 @@ def pool(layouts: Layouts, call: Any) -> Stored | None:
             count_include_pad=bool(attrs.count_include_pad),
             layout=layout,
         )
-    return Stored(made, operand.order)
+    return replace(operand, expr=made)
 
 
 def resize(layouts: Layouts, call: Any) -> Stored | None:
-    """Resizing in two dimensions, channels where they lie if that is first or last."""
+    """Resizing in two dimensions, channels where they lie if that is first, last or in blocks."""
     from tvm import relax
 
-    operand = layouts.stored(call.args[0])
+    operand = layouts.lying(call.args[0])
     attrs = call.attrs
     layout = _lying(operand, str(attrs.layout))
     if layout is None:
@@ -276,7 +294,7 @@ def resize(layouts: Layouts, call: Any) -> Stored | None:
         float(attrs.extrapolation_value),
         attrs.out_dtype or None,
     )
-    return Stored(made, operand.order)
+    return replace(operand, expr=made)
 
 
 def _lying(operand: Stored, layout: str) -> str | None:
@@ -284,7 +302,12 @@ def _lying(operand: Stored, layout: str) -> str | None:
     if len(layout) != operand.rank:
         return None
     lying = "".join(layout[axis] for axis in operand.order)
-    return lying if lying in ("NCHW", "NHWC") else None
+    return lying + _inner(operand.block) if lying in ("NCHW", "NHWC") else None
+
+
+def _inner(block: int) -> str:
+    """What a layout's name ends in: `16c`, where channels lie in blocks."""
+    return f"{block}c" if block else ""
 
 
 def normalisation(layouts: Layouts, call: Any) -> Stored | None:
@@ -331,38 +354,46 @@ def convolution(layouts: Layouts, call: Any) -> Stored | None:
     ):
         return None
     transposed = "transpose" in call.op.name
-    order = layouts.order_of_convolution(call)
-    lying = "".join(data_layout[axis] for axis in order)
     if transposed and not (
         int(attrs.groups) == 1
         and is_constant(call.args[1])
         and all(int(one) == 1 for one in attrs.dilation)
     ):
         return None
+    order = layouts.order_of_convolution(call)
+    _, first = orders_of(data_layout)
+    blocks = layouts.blocks_of_convolution(call) if order != first else (0, 0)
+    given, result = (Stored(None, first if block else order, block) for block in blocks)
+    lying = "".join(data_layout[axis] for axis in order)
     spatial = lying.replace("N", "").replace("C", "")
     if transposed:
         kernel = f"IO{spatial}"
     else:
         kernel = f"{spatial}IO" if lying.endswith("C") else f"OI{spatial}"
-    data = layouts.ordered(layouts.stored(call.args[0]), order)
     weight = layouts.ordered(
         layouts.stored(call.args[1]), tuple(kernel_layout.index(letter) for letter in kernel)
     )
     make = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
     extra = {"output_padding": attrs.output_padding} if transposed else {}
     made = make(
-        data,
+        layouts.ordered(layouts.lying(call.args[0]), given.order, given.block),
         weight,
         strides=attrs.strides,
         padding=attrs.padding,
         dilation=attrs.dilation,
         groups=int(attrs.groups),
-        data_layout=lying,
+        data_layout=_told(data_layout, given),
         kernel_layout=kernel,
+        out_layout=_told(data_layout, result),
         out_dtype=attrs.out_dtype or None,
         **extra,
     )
-    return Stored(made, order)
+    return replace(result, expr=made)
+
+
+def _told(layout: str, stored: Stored) -> str:
+    """The name of a layout in memory."""
+    return "".join(layout[axis] for axis in stored.order) + _inner(stored.block)
 
 
 def _rank(call: Any) -> int | None:

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.layout.choice import Choice, Costs, orders_of
+from edgetvm.compile.layout.choice import Choice, Costs, is_depthwise, orders_of, possible_blocks
 from edgetvm.compile.layout.handlers import HANDLERS
-from edgetvm.compile.layout.stored import Order, Stored, identity, is_constant, permuted
+from edgetvm.compile.layout.stored import (
+    Order,
+    Stored,
+    channels_last,
+    identity,
+    is_constant,
+    rearranged,
+)
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -20,21 +27,35 @@ if TYPE_CHECKING:
 class Layouts:
     """What handlers ask: how operands are stored, and how to have them in another order."""
 
-    def __init__(self, mutator: Any, layout: str, choice: Choice | None) -> None:
+    def __init__(self, mutator: Any, layout: str, choice: Choice | None, lanes: int) -> None:
         self._mutator = mutator
         self._layout = layout
         self._choice = choice
+        self._lanes = lanes
         self.variable: Any = None
         self.orders: dict[Any, Stored] = {}
-        self._made: dict[tuple[Any, Order, Order], Any] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
 
     def order_of_convolution(self, call: Any) -> Order:
         """The order in which a convolution is computed."""
         last, first = orders_of(str(call.attrs.data_layout))
         if self._layout == "auto" and self._choice is not None:
-            data = self.stored(call.args[0])
-            return self._choice.order(self.variable, call, data, last, first)
+            data = self.lying(call.args[0])
+            lying = last if data.block else data.order
+            return self._choice.order(self.variable, call, lying, last, first)
         return first if self._layout == "NCHW" else last
+
+    def blocks_of_convolution(self, call: Any) -> tuple[int, int]:
+        """The channels of a block of a convolution's data and of its result; 0 for none."""
+        possible = possible_blocks(call, self._lanes)
+        if self._layout == "NCHWc":
+            return possible
+        if self._layout != "auto" or self._choice is None:
+            return 0, 0
+        given = min(possible[0], self.lying(call.args[0]).block)
+        if is_depthwise(call):
+            return given, given
+        return given, possible[1] if self._choice.in_blocks(self.variable, call) else 0
 
     def look_at(self, function: Any) -> None:
         """Begin with a function."""
@@ -42,21 +63,28 @@ class Layouts:
             self._choice.look_at(function)
 
     def stored(self, argument: Any) -> Stored:
-        """How an operand of the original call lies in memory."""
+        """How an operand of the original call lies in memory; blocks are put together first."""
+        operand = self.lying(argument)
+        if not operand.block:
+            return operand
+        order = tuple(operand.order[place] for place in channels_last(operand.rank))
+        return Stored(self.ordered(operand, order), order)
+
+    def lying(self, argument: Any) -> Stored:
+        """How an operand of the original call lies in memory, be it in blocks."""
         if argument in self.orders:
             return self.orders[argument]
         expr = self._mutator.visit_expr(argument)
         shape = getattr(expr.ty, "shape", None)
         return Stored(expr, identity(0 if shape is None else len(shape)))
 
-    def ordered(self, operand: Stored, order: Order) -> Any:
-        """The operand in that order; made once."""
-        if operand.order == order:
+    def ordered(self, operand: Stored, order: Order, block: int = 0) -> Any:
+        """The operand in that order, with blocks of so many channels; made once."""
+        if (operand.order, operand.block) == (order, block):
             return operand.expr
-        key = (operand.expr, operand.order, order)
+        key = (operand.expr, operand.order, operand.block, order, block)
         if key not in self._made:
-            axes = [operand.order.index(axis) for axis in order]
-            self._made[key] = permuted(operand.expr, axes, self.emit)
+            self._made[key] = rearranged(operand, order, block, self.emit)
         return self._made[key]
 
     def emit(self, expr: Any) -> Any:
@@ -77,17 +105,21 @@ class Layouts:
         self.orders, self._made = known
 
 
-def choose_layouts(module: IRModule, layout: str = "auto", costs: Costs | None = None) -> IRModule:
+def choose_layouts(
+    module: IRModule, layout: str = "auto", costs: Costs | None = None, lanes: int = 1
+) -> IRModule:
     """Each convolution in the order that costs least, with as few permutations as are left.
 
     Args:
         module: of Relax operators.
-        layout: `auto`, or the one that all convolutions take: `NHWC`, `NCHW`.
+        layout: `auto`, or the one that all convolutions take: `NHWC`, `NCHW`, or `NCHWc`, which is
+            blocks of channels, where channels fill them.
         costs: by which `auto` chooses; `NHWC` for all without them.
+        lanes: channels of a block.
     """
     from tvm import relax
 
-    rewriter = _rewriter(module, layout, None if costs is None else Choice(costs))
+    rewriter = _rewriter(module, layout, None if costs is None else Choice(costs), lanes)
     for variable, function in module.functions_items():
         if isinstance(function, relax.Function):
             rewriter.layouts.look_at(function)
@@ -96,7 +128,9 @@ def choose_layouts(module: IRModule, layout: str = "auto", costs: Costs | None =
     return result
 
 
-def _rewriter(module: IRModule, layout: str, choice: Choice | None) -> Any:
+def _rewriter(module: IRModule, layout: str, choice: Choice | None, lanes: int) -> Any:
+    from dataclasses import replace
+
     import tvm
     from tvm import relax
     from tvm.relax.analysis import free_vars
@@ -106,7 +140,7 @@ def _rewriter(module: IRModule, layout: str, choice: Choice | None) -> Any:
     class Rewriter(PyExprMutator):  # type: ignore[misc]
         def __init__(self, module: Any) -> None:
             super().__init__(module)
-            self.layouts = Layouts(self, layout, choice)
+            self.layouts = Layouts(self, layout, choice, lanes)
 
         def visit_var_binding_(self, binding: Any) -> None:
             value = binding.value
@@ -120,17 +154,13 @@ def _rewriter(module: IRModule, layout: str, choice: Choice | None) -> Any:
                     self.layouts.back(known)
                 return
             variable = binding.var
-            moved = result.order != identity(result.rank)
-            if moved and not isinstance(variable, relax.DataflowVar):
-                inner = self.layouts.emit(result.expr)
-                result = Stored(
-                    self.layouts.ordered(Stored(inner, result.order), identity(result.rank)),
-                    identity(result.rank),
-                )
-                moved = False
+            if result.moved and not isinstance(variable, relax.DataflowVar):
+                inner = replace(result, expr=self.layouts.emit(result.expr))
+                plain = identity(result.rank)
+                result = Stored(self.layouts.ordered(inner, plain), plain)
             new = self._bound(variable, result.expr)
-            if moved or is_constant(new):
-                self.layouts.orders[variable] = Stored(new, result.order)
+            if result.moved or is_constant(new):
+                self.layouts.orders[variable] = replace(result, expr=new)
             else:
                 self.set_var_remap(variable, new)
 
@@ -149,7 +179,7 @@ def _rewriter(module: IRModule, layout: str, choice: Choice | None) -> Any:
                 return self.layouts.orders[value]
             if isinstance(value, relax.TupleGetItem) and value.tuple_value in self.layouts.orders:
                 whole = self.layouts.orders[value.tuple_value]
-                return Stored(relax.TupleGetItem(whole.expr, value.index), whole.order)
+                return replace(whole, expr=relax.TupleGetItem(whole.expr, value.index))
             if not isinstance(value, relax.Call) or not isinstance(value.op, tvm.ir.Op):
                 return None
             handler = HANDLERS.get(value.op.name)

@@ -1,4 +1,4 @@
-"""A tensor as it lies in memory: its elements in another order of axes than the model says."""
+"""A tensor as it lies in memory: its elements in another order than the model says."""
 
 from __future__ import annotations
 
@@ -23,20 +23,29 @@ def channels_last(rank: int) -> Order:
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor that is kept permuted.
+    """A tensor that is kept permuted, or in blocks of channels.
 
     Attributes:
         expr: the Relax expression that holds it.
         order: its axis `i` is the model's axis `order[i]`.
+        block: elements of the axis in place 1, the channels', that lie together on one more axis
+            behind all others, so that place 1 counts blocks: [batch, channels / block, height,
+            width, block]. 0 where no axis is split.
     """
 
     expr: Any
     order: Order
+    block: int = 0
 
     @property
     def rank(self) -> int:
-        """Number of axes."""
+        """Number of the model's axes."""
         return len(self.order)
+
+    @property
+    def moved(self) -> bool:
+        """Whether its elements lie in another order than the model's."""
+        return self.block > 0 or self.order != identity(self.rank)
 
     def position(self, axis: int) -> int:
         """Where the model's axis (negative counts from the end) lies in memory."""
@@ -87,6 +96,54 @@ def permuted(expr: Any, axes: Sequence[int], emit: Callable[[Any], Any]) -> Any:
         if longer == sorted(longer):
             return emit(relax.op.reshape(expr, [shape[axis] for axis in axes]))
     return emit(relax.op.permute_dims(expr, list(axes)))
+
+
+def reshaped(expr: Any, shape: Sequence[int], emit: Callable[[Any], Any]) -> Any:
+    """The expression's elements under another shape."""
+    from tvm import relax
+
+    if is_constant(expr):
+        return constant(expr.value.numpy().reshape(shape))
+    return emit(relax.op.reshape(expr, list(shape)))
+
+
+def rearranged(operand: Stored, order: Order, block: int, emit: Callable[[Any], Any]) -> Any:
+    """The operand's elements as `Stored` of that order and block has them.
+
+    Blocks are told from the rest by views; elements move once. An axis of one element, which is
+    broadcast to channels, gets blocks of one.
+    """
+    if not (block or operand.block):
+        return permuted(operand.expr, [operand.order.index(axis) for axis in order], emit)
+    if block and operand.block and order[1] != operand.order[1]:
+        plain = identity(operand.rank)
+        operand = Stored(rearranged(operand, plain, 0, emit), plain)
+    channel = (order if block else operand.order)[1]
+    expr = operand.expr
+    if not operand.block:
+        expr = _split(expr, operand.order.index(channel), block, emit)
+    source = _parts(operand.order, operand.block, channel)
+    expr = permuted(expr, [source.index(part) for part in _parts(order, block, channel)], emit)
+    return expr if block else _joined(expr, order.index(channel), emit)
+
+
+def _parts(order: Order, block: int, channel: int) -> list[tuple[int, bool]]:
+    """The axes in memory: each one's axis of the model, and whether it counts within blocks."""
+    if block:
+        return [*((axis, False) for axis in order), (channel, True)]
+    inner = {channel: [(channel, True)]}
+    return [part for axis in order for part in ((axis, False), *inner.get(axis, []))]
+
+
+def _split(expr: Any, at: int, block: int, emit: Callable[[Any], Any]) -> Any:
+    shape = shape_of(expr) or ()
+    inner = min(block, shape[at])
+    return reshaped(expr, [*shape[:at], shape[at] // inner, inner, *shape[at + 1 :]], emit)
+
+
+def _joined(expr: Any, at: int, emit: Callable[[Any], Any]) -> Any:
+    shape = shape_of(expr) or ()
+    return reshaped(expr, [*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]], emit)
 
 
 def reshaped_order(

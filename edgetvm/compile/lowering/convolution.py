@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,27 +13,59 @@ from edgetvm.compile.kernels.transposed import phase_weights, phase_window, tran
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
 from edgetvm.compile.lowering.planes import lower_planes
-from edgetvm.compile.lowering.site import Site, last_two
+from edgetvm.compile.lowering.site import Extents, Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
-from edgetvm.compile.schedules.tile import choose_tile, elements_together
+from edgetvm.compile.schedules.tile import block_width, choose_tile, elements_together
 from edgetvm.compile.schedules.work import shared_by
+
+
+@dataclass(frozen=True)
+class Image:
+    """A tensor of images.
+
+    Attributes:
+        shape: [batch, ...spatial..., channels], however they lie.
+        lanes: of a block of channels; 0 where they come last.
+    """
+
+    shape: Extents
+    lanes: int
+
+    def of_channels(self, array: Any, axis: int = -1) -> Any:
+        """An array with an axis of channels as kernels read it: blocks in front where there are."""
+        if not self.lanes:
+            return array
+        place = axis % array.ndim
+        apart = (array.shape[axis] // self.lanes, self.lanes)
+        blocks = array.reshape(*array.shape[:place], *apart, *array.shape[place + 1 :])
+        return np.ascontiguousarray(np.moveaxis(blocks, place, 0))
+
+
+def image_of(shape: Extents | None, layout: str, spatial: str) -> Image | None:
+    """A tensor with channels last or in blocks; None for another layout."""
+    if shape is None:
+        return None
+    if layout == f"N{spatial}C":
+        return Image(shape, 0)
+    if layout == f"NC{spatial}{shape[-1]}c":
+        return Image((shape[0], *shape[2:-1], shape[1] * shape[-1]), shape[-1])
+    return None
 
 
 def lower_convolution(site: Site, call: Any) -> Any:
     attrs = call.attrs
     data, weights = call.args
-    layout = str(attrs.data_layout)
-    shape, out_shape = shape_of(data), shape_of(call)
-    spatial = layout[1:-1]
+    spatial = str(attrs.kernel_layout)[:-2]
+    given = image_of(shape_of(data), str(attrs.data_layout), spatial)
+    made = image_of(shape_of(call), str(attrs.out_layout) or str(attrs.data_layout), spatial)
     if (
-        shape is None
-        or out_shape is None
+        given is None
+        or made is None
         or not is_constant(weights)
-        or layout != f"N{spatial}C"
         or str(attrs.kernel_layout) != f"{spatial}IO"
-        or str(attrs.out_layout) not in ("", layout)
     ):
         return lower_planes(site, call)
+    shape, out_shape = given.shape, made.shape
     array = weights.value.numpy()
     groups, features, rank = int(attrs.groups), array.shape[-1], len(spatial)
     padding = [int(one) for one in attrs.padding]
@@ -53,7 +85,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
         data, border, before, after = with_border(site, data, window)
         window = replace(window, before=before, after=after)
     if groups == shape[-1] == features and groups > 1:
-        flat = constant(array.reshape(*array.shape[:-2], features))
+        flat = constant(given.of_channels(array.reshape(*array.shape[:-2], features)))
         return site.builder.call_te(
             lambda data, weights: depthwise(data, weights, window, out_dtype, border),
             data,
@@ -62,22 +94,25 @@ def lower_convolution(site: Site, call: Any) -> Any:
         )
     edge = winograd_edge(window, shape, out_shape, groups, out_dtype, site.winograd)
     if edge:
-        return winograd_convolution(site, data, array, window, out_shape, edge)
+        return winograd_convolution(site, data, array, window, out_shape, edge, made.lanes)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
     profile = site.profile.counted_in(out_dtype)
-    tile = choose_tile(
+    width = block_width(
         features // groups,
         *last_two(out_shape[1:-1]),
         math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
         profile,
         shared_by(work, profile),
         together=elements_together(array.shape[-2], profile) if groups == 1 else 1,
+        lanes=made.lanes,
     )
     kept = [size for size in window.taps if size > 1]
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
-    packed = constant(np.concatenate([pack(one, tile.width) for one in each]))
+    packed = constant(np.concatenate([pack(given.of_channels(one, -2), width) for one in each]))
     return site.builder.call_te(
-        lambda data, packed: convolution(data, packed, window, features, groups, out_dtype, border),
+        lambda data, packed: convolution(
+            data, packed, window, features, groups, out_dtype, border, made.lanes
+        ),
         data,
         packed,
         primfunc_name_hint="conv",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from edgetvm.compile.kernels.contraction import Window
+from edgetvm.compile.kernels.contraction import Window, channels_last, in_blocks
 from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
 from edgetvm.compile.layout.stored import constant
 from edgetvm.compile.lowering.site import Extents, Site
@@ -61,8 +61,15 @@ def winograd_costs(
 
 
 def winograd_convolution(
-    site: Site, data: Any, array: Any, window: Window, out_shape: Extents, edge: int
+    site: Site,
+    data: Any,
+    array: Any,
+    window: Window,
+    out_shape: Extents,
+    edge: int,
+    lanes: int,
 ) -> Any:
+    """The call of the kernel, whose result has blocks of so many features; 0 for features last."""
     transform = TRANSFORMS[edge]
     features, size = out_shape[-1], out_shape[1:3]
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
@@ -76,7 +83,9 @@ def winograd_convolution(
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(
-        lambda data, weights: winograd(data, weights, features, transform, before, size),
+        lambda data, weights: in_blocks(
+            winograd(channels_last(data), weights, features, transform, before, size), lanes
+        ),
         data,
         weights,
         primfunc_name_hint="conv_winograd",

@@ -95,6 +95,35 @@ def choose_tile(
     )
 
 
+def block_width(
+    features: int,
+    rows: int,
+    columns: int,
+    outer: int,
+    profile: BoardProfile,
+    cores: int,
+    together: int,
+    lanes: int,
+) -> int:
+    """The features of a tile for which weights are packed.
+
+    Args:
+        features, rows, columns, outer, profile, cores, together: as for `choose_tile`.
+        lanes: of a block in which features lie, several of which make up a tile; 0 where they all
+            lie together.
+    """
+    known = features, rows, columns, outer, profile, cores
+    if not lanes:
+        return choose_tile(*known, together=together).width
+    blocks = features // lanes
+    widths = [lanes * n for n in range(1, _MOST_VECTORS + 1) if blocks % n == 0]
+
+    def cost(width: int) -> tuple[float, int]:
+        return tile_cost(choose_tile(*known, width=width, together=together), *known, together)
+
+    return min(widths, key=cost)
+
+
 def tile_cost(
     tile: Tile,
     features: int,

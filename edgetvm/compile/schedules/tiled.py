@@ -35,12 +35,15 @@ class Form:
 
     Attributes:
         rows, columns: positions of the axes whose points a tile may hold; None where there is none.
-        features: elements of the last axis that belong to one group.
+        features: of one group.
         width: of packed weights, if they are.
         dot: the instruction that sums, where LLVM is not left to find one.
         elements: which of the block's reads runs along its last reduction axis, without gaps and
             the same for all features; None where none does.
         across: columns of a tile, where weights are packed for so many.
+        blocks: position of the axis of blocks of features, each one vector on the last axis, where
+            weights are packed for whole tiles of them; None where all features of a group lie on
+            the last axis.
     """
 
     rows: int | None
@@ -50,6 +53,7 @@ class Form:
     dot: str | None = None
     elements: int | None = None
     across: int | None = None
+    blocks: int | None = None
 
 
 def contraction_form(block: Block) -> Form | None:
@@ -89,7 +93,15 @@ def contraction_form(block: Block) -> Form | None:
         return Form(rows, columns, block.spatial[last], None, elements=elements, across=known)
     features, width = (int(size) for size in packed)
     dot = block.node.annotations.get(DOT)
-    return Form(rows, columns, features, width, None if dot is None else str(dot), elements)
+    return Form(
+        rows,
+        columns,
+        features,
+        width,
+        None if dot is None else str(dot),
+        elements,
+        blocks=1 if block.spatial[last] < features else None,
+    )
 
 
 def _elements(block: Block) -> int | None:
@@ -167,7 +179,7 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     extent = main.spatial
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
-    outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
+    outer = math.prod(extent) // (across * down * form.features)
     lanes = None if form.dot is None else dot_named(form.dot).lanes
     together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
@@ -183,8 +195,10 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     from tvm import s_tir
 
     last = len(main.spatial) - 1
-    groups = main.spatial[last] // form.features
-    wanted = {last: Stretch(form.features, tile.width, groups)}
+    wanted = {}
+    if form.blocks is None:
+        groups = main.spatial[last] // form.features
+        wanted[last] = Stretch(form.features, tile.width, groups)
     if form.columns is not None:
         wanted[form.columns] = Stretch(main.spatial[form.columns], tile.columns)
     if form.rows is not None:
@@ -209,17 +223,15 @@ def _tile(
     if pieces is not None:
         loops, together = schedule.get_loops(result), 1
     spatial, reduction = loops[:rank], loops[rank:]
-    outer, inner = list(spatial), []
+    outer, features = _in_vectors(schedule, spatial, form, tile)
+    inner = []
     for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
         if axis is not None:
             outer[axis], part = schedule.split(
                 spatial[axis], [None, size], preserve_unit_iters=True
             )
             inner.append(part)
-    outer[-1], vectors, lanes = schedule.split(
-        spatial[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
-    )
-    inner += [vectors, lanes]
+    inner += features
     columns = [] if form.columns is None else [outer.pop(form.columns)]
     # Features before rows: one block of weights stays in the cache while the rows go by.
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
@@ -247,5 +259,22 @@ def _tile(
     stored = math.gcd(tile.lanes, int(schedule.get(ends[-1]).extent))
     vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
     schedule.vectorize(lanes)
-    for loop in [*ends[-len(inner) + 1 : -1], vectors]:
+    own = len(inner) - (form.blocks is None)
+    for loop in [*ends[-own:-1], vectors]:
         schedule.unroll(loop)
+
+
+def _in_vectors(
+    schedule: Any, spatial: list[Any], form: Form, tile: Tile
+) -> tuple[list[Any], list[Any]]:
+    """All loops, those over features by tiles, and the ones over a tile's vectors and lanes."""
+    if form.blocks is None:
+        tiles, *inner = schedule.split(
+            spatial[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
+        )
+        return [*spatial[:-1], tiles], inner
+    tiles, vectors = schedule.split(
+        spatial[form.blocks], [None, tile.vectors], preserve_unit_iters=True
+    )
+    outer = [tiles if at == form.blocks else loop for at, loop in enumerate(spatial[:-1])]
+    return outer, [vectors, spatial[-1]]
