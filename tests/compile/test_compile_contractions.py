@@ -72,7 +72,7 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], 
     ),
     # Too few channels for a vector: planes of pixels, in NCHW.
     "depthwise of few channels": (
-        (1, 3, 13, 17),
+        (1, 3, 6, 64),
         (3, 1, 3, 3),
         {"group": 3, "pads": [1] * 4},
         "register tile",
