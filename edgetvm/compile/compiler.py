@@ -19,12 +19,15 @@ from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
 from edgetvm.compile.linker import link_shared
 from edgetvm.compile.memory.arena import memory_use
+from edgetvm.compile.native.build import build_native
+from edgetvm.compile.native.program import program_of
 from edgetvm.compile.operations import Operation, operations_of
-from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS, CompileOptions, Functions
 from edgetvm.compile.passes import (
     KERNEL_PASSES,
-    LOWERING_PASSES,
+    MACHINE_PASSES,
     OPERATOR_PASSES,
+    PLANNING_PASSES,
     Pass,
     at_level,
 )
@@ -67,6 +70,8 @@ def compile_model(
     profile: BoardProfile,
     tuning_database: Path | None = None,
     options: CompileOptions = DEFAULTS,
+    *,
+    native: bool = True,
 ) -> Artifact:
     """Compile for one board profile.
 
@@ -76,6 +81,8 @@ def compile_model(
         tuning_database: a folder that `edgetvm.tune` wrote; its schedules are used where it has
             one for a kernel.
         options: how much is optimised, and how tensors lie.
+        native: call kernels from a function of the library where that can be; without it, as
+            where it cannot be, TVM's virtual machine calls them.
 
     Raises:
         CompileError: a pass, code generation or the linker refused the model.
@@ -90,7 +97,7 @@ def compile_model(
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
-        library, memory = _library(job, scheduled, this)
+        library, memory = _library(job, scheduled, native, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
     if options.level.rules == "all":
         for sentence in hot_fallbacks(kernels):
@@ -107,28 +114,42 @@ def compile_model(
     )
 
 
-def _library(job: _Job, module: IRModule, this: Step) -> tuple[bytes, MemoryUse | None]:
-    from tvm import relax
-
+def _library(
+    job: _Job, module: IRModule, native: bool, this: Step
+) -> tuple[bytes, MemoryUse | None]:
     target = target_for(job.profile, job.options)
     with target:
-        module = _with_code(_run(LOWERING_PASSES, module, job, this))
-        memory = memory_use(module)
+        planned = _run(PLANNING_PASSES, module, job, this)
+        program = program_of(planned) if native else None
+        if program is None:
+            module = _with_code(_run(MACHINE_PASSES, planned, job, this, after=PLANNING_PASSES))
         try:
             with native_words_kept_back():
-                executable = relax.build(
-                    module,
-                    target=target,
-                    relax_pipeline=None,
-                    tir_pipeline=kernel_pipeline(job.options.level.functions),
-                )
-                return _link(executable), memory
+                if program is None:
+                    library = _for_machine(module, target, job.options.level.functions)
+                else:
+                    library = build_native(program, planned, target, job.options.level.functions)
         except EdgetvmError:
             raise
         except Exception as error:  # as for the passes
             raise CompileError(
                 f"code generation failed: {_reason(error)}", where=job.model.name
             ) from error
+    return library, memory_use(planned)
+
+
+def _for_machine(module: IRModule, target: Any, functions: Functions) -> bytes:
+    """A library with a program of TVM's virtual machine."""
+    from tvm import relax
+
+    executable = relax.build(
+        module, target=target, relax_pipeline=None, tir_pipeline=kernel_pipeline(functions)
+    )
+    scratch = Path(tempfile.gettempdir())
+    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
+        path = Path(folder, "model.so")
+        executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
+        return path.read_bytes()
 
 
 def _with_code(module: IRModule) -> IRModule:
@@ -178,10 +199,3 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
-
-def _link(executable: Any) -> bytes:
-    scratch = Path(tempfile.gettempdir())
-    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
-        path = Path(folder, "model.so")
-        executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
-        return path.read_bytes()
