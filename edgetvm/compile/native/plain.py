@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The passes of TVM's pipeline that belong to its convention, or ask for it.
 LEFT_OUT = ("tirx.MakePackedAPI", "tirx.FP8StorageLegalize", "tirx.BF16StorageLegalize")
 
+# As DLPack numbers kinds of devices.
+_CPU = 1
+
 
 def symbol(kernel: str) -> str:
     """A kernel's name in the library: no function of the C library has such a name."""
@@ -42,12 +45,15 @@ def _plain(function: Any, name: str) -> Any:
     pointers, statements = [], []
     for buffer in function.params:
         pointer = tirx.Var(buffer.name, ir.PointerType(ir.PrimType(str(buffer.dtype))))
-        pointers.append(pointer)
+        offset = buffer.elem_offset
+        if isinstance(offset, tirx.Var):
+            statements.append(tirx.Bind(offset, tirx.const(0, str(offset.ty.dtype))))
         statements.append(tirx.DeclBuffer(buffer, data=pointer))
-    succeeded = tirx.Return(tirx.const(0, "int32"))
-    body = tirx.SeqStmt([*statements, function.body, succeeded])
+        pointers.append(pointer)
+    body = tirx.SeqStmt([*statements, function.body, tirx.Return(tirx.const(0, "int32"))])
     for pointer in reversed(pointers):
         body = tirx.AttrStmt(pointer, "storage_alignment", ALIGNMENT_BYTES, body)
-    kind = ir.PrimType("int32")
-    plain = tirx.PrimFunc(pointers, body, kind, function.attrs, function.span)
+    for key, value in (("device_type", _CPU), ("device_id", 0)):
+        body = tirx.AttrStmt("default", key, value, body)
+    plain = tirx.PrimFunc(pointers, body, ir.PrimType("int32"), function.attrs, function.span)
     return plain.with_attr("global_symbol", symbol(name))
