@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError
-from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step, warn
 from edgetvm.boards.profile import BoardProfile
@@ -17,7 +15,7 @@ from edgetvm.compile.artifact import Artifact, MemoryUse
 from edgetvm.compile.fallbacks import hot_fallbacks
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
-from edgetvm.compile.linker import link_shared
+from edgetvm.compile.linker import linked, scratch_folder
 from edgetvm.compile.memory.arena import memory_use
 from edgetvm.compile.native.build import build_native
 from edgetvm.compile.native.program import program_of
@@ -145,11 +143,8 @@ def _for_machine(module: IRModule, target: Any, functions: Functions) -> bytes:
     executable = relax.build(
         module, target=target, relax_pipeline=None, tir_pipeline=kernel_pipeline(functions)
     )
-    scratch = Path(tempfile.gettempdir())
-    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
-        path = Path(folder, "model.so")
-        executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
-        return path.read_bytes()
+    with scratch_folder() as folder:
+        return linked(executable, folder)
 
 
 def _with_code(module: IRModule) -> IRModule:
@@ -198,4 +193,3 @@ def _run(
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-

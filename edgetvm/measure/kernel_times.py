@@ -74,4 +74,3 @@ def _repeated(run: Callable[[], Any], runs: int, ends: float) -> list[Any]:
     while len(found) < runs and time.monotonic() < ends:
         found.append(run())
     return found
-

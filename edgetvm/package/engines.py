@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -15,11 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.models.model import Signature
+from edgetvm.compile.memory.plan import ALIGNMENT_BYTES
+from edgetvm.models.model import Signature, TensorSpec
 
 Array = NDArray[np.generic]
-
-_ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class _Native:
         names = ctypes.addressof(ctypes.c_char.in_dll(library, "edgetvm_names"))
         self._names = ctypes.string_at(names).decode().splitlines()
         table = ctypes.cast(self._addresses, ctypes.c_void_p)
-        self.invoke = partial(module["edgetvm_run"], table)
+        self.invoke: Callable[[], object] = partial(module["edgetvm_run"], table)
         self._call = partial(module["edgetvm_call"], table)
 
     def set_inputs(self, arrays: Sequence[Array]) -> None:
@@ -101,12 +99,12 @@ class _Native:
 
 def _aligned(size_bytes: int) -> NDArray[np.uint8]:
     """Memory that begins where kernels need it to."""
-    whole = np.zeros(size_bytes + _ALIGNMENT_BYTES, np.uint8)
-    begin = -whole.ctypes.data % _ALIGNMENT_BYTES
+    whole = np.zeros(size_bytes + ALIGNMENT_BYTES, np.uint8)
+    begin = -whole.ctypes.data % ALIGNMENT_BYTES
     return whole[begin : begin + size_bytes]
 
 
-def _shaped(block: NDArray[np.uint8], spec: Any) -> Array:
+def _shaped(block: NDArray[np.uint8], spec: TensorSpec) -> Array:
     shaped: Array = block.view(spec.dtype).reshape(spec.shape)
     return shaped
 
@@ -121,7 +119,7 @@ class _Machine:
         self._tensor = tvm.runtime.tensor
         self._count = len(signature.outputs)
         self._machine = relax.VirtualMachine(module, tvm.cpu())
-        self.invoke = partial(self._machine.module["invoke_stateful"], "main")
+        self.invoke: Callable[[], object] = partial(self._machine.module["invoke_stateful"], "main")
         self._stamps: _Stamps | None = None
 
     def set_inputs(self, arrays: Sequence[Array]) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.base.files import storage_errors
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
-from edgetvm.compile.linker import link_shared
+from edgetvm.compile.linker import linked, scratch_folder
 from edgetvm.compile.native.entry import write_object
 from edgetvm.compile.native.plain import LEFT_OUT
 from edgetvm.compile.native.program import Program
@@ -18,9 +15,7 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 
-def build_native(
-    program: Program, module: IRModule, target: Any, functions: Functions
-) -> bytes:
+def build_native(program: Program, module: IRModule, target: Any, functions: Functions) -> bytes:
     """Generate code and link.
 
     Args:
@@ -38,12 +33,5 @@ def build_native(
     )
     with tvm.transform.PassContext(disabled_pass=list(LEFT_OUT)):
         library = tirx.build(kernels, target, kernel_pipeline(functions, plain=True))
-    scratch = Path(tempfile.gettempdir())
-    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as name:
-        folder = Path(name)
-        entry = write_object(program, target, folder)
-        path = folder / "model.so"
-        library.export_library(
-            str(path), fcompile=link_shared, addons=[str(entry)], workspace_dir=name
-        )
-        return path.read_bytes()
+    with scratch_folder() as folder:
+        return linked(library, folder, [write_object(program, target, folder)])

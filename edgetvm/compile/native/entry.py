@@ -142,7 +142,8 @@ def _call(index: int, call: Call) -> Iterator[str]:
     """One kernel, and whether it was the last."""
     yield f"call{index}:"
     for number, place in enumerate(call.places):
-        yield f"  %p{index}.{number} = getelementptr i8, ptr {_base(place)}, i64 {place.offset_bytes}"
+        begin = f"ptr {_base(place)}, i64 {place.offset_bytes}"
+        yield f"  %p{index}.{number} = getelementptr i8, {begin}"
     pointers = ", ".join(f"ptr %p{index}.{number}" for number in range(len(call.places)))
     yield f'  %code{index} = call i32 @"{symbol(call.kernel)}"({pointers})'
     yield f"  %failed{index} = icmp ne i32 %code{index}, 0"

@@ -93,7 +93,7 @@ class _Constants:
 
     def offset_of(self, array: NDArray[np.generic]) -> int:
         content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        digest = sha256(content).digest()
+        digest = sha256(content.data).digest()
         if digest not in self._offsets:
             self._offsets[digest] = self._size_bytes
             self.contents.append(content)
