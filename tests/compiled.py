@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgetvm.boards import load_profile
 from edgetvm.compile import compile_model
 from edgetvm.models import import_model
+from edgetvm.package.executor import Executor
 
 Array = NDArray[np.float32]
 
@@ -47,19 +48,11 @@ def check(
     path: Path, inputs: dict[str, Array], cores: int = 2, tolerance: float = 1e-4
 ) -> list[str]:
     """Compare with ONNX Runtime, the worst element by the largest; the rules that were taken."""
-    import tvm
-    from tvm import relax
-
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, inputs)
     profile = dataclasses.replace(load_profile("local"), cores=cores)
     artifact = compile_model(import_model(path), profile)
-    library = path.with_suffix(".so")
-    library.write_bytes(artifact.library)
-    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-    order = [spec.name for spec in artifact.signature.inputs]
-    found = machine["main"](*(tvm.runtime.tensor(inputs[name]) for name in order))
-    answer = (found if hasattr(found, "numpy") else found[0]).numpy()
+    (answer,) = Executor(artifact.library, artifact.signature).run(inputs).values()
     assert answer.shape == expected.shape
     assert np.abs(answer - expected).max() <= tolerance * np.abs(expected).max()
     return [kernel.rule for kernel in artifact.kernels]

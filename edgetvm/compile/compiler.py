@@ -11,7 +11,7 @@ from edgetvm.base.errors import CompileError, EdgetvmError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step, warn
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Artifact, MemoryUse
+from edgetvm.compile.artifact import Artifact, ExecutorKind, MemoryUse
 from edgetvm.compile.fallbacks import hot_fallbacks
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
@@ -95,27 +95,33 @@ def compile_model(
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
-        library, memory = _library(job, scheduled, native, this)
+        built = _built(job, scheduled, native, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
     if options.level.rules == "all":
         for sentence in hot_fallbacks(kernels):
             warn(sentence)
     return Artifact(
         name=model.name,
-        library=library,
+        library=built.library,
         profile=profile,
         signature=model.signature,
         provenance=model.provenance,
         kernels=kernels,
         options=options,
-        memory=memory,
+        memory=built.memory,
+        executor=built.executor,
     )
 
 
-def _library(
-    job: _Job, module: IRModule, native: bool, this: Step
-) -> tuple[bytes, MemoryUse | None]:
-    target = target_for(job.profile, job.options)
+@dataclass(frozen=True)
+class _Built:
+    library: bytes
+    memory: MemoryUse | None
+    executor: ExecutorKind
+
+
+def _built(job: _Job, module: IRModule, native: bool, this: Step) -> _Built:
+    target, functions = target_for(job.profile, job.options), job.options.level.functions
     with target:
         planned = _run(PLANNING_PASSES, module, job, this)
         program = program_of(planned) if native else None
@@ -124,16 +130,16 @@ def _library(
         try:
             with native_words_kept_back():
                 if program is None:
-                    library = _for_machine(module, target, job.options.level.functions)
+                    library = _for_machine(module, target, functions)
                 else:
-                    library = build_native(program, planned, target, job.options.level.functions)
+                    library = build_native(program, planned, target, functions)
         except EdgetvmError:
             raise
         except Exception as error:  # as for the passes
             raise CompileError(
                 f"code generation failed: {_reason(error)}", where=job.model.name
             ) from error
-    return library, memory_use(planned)
+    return _Built(library, memory_use(planned), "native" if program else "relax-vm")
 
 
 def _for_machine(module: IRModule, target: Any, functions: Functions) -> bytes:
