@@ -17,6 +17,7 @@ from edgetvm.compile import compile_model
 from edgetvm.compile.artifact import Kernel
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models import import_model
+from edgetvm.package.executor import Executor
 
 Array = NDArray[np.float32]
 
@@ -64,19 +65,11 @@ def checked(
     options: CompileOptions = DEFAULTS,
 ) -> tuple[Kernel, ...]:
     """Compare with ONNX Runtime, the worst element by the largest; the kernels."""
-    import tvm
-    from tvm import relax
-
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, inputs)
     profile = dataclasses.replace(load_profile("local"), cores=cores)
     artifact = compile_model(import_model(path), profile, options=options)
-    library = path.with_suffix(".so")
-    library.write_bytes(artifact.library)
-    machine = relax.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-    order = [spec.name for spec in artifact.signature.inputs]
-    found = machine["main"](*(tvm.runtime.tensor(inputs[name]) for name in order))
-    answer = (found if hasattr(found, "numpy") else found[0]).numpy()
+    (answer,) = Executor(artifact.library, artifact.signature).run(inputs).values()
     assert answer.shape == expected.shape
     assert np.abs(answer - expected).max() <= tolerance * np.abs(expected).max()
     return artifact.kernels

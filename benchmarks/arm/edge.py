@@ -51,7 +51,7 @@ def program(board: Board, case: Case, folder: Path, options: CompileOptions = DE
 
     model = import_model(case.file)
     with plan.lowered_module() as lowered:
-        artifact = compile_model(model, profile_of(board), options=options)
+        artifact = compile_model(model, profile_of(board), options=options, native=False)
     signature = artifact.signature
     states = signature.initial_states()
     names = [spec.name for spec in signature.inputs if spec.name not in states]

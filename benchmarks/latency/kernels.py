@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import os
 import tempfile
-import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.latency.case import Case
+from edgetvm.models.model import Signature
 
-_WARM, _RUNS = 5, 30
+_RUNS = 30
 
 
 @dataclass
@@ -47,112 +47,32 @@ def edgetvm_shares(case: Case, threads: int) -> tuple[list[Share], float, float]
     from edgetvm.boards.profile import load_profile
     from edgetvm.compile import compile_model
     from edgetvm.compile.compiler import optimise
+    from edgetvm.measure.kernel_times import time_kernels
     from edgetvm.models import import_model
+    from edgetvm.package.executor import Executor
 
     profile = dataclasses.replace(load_profile("local"), cores=threads)
     model = import_model(case.file)
     operations = _operations(optimise(model, profile))
     artifact = compile_model(model, profile)
-    states = model.signature.initial_states()
-    arrays = iter(case.input_arrays())
-    given = [
-        states[spec.name] if spec.name in states else next(arrays)
-        for spec in model.signature.inputs
-    ]
-    machine = _machine(artifact.library, given)
-    whole_us = _whole_us(machine)
-    calls = _calls(machine)
-    rules = {kernel.name: kernel.rule for kernel in artifact.kernels}
-    shares: dict[str, Share] = {}
-    for name, us, moved in calls:
-        one = shares.setdefault(name, Share(name, rules.get(name, ""), 0, 0.0, 0.0, 0))
-        one.calls += 1
-        one.us += us
-        one.moved_bytes += moved
-    for name, one in shares.items():
-        each = operations.get(name)
-        one.operations = None if each is None else each * one.calls
-    found = sorted(shares.values(), key=lambda share: -share.us)
-    return found, sum(share.us for share in found), whole_us
+    executor = Executor(artifact.library, artifact.signature, threads)
+    executor.set_inputs(_given(case, model.signature))
+    times = time_kernels(executor, _RUNS)
+    kernels = {kernel.name: kernel for kernel in artifact.kernels}
+    found = []
+    for one in times.functions:
+        kernel, each = kernels.get(one.name), operations.get(one.name)
+        rule, moved = (kernel.rule, kernel.moved_bytes * one.calls) if kernel else ("", 0)
+        total = None if each is None else each * one.calls
+        found.append(Share(one.name, rule, one.calls, one.us, total, moved))
+    found.sort(key=lambda share: -share.us)
+    return found, sum(share.us for share in found), times.run_us
 
 
-def _machine(library: bytes, given: list[Any]) -> Any:
-    import tvm
-    from tvm import relax
-
-    # The library leaves libm's functions undefined: they must be in the global scope.
-    ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.so")
-        path.write_bytes(library)
-        module = tvm.runtime.load_module(str(path))
-    machine = relax.VirtualMachine(module, tvm.cpu())
-    machine.set_input("main", *(tvm.runtime.tensor(array) for array in given))
-    return machine
-
-
-def _whole_us(machine: Any) -> float:
-    invoke = machine.module["invoke_stateful"]
-    samples = []
-    for _ in range(_WARM + _RUNS):
-        began = time.perf_counter_ns()
-        invoke("main")
-        samples.append(time.perf_counter_ns() - began)
-    return median(samples[_WARM:]) / 1e3
-
-
-def _calls(machine: Any) -> list[tuple[str, float, int]]:
-    """Each call of a run: what is called, the median of its times, bytes of its tensors."""
-    runs: list[list[int]] = []
-    called: list[tuple[str, int]] = []
-    stamps_ns: list[float] = []
-    began = 0
-
-    def instrument(_function: Any, name: str, before: bool, _value: Any, *args: Any) -> int:
-        nonlocal began
-        if before:
-            if len(runs) == 1:
-                called.append((name, sum(map(_bytes, args))))
-                stamps_ns.append(_stamp_ns(args))
-            began = time.perf_counter_ns()
-        else:
-            runs[-1].append(time.perf_counter_ns() - began)
-        return 0
-
-    machine.set_instrument(instrument)
-    invoke = machine.module["invoke_stateful"]
-    for _ in range(_WARM + _RUNS):
-        runs.append([])
-        invoke("main")
-    medians = [median(samples) for samples in zip(*runs[_WARM:], strict=True)]
-    least_ns = min(medians)
-    return [
-        (name, max(0.0, ns - least_ns - stamp_ns) / 1e3, moved)
-        for (name, moved), ns, stamp_ns in zip(called, medians, stamps_ns, strict=True)
-    ]
-
-
-def _stamp_ns(args: tuple[Any, ...]) -> float:
-    """What it costs to hand these arguments to Python, which a stamp's time includes."""
-    import tvm_ffi
-
-    nothing = tvm_ffi.convert(lambda *_: None)
-
-    def cost_ns(*given: Any) -> float:
-        samples = []
-        for _ in range(9):
-            began = time.perf_counter_ns()
-            nothing(*given)
-            samples.append(time.perf_counter_ns() - began)
-        return median(samples)
-
-    return max(0.0, cost_ns(*args) - cost_ns())
-
-
-def _bytes(value: Any) -> int:
-    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        return 0
-    return int(np.prod([int(axis) for axis in value.shape]) * np.dtype(str(value.dtype)).itemsize)
+def _given(case: Case, signature: Signature) -> dict[str, NDArray[np.generic]]:
+    states = signature.initial_states()
+    names = [spec.name for spec in signature.inputs if spec.name not in states]
+    return dict(zip(names, case.input_arrays(), strict=True)) | states
 
 
 def _operations(module: Any) -> dict[str, float]:

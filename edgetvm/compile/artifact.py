@@ -10,6 +10,8 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.model import Provenance, Signature
 
+ExecutorKind = Literal["native", "relax-vm"]
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -67,12 +69,13 @@ class Artifact:
 
     Attributes:
         name: of the model.
-        library: an ELF shared object: kernels, parameters, and the Relax VM's program.
+        library: an ELF shared object: kernels, parameters, and what calls them.
         profile: the board profile that it was compiled for.
         signature, provenance: of the model.
         kernels: in the order of their first call.
         options: that it was compiled with.
         memory: that a run takes; None where branches or dynamic shapes leave it open.
+        executor: what calls the kernels: a function of the library, or TVM's virtual machine.
     """
 
     name: str
@@ -83,3 +86,4 @@ class Artifact:
     kernels: tuple[Kernel, ...]
     options: CompileOptions = DEFAULTS
     memory: MemoryUse | None = None
+    executor: ExecutorKind = "native"

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
-from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step, warn
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Artifact, MemoryUse
+from edgetvm.compile.artifact import Artifact, ExecutorKind, MemoryUse
 from edgetvm.compile.fallbacks import hot_fallbacks
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
-from edgetvm.compile.linker import link_shared
+from edgetvm.compile.linker import linked, scratch_folder
 from edgetvm.compile.memory.arena import memory_use
+from edgetvm.compile.native.build import build_native
+from edgetvm.compile.native.program import program_of
 from edgetvm.compile.operations import Operation, operations_of
-from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS, CompileOptions, Functions
 from edgetvm.compile.passes import (
     KERNEL_PASSES,
-    LOWERING_PASSES,
+    MACHINE_PASSES,
     OPERATOR_PASSES,
+    PLANNING_PASSES,
     Pass,
     at_level,
 )
@@ -69,7 +70,9 @@ def compile_model(
     profile: BoardProfile,
     tuning_database: Path | None = None,
     options: CompileOptions = DEFAULTS,
+    *,
     emulate: bool = False,
+    native: bool = True,
 ) -> Artifact:
     """Compile for one board profile.
 
@@ -81,6 +84,8 @@ def compile_model(
         options: how much is optimised, how tensors lie, and in which precision.
         emulate: what the board has no arithmetic for is computed all the same, slowly: to compare
             answers only.
+        native: call kernels from a function of the library where that can be; without it, as
+            where it cannot be, TVM's virtual machine calls them.
 
     Raises:
         UsageError: the board has no arithmetic for the precision.
@@ -98,20 +103,21 @@ def compile_model(
         this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
-        library, memory = _library(job, scheduled, this)
+        built = _built(job, scheduled, native, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
     if options.level.rules == "all":
         for sentence in hot_fallbacks(kernels):
             warn(sentence)
     return Artifact(
         name=model.name,
-        library=library,
+        library=built.library,
         profile=profile,
         signature=model.signature,
         provenance=model.provenance,
         kernels=kernels,
         options=options,
-        memory=memory,
+        memory=built.memory,
+        executor=built.executor,
     )
 
 
@@ -124,28 +130,44 @@ def _check_precision(profile: BoardProfile, options: CompileOptions) -> None:
         )
 
 
-def _library(job: _Job, module: IRModule, this: Step) -> tuple[bytes, MemoryUse | None]:
-    from tvm import relax
+@dataclass(frozen=True)
+class _Built:
+    library: bytes
+    memory: MemoryUse | None
+    executor: ExecutorKind
 
-    target = target_for(job.profile, job.options)
+
+def _built(job: _Job, module: IRModule, native: bool, this: Step) -> _Built:
+    target, functions = target_for(job.profile, job.options), job.options.level.functions
     with target:
-        module = _with_code(_run(LOWERING_PASSES, module, job, this))
-        memory = memory_use(module)
+        planned = _run(PLANNING_PASSES, module, job, this)
+        program = program_of(planned) if native else None
+        if program is None:
+            module = _with_code(_run(MACHINE_PASSES, planned, job, this, after=PLANNING_PASSES))
         try:
             with native_words_kept_back():
-                executable = relax.build(
-                    module,
-                    target=target,
-                    relax_pipeline=None,
-                    tir_pipeline=kernel_pipeline(job.options.level.functions),
-                )
-                return _link(executable), memory
+                if program is None:
+                    library = _for_machine(module, target, functions)
+                else:
+                    library = build_native(program, planned, target, functions)
         except EdgetvmError:
             raise
         except Exception as error:  # as for the passes
             raise CompileError(
                 f"code generation failed: {_reason(error)}", where=job.model.name
             ) from error
+    return _Built(library, memory_use(planned), "native" if program else "relax-vm")
+
+
+def _for_machine(module: IRModule, target: Any, functions: Functions) -> bytes:
+    """A library with a program of TVM's virtual machine."""
+    from tvm import relax
+
+    executable = relax.build(
+        module, target=target, relax_pipeline=None, tir_pipeline=kernel_pipeline(functions)
+    )
+    with scratch_folder() as folder:
+        return linked(executable, folder)
 
 
 def _with_code(module: IRModule) -> IRModule:
@@ -194,11 +216,3 @@ def _run(
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-
-def _link(executable: Any) -> bytes:
-    scratch = Path(tempfile.gettempdir())
-    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
-        path = Path(folder, "model.so")
-        executable.export_library(str(path), fcompile=link_shared, workspace_dir=folder)
-        return path.read_bytes()

@@ -6,46 +6,60 @@ walks over them any more, and each is built once for a whole vector.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power
 from edgetvm.compile.memory.kernels import with_own_memory
+from edgetvm.compile.native.plain import plain_functions
 from edgetvm.compile.options import Functions
 
+if TYPE_CHECKING:
+    from tvm.ir import IRModule
 
-def kernel_pipeline(functions: Functions = "accurate") -> str:
+
+def kernel_pipeline(functions: Functions = "accurate", plain: bool = False) -> str:
     """The pipeline's name, as `relax.build(tir_pipeline=…)` and `tirx.build(pipeline=…)` take it.
 
     Args:
         functions: the grade of elementary functions.
+        plain: make plain C functions of kernels; see `edgetvm.compile.native.plain`.
     """
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
-    name = f"edgetvm-{functions}"
+    name = f"edgetvm-{functions}{'-plain' * plain}"
 
     def make() -> tuple[Any, Any, Any]:
         passes, _, finalize_device = default_s_tir_pipeline()
-        return passes, lambda: _finalize_host(functions), finalize_device
+        return passes, lambda: _finalize_host(functions, plain), finalize_device
 
     register_tir_pipeline(name, make)
     return name
 
 
-def _finalize_host(functions: Functions) -> Any:
+def _finalize_host(functions: Functions, plain: bool) -> Any:
     from tvm import ir, tirx
 
     ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
+    convention = [_module_pass(plain_functions)] if plain else []
     return ir.transform.Sequential(
         [
-            ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
+            *convention,
+            _module_pass(with_own_memory),
             multiply_by_element(),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),
         ]
     )
+
+
+def _module_pass(change: Callable[[IRModule], IRModule]) -> Any:
+    from tvm import ir
+
+    return ir.transform.module_pass(lambda module, _: change(module), opt_level=0)
 
 
 def expand_functions(rough: bool) -> Any:

@@ -9,10 +9,44 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from edgetvm.base.errors import CompileError, MissingToolError
+from edgetvm.base.files import storage_errors
 from edgetvm.base.pins import installed_version
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for what is linked.
+
+    Raises:
+        StorageError: files cannot be written there.
+    """
+    scratch = Path(tempfile.gettempdir())
+    with storage_errors(scratch), tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
+        yield Path(folder)
+
+
+def linked(module: Any, folder: Path, objects: Sequence[Path] = ()) -> bytes:
+    """A module of TVM as a shared library.
+
+    Args:
+        module: that `export_library` can be asked of.
+        folder: for files of one's own; it is the caller's.
+        objects: files to link with it.
+
+    Raises:
+        CompileError, MissingToolError: as `link_shared`.
+    """
+    path = folder / "model.so"
+    addons = [str(one) for one in objects]
+    module.export_library(str(path), fcompile=link_shared, addons=addons, workspace_dir=str(folder))
+    return path.read_bytes()
 
 
 def link_shared(output: str, objects: Sequence[str], **_: object) -> None:

@@ -106,13 +106,17 @@ KERNEL_PASSES = (
     Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
 )
 
-# From scheduled kernels to the virtual machine's program, memory planned.
-LOWERING_PASSES = (
+# From scheduled kernels to calls of them, memory planned: all that a plain list of calls needs.
+PLANNING_PASSES = (
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),
     Pass("give kernels their scratch memory", lambda *_: scratch_as_arguments, level=1),
     Pass("place tensors in an arena", lambda *_: plan_arenas, level=1),
+)
+
+# From there to the virtual machine's program, for models that are more than such a list.
+MACHINE_PASSES = (
     Pass("plan other memory", _relax("StaticPlanBlockMemory"), level=1),
     Pass("allocate", _relax("LowerAllocTensor")),
     Pass("free after last use", lambda *_: free_after_last_use),
@@ -122,6 +126,7 @@ LOWERING_PASSES = (
     Pass("name symbols", _relax("AttachGlobalSymbol")),
 )
 
+LOWERING_PASSES = (*PLANNING_PASSES, *MACHINE_PASSES)
 PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *LOWERING_PASSES)
 
 

@@ -109,7 +109,7 @@ def build_package(
         format_version=FORMAT_VERSION,
         edgetvm_version=__version__,
         name=artifact.name,
-        executor="relax-vm",
+        executor=artifact.executor,
         target=TargetNeeds.of(artifact.profile),
         signature=signature,
         provenance=artifact.provenance,

@@ -1,4 +1,4 @@
-"""Runs a verified package in this process, with TVM's Relax virtual machine."""
+"""Runs a verified package in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from edgetvm.base.files import write_bytes
 from edgetvm.boards.detect import cpu_flags
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.package.archive import Package
+from edgetvm.package.engines import Engine, TimedCall, engine_of
 from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
 
 
@@ -53,6 +53,7 @@ class Executor:
     Attributes:
         signature: of the model.
         threads: that it runs on.
+        invoke: one run on the inputs that were set, and nothing else.
     """
 
     def __init__(self, library: bytes, signature: Signature, threads: int | None = None) -> None:
@@ -68,19 +69,16 @@ class Executor:
         # TVM would pin this thread to one core, and all that it starts later with it.
         os.environ["TVM_BIND_THREADS"] = "0"
         import tvm
-        from tvm import relax
 
         # The library leaves libm's functions undefined: they must be in the global scope.
         ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
         self.signature = signature
         self.threads = int(tvm.get_global_func("runtime.NumThreads")())
-        self._tvm = tvm
         with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
             path = Path(folder, LIBRARY_NAME)
             write_bytes(path, library)
-            module = tvm.runtime.load_module(str(path))
-        self._machine = relax.VirtualMachine(module, tvm.cpu())
-        self._invoke = self._machine.module["invoke_stateful"]
+            self._engine: Engine = engine_of(path, signature)
+        self.invoke = self._engine.invoke
 
     @classmethod
     def of(cls, package: Package, threads: int | None = None) -> Executor:
@@ -99,35 +97,35 @@ class Executor:
             InputError: an input does not fit the signature.
         """
         self.signature.check_inputs(inputs)
-        self._set(inputs)
-
-    def _set(self, inputs: Arrays) -> None:
-        tensors = [
-            self._tvm.runtime.tensor(np.asarray(inputs[spec.name], order="C"))
-            for spec in self.signature.inputs
-        ]
-        self._machine.set_input("main", *tensors)
+        self._engine.set_inputs([np.asarray(inputs[spec.name]) for spec in self.signature.inputs])
 
     def run_ns(self) -> int:
         """One run on the inputs that were set. Answers with its duration in nanoseconds."""
         began = time.perf_counter_ns()
-        self._invoke("main")
+        self.invoke()
         return time.perf_counter_ns() - began
+
+    def timed_calls(self) -> list[TimedCall]:
+        """One run, with the time of each call of a kernel or of a function of the runtime.
+
+        Later runs may be slower.
+        """
+        return self._engine.timed_calls()
 
     def watch(self, watcher: Callable[..., int]) -> None:
         """Have TVM call `watcher(function, name, before, value, *arguments)` round every call.
 
         It answers with 0. Runs are slower from then on.
+
+        Raises:
+            TypeError: the library runs without TVM's virtual machine.
         """
-        self._machine.set_instrument(watcher)
+        self._engine.watch(watcher)
 
     def outputs(self) -> dict[str, NDArray[np.generic]]:
         """What the last run gave."""
-        results: Any = self._machine.get_outputs("main")
-        if len(self.signature.outputs) == 1 and hasattr(results, "numpy"):
-            results = [results]
         names = [spec.name for spec in self.signature.outputs]
-        return dict(zip(names, (result.numpy() for result in results), strict=True))
+        return dict(zip(names, self._engine.outputs(), strict=True))
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """Set the inputs, run once, give the outputs.

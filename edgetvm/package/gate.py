@@ -104,7 +104,7 @@ def check(
             this.detail += f", {float32_error:.1e} in float32"
         if not correctness.passed and not allow_mismatch:
             if artifact.options.precision == "fp16":
-                raise _half_refusal(correctness, model.name, executor, runnable, sample)
+                raise _half_refusal(correctness, model, artifact.options, sample)
             raise refusal(correctness, model.name)
     return Checked(correctness, sample, expected)
 
@@ -125,11 +125,13 @@ def refusal(
 
 
 def _half_refusal(
-    correctness: Correctness, name: str, executor: Executor, runnable: Artifact, sample: Arrays
+    correctness: Correctness, model: Model, options: CompileOptions, sample: Arrays
 ) -> NumericError:
     """The error for a model that float16 makes wrong."""
-    mend = "leave --precision out"
-    nodes = first_overflow(executor, runnable.kernels, sample)
+    name, mend = model.name, "leave --precision out"
+    local = load_profile("local")
+    watched = compile_model(model, local, options=options, emulate=True, native=False)
+    nodes = first_overflow(watched, sample)
     if nodes is None:
         told = f"in float32 it differs by {correctness.float32_error:.2g}"
         return refusal(correctness, name, f"{told}: {mend}; --allow-mismatch goes on all the same")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import PackageError
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Kernel, MemoryUse
+from edgetvm.compile.artifact import ExecutorKind, Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Provenance, Signature
@@ -80,7 +80,7 @@ class Manifest:
         format_version: of the package format; a reader refuses a newer one.
         edgetvm_version: of the writer.
         name: of the model.
-        executor: what runs it: `relax-vm`.
+        executor: what calls its kernels.
         target: see `TargetNeeds`.
         signature: inputs, outputs and states.
         provenance: of the model's source.
@@ -94,7 +94,7 @@ class Manifest:
     format_version: int
     edgetvm_version: str
     name: str
-    executor: Literal["relax-vm"]
+    executor: ExecutorKind
     target: TargetNeeds
     signature: Signature
     provenance: Provenance

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Artifact
 from edgetvm.models.model import Arrays
 from edgetvm.package.executor import Executor
 
 LARGEST = 65504
 
 
-def first_overflow(
-    executor: Executor, kernels: Sequence[Kernel], inputs: Arrays
-) -> tuple[str, ...] | None:
+def first_overflow(compiled: Artifact, inputs: Arrays) -> tuple[str, ...] | None:
     """The nodes of the first kernel call that makes infinite what was finite; None without one.
 
     Args:
-        executor: watched from then on, so that its runs are slow.
-        kernels: of the model.
+        compiled: for this machine, so that TVM's virtual machine calls the kernels: it shows each
+            call with its tensors.
         inputs: of the run.
     """
     watcher = _Watcher()
+    executor = Executor(compiled.library, compiled.signature)
     executor.watch(watcher)
     executor.run(inputs)
     if watcher.found is None:
         return None
     name, call = watcher.found
-    kernel = next((one for one in kernels if one.name == name), None)
+    kernel = next((one for one in compiled.kernels if one.name == name), None)
     return kernel.nodes[call] if kernel is not None and call < len(kernel.nodes) else (name,)
 
 

@@ -131,15 +131,13 @@ def test_outputs_outlive_the_next_run(tmp_path: Path) -> None:
     )
     model = import_model(path)
     artifact = compile_model(model, load_profile("local"))
-    machine = Executor(artifact.library, artifact.signature)._machine
-    import tvm
-
+    executor = Executor(artifact.library, artifact.signature)
     x = np.random.default_rng(1).standard_normal((2, 16), np.float32)
-    first = machine["main"](tvm.runtime.tensor(x))
-    before = [one.numpy().copy() for one in first]
-    machine["main"](tvm.runtime.tensor(-x))
-    for one, then in zip(first, before, strict=True):
-        np.testing.assert_array_equal(one.numpy(), then)
+    first = executor.run({"x": x})
+    before = {name: array.copy() for name, array in first.items()}
+    executor.run({"x": -x})
+    for name, then in before.items():
+        np.testing.assert_array_equal(first[name], then)
 
 
 def test_a_model_with_a_branch_is_not_planned(tmp_path: Path) -> None:

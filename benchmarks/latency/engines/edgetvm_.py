@@ -1,13 +1,12 @@
 """edgetvm: the library's defaults, or a tuning database's schedules.
 
-Inputs are set before; timed is the virtual machine's `invoke_stateful`.
+Inputs are set before; timed is `Executor.invoke`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ class _Loaded:
         kept = {state.output for state in signature.states}
         self._names = [spec.name for spec in signature.outputs if spec.name not in kept]
         # Without the two stamps of `run_ns`, which other engines do not pay for.
-        self.run = partial(self._executor._invoke, "main")
+        self.run = self._executor.invoke
 
     def outputs(self) -> Arrays:
         self.run()
