@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -99,17 +100,24 @@ def _library(folder: Path) -> Path:
 
 
 def _fetch(package: str, made: Path) -> None:
-    # Its version is the day on which its metadata is made: only pip's old resolver takes that.
+    # Its version is the day on which its metadata is made: only pip's old resolver takes that. That
+    # one would download what a configured constraint names, too.
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary=ncnn"]
-    _step([*pip, "--use-deprecated=legacy-resolver", f"--dest={made}", package])
+    pip += ["--use-deprecated=legacy-resolver", f"--dest={made}", package]
+    _step(pip, {"PIP_CONSTRAINT": os.devnull})
     with tarfile.open(next(made.glob("*.tar.gz"))) as archive:
         archive.extractall(made, filter="data")
     next(path for path in made.glob("ncnn-*") if path.is_dir()).rename(made / "source")
 
 
-def _step(command: list[str]) -> None:
+def _step(command: list[str], environment: Mapping[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=lambda: os.nice(10)
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: os.nice(10),
+        env={**os.environ, **(environment or {})},
     )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [""]

@@ -96,6 +96,14 @@ class BoardProfile:
         """Whether it has arithmetic on vectors of float16."""
         return not _HALF.isdisjoint(self.features)
 
+    @property
+    def multiplies_from_memory(self) -> bool:
+        """Whether an operand of a multiply-add may lie in memory, as on x86.
+
+        Elsewhere each takes an instruction to load, and a register.
+        """
+        return self.architecture in ("x86_64", "i686")
+
     def counted_in(self, dtype: str) -> BoardProfile:
         """The profile with lanes and multiply-adds of another type: of float16 twice as many.
 

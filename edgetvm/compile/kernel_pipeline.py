@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.by_element import multiply_by_element
-from edgetvm.compile.elementary import expand, power
+from edgetvm.compile.elementary import expand, power, quotient
 from edgetvm.compile.memory.kernels import with_own_memory
 from edgetvm.compile.native.plain import plain_functions
 from edgetvm.compile.options import Functions
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
+_ROUNDING = ("round", "nearbyint", "floor", "ceil", "trunc")
 
 
 def kernel_pipeline(functions: Functions = "accurate", plain: bool = False) -> str:
@@ -78,11 +79,44 @@ def expand_functions(rough: bool) -> Any:
 
     @tirx.transform.prim_func_pass(opt_level=0, name="expand elementary functions")  # type: ignore[untyped-decorator]
     def run(function: Any, _module: Any, _context: Any) -> Any:
-        return function.with_body(
-            tvm_ffi.structural_map(function.body, (ir.Call, replace), order="post")
-        )
+        body = function.body
+        if not _rounds(body):
+            body = tvm_ffi.structural_map(body, (tirx.Div, _product), order="post")
+        return function.with_body(tvm_ffi.structural_map(body, (ir.Call, replace), order="post"))
 
     return run
+
+
+def _rounds(body: Any) -> bool:
+    """Whether a number is rounded to an integer: one that is off by a bit may become another."""
+    import tvm_ffi
+    from tvm import ir, tirx
+
+    found: list[Any] = []
+
+    def on_call(call: Any) -> None:
+        if getattr(call.op, "name", "").rpartition(".")[2] in _ROUNDING:
+            found.append(call)
+
+    def on_cast(cast: Any) -> None:
+        if _is_float(cast.value) and not _is_float(cast):
+            found.append(cast)
+
+    tvm_ffi.structural_walk(body, [(ir.Call, on_call), (tirx.Cast, on_cast)], order="pre")
+    return bool(found)
+
+
+def _is_float(value: Any) -> bool:
+    return str(value.ty.dtype).startswith(("float", "bfloat"))
+
+
+def _product(division: Any) -> Any:
+    from tvm import tirx
+
+    divisor = division.b.value if isinstance(division.b, tirx.Broadcast) else division.b
+    known = isinstance(divisor, tirx.FloatImm) and str(divisor.ty.dtype) == "float32"
+    made = quotient(division.a, float(divisor.value)) if known else None
+    return division if made is None else made
 
 
 def _power(base: Any, exponent: Any) -> Any | None:

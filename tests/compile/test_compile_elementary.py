@@ -186,6 +186,40 @@ def test_powers(exponent: float) -> None:
     np.testing.assert_allclose(found[normal], rounded[normal], rtol=6e-7)
 
 
+@pytest.mark.parametrize("divisor", [6.0, -0.3, 49.0, 1e-3, 3e38, 1e-44])
+def test_quotients_by_a_constant(divisor: float) -> None:
+    from tvm import tirx
+
+    x = np.resize(SPECIAL, 32)
+    library = build(
+        {"divide": lambda value: value / tirx.const(divisor, "float32")},
+        load_profile("local"),
+        x.size,
+    )
+    divided = r"\bvdivp?s"
+    # Of the last two, the inverse is no normal number.
+    assert bool(re.search(divided, library.inspect_source("asm"))) == (divisor in (3e38, 1e-44))
+    with np.errstate(all="ignore"):
+        expected = (x.astype(np.float64) / np.float32(divisor)).astype(np.float32)
+    normal = ~((np.abs(expected) > 0) & (np.abs(expected) < 1.2e-38))
+    np.testing.assert_allclose(run(library, "divide", x)[normal], expected[normal], rtol=1.8e-7)
+
+
+def test_what_is_rounded_is_divided_first() -> None:
+    from tvm import tirx
+
+    steps = np.arange(-16, 16).astype(np.float32) + np.float32(0.5)
+    library = build(
+        {"rounded": lambda value: tirx.round(value / tirx.const(0.3, "float32"))},
+        load_profile("local"),
+        steps.size,
+    )
+    x = steps * np.float32(0.3)
+    expected = np.round(x / np.float32(0.3))
+    assert (np.round(x * (np.float32(1) / np.float32(0.3))) != expected).any()
+    np.testing.assert_array_equal(run(library, "rounded", x), expected)
+
+
 @pytest.mark.parametrize("rough", [False, True])
 @pytest.mark.parametrize("lanes", [None, 4, 16])
 @pytest.mark.parametrize("board", ["local", "x86-avx2", "rpi4", "rpi3-32", "qemu-armv7"])

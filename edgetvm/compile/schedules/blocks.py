@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,15 @@ def uses(expression: Any, variable: Any) -> bool:
 def indices_of_reads(block: Block) -> list[list[Any]]:
     """First index of each dimension, for each tensor that the block reads."""
     return [[part.min for part in read.region] for read in block.node.reads]
+
+
+def is_in_place(indices: Sequence[Any], variables: Sequence[Any]) -> bool:
+    """Whether an element is at the place that these variables give."""
+    return len(indices) == len(variables) and all(
+        # An axis of extent 1 is read at 0.
+        index.same_as(variable) or getattr(index, "value", None) == 0
+        for index, variable in zip(indices, variables, strict=True)
+    )
 
 
 def tests_last_axis(block: Block) -> bool:

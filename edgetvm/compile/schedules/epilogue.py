@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.compile.schedules.blocks import Block
+from edgetvm.compile.schedules.blocks import Block, is_in_place
 from edgetvm.compile.schedules.loops import inline_producers
 
 
@@ -66,16 +66,8 @@ def _reads_in_place(schedule: Any, main: Block, owner: str) -> bool:
     node = schedule.get(schedule.get_sblock(owner))
     sums = schedule.get(main.handle).writes[0].source
     variables = [axis.var for axis in node.iter_vars]
-    for read in node.reads:
-        if read.source.same_as(sums):
-            places = [part.min for part in read.region]
-            if len(places) != len(variables) or not all(
-                _same(place, variable) for place, variable in zip(places, variables, strict=True)
-            ):
-                return False
-    return True
-
-
-def _same(place: Any, variable: Any) -> bool:
-    # An axis of extent 1 is read at 0.
-    return bool(place.same_as(variable)) or getattr(place, "value", None) == 0
+    return all(
+        is_in_place([part.min for part in read.region], variables)
+        for read in node.reads
+        if read.source.same_as(sums)
+    )

@@ -128,7 +128,7 @@ class _Stretching:
         longer: Any,
         packed_width: int | None,
     ) -> None:
-        self._block = block
+        self._block, self._axes = block, axes
         self._sums, self._longer = sums, longer
         self._spatial = [axis.var for axis in block.iter_vars if int(axis.iter_type) == 0]
         self._where = {self._spatial[axis]: stretch for axis, stretch in axes.items()}
@@ -158,8 +158,12 @@ class _Stretching:
             reads=[self._mutated(region) for region in block.reads],
             writes=writes,
             body=self._mutated(block.body),
-            init=None if block.init is None else self._mutated(block.init),
+            init=None if block.init is None else self._unpacked()._mutated(block.init),
         )
+
+    def _unpacked(self) -> _Stretching:
+        """For what reads no packed weights."""
+        return _Stretching(self._block, self._axes, self._sums, self._longer, None)
 
     def _mutated(self, part: Any) -> Any:
         import tvm_ffi

@@ -15,6 +15,7 @@ from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import dot_named
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.kernels.planes import POINTS, STAGED
+from edgetvm.compile.schedules.beginnings import begin_with_bias
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
@@ -27,6 +28,10 @@ from edgetvm.compile.schedules.work import shared_by
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.tirx import PrimFunc
+
+# Where one load brings the elements of several steps, so many loads at most in a round of the loop:
+# with more, LLVM keeps elements of all of them, and spills sums (Cortex-A72).
+_LOADS_UNROLLED = 2
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,9 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     if form is None:
         return None
     tile = choose_form_tile(main, form, profile, decisions)
+    # Sums of float16 are joined from pieces, which begin with zeros.
+    if tile.width <= form.features and main.dtype != "float16":
+        schedule, blocks, main = begin_with_bias(schedule, blocks, main)
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
     # LLVM takes the test for the border out of the loop over channels; not where one tile has both
@@ -239,8 +247,13 @@ def _tile(
     parts = [] if form.dot is None else [reduction.pop()]
     steps = []
     if together > 1:
-        whole, step = schedule.split(reduction.pop(), [None, together], preserve_unit_iters=True)
-        reduction, steps = [*reduction, whole], [step]
+        terms = int(schedule.get(reduction[-1]).extent)
+        loads = math.gcd(terms // together, _LOADS_UNROLLED)
+        whole, load, step = schedule.split(
+            reduction.pop(), [None, loads, together], preserve_unit_iters=True
+        )
+        schedule.unroll(load)
+        reduction, steps = [*reduction, whole, load], [step]
     schedule.reorder(*first, *rows, *columns, *reduction, *steps, *inner, *parts)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
