@@ -11,7 +11,7 @@ from pathlib import Path
 from edgetvm.base.errors import NotFoundError, UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.boards.profile import BoardProfile, load_profile
-from edgetvm.farm.inventory import load_inventory
+from edgetvm.farm.inventory import Board, load_inventory
 from edgetvm.models.importers import MODEL_SUFFIXES, import_model, importer_for
 from edgetvm.models.model import ImportOptions, Model
 from edgetvm.recipes import (
@@ -105,6 +105,17 @@ def find_profile(name: str) -> BoardProfile:
     """
     boards = load_inventory()
     return load_profile(boards[name].profile if name in boards else name)
+
+
+def find_target(name: str) -> Board | BoardProfile:
+    """The board of that name, or else the profile, for which there is no board.
+
+    Raises:
+        NotFoundError: neither.
+        ConfigurationError: its file, or the inventory, cannot be used.
+    """
+    boards = load_inventory()
+    return boards[name] if name in boards else load_profile(name)
 
 
 def new_recipe(subject: Subject, name: str | None = None, path: Path | None = None) -> Path:

@@ -3,7 +3,7 @@
 from edgetvm.models.quantising.layers import Layer, layers_of
 from edgetvm.models.quantising.quantiser import GraphRunner, quantised
 from edgetvm.models.quantising.ranges import METHODS, Method, ranges
-from edgetvm.models.quantising.ready import ready_graph, ready_for_quantising
+from edgetvm.models.quantising.ready import ready_for_quantising, ready_graph
 
 __all__ = [
     "METHODS",
