@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--data",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FOLDER|FILE.npz",
     help="Real inputs to calibrate on and to judge by, beside the recipe's.",
 )
 @click.option(
     "--method",
     type=click.Choice(["minmax", "percentile", "entropy"]),
-    help="How ranges are taken from the data; the one that loses least without it.",
+    help="How ranges are taken from the data; without it minmax or percentile, whichever loses "
+    "less.",
 )
 @click.option(
     "--random-data",

@@ -109,9 +109,10 @@ def _preprocessed(graph: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as folder, native_words_kept_back():
-        path = str(Path(folder, "ready.onnx"))
-        quant_pre_process(graph, path, skip_symbolic_shape=True)
-        return onnx.load(path)
+        given, made = (str(Path(folder, name)) for name in ("given.onnx", "made.onnx"))
+        onnx.save(graph, given)
+        quant_pre_process(given, made, skip_symbolic_shape=True)
+        return onnx.load(made)
 
 
 def _name_nodes(graph: onnx.ModelProto) -> None:

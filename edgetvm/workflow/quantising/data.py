@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError, StorageError, UsageError
 from edgetvm.base.steps import note, warn
+from edgetvm.base.words import plural
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Signature, TensorSpec
 from edgetvm.recipes import DATA, ModelFile, Processing, Recipe, Sample, prepare, samples
@@ -21,6 +22,8 @@ _MOST_FILES = 256
 # From so many on, every second one is kept for judging.
 _LEAST_TO_HALVE = 4
 _MADE_UP = 8
+# What fewer show is chance.
+_FEW = 10
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _KINDS = {**dict.fromkeys(_PICTURES, "picture"), ".wav": "wav"}
@@ -28,7 +31,7 @@ _KINDS = {**dict.fromkeys(_PICTURES, "picture"), ".wav": "wav"}
 _LABELLED_BY_FOLDER = ("top-k",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One thing to run the model on.
 
@@ -102,10 +105,10 @@ def _divided(cases: Sequence[Case]) -> Data:
         calibration, held = _halves(others)
         judged = labelled + held
     held_out = not any(case in judged for case in calibration)
-    if not held_out:
+    if not held_out or len(judged) < _FEW:
+        what = "" if held_out else ", those that were calibrated on"
         warn(
-            f"the loss is measured on the calibration samples ({len(calibration)}): "
-            "give more with --data"
+            f"the loss is measured on {plural(len(judged), 'sample')}{what}: give more with --data"
         )
     return Data(tuple(calibration), tuple(judged), held_out)
 
@@ -125,9 +128,11 @@ def _of_recipe(recipe: Recipe) -> list[Case]:
 def _of_path(signature: Signature, recipe: Recipe | None, path: Path) -> list[Case]:
     if path.is_dir():
         return _of_folder(signature, recipe, path)
-    if path.suffix != ".npz":
+    if path.suffix.lower() != ".npz":
         raise UsageError(
-            "neither a folder nor an .npz file", where=str(path), mend="see docs/how-to/quantise.md"
+            "no such folder, and no .npz file",
+            where=str(path),
+            mend="give a folder of samples, or a file of numpy.savez",
         )
     return _of_arrays(signature, path)
 

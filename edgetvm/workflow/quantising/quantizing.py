@@ -16,7 +16,7 @@ from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
 from edgetvm.models.model import Arrays, Model, Signature
 from edgetvm.models.quantising import (
-    METHODS,
+    QUICK_METHODS,
     GraphRunner,
     Layer,
     Method,
@@ -174,7 +174,7 @@ def quantize(
         data: more samples: a folder, or one .npz file.
         max_loss_pct: leave as few layers in float as need be for the loss to stay within it;
             without it all are quantised. For what the loss is, see `Judge`.
-        method: how ranges are taken; without it the one that loses least.
+        method: how ranges are taken; without it minmax or percentile, whichever loses less.
         made_up_data: calibrate on random numbers where there is nothing else.
 
     Raises:
@@ -193,7 +193,7 @@ def quantize(
             f"{plural(len(work.layers), 'layer')}; {len(gathered_data.calibration)} samples "
             f"to calibrate on, {len(gathered_data.judged)} to judge by"
         )
-    best = _calibrated(work, (method,) if method else METHODS)
+    best = _calibrated(work, (method,) if method else QUICK_METHODS)
     errors, kept = _chosen(work, best, max_loss_pct, subject.name)
     int8 = [layer for layer in work.layers if layer not in kept]
     graph = work.quantised(best.ranges, int8)
