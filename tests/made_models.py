@@ -165,7 +165,7 @@ def write_layers(path: Path, wide: float = 3000.0, seed: int = 0) -> Path:
         helper.make_node("MatMul", ["r1", "w2"], ["p2"], "wide"),
         helper.make_node("Mul", ["p2", "factors"], ["m2"], "widen"),
         helper.make_node("Relu", ["m2"], ["r2"], "wide-relu"),
-        helper.make_node("Div", ["r2", "factors"], ["d2"], "narrow"),
+        helper.make_node("Div", ["r2", "divisors"], ["d2"], "narrow"),
         helper.make_node("MatMul", ["d2", "w3"], ["y"], "last"),
     ]
     constants = {
@@ -173,6 +173,7 @@ def write_layers(path: Path, wide: float = 3000.0, seed: int = 0) -> Path:
         "w2": random.standard_normal((16, 16), np.float32) / 4,
         "w3": random.standard_normal((16, 8), np.float32) / 4,
         "factors": factors,
+        "divisors": factors,
     }
     return write(path, nodes, [value("x", [1, 16])], [value("y", [1, 8])], constants)
 

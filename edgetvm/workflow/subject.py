@@ -118,6 +118,11 @@ def find_target(name: str) -> Board | BoardProfile:
     return boards[name] if name in boards else load_profile(name)
 
 
+def recipe_name(text: str) -> str:
+    """The nearest to a text that a recipe can be called."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "model"
+
+
 def new_recipe(subject: Subject, name: str | None = None, path: Path | None = None) -> Path:
     """Write a starting recipe for a model file.
 
@@ -132,8 +137,7 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
         ModelError: the model cannot be read.
         StorageError: the file cannot be written.
     """
-    called = path.stem if path is not None else subject.name.lower()
-    name = name or re.sub(r"[^a-z0-9._-]+", "-", called).strip("-._") or "model"
+    name = name or recipe_name(path.stem if path is not None else subject.name)
     path = path or Path("recipes", f"{name}.yaml")
     if path.exists():
         raise UsageError("it exists", where=str(path), mend="choose another with --output")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
 
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.models.model import Arrays
@@ -43,7 +45,7 @@ class _One:
         return given
 
 
-def ranges(graph: onnx.ModelProto, inputs: Iterable[Arrays], method: Method) -> Any:
+def ranges(graph: onnx.ModelProto, inputs: Sequence[Arrays], method: Method) -> Any:
     """The range of each float tensor of a graph, found by ONNX Runtime's calibrators.
 
     Args:
@@ -56,6 +58,13 @@ def ranges(graph: onnx.ModelProto, inputs: Iterable[Arrays], method: Method) -> 
     Returns:
         ONNX Runtime's `TensorsData`, for `quantised`.
     """
+    extremes = _collected(graph, inputs, "minmax", None)
+    return extremes if method == "minmax" else _collected(graph, inputs, method, extremes)
+
+
+def _collected(
+    graph: onnx.ModelProto, inputs: Sequence[Arrays], method: Method, extremes: Any
+) -> Any:
     import onnx
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
@@ -70,7 +79,24 @@ def ranges(graph: onnx.ModelProto, inputs: Iterable[Arrays], method: Method) -> 
             calibrate_method=CalibrationMethod[_NAMES[method]],
             extra_options=_OPTIONS[method],
         )
+        if extremes is not None:
+            calibrator.collector = _histograms(extremes, method)
         # One by one: it keeps all tensors of all inputs that it is given at once.
         for arrays in inputs:
             calibrator.collect_data(_One(arrays))
         return calibrator.compute_data()
+
+
+def _histograms(extremes: Any, method: Method) -> Any:
+    """Empty ones as wide as they will be: each larger value would add bins, without limit."""
+    from onnxruntime.quantization.calibrate import HistogramCollector
+
+    options = {"num_quantized_bins": 128, "percentile": 100.0, **_OPTIONS[method]}
+    collector = HistogramCollector(method, symmetric=False, scenario="same", **options)
+    for name, found in extremes.items():
+        low, high = (np.float32(np.max(bound)) for bound in found.range_value)
+        widest = max(abs(low), abs(high))
+        edges = np.linspace(-widest, widest, options["num_bins"] + 1, dtype=np.float32)
+        empty = np.zeros(options["num_bins"], np.int64)
+        collector.histogram_dict[name] = (empty, edges, low, high, widest)
+    return collector

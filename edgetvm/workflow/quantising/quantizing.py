@@ -37,7 +37,7 @@ from edgetvm.workflow.quantising.judging import (
     relative_error,
 )
 from edgetvm.workflow.quantising.searching import LayerError, fewest_in_float, ranked
-from edgetvm.workflow.subject import Subject
+from edgetvm.workflow.subject import Subject, recipe_name
 
 if TYPE_CHECKING:
     import onnx
@@ -102,8 +102,8 @@ class _Calibrated:
 
     @property
     def order(self) -> tuple[float, float]:
-        """The less is lost the better; of equals, the smaller error."""
-        return loss_pct(self.figures), output_error_pct(self.figures)
+        """The less is lost the better; of equals, the smaller error. What is won is chance."""
+        return max(0.0, loss_pct(self.figures)), output_error_pct(self.figures)
 
 
 class _Work:
@@ -318,11 +318,11 @@ def _recipe_beside(output: Path, recipe: Recipe | None, model: Model) -> Path | 
     """The recipe for the new file: what was fixed is so in the file, too."""
     if recipe is None:
         return None
-    path = output.with_suffix(".yaml")
+    path = output.with_name(f"{recipe_name(output.stem)}.yaml")
     text = recipe_text(
         replace(
             recipe,
-            name=path.stem.lower(),
+            name=path.stem,
             description=f"{recipe.description}, int8",
             model=ModelFile(path=Path(output.name)),
             inputs={spec.name: InputSpec(shape=spec.shape) for spec in model.signature.inputs},
