@@ -35,7 +35,6 @@ def quantized_document(made: Quantized, compared: Comparison | None) -> dict[str
             {
                 "name": one.layer.name,
                 "operator": one.layer.operator,
-                "nodes": list(one.layer.nodes),
                 "error_pct": one.error_pct,
                 "in_float": one.layer.name in made.in_float,
             }

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.models.model import Arrays
-from edgetvm.models.quantising.layers import Layer, operators
+from edgetvm.models.onnx.order import sort
+from edgetvm.models.quantising.layers import PRODUCTS, Layer
 
 if TYPE_CHECKING:
     import onnx
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 def quantised(graph: onnx.ModelProto, found: Any, layers: Sequence[Layer]) -> onnx.ModelProto:
     """The graph with these layers quantised by ONNX Runtime, and all others in float.
 
-    Activations are uint8, weights int8 with a scale for each channel; both use all 8 bits, since
-    our kernels' sums do not saturate. The graph says so with QuantizeLinear and DequantizeLinear.
+    What they take is uint8, their weights int8 with a scale for each channel; both use all 8 bits,
+    since our kernels' sums do not saturate. What they give is float: the next layer rounds it,
+    once, after the operators in between. The graph says so with QuantizeLinear and DequantizeLinear.
 
     Args:
         graph: see `ready_graph`.
@@ -39,13 +41,14 @@ def quantised(graph: onnx.ModelProto, found: Any, layers: Sequence[Layer]) -> on
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=found,
-            nodes_to_quantize=[name for layer in layers for name in layer.nodes],
+            nodes_to_quantize=[layer.name for layer in layers],
             nodes_to_exclude=[],
-            op_types_to_quantize=operators(),
-            extra_options={},
+            op_types_to_quantize=list(PRODUCTS),
+            extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
         )
         quantiser.quantize_model()
     model: onnx.ModelProto = quantiser.model.model
+    sort(model.graph)
     return model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.models.model import Arrays
-from edgetvm.models.quantising.layers import operators
+from edgetvm.models.quantising.layers import PRODUCTS
 
 if TYPE_CHECKING:
     import onnx
@@ -46,7 +46,7 @@ class _One:
 
 
 def ranges(graph: onnx.ModelProto, inputs: Sequence[Arrays], method: Method) -> Any:
-    """The range of each float tensor of a graph, found by ONNX Runtime's calibrators.
+    """The range of each float tensor around a product, found by ONNX Runtime's calibrators.
 
     Args:
         graph: see `ready_graph`.
@@ -74,7 +74,7 @@ def _collected(
         onnx.save(graph, path)
         calibrator = create_calibrator(
             path,
-            operators(),
+            PRODUCTS,
             augmented_model_path=str(Path(folder, "watched.onnx")),
             calibrate_method=CalibrationMethod[_NAMES[method]],
             extra_options=_OPTIONS[method],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.base.steps import note, step, warn
 from edgetvm.base.units import format_ms
@@ -86,6 +86,8 @@ def compare(
         EdgetvmError: see `edgetvm.workflow.bench`.
     """
     new = find_subject(str(quantized.recipe_path or quantized.path))
+    # Shapes and constants are fixed in the file; which of its tensors are states it cannot say.
+    new = replace(new, options=replace(new.options, states=subject.options.states))
     if isinstance(board, BoardProfile):
         return _unmeasured(subject, new, board, options)
     plan = plan or Plan()

@@ -36,7 +36,7 @@ from edgetvm.workflow.quantising.judging import (
     output_error_pct,
     relative_error,
 )
-from edgetvm.workflow.quantising.searching import LayerError, fewest_in_float, ranked
+from edgetvm.workflow.quantising.searching import LayerError, Loss, fewest_in_float, ranked
 from edgetvm.workflow.subject import Subject, recipe_name
 
 if TYPE_CHECKING:
@@ -139,9 +139,11 @@ class _Work:
         return recorder.inputs
 
     def quantised(self, found: Any, layers: Sequence[Layer]) -> onnx.ModelProto:
+        """The graph with these layers quantised."""
         return quantised(self.graph, found, layers)
 
     def figures(self, graph: onnx.ModelProto) -> tuple[Figure, ...]:
+        """What the judge says of a graph."""
         return self.judge.figures(self.answer(GraphRunner(graph)))
 
 
@@ -187,22 +189,23 @@ def quantize(
     output = output or Path(f"{subject.name.rsplit('/', 1)[-1]}.int8.onnx")
     model = subject.load()
     with step("prepare the graph and the samples") as this:
-        gathered_data = gathered(model.signature, subject.recipe, data, made_up_data)
-        work = _Work(model, subject.recipe, gathered_data)
+        found = gathered(model.signature, subject.recipe, data, made_up_data)
+        work = _Work(model, subject.recipe, found)
         this.detail = (
-            f"{plural(len(work.layers), 'layer')}; {len(gathered_data.calibration)} samples "
-            f"to calibrate on, {len(gathered_data.judged)} to judge by"
+            f"{plural(len(work.layers), 'layer')}; {plural(len(found.calibration), 'sample')} "
+            f"to calibrate on, {len(found.judged)} to judge by"
         )
     best = _calibrated(work, (method,) if method else QUICK_METHODS)
     errors, kept = _chosen(work, best, max_loss_pct, subject.name)
     int8 = [layer for layer in work.layers if layer not in kept]
     graph = work.quantised(best.ranges, int8)
     after = work.figures(graph)
+    in_float = tuple(layer.name for layer in kept)
     told = {
         "edgetvm.version": __version__,
         "edgetvm.source_sha256": sha256_of_file(model.source),
-        "edgetvm.calibration": f"{best.method}, {len(gathered_data.calibration)} samples",
-        "edgetvm.layers_in_float": "\n".join(layer.name for layer in kept),
+        "edgetvm.calibration": f"{best.method}, {plural(len(found.calibration), 'sample')}",
+        "edgetvm.layers_in_float": "\n".join(in_float),
         "edgetvm.loss_pct": f"{loss_pct(after):.4g}",
     }
     _write(graph, model, told, output)
@@ -211,12 +214,12 @@ def quantize(
         path=output,
         recipe_path=_recipe_beside(output, subject.recipe, model),
         method=best.method,
-        calibration_samples=len(gathered_data.calibration),
-        judged_samples=len(gathered_data.judged),
-        held_out=gathered_data.held_out,
+        calibration_samples=len(found.calibration),
+        judged_samples=len(found.judged),
+        held_out=found.held_out,
         max_loss_pct=max_loss_pct,
         layers=tuple(errors),
-        in_float=tuple(layer.name for layer in kept),
+        in_float=in_float,
         before=best.figures,
         after=after,
         source_bytes=model.source.stat().st_size,
@@ -278,7 +281,8 @@ def _chosen(
     return errors, kept
 
 
-def _alone(work: _Work, found: Any) -> Any:
+def _alone(work: _Work, found: Any) -> Loss:
+    """The error of the outputs in percent, when only some layers are quantised."""
     cases = [_cut(case, work.signature) for case in work.data.judged[:_RANKED_CASES]]
     original = work.answer(work.original)
     expected = [original(one) for one in cases]
