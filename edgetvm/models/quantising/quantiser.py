@@ -23,7 +23,7 @@ def quantised(graph: onnx.ModelProto, found: Any, layers: Sequence[Layer]) -> on
 
     What they take is uint8, their weights int8 with a scale for each channel; both use all 8 bits,
     since our kernels' sums do not saturate. What they give is float: the next layer rounds it,
-    once, after the operators in between. The graph says so with QuantizeLinear and DequantizeLinear.
+    once, after the operators in between. QuantizeLinear and DequantizeLinear nodes say so.
 
     Args:
         graph: see `ready_graph`.
