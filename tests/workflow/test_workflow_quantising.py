@@ -177,6 +177,10 @@ def test_a_recipe_goes_on_with_the_new_file(tmp_path: Path) -> None:
     assert names["output_error_pct"].loss_pct is None
     assert made.recipe_path == tmp_path / "q.yaml"
     beside = load_recipe(str(made.recipe_path))
+    (tmp_path / "mine.yaml").write_text("name: mine")
+    for mine, what in (("mine.onnx", "did not write it"), ("m.onnx", "the model itself")):
+        with pytest.raises(UsageError, match=what):
+            quantize(subject, tmp_path / mine, data=tmp_path / "data")
     assert beside.metrics == recipe.metrics
     assert find_subject(str(made.recipe_path)).path == tmp_path / "q.onnx"
 

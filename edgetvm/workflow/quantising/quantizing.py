@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgetvm.base.errors import AccuracyError, InputError, ModelError
-from edgetvm.base.files import sha256_of_file, write_bytes, write_text
+from edgetvm.base.errors import AccuracyError, InputError
+from edgetvm.base.files import sha256_of_file
 from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
-from edgetvm.models.model import Arrays, Model, Signature
+from edgetvm.models.model import Signature
 from edgetvm.models.quantising import (
     QUICK_METHODS,
-    GraphRunner,
     Layer,
     Method,
-    layers_of,
-    quantised,
     ranges,
-    ready_for_quantising,
 )
-from edgetvm.models.reference import Runner, run_stream
-from edgetvm.recipes import InputSpec, ModelFile, Recipe, recipe_text
-from edgetvm.workflow.quantising.data import Case, Data, gathered
+from edgetvm.workflow.quantising.data import gathered
 from edgetvm.workflow.quantising.judging import (
-    Answer,
     Figure,
     Judge,
     loss_pct,
     output_error_pct,
-    relative_error,
 )
-from edgetvm.workflow.quantising.searching import LayerError, Loss, fewest_in_float, ranked
-from edgetvm.workflow.subject import Subject, recipe_name
+from edgetvm.workflow.quantising.searching import LayerError, fewest_in_float, ranked
+from edgetvm.workflow.quantising.work import Work, errors_alone
+from edgetvm.workflow.quantising.writing import check_free, write_model, write_recipe
+from edgetvm.workflow.subject import Subject
 
 if TYPE_CHECKING:
-    import onnx
-
-# To order layers by; each is run once for every layer.
-_RANKED_CASES = 8
-_RANKED_CHUNKS = 64
+    pass
 
 
 @dataclass(frozen=True)
@@ -106,59 +96,6 @@ class _Calibrated:
         return max(0.0, loss_pct(self.figures)), output_error_pct(self.figures)
 
 
-class _Work:
-    """A float graph, its layers, and the cases that it is judged on."""
-
-    def __init__(self, model: Model, recipe: Recipe | None, data: Data) -> None:
-        self.graph = ready_for_quantising(model)
-        self.layers = layers_of(self.graph)
-        if not self.layers:
-            raise ModelError(
-                "there is no layer that could be quantised",
-                where=str(model.source),
-                mend="compile it in float",
-            )
-        self.signature = model.signature
-        self.data = data
-        self.original = GraphRunner(self.graph)
-        self.judge = Judge(recipe, data.judged, self.answer(self.original))
-
-    def answer(self, runner: Runner) -> Answer:
-        """What runs a case: a stream chunk after chunk, its own state carried."""
-        if not self.signature.states:
-            return runner.run
-        return lambda chunks: run_stream(runner, self.signature, chunks)
-
-    def calibration_inputs(self) -> list[Arrays]:
-        """Whole inputs, of a stream with the states that the float model has there."""
-        if not self.signature.states:
-            return [case.inputs for case in self.data.calibration]
-        recorder = _Recorder(self.original)
-        for case in self.data.calibration:
-            run_stream(recorder, self.signature, case.inputs)
-        return recorder.inputs
-
-    def quantised(self, found: Any, layers: Sequence[Layer]) -> onnx.ModelProto:
-        """The graph with these layers quantised."""
-        return quantised(self.graph, found, layers)
-
-    def figures(self, graph: onnx.ModelProto) -> tuple[Figure, ...]:
-        """What the judge says of a graph."""
-        return self.judge.figures(self.answer(GraphRunner(graph)))
-
-
-class _Recorder:
-    """Keeps what a runner is given."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self.inputs: list[Arrays] = []
-
-    def run(self, inputs: Arrays) -> dict[str, Any]:
-        self.inputs.append(dict(inputs))
-        return self._runner.run(inputs)
-
-
 def quantize(
     subject: Subject,
     output: Path | None = None,
@@ -180,17 +117,18 @@ def quantize(
         made_up_data: calibrate on random numbers where there is nothing else.
 
     Raises:
-        UsageError: there is nothing to calibrate on.
+        UsageError: there is nothing to calibrate on, or the file is the model itself.
         ModelError: it is no float ONNX file.
         AccuracyError: it loses more, however few layers are quantised.
         MissingToolError: ONNX Runtime is not installed.
         StorageError: the file cannot be written.
     """
     output = output or Path(f"{subject.name.rsplit('/', 1)[-1]}.int8.onnx")
+    check_free(output, subject)
     model = subject.load()
     with step("prepare the graph and the samples") as this:
         found = gathered(model.signature, subject.recipe, data, made_up_data)
-        work = _Work(model, subject.recipe, found)
+        work = Work(model, subject.recipe, found)
         this.detail = (
             f"{plural(len(work.layers), 'layer')}; {plural(len(found.calibration), 'sample')} "
             f"to calibrate on, {len(found.judged)} to judge by"
@@ -208,11 +146,11 @@ def quantize(
         "edgetvm.layers_in_float": "\n".join(in_float),
         "edgetvm.loss_pct": f"{loss_pct(after):.4g}",
     }
-    _write(graph, model, told, output)
+    write_model(graph, model, told, output)
     return Quantized(
         name=subject.name,
         path=output,
-        recipe_path=_recipe_beside(output, subject.recipe, model),
+        recipe_path=write_recipe(output, subject.recipe, model),
         method=best.method,
         calibration_samples=len(found.calibration),
         judged_samples=len(found.judged),
@@ -229,7 +167,7 @@ def quantize(
     )
 
 
-def _calibrated(work: _Work, methods: Sequence[Method]) -> _Calibrated:
+def _calibrated(work: Work, methods: Sequence[Method]) -> _Calibrated:
     """The best of some methods."""
     inputs = work.calibration_inputs()
     found = []
@@ -253,13 +191,13 @@ def _check_finite(taken: Any) -> None:
 
 
 def _chosen(
-    work: _Work, best: _Calibrated, max_loss_pct: float | None, name: str
+    work: Work, best: _Calibrated, max_loss_pct: float | None, name: str
 ) -> tuple[list[LayerError], list[Layer]]:
     """All layers, by what each costs, and those that stay in float."""
     if max_loss_pct is None:
         return [LayerError(layer, None) for layer in work.layers], []
     with step(f"quantise each of {plural(len(work.layers), 'layer')} alone") as this:
-        errors = ranked(work.layers, _alone(work, best.ranges), this)
+        errors = ranked(work.layers, errors_alone(work, best.ranges), this)
         this.detail = f"the worst, {errors[0].layer.name}, costs {errors[0].error_pct:.3g} %"
     with step(f"keep layers in float until at most {max_loss_pct:g} % is lost") as this:
         order = [one.layer for one in errors]
@@ -279,58 +217,3 @@ def _chosen(
             )
         this.detail = f"{len(kept)} of {len(order)} layers stay in float"
     return errors, kept
-
-
-def _alone(work: _Work, found: Any) -> Loss:
-    """The error of the outputs in percent, when only some layers are quantised."""
-    cases = [_cut(case, work.signature) for case in work.data.judged[:_RANKED_CASES]]
-    original = work.answer(work.original)
-    expected = [original(one) for one in cases]
-
-    def error_pct(layers: Sequence[Layer]) -> float:
-        answer = work.answer(GraphRunner(work.quantised(found, layers)))
-        outputs = [answer(one) for one in cases]
-        return 100 * max(
-            relative_error(
-                np.concatenate([np.ravel(one[name]) for one in outputs]),
-                np.concatenate([np.ravel(one[name]) for one in expected]),
-            )
-            for name in expected[0]
-        )
-
-    return error_pct
-
-
-def _cut(case: Case, signature: Signature) -> Arrays:
-    if not signature.states:
-        return case.inputs
-    return {name: array[:_RANKED_CHUNKS] for name, array in case.inputs.items()}
-
-
-def _write(graph: onnx.ModelProto, model: Model, told: dict[str, str], output: Path) -> None:
-    """With the metadata of the source, and where it comes from."""
-    import onnx
-
-    source = onnx.load(model.source, load_external_data=False)
-    known = {entry.key: entry.value for entry in source.metadata_props}
-    onnx.helper.set_model_props(graph, {**known, **told})
-    graph.producer_name, graph.producer_version = "edgetvm", __version__
-    write_bytes(output, graph.SerializeToString())
-
-
-def _recipe_beside(output: Path, recipe: Recipe | None, model: Model) -> Path | None:
-    """The recipe for the new file: what was fixed is so in the file, too."""
-    if recipe is None:
-        return None
-    path = output.with_name(f"{recipe_name(output.stem)}.yaml")
-    text = recipe_text(
-        replace(
-            recipe,
-            name=path.stem,
-            description=f"{recipe.description}, int8",
-            model=ModelFile(path=Path(output.name)),
-            inputs={spec.name: InputSpec(shape=spec.shape) for spec in model.signature.inputs},
-        )
-    )
-    write_text(path, text)
-    return path
