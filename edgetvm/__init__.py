@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from edgetvm.package import check, read_package, write_package
     from edgetvm.recipes import list_recipes, load_recipe
     from edgetvm.report import write_report
-    from edgetvm.workflow import bench, build, find_profile, find_subject, inspect, run, tune
+    from edgetvm.workflow import (
+        bench,
+        build,
+        compare,
+        find_profile,
+        find_subject,
+        inspect,
+        quantize,
+        run,
+        tune,
+    )
 
 _ROOM_OF = {
     "CompileOptions": "compile",
@@ -38,6 +48,7 @@ _ROOM_OF = {
     "bench": "workflow",
     "build": "workflow",
     "check": "package",
+    "compare": "workflow",
     "compile_model": "compile",
     "find_board": "farm",
     "find_profile": "workflow",
@@ -50,6 +61,7 @@ _ROOM_OF = {
     "listening": "base.steps",
     "load_profile": "boards",
     "load_recipe": "recipes",
+    "quantize": "workflow",
     "read_package": "package",
     "run": "workflow",
     "summarise": "measure",
@@ -67,6 +79,7 @@ __all__ = [
     "bench",
     "build",
     "check",
+    "compare",
     "compile_model",
     "find_board",
     "find_profile",
@@ -79,6 +92,7 @@ __all__ = [
     "listening",
     "load_profile",
     "load_recipe",
+    "quantize",
     "read_package",
     "run",
     "summarise",

@@ -148,3 +148,51 @@ def write_cancelling(path: Path) -> Path:
     ]
     constants = {"weights": np.concatenate([weights, -weights])}
     return write(path, nodes, [value("x", [1, 256])], [value("y", [1, 1])], constants)
+
+
+def write_layers(path: Path, wide: float = 3000.0, seed: int = 0) -> Path:
+    """`x` float32[1, 16] -> three products `first`, `wide`, `last` with ReLUs -> `y` float32[1, 8].
+
+    What `wide` takes has one column that is large, and has small weights for it: no 8-bit scale
+    fits that column and the others.
+    """
+    random = np.random.default_rng(seed)
+    factors = np.ones((16, 1), np.float32)
+    factors[5] = wide
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["p1"], "first"),
+        helper.make_node("Relu", ["p1"], ["r1"], "first-relu"),
+        helper.make_node("MatMul", ["r1", "w2"], ["p2"], "wide"),
+        helper.make_node("Relu", ["p2"], ["r2"], "wide-relu"),
+        helper.make_node("MatMul", ["r2", "w3"], ["y"], "last"),
+    ]
+    constants = {
+        "w1": random.standard_normal((16, 16), np.float32) / 4 * factors.T,
+        "w2": random.standard_normal((16, 16), np.float32) / 4 / factors,
+        "w3": random.standard_normal((16, 8), np.float32) / 4,
+    }
+    return write(path, nodes, [value("x", [1, 16])], [value("y", [1, 8])], constants)
+
+
+def write_leaky(path: Path) -> Path:
+    """A stream: `next` = 0.9 `state` + `chunk` W, `y` = `next` V; all float32[1, 8]."""
+    random = np.random.default_rng(5)
+    nodes = [
+        helper.make_node("MatMul", ["chunk", "w"], ["in"], "in-product"),
+        helper.make_node("Mul", ["state", "keep"], ["kept"], "keep-state"),
+        helper.make_node("Add", ["kept", "in"], ["next"], "add-state"),
+        helper.make_node("MatMul", ["next", "v"], ["y"], "out-product"),
+    ]
+    constants = {
+        "w": random.standard_normal((8, 8), np.float32) / 3,
+        "v": random.standard_normal((8, 8), np.float32) / 3,
+        "keep": np.array(0.9, np.float32),
+    }
+    shape = [1, 8]
+    return write(
+        path,
+        nodes,
+        [value("chunk", shape), value("state", shape)],
+        [value("y", shape), value("next", shape)],
+        constants,
+    )

@@ -10,6 +10,7 @@
     │   └── InputError                    a tensor of the wrong name, shape or dtype
     ├── CompileError                  5   the compiler refused the imported model
     ├── NumericError                  6   the compiled model answers differently from its reference
+    │   └── AccuracyError                 quantised, it loses more than was allowed
     ├── PackageError                  7   a package file: altered, truncated, for another board
     ├── BoardError                    8   a board or what leads to it
     │   ├── TrackerUnreachableError       no tracker answers there
@@ -93,6 +94,10 @@ class NumericError(EdgetvmError):
     """The compiled model answers differently from its reference runtime."""
 
     exit_code = 6
+
+
+class AccuracyError(NumericError):
+    """A quantised model loses more than was allowed."""
 
 
 class PackageError(EdgetvmError):

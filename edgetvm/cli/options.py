@@ -60,6 +60,23 @@ class NewFile(click.Path):
         return path
 
 
+class Percent(click.ParamType[float]):
+    """A share in percent, with or without its sign."""
+
+    name = "PERCENT"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            percent = float(str(value).strip().removesuffix("%"))
+        except ValueError:
+            percent = -1.0
+        if not 0 <= percent <= 100:
+            self.fail(f"{value!r} is no share: write 1% or 0.5%", param, ctx)
+        return percent
+
+
 class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     name = "NAME=1,3,224,224"
 

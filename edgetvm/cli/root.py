@@ -19,6 +19,7 @@ COMMANDS = {
     "import": "import_",
     "compile": "compile_",
     "inspect": "inspect",
+    "quantize": "quantize",
     "package": "package",
     "tune": "tune",
     "report": "report",

@@ -53,7 +53,7 @@ def deploy(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,
             max_relative_error=error.max_relative_error,
-            tolerance=tolerance_of(package.manifest.options),
+            tolerance=checked.tolerance if checked else tolerance_of(package.manifest.options),
             worst_output=error.output,
             samples=1,
             inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from edgetvm.base.errors import NumericError
@@ -11,6 +12,7 @@ from edgetvm.farm.session import BoardSession
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.models.reference import Reference, named_outputs, run_stream
+from edgetvm.models.rounding import rounding_noise
 from edgetvm.recipes import Recipe, Sample, decision_agreement, interpret, prepare, score
 
 
@@ -43,7 +45,8 @@ def evaluate(
     Args:
         session: with the recipe's package open.
         signature: of the package.
-        tolerance: from which a model counts as wrong.
+        tolerance: from which a model counts as wrong. What rounding between the operators of a
+            quantised graph may do comes on top.
 
     Raises:
         BoardError: the board failed, see `edgetvm.farm.session`.
@@ -56,12 +59,17 @@ def evaluate(
         found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
         service_ns += durations_ns
         error = worst_error(found, expected, signature.quanta)
+        allowed = tolerance
+        if reference.rounds:
+            allowed += rounding_noise(
+                partial(_expected, reference, signature, recipe), inputs, signature.quanta
+            )
         if worst is None or not error.max_relative_error <= worst.max_relative_error:
             worst = Correctness(
                 reference=reference.name,
                 max_abs_error=error.max_abs_error,
                 max_relative_error=error.max_relative_error,
-                tolerance=tolerance,
+                tolerance=allowed,
                 worst_output=error.output,
                 samples=len(durations_ns) or len(samples),
                 inputs=f"the recipe's data ({sample.name})",
@@ -89,9 +97,15 @@ def _answers(
     recipe: Recipe,
     inputs: Arrays,
 ) -> tuple[Arrays, Arrays, list[int]]:
+    expected = _expected(reference, signature, recipe, inputs)
     if recipe.stream is None:
         _, found = session.run(inputs)
-        return found, named_outputs(reference.run(inputs), signature), []
+        return found, expected, []
     durations_ns, found = session.stream(inputs)
-    expected = run_stream(reference, signature, inputs)
     return found, expected, durations_ns.tolist()
+
+
+def _expected(reference: Reference, signature: Signature, recipe: Recipe, inputs: Arrays) -> Arrays:
+    if recipe.stream is None:
+        return named_outputs(reference.run(inputs), signature)
+    return run_stream(reference, signature, inputs)

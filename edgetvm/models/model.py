@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,6 +184,14 @@ class Signature:
         pairs = tuple(State(source, result) for source, result in states.items())
         kept = tuple(state for state in self.states if state.input not in states)
         return Signature(self.inputs, self.outputs, kept + pairs)
+
+    def with_quantised_outputs(self, known: Mapping[str, Quantisation]) -> Signature:
+        """The same signature with what is known of outputs that are made from integers."""
+        outputs = tuple(
+            replace(spec, quantisation=known.get(spec.name, spec.quantisation))
+            for spec in self.outputs
+        )
+        return Signature(self.inputs, outputs, self.states)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edgetvm.base.steps import warn
 from edgetvm.models.imported import bound_array
 from edgetvm.models.importers import import_model, importer_for
 from edgetvm.models.model import Arrays, ImportOptions, Model, Signature
+from edgetvm.models.onnx.scales import is_quantised
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,17 @@ class Runner(Protocol):
 class Reference(Runner, Protocol):
     """Runs the model's own source file, not what edgetvm made of it.
 
+    Attributes:
+        name: with its version.
+        rounds: whether other orders of sums may give another answer, because the graph rounds to
+            8 bits between its operators (see `edgetvm.models.rounding`).
+
     Raises:
         InputError: from `run`, where the runtime refuses the inputs.
     """
 
     name: str
+    rounds: bool
 
 
 class _OnnxRuntime:
@@ -58,6 +65,12 @@ class _OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its errors arrive as exceptions
+        self.rounds = is_quantised(source.path)
+        if self.rounds:
+            # As the operators are defined: fused 8-bit kernels round otherwise, and on some CPUs
+            # their sums saturate.
+            off = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.graph_optimization_level = off
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(
             str(source.path), options, providers=["CPUExecutionProvider"]
@@ -103,6 +116,7 @@ class _OnnxEvaluator:
 
         model = onnx.load(source.path)
         self.name = f"onnx.reference {onnx.__version__}"
+        self.rounds = is_quantised(source.path)
         self._evaluator = ReferenceEvaluator(model)
         self._bound = bound_inputs(model, source.options, source.path)
 
@@ -112,6 +126,8 @@ class _OnnxEvaluator:
 
 
 class _LiteRT:
+    rounds = False  # its rounding is ours, bit for bit
+
     def __init__(self, source: Source) -> None:
         with native_words_kept_back():
             from ai_edge_litert.interpreter import Interpreter
@@ -161,6 +177,8 @@ class _LiteRT:
 
 
 class _TorchProgram:
+    rounds = False
+
     def __init__(self, source: Source) -> None:
         import torch
 
@@ -192,6 +210,8 @@ class _ImportedModule:
     It cannot notice a mistake of the importer, and says so in its name.
     """
 
+    rounds = False
+
     def __init__(self, source: Source) -> None:
         import tvm
         from tvm import relax
@@ -218,6 +238,7 @@ class _Guarded:
 
     def __init__(self, reference: Reference, path: Path) -> None:
         self.name = reference.name
+        self.rounds = reference.rounds
         self._reference = reference
         self._path = path
 

@@ -18,6 +18,7 @@ from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model
 from edgetvm.models.reference import Source, named_outputs, reference_for
+from edgetvm.models.rounding import rounding_noise
 from edgetvm.package.executor import Executor, check_machine
 from edgetvm.package.manifest import TargetNeeds
 from edgetvm.package.overflow import LARGEST, first_overflow
@@ -67,8 +68,9 @@ def check(
         artifact: what was compiled.
         model: what it was compiled from.
         inputs: arrays by name; random ones (seed 0) without it.
-        tolerance: largest difference / largest magnitude of an output; that of the model's options
-            without it.
+    tolerance: largest difference / largest magnitude of an output; that of the model's options
+        without it. What rounding between the operators of a quantised graph may do comes on
+        top.
         allow_mismatch: report a wrong model instead of refusing it.
 
     Raises:
@@ -84,6 +86,13 @@ def check(
         executor = Executor(runnable.library, runnable.signature)
         found = executor.run(sample)
         model.signature.check_outputs(found)
+        allowed = tolerance_of(artifact.options) if tolerance is None else tolerance
+        if reference.rounds:
+            allowed += rounding_noise(
+                lambda inputs: named_outputs(reference.run(inputs), model.signature),
+                sample,
+                model.signature.quanta,
+            )
         error = worst_error(found, expected, model.signature.quanta)
         float32_error = None
         if artifact.options.precision == "fp16":
@@ -92,7 +101,7 @@ def check(
             reference=reference.name,
             max_abs_error=error.max_abs_error,
             max_relative_error=error.max_relative_error,
-            tolerance=tolerance_of(artifact.options) if tolerance is None else tolerance,
+            tolerance=allowed,
             worst_output=error.output,
             samples=1,
             inputs="given" if inputs is not None else "random, seed 0",

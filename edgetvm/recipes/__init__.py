@@ -13,6 +13,7 @@ from edgetvm.recipes.recipe import (
     find_recipe,
     list_recipes,
     load_recipe,
+    recipe_text,
     starting_recipe,
 )
 from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
@@ -37,6 +38,7 @@ __all__ = [
     "load_recipe",
     "model_file",
     "prepare",
+    "recipe_text",
     "samples",
     "score",
     "starting_recipe",

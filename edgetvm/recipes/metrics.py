@@ -60,7 +60,7 @@ def _percent(part: float, whole: int) -> float:
     return 100.0 * part / whole if whole else 100.0
 
 
-@METRICS.register("lines_found_pct", reads="text-boxes")
+@METRICS.register("lines_found_pct", reads="text-boxes", best=100.0)
 def lines_found_pct(prediction: Prediction, sample: Sample) -> float:
     """Percent of labelled lines with a box over their centre and half of their area."""
     lines = _BOXES.validate_python(sample.label)
@@ -88,7 +88,7 @@ def box_count(prediction: Prediction, sample: Sample) -> float:
     return float(len(prediction["boxes"]))
 
 
-@METRICS.register("speech_chunk_accuracy_pct", reads="speech-probability")
+@METRICS.register("speech_chunk_accuracy_pct", reads="speech-probability", best=100.0)
 def speech_chunk_accuracy_pct(
     prediction: Prediction,
     sample: Sample,
@@ -113,7 +113,7 @@ def speech_chunk_accuracy_pct(
     return _percent(right, counted)
 
 
-@METRICS.register("top1", reads="top-k")
+@METRICS.register("top1", reads="top-k", best=1.0)
 def top1(prediction: Prediction, sample: Sample) -> float:
     """1 where the best class is the label, by its name or index; else 0."""
     best = prediction["classes"][0]
@@ -121,7 +121,7 @@ def top1(prediction: Prediction, sample: Sample) -> float:
     return float(label == (best["index"] if isinstance(label, int) else best["label"]))
 
 
-@METRICS.register("character_accuracy_pct", reads="ctc-text")
+@METRICS.register("character_accuracy_pct", reads="ctc-text", best=100.0)
 def character_accuracy_pct(prediction: Prediction, sample: Sample) -> float:
     """Percent of the label's letters left after the edits that make the prediction of it."""
     label = _TEXT.validate_python(sample.label)

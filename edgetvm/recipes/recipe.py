@@ -11,7 +11,15 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 import yaml
-from pydantic import ConfigDict, Field, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
@@ -283,6 +291,27 @@ def list_recipes() -> list[Recipe]:
         ConfigurationError: one of the files cannot be used.
     """
     return [_read_recipe(path) for _, path in sorted(_recipe_files().items())]
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """A recipe as YAML that reads as the same recipe. Paths in it stay as they are."""
+    document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude_defaults=True)
+    for key in ("data", "preprocess", "postprocess"):
+        if key in document:
+            chosen = document[key]
+            document[key] = {"name": chosen["name"], **_plain(chosen["parameters"])}
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those of their records that say nothing."""
+    return {
+        key: {part: one for part, one in value.items() if one is not None}
+        if isinstance(value, dict)
+        else value
+        for key, value in parameters.items()
+    }
 
 
 _STARTING_RECIPE = """\

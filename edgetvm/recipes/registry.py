@@ -50,6 +50,7 @@ class _Entry(Generic[Result]):
     parameters: TypeAdapter[Any]
     needs_stream: bool
     reads: str | None
+    best: float | None
 
 
 class Registry(Generic[Result]):
@@ -60,18 +61,26 @@ class Registry(Generic[Result]):
         self._entries: dict[str, _Entry[Result]] = {}
 
     def register(
-        self, name: str, *, needs_stream: bool = False, reads: str | None = None
+        self,
+        name: str,
+        *,
+        needs_stream: bool = False,
+        reads: str | None = None,
+        best: float | None = None,
     ) -> Callable[[Function], Function]:
         """Add the decorated function.
 
         Args:
             needs_stream: whether a recipe that names it must have a `stream`.
             reads: for a metric, the postprocess whose prediction it reads.
+            best: for a metric, its value where all is right; None for a figure that is no score.
         """
 
         def add(function: Function) -> Function:
             record = _parameter_record(self.kind, name, function)
-            self._entries[name] = _Entry(function, record, TypeAdapter(record), needs_stream, reads)
+            self._entries[name] = _Entry(
+                function, record, TypeAdapter(record), needs_stream, reads, best
+            )
             return function
 
         return add
@@ -83,6 +92,10 @@ class Registry(Generic[Result]):
     def needs_stream(self, name: str) -> bool:
         """Whether a recipe that names it must have a `stream`."""
         return self._entries[name].needs_stream
+
+    def best(self, name: str) -> float | None:
+        """A metric's value where all is right; None for a figure that is no score."""
+        return self._entries[name].best
 
     def summary(self, name: str) -> str:
         """What a function says of itself, in one paragraph."""

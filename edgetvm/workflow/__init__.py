@@ -4,23 +4,35 @@ from edgetvm.workflow.bench import bench
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
+from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
-from edgetvm.workflow.subject import Subject, find_profile, find_subject, new_recipe
+from edgetvm.workflow.subject import (
+    Subject,
+    find_profile,
+    find_subject,
+    find_target,
+    new_recipe,
+)
 from edgetvm.workflow.tuning import tune
 
 __all__ = [
     "Built",
+    "Comparison",
     "Inspection",
+    "Quantized",
     "RunResult",
     "Subject",
     "bench",
     "build",
     "check_model",
+    "compare",
     "find_profile",
     "find_subject",
+    "find_target",
     "inspect",
     "inspect_package",
     "new_recipe",
+    "quantize",
     "read_inputs",
     "run",
     "tune",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from edgetvm.models.correctness import Correctness, OutputError, badness, worst_
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
 from edgetvm.models.reference import Reference, Source, named_outputs, reference_for, run_stream
+from edgetvm.models.rounding import rounding_noise
 from edgetvm.package.executor import Executor
 from edgetvm.package.gate import tolerance_of
 from edgetvm.recipes import Recipe, prepare, samples
@@ -53,7 +55,8 @@ def check_model(
         recipe: whose data are run too.
         inputs: arrays by name, of one run; states that are left out begin as they do in a stream.
         tolerance: the relative error from which an answer counts as wrong; that of the options
-            without it.
+            without it. What rounding between the operators of a quantised graph may do comes on
+            top.
         options: how it is compiled.
 
     Returns:
@@ -72,17 +75,21 @@ def check_model(
         compiled = Executor(artifact.library, artifact.signature)
         found = []
         for case in cases(model.signature, recipe, inputs):
-            errors = [
-                _compared(compiled, reference, model.signature, one, case.streamed)
-                for one in case.samples
-            ]
+            errors = []
+            least = allowed = tolerance_of(options) if tolerance is None else tolerance
+            for one in case.samples:
+                answer = partial(_expected, reference, model.signature, case.streamed)
+                errors.append(_compared(compiled, answer, model.signature, one, case.streamed))
+                if reference.rounds:
+                    noise = rounding_noise(answer, one, model.signature.quanta)
+                    allowed = max(allowed, least + noise)
             worst = max(errors, key=badness)
             found.append(
                 Correctness(
                     reference=reference.name,
                     max_abs_error=worst.max_abs_error,
                     max_relative_error=worst.max_relative_error,
-                    tolerance=tolerance_of(options) if tolerance is None else tolerance,
+                    tolerance=allowed,
                     worst_output=worst.output,
                     samples=sum(map(_chunks, case.samples)) if case.streamed else len(errors),
                     inputs=case.told,
@@ -113,13 +120,21 @@ def _chunks(stream: Arrays) -> int:
 
 
 def _compared(
-    compiled: Executor, reference: Reference, signature: Signature, arrays: Arrays, streamed: bool
+    compiled: Executor,
+    answer: Callable[[Arrays], Arrays],
+    signature: Signature,
+    arrays: Arrays,
+    streamed: bool,
 ) -> OutputError:
     if streamed:
         found = run_stream(compiled, signature, arrays)
-        expected = run_stream(reference, signature, arrays)
     else:
         found = compiled.run(arrays)
         signature.check_outputs(found)
-        expected = named_outputs(reference.run(arrays), signature)
-    return worst_error(found, expected, signature.quanta)
+    return worst_error(found, answer(arrays), signature.quanta)
+
+
+def _expected(reference: Reference, signature: Signature, streamed: bool, arrays: Arrays) -> Arrays:
+    if streamed:
+        return run_stream(reference, signature, arrays)
+    return named_outputs(reference.run(arrays), signature)

@@ -11,7 +11,7 @@ from pathlib import Path
 from edgetvm.base.errors import NotFoundError, UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.boards.profile import BoardProfile, load_profile
-from edgetvm.farm.inventory import load_inventory
+from edgetvm.farm.inventory import Board, load_inventory
 from edgetvm.models.importers import MODEL_SUFFIXES, import_model, importer_for
 from edgetvm.models.model import ImportOptions, Model
 from edgetvm.recipes import (
@@ -107,6 +107,22 @@ def find_profile(name: str) -> BoardProfile:
     return load_profile(boards[name].profile if name in boards else name)
 
 
+def find_target(name: str) -> Board | BoardProfile:
+    """The board of that name, or else the profile, for which there is no board.
+
+    Raises:
+        NotFoundError: neither.
+        ConfigurationError: its file, or the inventory, cannot be used.
+    """
+    boards = load_inventory()
+    return boards[name] if name in boards else load_profile(name)
+
+
+def recipe_name(text: str) -> str:
+    """The nearest to a text that a recipe can be called."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "model"
+
+
 def new_recipe(subject: Subject, name: str | None = None, path: Path | None = None) -> Path:
     """Write a starting recipe for a model file.
 
@@ -121,8 +137,7 @@ def new_recipe(subject: Subject, name: str | None = None, path: Path | None = No
         ModelError: the model cannot be read.
         StorageError: the file cannot be written.
     """
-    called = path.stem if path is not None else subject.name.lower()
-    name = name or re.sub(r"[^a-z0-9._-]+", "-", called).strip("-._") or "model"
+    name = name or recipe_name(path.stem if path is not None else subject.name)
     path = path or Path("recipes", f"{name}.yaml")
     if path.exists():
         raise UsageError("it exists", where=str(path), mend="choose another with --output")

@@ -33,7 +33,7 @@ from edgetvm.models.onnx.functions import expanded, has_body
 from edgetvm.models.onnx.graph import GraphReader, tvm_converters
 from edgetvm.models.onnx.narrow import CARRIERS
 from edgetvm.models.onnx.prepare import AS_IT_IS, simplified, upgraded
-from edgetvm.models.onnx.scales import quantised_tensors
+from edgetvm.models.onnx.scales import output_quantisation, quantised_tensors
 from edgetvm.models.onnx.sizes import Guesses, Shapes, guesses
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def bound_inputs(
     }
 
 
-def _bind(model: onnx.ModelProto, options: ImportOptions, path: Path) -> list[str]:
+def bind(model: onnx.ModelProto, options: ImportOptions, path: Path) -> list[str]:
     """Turn bound inputs into parameters, in place. Answers with what was done."""
     from onnx import numpy_helper
 
@@ -173,7 +173,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     axes = graph_inputs(model)
     _check_kinds(model, list(axes), path)
     check_names(list(axes), options, path)
-    changes = _bind(model, options, path)
+    changes = bind(model, options, path)
     free = {name: declared for name, declared in axes.items() if name not in options.bindings}
     operators = _operators(model.graph)
     _name_nodes(model.graph)
@@ -186,11 +186,12 @@ def read(path: Path, options: ImportOptions) -> Imported:
         if not choices.flags:
             raise
         raise _with_flags(error, choices, path) from error
+    signature = relax_signature(
+        module, list(shapes), [value.name for value in model.graph.output], path
+    )
     return Imported(
         module=module,
-        signature=relax_signature(
-            module, list(shapes), [value.name for value in model.graph.output], path
-        ),
+        signature=signature.with_quantised_outputs(output_quantisation(model)),
         nodes=nodes,
         operators=dict(operators),
         parameters=parameter_counts(module),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgetvm.models.model import QuantisedTensors, counted
+from edgetvm.models.model import Quantisation, QuantisedTensors, counted
 
 if TYPE_CHECKING:
     import onnx
@@ -36,6 +37,30 @@ def quantised_tensors(model: onnx.ModelProto) -> tuple[QuantisedTensors, ...]:
         if dtype != "int32":  # biases follow from the two others
             found[name] = ("weights" if name in constants else "activations", dtype, per_channel)
     return counted(found.values())
+
+
+def is_quantised(path: Path) -> bool:
+    """Whether an ONNX file has quantised tensors."""
+    import onnx
+
+    return bool(quantised_tensors(onnx.load(path, load_external_data=False)))
+
+
+def output_quantisation(model: onnx.ModelProto) -> dict[str, Quantisation]:
+    """How the outputs that are made from integers in the last place stand for them, by name."""
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    outputs = {entry.name for entry in model.graph.output}
+    found = {}
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.output[0] not in outputs:
+            continue
+        known = [numpy_helper.to_array(constants[n]) for n in node.input[1:] if n in constants]
+        if known and known[0].size == 1:
+            zero_point = int(known[1].reshape(-1)[0]) if len(known) > 1 else 0
+            found[node.output[0]] = Quantisation(float(known[0].reshape(-1)[0]), zero_point)
+    return found
 
 
 def _quantised(graph: onnx.GraphProto) -> Iterator[tuple[str, str, str]]:
