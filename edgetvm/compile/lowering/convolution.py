@@ -60,7 +60,9 @@ def lower_convolution(site: Site, call: Any) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    edge = winograd_edge(window, shape, out_shape, groups, out_dtype, site.winograd)
+    edge = winograd_edge(
+        window, shape, out_shape, groups, out_dtype, site.winograd, site.profile.vector_lanes
+    )
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])

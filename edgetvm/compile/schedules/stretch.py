@@ -217,8 +217,15 @@ class _Stretching:
             source, moved = self._longer, self._in_place(places)
         if moved is None:
             return mutator.default_mutate(region)
+        stretched_axes = list(self._where)
         return tirx.BufferRegion(
-            source, [ir.Range.from_min_extent(place, like(place, 1)) for place in moved]
+            source,
+            [
+                part
+                if place.same_as(part.min) and not any(place.same_as(one) for one in stretched_axes)
+                else ir.Range.from_min_extent(place, like(place, 1))
+                for place, part in zip(moved, region.region, strict=True)
+            ],
         )
 
     def _widened(self, region: Any) -> Any:
@@ -236,7 +243,12 @@ class _Stretching:
 
     def _in_place(self, places: list[Any]) -> list[Any]:
         """Tiles that lie over each other in the output are apart among the sums."""
-        return places if len(places) != len(self._spatial) else self._spatial
+        if len(places) != len(self._spatial):
+            return places
+        return [
+            variable if variable in self._where else place
+            for variable, place in zip(self._spatial, places, strict=True)
+        ]
 
     def _of_pack(self, places: list[Any], mutator: Any) -> list[Any] | None:
         """The indices of packed weights, whose blocks hold what lies twice in the output."""

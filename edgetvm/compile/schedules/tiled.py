@@ -155,8 +155,8 @@ def tile_contraction(
     together: int,
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
-    schedule = _stretched(schedule, main, owner, form, tile)
-    _tile(schedule, main, owner, form, tile, cores, together)
+    schedule = stretched_contraction(schedule, main, owner, form, tile)
+    sum_in_tiles(schedule, main, owner, form, tile, cores, together)
     return schedule
 
 
@@ -176,7 +176,9 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     return decisions.choose("tile", candidates, default)
 
 
-def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
+def stretched_contraction(
+    schedule: Any, main: Block, owner: str, form: Form, tile: Tile
+) -> Any:
     """The schedule begun again on whole tiles, where the extents do not divide."""
     from tvm import s_tir
 
@@ -194,13 +196,16 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     return s_tir.Schedule(function)
 
 
-def _tile(
+def sum_in_tiles(
     schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
 ) -> None:
-    """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
+    """Sum a tile in registers, then store it from `owner`'s block, epilogue included.
+
+    The blocks may lie in other loops already.
+    """
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
-    loops = schedule.get_loops(result)
     rank = len(main.spatial)
+    loops = schedule.get_loops(result)[-rank - len(main.reduction) :]
     spatial, reduction = loops[:rank], loops[rank:]
     outer, inner = list(spatial), []
     for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
