@@ -109,17 +109,21 @@ def winograd(
     down, across = (math.ceil(extent / step) for extent in size)
     strips, tiles = batch * down // strip, strip * across
 
+    def top(tile_row: Any) -> Any:
+        """Where a row of tiles begins: the last one ends where the output does."""
+        return tirx.Min(tile_row * step, size[0] - step)
+
     def image(s: Any) -> tuple[Any, Any]:
         """Which image a strip is of, and the first of its rows of tiles."""
         each = down // strip
         return s // each, s % each * strip
 
     def bordered(s: Any, y: Any, x: Any, c: Any) -> Any:
-        (n, first), (top, left) = image(s), before
-        row = first * step + y
-        inside = tirx.all(row >= top, row < height + top, x >= left, x < width + left)
+        (n, first), (above, left) = image(s), before
+        row = top(first) + y
+        inside = tirx.all(row >= above, row < height + above, x >= left, x < width + left)
         return tirx.if_then_else(
-            inside, data[n, row - top, x - left, c], tirx.const(0, data.dtype)
+            inside, data[n, row - above, x - left, c], tirx.const(0, data.dtype)
         )
 
     border = te.compute(
@@ -127,10 +131,9 @@ def winograd(
     )
 
     def patch(s: Any, tile: Any, y: Any, x: Any, c: Any) -> Any:
-        # The last tile ends where the output does.
-        top = tirx.Min(tile // across * step, size[0] - step - image(s)[1] * step)
+        _, first = image(s)
         left = tirx.Min(tile % across * step, size[1] - step)
-        return border[s, top + y, left + x, c]
+        return border[s, top(first + tile // across) - top(first) + y, left + x, c]
 
     rows = te.compute(
         (strips, edge, edge, tiles, channels),

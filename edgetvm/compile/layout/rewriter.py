@@ -36,6 +36,10 @@ class Layouts:
             return self._choice.order(self.variable, call, data, last, first)
         return first if self._layout == "NCHW" else last
 
+    def is_read_in(self, order: Order) -> bool:
+        """Whether all that reads the variable which is bound now wants it in one order."""
+        return self._choice is not None and self._choice.wanted(self.variable) == {order}
+
     def look_at(self, function: Any) -> None:
         """Begin with a function."""
         if self._choice is not None:

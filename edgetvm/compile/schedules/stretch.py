@@ -209,7 +209,7 @@ class _Stretching:
         return tirx.BufferStore(self._longer, mutator.mutate(store.value), list(store.indices))
 
     def _region(self, region: Any, mutator: Any) -> Any:
-        from tvm import ir, tirx
+        from tvm import tirx
 
         places = [part.min for part in region.region]
         source, moved = region.source, self._of_pack(places, mutator)
@@ -217,16 +217,16 @@ class _Stretching:
             source, moved = self._longer, self._in_place(places)
         if moved is None:
             return mutator.default_mutate(region)
-        stretched_axes = list(self._where)
         return tirx.BufferRegion(
-            source,
-            [
-                part
-                if place.same_as(part.min) and not any(place.same_as(one) for one in stretched_axes)
-                else ir.Range.from_min_extent(place, like(place, 1))
-                for place, part in zip(moved, region.region, strict=True)
-            ],
+            source, [self._around(*pair) for pair in zip(moved, region.region, strict=True)]
         )
+
+    def _around(self, place: Any, part: Any) -> Any:
+        """What is read along an axis: one element where that is stretched, else what was."""
+        from tvm import ir
+
+        kept = place.same_as(part.min) and not (isinstance(place, ir.Var) and place in self._where)
+        return part if kept else ir.Range.from_min_extent(place, like(place, 1))
 
     def _widened(self, region: Any) -> Any:
         """TVM cannot see that overlapping tiles cover all that later blocks read."""
