@@ -103,39 +103,13 @@ class Net(Graph):
         return self.act(self.at(made, batch, features, *out), act)
 
     def act(self, x: str, kind: str) -> str:
-        """An activation, written as exporters do."""
-        match kind:
-            case "":
-                return x
-            case "relu":
-                return self.node("Relu", x)
-            case "relu6":
-                return self.node("Clip", x, np.array(0, np.float32), np.array(6, np.float32))
-            case "swish":
-                return self.node("Mul", x, self.node("Sigmoid", x))
-            case "hardswish":
-                return self.node("HardSwish", x)
-            case "leaky":
-                return self.node("LeakyRelu", x, alpha=0.1)
-            case "prelu":
-                channels, *rest = self.shapes[x][1:]
-                return self.node("PRelu", x, self.near(0.2, channels, *[1] * len(rest)))
-            case "sigmoid":
-                return self.node("Sigmoid", x)
-            case "tanh":
-                return self.node("Tanh", x)
-            case "gelu":
-                error = self.node("Erf", self.node("Div", x, np.array(math.sqrt(2), np.float32)))
-                error = self.node("Add", error, np.array(1, np.float32))
-                return self.node("Mul", self.node("Mul", x, error), np.array(0.5, np.float32))
-        raise ValueError(kind)
+        """An activation, written as exporters do; none for an empty kind."""
+        return _ACTIVATIONS[kind](self, x) if kind else x
 
     def pool(self, kind: str, x: str, taps: int, stride: int, pad: int = 0) -> str:
         """MaxPool or AveragePool."""
         batch, channels, *size = self.shapes[x]
-        made = self.node(
-            kind, x, kernel_shape=[taps] * 2, strides=[stride] * 2, pads=[pad] * 4
-        )
+        made = self.node(kind, x, kernel_shape=[taps] * 2, strides=[stride] * 2, pads=[pad] * 4)
         out = [(extent + 2 * pad - taps) // stride + 1 for extent in size]
         return self.at(made, batch, channels, *out)
 
@@ -148,20 +122,25 @@ class Net(Graph):
         """Squeeze and excite."""
         scale = self.conv(self.mean(x), narrow, 1, act=inner)
         scale = self.conv(scale, self.shapes[x][1], 1, gain=1)
-        scale = self.node("HardSigmoid", scale, alpha=1 / 6, beta=0.5) if gate == "hard" else (
-            self.act(scale, gate)
+        scale = (
+            self.node("HardSigmoid", scale, alpha=1 / 6, beta=0.5)
+            if gate == "hard"
+            else (self.act(scale, gate))
         )
         return self.node("Mul", x, scale)
 
     def add(self, x: str, y: str | Array) -> str:
+        """A sum of two."""
         return self.node("Add", x, y)
 
     def concat(self, *parts: str, axis: int = 1) -> str:
+        """Joined along an axis."""
         shape = list(self.shapes[parts[0]])
         shape[axis] = sum(self.shapes[one][axis] for one in parts)
         return self.at(self.node("Concat", *parts, axis=axis), *shape)
 
     def halves(self, x: str) -> tuple[str, str]:
+        """The channels in two parts."""
         batch, channels, *size = self.shapes[x]
         half = channels // 2
         first = self.node("Split", x, np.array([half, channels - half]), outputs=2, axis=1)
@@ -170,6 +149,7 @@ class Net(Graph):
         return first, self.at(second, batch, channels - half, *size)
 
     def resize(self, x: str, factor: int = 2, mode: str = "nearest") -> str:
+        """A map enlarged: by its nearest elements, or linearly."""
         batch, channels, *size = self.shapes[x]
         scales = np.array([1, 1, *[factor] * len(size)], np.float32)
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -198,16 +178,16 @@ class Net(Graph):
     def norm(self, x: str) -> str:
         """Over the last axis."""
         width = self.shapes[x][-1]
-        made = self.node(
-            "LayerNormalization", x, self.near(1, width), self.near(0, width), axis=-1
-        )
-        return made
+        scale, bias = self.near(1, width), self.near(0, width)
+        return self.node("LayerNormalization", x, scale, bias, axis=-1)
 
     def transpose(self, x: str, *order: int) -> str:
+        """With its axes in another order."""
         shape = [self.shapes[x][axis] for axis in order]
         return self.at(self.node("Transpose", x, perm=list(order)), *shape)
 
     def reshape(self, x: str, *shape: int) -> str:
+        """With other extents."""
         return self.at(self.node("Reshape", x, np.array(shape)), *shape)
 
     def attention(self, x: str, heads: int) -> str:
@@ -239,10 +219,44 @@ class Net(Graph):
         return self.model(inputs, {f"output{i}": name for i, name in enumerate(outputs)})
 
 
+def _prelu(net: Net, x: str) -> str:
+    channels, *rest = net.shapes[x][1:]
+    return net.node("PRelu", x, net.near(0.2, channels, *[1] * len(rest)))
+
+
+def _gelu(net: Net, x: str) -> str:
+    error = net.node("Erf", net.node("Div", x, np.array(math.sqrt(2), np.float32)))
+    error = net.node("Add", error, np.array(1, np.float32))
+    return net.node("Mul", net.node("Mul", x, error), np.array(0.5, np.float32))
+
+
+_ACTIVATIONS: dict[str, Callable[[Net, str], str]] = {
+    "relu": lambda net, x: net.node("Relu", x),
+    "relu6": lambda net, x: net.node("Clip", x, np.array(0, np.float32), np.array(6, np.float32)),
+    "swish": lambda net, x: net.node("Mul", x, net.node("Sigmoid", x)),
+    "hardswish": lambda net, x: net.node("HardSwish", x),
+    "leaky": lambda net, x: net.node("LeakyRelu", x, alpha=0.1),
+    "prelu": _prelu,
+    "sigmoid": lambda net, x: net.node("Sigmoid", x),
+    "tanh": lambda net, x: net.node("Tanh", x),
+    "gelu": _gelu,
+}
+
+
 def resnet18(_: Path) -> Any:
+    """ResNet-18 at 224."""
     net = Net(input=[1, 3, 224, 224])
     x = net.pool("MaxPool", net.conv("input", 64, 7, 2, act="relu"), 3, 2, 1)
-    for features, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
+    for features, stride in (
+        (64, 1),
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+    ):
         short = x if stride == 1 else net.conv(x, features, 1, 2, gain=1)
         y = net.conv(net.conv(x, features, 3, stride, act="relu"), features, 3, gain=0.3)
         x = net.node("Relu", net.add(y, short))
@@ -250,14 +264,21 @@ def resnet18(_: Path) -> Any:
 
 
 def mobilenet_v3_small(_: Path) -> Any:
+    """MobileNetV3-Small: excitation, hard swish."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 16, 3, 2, act="hardswish")
     table = (
-        (3, 16, 16, True, "relu", 2), (3, 72, 24, False, "relu", 2), (3, 88, 24, False, "relu", 1),
-        (5, 96, 40, True, "hardswish", 2), (5, 240, 40, True, "hardswish", 1),
-        (5, 240, 40, True, "hardswish", 1), (5, 120, 48, True, "hardswish", 1),
-        (5, 144, 48, True, "hardswish", 1), (5, 288, 96, True, "hardswish", 2),
-        (5, 576, 96, True, "hardswish", 1), (5, 576, 96, True, "hardswish", 1),
+        (3, 16, 16, True, "relu", 2),
+        (3, 72, 24, False, "relu", 2),
+        (3, 88, 24, False, "relu", 1),
+        (5, 96, 40, True, "hardswish", 2),
+        (5, 240, 40, True, "hardswish", 1),
+        (5, 240, 40, True, "hardswish", 1),
+        (5, 120, 48, True, "hardswish", 1),
+        (5, 144, 48, True, "hardswish", 1),
+        (5, 288, 96, True, "hardswish", 2),
+        (5, 576, 96, True, "hardswish", 1),
+        (5, 576, 96, True, "hardswish", 1),
     )
     for taps, wide, features, excite, act, stride in table:
         y = x if wide == net.shapes[x][1] else net.conv(x, wide, 1, act=act)
@@ -273,9 +294,18 @@ def mobilenet_v3_small(_: Path) -> Any:
 
 
 def efficientnet_b0(_: Path) -> Any:
+    """EfficientNet-B0: excitation, swish."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 32, 3, 2, act="swish")
-    table = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))
+    table = (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    )
     for factor, features, count, first, taps in table:
         for index in range(count):
             stride, channels = first if index == 0 else 1, net.shapes[x][1]
@@ -288,6 +318,7 @@ def efficientnet_b0(_: Path) -> Any:
 
 
 def yolov8n(_: Path) -> Any:
+    """YOLOv8n at 320, to boxes and classes."""
     net = Net(images=[1, 3, 320, 320])
 
     def cbs(x: str, features: int, taps: int = 3, stride: int = 1) -> str:
@@ -334,6 +365,7 @@ def yolov8n(_: Path) -> Any:
 
 
 def yolov5n(_: Path) -> Any:
+    """YOLOv5n at 320, to its three levels."""
     net = Net(images=[1, 3, 320, 320])
 
     def cbs(x: str, features: int, taps: int = 3, stride: int = 1) -> str:
@@ -387,14 +419,17 @@ def _vit(size: int, patch: int, width: int, heads: int, layers: int, cls: bool) 
 
 
 def deit_tiny(_: Path) -> Any:
+    """DeiT-Tiny: 197 tokens of 192."""
     return _vit(224, 16, 192, 3, 12, True)
 
 
 def vit_50(_: Path) -> Any:
+    """A ViT of 50 tokens of 200."""
     return _vit(224, 32, 200, 5, 6, True)
 
 
 def bert_tiny(_: Path) -> Any:
+    """BERT-Tiny: 128 tokens of 128."""
     net = Net(input_ids=[1, 128])
     x = net.node("Gather", net.drawn(30522, 128, fan_in=2), "input_ids")
     net.at(x, 1, 128, 128)
@@ -406,6 +441,7 @@ def bert_tiny(_: Path) -> Any:
 
 
 def clip_text(_: Path) -> Any:
+    """Three layers of a text encoder: 77 tokens of 256."""
     net = Net(tokens=[1, 77, 256])
     x = "tokens"
     for _ in range(3):
@@ -414,6 +450,7 @@ def clip_text(_: Path) -> Any:
 
 
 def conformer(_: Path) -> Any:
+    """Two Conformer blocks: 101 frames of 144."""
     net = Net(features=[1, 101, 144])
     x = "features"
     for _ in range(2):
@@ -433,6 +470,7 @@ def conformer(_: Path) -> Any:
 
 
 def crnn(_: Path) -> Any:
+    """CRNN: convolutions, then two bidirectional LSTMs of 256."""
     net = Net(input=[1, 1, 32, 100])
     x = net.pool("MaxPool", net.conv("input", 64, act="relu"), 2, 2)
     x = net.pool("MaxPool", net.conv(x, 128, act="relu"), 2, 2)
@@ -444,9 +482,13 @@ def crnn(_: Path) -> Any:
     for _ in range(2):
         hidden, size = 256, net.shapes[x][-1]
         x = net.node(
-            "LSTM", x, net.drawn(2, 4 * hidden, size, fan_in=size, gain=1),
-            net.drawn(2, 4 * hidden, hidden, fan_in=hidden, gain=1), net.near(0, 2, 8 * hidden),
-            hidden_size=hidden, direction="bidirectional",
+            "LSTM",
+            x,
+            net.drawn(2, 4 * hidden, size, fan_in=size, gain=1),
+            net.drawn(2, 4 * hidden, hidden, fan_in=hidden, gain=1),
+            net.near(0, 2, 8 * hidden),
+            hidden_size=hidden,
+            direction="bidirectional",
         )
         net.at(x, width, 2, 1, hidden)
         x = net.reshape(net.transpose(x, 0, 2, 1, 3), width, 1, 2 * hidden)
@@ -454,6 +496,7 @@ def crnn(_: Path) -> Any:
 
 
 def tcn(_: Path) -> Any:
+    """A causal network with dilations up to 32."""
     net = Net(input=[1, 40, 400])
     x = net.conv("input", 72, 1)
     for step in range(6):
@@ -466,6 +509,7 @@ def tcn(_: Path) -> Any:
 
 
 def unet_small(_: Path) -> Any:
+    """A U-Net of 20 to 144 features at 128."""
     net = Net(input=[1, 3, 128, 128])
 
     def double(x: str, features: int) -> str:
@@ -482,6 +526,7 @@ def unet_small(_: Path) -> Any:
 
 
 def convnext_atto(_: Path) -> Any:
+    """ConvNeXt-Atto: depthwise 7x7, layer norm, GELU."""
     net = Net(input=[1, 3, 224, 224])
 
     def channel_norm(x: str) -> str:
@@ -500,27 +545,36 @@ def convnext_atto(_: Path) -> Any:
 
 
 def gru_seq(_: Path) -> Any:
+    """Two GRUs of 100 over 50 steps."""
     net = Net(input=[50, 1, 40])
     x, size = "input", 40
     for _ in range(2):
         hidden = 100
         x = net.node(
-            "GRU", x, net.drawn(1, 3 * hidden, size, fan_in=size, gain=1),
-            net.drawn(1, 3 * hidden, hidden, fan_in=hidden, gain=1), net.near(0, 1, 6 * hidden),
-            hidden_size=hidden, linear_before_reset=1,
+            "GRU",
+            x,
+            net.drawn(1, 3 * hidden, size, fan_in=size, gain=1),
+            net.drawn(1, 3 * hidden, hidden, fan_in=hidden, gain=1),
+            net.near(0, 1, 6 * hidden),
+            hidden_size=hidden,
+            linear_before_reset=1,
         )
         x, size = net.reshape(x, 50, 1, hidden), hidden
     return net.done(net.dense(x, 12, "sigmoid"))
 
 
 def lstm_speech(_: Path) -> Any:
+    """Two LSTMs of 200 over 25 frames."""
     net = Net(input=[25, 1, 257])
     x, size = "input", 257
     for _ in range(2):
         hidden = 200
         x = net.node(
-            "LSTM", x, net.drawn(1, 4 * hidden, size, fan_in=size, gain=1),
-            net.drawn(1, 4 * hidden, hidden, fan_in=hidden, gain=1), net.near(0, 1, 8 * hidden),
+            "LSTM",
+            x,
+            net.drawn(1, 4 * hidden, size, fan_in=size, gain=1),
+            net.drawn(1, 4 * hidden, hidden, fan_in=hidden, gain=1),
+            net.near(0, 1, 8 * hidden),
             hidden_size=hidden,
         )
         x, size = net.reshape(x, 25, 1, hidden), hidden
@@ -528,6 +582,7 @@ def lstm_speech(_: Path) -> Any:
 
 
 def mixer(_: Path) -> Any:
+    """MLP-Mixer: 196 patches of 192."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 192, 16, 16, pads=[0] * 4, gain=1)
     x = net.transpose(net.reshape(x, 1, 192, 196), 0, 2, 1)
@@ -541,21 +596,39 @@ def mixer(_: Path) -> Any:
 
 
 def regnet_x200(_: Path) -> Any:
+    """RegNetX-200MF: groups of 8 channels."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 32, 3, 2, act="relu")
     for features, count in ((24, 1), (56, 1), (152, 4), (368, 7)):
         for index in range(count):
             stride = 2 if index == 0 else 1
             short = net.conv(x, features, 1, 2, gain=1) if index == 0 else x
-            y = net.conv(net.conv(x, features, 1, act="relu"), features, 3, stride, groups=features // 8, act="relu")
+            y = net.conv(
+                net.conv(x, features, 1, act="relu"),
+                features,
+                3,
+                stride,
+                groups=features // 8,
+                act="relu",
+            )
             x = net.node("Relu", net.add(net.conv(y, features, 1, gain=0.3), short))
     return net.done(net.head(x, 1000))
 
 
 def deeplab_dilated(_: Path) -> Any:
+    """A dilated MobileNetV2 with pyramid and linear resizing by 8."""
     net = Net(input=[1, 3, 136, 136])
     x = net.conv("input", 16, 3, 2, act="relu6")
-    for wide, features, stride, dilation in ((96, 24, 2, 1), (144, 24, 1, 1), (144, 32, 2, 1), (192, 32, 1, 1), (192, 64, 1, 2), (384, 64, 1, 2), (384, 96, 1, 2), (576, 96, 1, 4)):
+    for wide, features, stride, dilation in (
+        (96, 24, 2, 1),
+        (144, 24, 1, 1),
+        (144, 32, 2, 1),
+        (192, 32, 1, 1),
+        (192, 64, 1, 2),
+        (384, 64, 1, 2),
+        (384, 96, 1, 2),
+        (576, 96, 1, 4),
+    ):
         y = net.conv(x, wide, 1, act="relu6")
         y = net.conv(y, wide, 3, stride, groups=wide, dilation=dilation, act="relu6")
         y = net.conv(y, features, 1, gain=1)
@@ -568,6 +641,7 @@ def deeplab_dilated(_: Path) -> Any:
 
 
 def kws_1d(_: Path) -> Any:
+    """M5 on 8000 samples: a first layer of 80 taps."""
     net = Net(input=[1, 1, 8000])
     x = net.conv("input", 35, 80, 16, pads=[0, 0], act="relu")
     x = net.conv(x, 35, 3, 2, act="relu")
@@ -577,6 +651,7 @@ def kws_1d(_: Path) -> Any:
 
 
 def tc_resnet(_: Path) -> Any:
+    """TC-ResNet8: 9 taps over 98 frames."""
     net = Net(input=[1, 40, 98])
     x = net.conv("input", 20, 3)
     for features in (30, 36, 50):
@@ -586,6 +661,7 @@ def tc_resnet(_: Path) -> Any:
 
 
 def shufflenet_v2(_: Path) -> Any:
+    """ShuffleNetV2 0.5x."""
     net = Net(input=[1, 3, 224, 224])
     x = net.pool("MaxPool", net.conv("input", 24, 3, 2, act="relu"), 3, 2, 1)
 
@@ -596,7 +672,9 @@ def shufflenet_v2(_: Path) -> Any:
 
     for features, count in ((48, 4), (96, 8), (192, 4)):
         half = features // 2
-        left = net.conv(net.conv(x, net.shapes[x][1], 3, 2, groups=net.shapes[x][1]), half, 1, act="relu")
+        left = net.conv(
+            net.conv(x, net.shapes[x][1], 3, 2, groups=net.shapes[x][1]), half, 1, act="relu"
+        )
         right = net.conv(net.conv(x, half, 1, act="relu"), half, 3, 2, groups=half)
         x = shuffled(net.concat(left, net.conv(right, half, 1, act="relu")))
         for _ in range(count - 1):
@@ -607,6 +685,7 @@ def shufflenet_v2(_: Path) -> Any:
 
 
 def fsrcnn(_: Path) -> Any:
+    """FSRCNN: one feature by a transposed convolution of 9x9."""
     net = Net(input=[1, 1, 120, 160])
     x = net.conv("input", 56, 5, act="prelu")
     x = net.conv(x, 12, 1, act="prelu")
@@ -614,13 +693,20 @@ def fsrcnn(_: Path) -> Any:
         x = net.conv(x, 12, 3, act="prelu")
     x = net.conv(x, 56, 1, act="prelu")
     made = net.node(
-        "ConvTranspose", x, net.drawn(56, 1, 9, 9, fan_in=56 * 20, gain=1), net.near(0, 1),
-        kernel_shape=[9, 9], strides=[2, 2], pads=[4] * 4, output_padding=[1, 1],
+        "ConvTranspose",
+        x,
+        net.drawn(56, 1, 9, 9, fan_in=56 * 20, gain=1),
+        net.near(0, 1),
+        kernel_shape=[9, 9],
+        strides=[2, 2],
+        pads=[4] * 4,
+        output_padding=[1, 1],
     )
     return net.done(made)
 
 
 def espcn(_: Path) -> Any:
+    """ESPCN: 160x160 to 480x480 by depth to space."""
     net = Net(input=[1, 1, 160, 160])
     x = net.conv("input", 64, 5, act="tanh")
     x = net.conv(net.conv(x, 32, 3, act="tanh"), 9, 3, gain=1)
@@ -628,6 +714,7 @@ def espcn(_: Path) -> Any:
 
 
 def c3d_tiny(_: Path) -> Any:
+    """Three convolutions in three dimensions."""
     net = Net(input=[1, 3, 8, 56, 56])
     x = net.conv("input", 16, 3, (1, 2, 2), act="relu")
     x = net.conv(x, 32, 3, 2, act="relu")
@@ -636,6 +723,7 @@ def c3d_tiny(_: Path) -> Any:
 
 
 def odd_resnet(_: Path) -> Any:
+    """Residual blocks of 36, 72 and 200 features on odd maps."""
     net = Net(input=[1, 3, 152, 152])
     x = net.conv("input", 20, 5, 2, act="leaky")
     for features in (36, 72, 200):
@@ -646,11 +734,14 @@ def odd_resnet(_: Path) -> Any:
 
 
 def inception_block(_: Path) -> Any:
+    """Two Inception blocks of 1x7 and 7x1 at 17x17."""
     net = Net(input=[1, 192, 17, 17])
     x = "input"
     for _ in range(2):
         a = net.conv(x, 96, 1, act="relu")
-        b = net.conv(net.conv(net.conv(x, 64, 1, act="relu"), 72, (1, 7), act="relu"), 96, (7, 1), act="relu")
+        b = net.conv(
+            net.conv(net.conv(x, 64, 1, act="relu"), 72, (1, 7), act="relu"), 96, (7, 1), act="relu"
+        )
         c = net.conv(net.conv(x, 64, 1, act="relu"), 96, 3, act="relu")
         d = net.conv(net.pool("AveragePool", x, 3, 1, 1), 36, 1, act="relu")
         x = net.concat(a, b, c, d)
@@ -658,6 +749,7 @@ def inception_block(_: Path) -> Any:
 
 
 def mlp_tabular(_: Path) -> Any:
+    """Five small layers."""
     net = Net(input=[1, 77])
     x = "input"
     for width in (300, 200, 100, 50):
@@ -666,6 +758,7 @@ def mlp_tabular(_: Path) -> Any:
 
 
 def vae_decoder(_: Path) -> Any:
+    """Transposed convolutions of 4x4 from 7x7 to 56x56."""
     net = Net(input=[1, 64])
     x = net.reshape(net.dense("input", 128 * 7 * 7, "relu"), 1, 128, 7, 7)
     x = net.up(x, 64, 4, 2, act="relu")
@@ -675,6 +768,7 @@ def vae_decoder(_: Path) -> Any:
 
 
 def wavenet_vocoder(_: Path) -> Any:
+    """Transposed and dilated convolutions over 1024 samples."""
     net = Net(input=[1, 80, 32])
     x = net.conv("input", 128, 7, act="leaky")
     for features, factor in ((64, 8), (32, 4)):
@@ -690,10 +784,35 @@ def wavenet_vocoder(_: Path) -> Any:
 ARCHITECTURES: dict[str, Callable[[Path], Any]] = {
     one.__name__.replace("_", "-"): one
     for one in (
-        resnet18, mobilenet_v3_small, efficientnet_b0, yolov8n, yolov5n, deit_tiny, vit_50,
-        bert_tiny, clip_text, conformer, crnn, tcn, unet_small, convnext_atto, gru_seq,
-        lstm_speech, mixer, regnet_x200, deeplab_dilated, kws_1d, tc_resnet, shufflenet_v2,
-        fsrcnn, espcn, c3d_tiny, odd_resnet, inception_block, mlp_tabular, vae_decoder,
+        resnet18,
+        mobilenet_v3_small,
+        efficientnet_b0,
+        yolov8n,
+        yolov5n,
+        deit_tiny,
+        vit_50,
+        bert_tiny,
+        clip_text,
+        conformer,
+        crnn,
+        tcn,
+        unet_small,
+        convnext_atto,
+        gru_seq,
+        lstm_speech,
+        mixer,
+        regnet_x200,
+        deeplab_dilated,
+        kws_1d,
+        tc_resnet,
+        shufflenet_v2,
+        fsrcnn,
+        espcn,
+        c3d_tiny,
+        odd_resnet,
+        inception_block,
+        mlp_tabular,
+        vae_decoder,
         wavenet_vocoder,
     )
 }

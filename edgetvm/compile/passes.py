@@ -20,8 +20,8 @@ from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
-from edgetvm.compile.subpixels import phases_as_features
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
+from edgetvm.compile.subpixels import phases_as_features
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule

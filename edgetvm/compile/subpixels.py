@@ -78,7 +78,6 @@ def phases_as_features(profile: BoardProfile) -> Callable[[IRModule], IRModule]:
 
 
 def _changed(module: IRModule, lanes: int) -> IRModule:
-    from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
     @mutator

@@ -36,7 +36,7 @@ def test_strips_give_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Vectors of channels and features, and rows of tiles, that do not divide; a residual behind."""
+    """Channels, features and rows of tiles that do not divide; a residual behind."""
     monkeypatch.setattr(compiled, "load_profile", _small)
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1] * 4),

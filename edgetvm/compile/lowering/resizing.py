@@ -22,7 +22,9 @@ def lower_resize(site: Site, call: Any) -> Any:
         or not str(data.ty.dtype) == str(call.ty.dtype) == "float32"
     ):
         return None
-    axes = [axis for axis, pair in enumerate(zip(shape, out_shape, strict=True)) if len({*pair}) > 1]
+    axes = [
+        axis for axis, pair in enumerate(zip(shape, out_shape, strict=True)) if len({*pair}) > 1
+    ]
     # What makes the tensor smaller, or least larger, comes first.
     for axis in sorted(axes, key=lambda axis: (out_shape[axis] / shape[axis], -axis)):
         found = between(shape[axis], out_shape[axis], mode)

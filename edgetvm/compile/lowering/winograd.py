@@ -113,9 +113,7 @@ def winograd_convolution(
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(
-        lambda data, weights: winograd(
-            data, weights, features, transform, before, size, strip
-        ),
+        lambda data, weights: winograd(data, weights, features, transform, before, size, strip),
         data,
         weights,
         primfunc_name_hint="conv_winograd",

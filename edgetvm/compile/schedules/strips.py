@@ -6,6 +6,7 @@ What one nest hands to the next is then as large as a strip, and still in the ca
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.schedules.rewriting import like, realizes_of, with_fields
@@ -13,67 +14,70 @@ from edgetvm.compile.schedules.rewriting import like, realizes_of, with_fields
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-# The annotation of a kernel's root: names of buffers that its cores do not share, though they lie
-# in one: the first axis tells the cores apart.
+# The annotation of a kernel's root: names of buffers of which each core uses a part of its own,
+# told by the first axis.
 APART = "edgetvm.apart"
 
 
 def strip_by_strip(
-    function: PrimFunc, nests: tuple[str, ...], handed: tuple[str, ...], strips: int, cores: int
+    function: PrimFunc, nests: Sequence[str], handed: Sequence[str], strips: int, cores: int
 ) -> PrimFunc:
-    """The function with some of its nests, which follow each other, in one loop over strips.
+    """The function with some of its nests in one loop over strips.
 
     Args:
         function: scheduled; the outermost loop of each of the nests is that over strips.
-        nests: for each of them, a block that it holds.
+        nests: for each of them, a block that it holds; what stands between them needs none of them.
         handed: blocks whose results only these nests use. Their first axis is that of strips.
         strips: how many there are.
         cores: that share them.
     """
     from tvm import s_tir, tirx
 
-    each = math.ceil(strips / cores)
-    realizes = realizes_of(function, handed)
-    buffers = [realizes[name].block.writes[0].source for name in handed]
     root = function.body.block
     statements = list(root.body.seq)
     places = [
-        next(at for at, one in enumerate(statements) if realizes_of(one, (name,)))
-        for name in nests
+        next(at for at, one in enumerate(statements) if realizes_of(one, (name,))) for name in nests
     ]
-    parts = [statements[at] for at in places]
-    kind = str(parts[0].loop_var.ty.dtype)
-    share, inner = tirx.Var("share", kind), tirx.Var("strip", kind)
-    strip = share * each + inner if cores > 1 else inner
-    body = tirx.SeqStmt([_at(one, strip) for one in parts])
-    zero = like(parts[0].extent, 0)
-    last = tirx.min(like(zero, each), strips - share * each) if strips % cores else like(zero, each)
-    loop: Any = tirx.For(inner, zero, last, tirx.ForKind.SERIAL, body)
-    if cores > 1:
-        loop = tirx.For(share, zero, like(zero, cores), tirx.ForKind.PARALLEL, loop)
-    joined = [
-        *statements[: places[0]],
-        loop,
-        *(one for at, one in enumerate(statements) if at > places[0] and at not in places),
-    ]
+    loop = _joined([statements[at] for at in places], strips, cores)
+    rest = [one for at, one in enumerate(statements) if at not in places]
+    rest.insert(places[0], loop)
     smaller = {
         buffer: tirx.decl_buffer(
             [cores, *buffer.shape[1:]], buffer.dtype, buffer.name, scope=buffer.scope()
         )
-        for buffer in buffers
+        for one in realizes_of(function, tuple(handed)).values()
+        for buffer in [one.block.writes[0].source]
     }
     whole = with_fields(
         root,
-        body=tirx.SeqStmt(joined) if len(joined) > 1 else joined[0],
+        body=tirx.SeqStmt(rest) if len(rest) > 1 else loop,
         alloc_buffers=[smaller.get(one, one) for one in root.alloc_buffers],
         annotations={**root.annotations, APART: [one.name for one in smaller.values()]},
     )
     made = function.with_body(s_tir.SBlockRealize([], function.body.predicate, whole))
-    return _with_first_axis(made, smaller, each)
+    return _where_cores_do(made, smaller, math.ceil(strips / cores))
 
 
-def _at(loop: Any, index: Any) -> Any:
-    """One turn of a loop."""
+def _joined(nests: Sequence[Any], strips: int, cores: int) -> Any:
+    """One loop over strips with one turn of all nests; or such a loop for each core."""
+    from tvm import tirx
+
+    first = nests[0]
+    zero, kind = like(first.extent, 0), str(first.loop_var.ty.dtype)
+    share, inner = tirx.Var("share", kind), tirx.Var("strip", kind)
+    if cores == 1:
+        body = tirx.SeqStmt([_turn(one, inner) for one in nests])
+        return tirx.For(inner, zero, like(zero, strips), tirx.ForKind.SERIAL, body)
+    each = math.ceil(strips / cores)
+    body = tirx.SeqStmt([_turn(one, share * each + inner) for one in nests])
+    left = like(zero, each)
+    if strips % cores:
+        left = tirx.min(left, strips - share * each)
+    loop = tirx.For(inner, zero, left, tirx.ForKind.SERIAL, body)
+    return tirx.For(share, zero, like(zero, cores), tirx.ForKind.PARALLEL, loop)
+
+
+def _turn(loop: Any, index: Any) -> Any:
     import tvm_ffi
     from tvm import ir
 
@@ -83,8 +87,8 @@ def _at(loop: Any, index: Any) -> Any:
     return tvm_ffi.structural_map(loop.body, (ir.Var, instead))
 
 
-def _with_first_axis(function: PrimFunc, smaller: Any, each: int) -> PrimFunc:
-    """The function with the smaller buffers in place of others: a strip lies where its core's do."""
+def _where_cores_do(function: PrimFunc, smaller: Mapping[Any, Any], each: int) -> PrimFunc:
+    """The function with smaller buffers instead: a strip lies where all of its core's do."""
     import tvm_ffi
     from tvm import ir, tirx
 

@@ -176,9 +176,7 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     return decisions.choose("tile", candidates, default)
 
 
-def stretched_contraction(
-    schedule: Any, main: Block, owner: str, form: Form, tile: Tile
-) -> Any:
+def stretched_contraction(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
     """The schedule begun again on whole tiles, where the extents do not divide."""
     from tvm import s_tir
 

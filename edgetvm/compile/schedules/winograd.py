@@ -12,8 +12,8 @@ from edgetvm.compile.kernels.winograd import OUTPUTS
 from edgetvm.compile.schedules.blocks import Block, blocks_of
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.loops import inline_producers, spread
-from edgetvm.compile.schedules.strips import strip_by_strip
 from edgetvm.compile.schedules.stretch import Stretch, stretched
+from edgetvm.compile.schedules.strips import strip_by_strip
 from edgetvm.compile.schedules.tile import power_of_two
 from edgetvm.compile.schedules.tiled import (
     choose_form_tile,
@@ -63,7 +63,9 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
     lanes = min(profile.vector_lanes, power_of_two(features))
     data_lanes = min(profile.vector_lanes, power_of_two(channels))
     schedule = stretched_contraction(schedule, product, copy, form, tile)
-    schedule = _on_whole_vectors(schedule, "data_rows", "data_tile", {4: Stretch(channels, data_lanes)})
+    schedule = _on_whole_vectors(
+        schedule, "data_rows", "data_tile", {4: Stretch(channels, data_lanes)}
+    )
     edges = {axis: Stretch(size[axis], step) for axis in (1, 2)}
     schedule = _on_whole_vectors(
         schedule, "result_tile", owner, {3: Stretch(features, lanes)}, edges
