@@ -11,239 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.latency.making import FLOAT, INT64, Graph
-
-Array = NDArray[Any]
+from benchmarks.latency.layers import Net
+from benchmarks.latency.making import INT64
 
 
-class Net(Graph):
-    """A graph whose layers draw their weights, and which knows the shape of what it computed."""
-
-    def __init__(self, **inputs: list[int]) -> None:
-        super().__init__()
-        self.inputs = inputs
-        self.shapes = dict(inputs)
-        self._generator = np.random.default_rng(0)
-
-    def drawn(self, *shape: int, fan_in: int | None = None, gain: float = 2) -> Array:
-        """Weights with which values neither grow nor fade."""
-        scale = math.sqrt(gain / (fan_in or math.prod(shape[1:]) or 1))
-        return (self._generator.standard_normal(shape) * scale).astype(np.float32)
-
-    def near(self, value: float, *shape: int) -> Array:
-        """Scales and offsets."""
-        return self._generator.uniform(value - 0.1, value + 0.1, shape).astype(np.float32)
-
-    def node(self, kind: str, *inputs: str | Array, outputs: int = 1, **attributes: Any) -> str:
-        name = super().node(kind, *inputs, outputs=outputs, **attributes)
-        first = inputs[0]
-        if isinstance(first, str) and first in self.shapes:
-            self.shapes[name] = self.shapes[first]
-        return name
-
-    def at(self, name: str, *shape: int) -> str:
-        """Note the shape of what was computed."""
-        self.shapes[name] = list(shape)
-        return name
-
-    def conv(
-        self,
-        x: str,
-        features: int,
-        taps: int | tuple[int, ...] = 3,
-        stride: int | tuple[int, ...] = 1,
-        groups: int = 1,
-        dilation: int = 1,
-        act: str = "",
-        pads: list[int] | None = None,
-        gain: float = 2,
-    ) -> str:
-        """A convolution that keeps the map's size, or divides it by the stride."""
-        batch, channels, *size = self.shapes[x]
-        rank = len(size)
-        taps = (taps,) * rank if isinstance(taps, int) else taps
-        strides = (stride,) * rank if isinstance(stride, int) else stride
-        half = [(one - 1) * dilation // 2 for one in taps]
-        pads = pads if pads is not None else [*half, *half]
-        made = self.node(
-            "Conv",
-            x,
-            self.drawn(features, channels // groups, *taps, gain=gain),
-            self.near(0, features),
-            kernel_shape=list(taps),
-            strides=list(strides),
-            pads=pads,
-            dilations=[dilation] * rank,
-            group=groups,
-        )
-        out = [
-            (extent + before + after - dilation * (tap - 1) - 1) // step + 1
-            for extent, before, after, tap, step in zip(
-                size, pads[:rank], pads[rank:], taps, strides, strict=True
-            )
-        ]
-        return self.act(self.at(made, batch, features, *out), act)
-
-    def up(self, x: str, features: int, taps: int = 2, stride: int = 2, act: str = "") -> str:
-        """A transposed convolution."""
-        batch, channels, *size = self.shapes[x]
-        pad = (taps - stride) // 2
-        made = self.node(
-            "ConvTranspose",
-            x,
-            self.drawn(channels, features, *[taps] * len(size), fan_in=channels * taps // stride),
-            self.near(0, features),
-            kernel_shape=[taps] * len(size),
-            strides=[stride] * len(size),
-            pads=[pad] * (2 * len(size)),
-        )
-        out = [(extent - 1) * stride + taps - 2 * pad for extent in size]
-        return self.act(self.at(made, batch, features, *out), act)
-
-    def act(self, x: str, kind: str) -> str:
-        """An activation, written as exporters do; none for an empty kind."""
-        return _ACTIVATIONS[kind](self, x) if kind else x
-
-    def pool(self, kind: str, x: str, taps: int, stride: int, pad: int = 0) -> str:
-        """MaxPool or AveragePool."""
-        batch, channels, *size = self.shapes[x]
-        made = self.node(kind, x, kernel_shape=[taps] * 2, strides=[stride] * 2, pads=[pad] * 4)
-        out = [(extent + 2 * pad - taps) // stride + 1 for extent in size]
-        return self.at(made, batch, channels, *out)
-
-    def mean(self, x: str) -> str:
-        """Over the map; the axes stay."""
-        batch, channels, *size = self.shapes[x]
-        return self.at(self.node("GlobalAveragePool", x), batch, channels, *[1] * len(size))
-
-    def excited(self, x: str, narrow: int, inner: str, gate: str) -> str:
-        """Squeeze and excite."""
-        scale = self.conv(self.mean(x), narrow, 1, act=inner)
-        scale = self.conv(scale, self.shapes[x][1], 1, gain=1)
-        scale = (
-            self.node("HardSigmoid", scale, alpha=1 / 6, beta=0.5)
-            if gate == "hard"
-            else (self.act(scale, gate))
-        )
-        return self.node("Mul", x, scale)
-
-    def add(self, x: str, y: str | Array) -> str:
-        """A sum of two."""
-        return self.node("Add", x, y)
-
-    def concat(self, *parts: str, axis: int = 1) -> str:
-        """Joined along an axis."""
-        shape = list(self.shapes[parts[0]])
-        shape[axis] = sum(self.shapes[one][axis] for one in parts)
-        return self.at(self.node("Concat", *parts, axis=axis), *shape)
-
-    def halves(self, x: str) -> tuple[str, str]:
-        """The channels in two parts."""
-        batch, channels, *size = self.shapes[x]
-        half = channels // 2
-        first = self.node("Split", x, np.array([half, channels - half]), outputs=2, axis=1)
-        second = f"{first}_1"
-        self.at(first, batch, half, *size)
-        return first, self.at(second, batch, channels - half, *size)
-
-    def resize(self, x: str, factor: int = 2, mode: str = "nearest") -> str:
-        """A map enlarged: by its nearest elements, or linearly."""
-        batch, channels, *size = self.shapes[x]
-        scales = np.array([1, 1, *[factor] * len(size)], np.float32)
-        how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        if mode == "linear":
-            how = {"coordinate_transformation_mode": "half_pixel"}
-        made = self.node("Resize", x, "", scales, mode=mode, **how)
-        return self.at(made, batch, channels, *[factor * one for one in size])
-
-    def dense(self, x: str, features: int, act: str = "") -> str:
-        """MatMul and Add, on the last axis."""
-        *rest, channels = self.shapes[x]
-        weights = self.drawn(channels, features, fan_in=channels, gain=1)
-        made = self.node("MatMul", x, weights)
-        made = self.node("Add", self.at(made, *rest, features), self.near(0, features))
-        return self.act(made, act)
-
-    def head(self, x: str, classes: int) -> str:
-        """Mean, flattened, to classes."""
-        batch, channels = self.shapes[x][:2]
-        flat = self.at(self.node("Flatten", self.mean(x)), batch, channels)
-        made = self.node(
-            "Gemm", flat, self.drawn(classes, channels, gain=1), self.near(0, classes), transB=1
-        )
-        return self.at(made, batch, classes)
-
-    def norm(self, x: str) -> str:
-        """Over the last axis."""
-        width = self.shapes[x][-1]
-        scale, bias = self.near(1, width), self.near(0, width)
-        return self.node("LayerNormalization", x, scale, bias, axis=-1)
-
-    def transpose(self, x: str, *order: int) -> str:
-        """With its axes in another order."""
-        shape = [self.shapes[x][axis] for axis in order]
-        return self.at(self.node("Transpose", x, perm=list(order)), *shape)
-
-    def reshape(self, x: str, *shape: int) -> str:
-        """With other extents."""
-        return self.at(self.node("Reshape", x, np.array(shape)), *shape)
-
-    def attention(self, x: str, heads: int) -> str:
-        """Self-attention over [1, tokens, width]."""
-        _, tokens, width = self.shapes[x]
-        each = width // heads
-
-        def part(order: tuple[int, ...]) -> str:
-            return self.transpose(
-                self.reshape(self.dense(x, width), 1, tokens, heads, each), *order
-            )
-
-        query, key, value = part((0, 2, 1, 3)), part((0, 2, 3, 1)), part((0, 2, 1, 3))
-        scores = self.at(self.node("MatMul", query, key), 1, heads, tokens, tokens)
-        scores = self.node("Mul", scores, np.array(each**-0.5, np.float32))
-        scores = self.node("Softmax", scores, axis=-1)
-        mixed = self.at(self.node("MatMul", scores, value), 1, heads, tokens, each)
-        mixed = self.reshape(self.transpose(mixed, 0, 2, 1, 3), 1, tokens, width)
-        return self.dense(mixed, width)
-
-    def encoder(self, x: str, heads: int, wide: int, act: str = "gelu") -> str:
-        """A pre-norm transformer layer."""
-        x = self.add(x, self.attention(self.norm(x), heads))
-        return self.add(x, self.dense(self.dense(self.norm(x), wide, act), self.shapes[x][-1]))
-
-    def done(self, *outputs: str, dtype: int = FLOAT) -> Any:
-        """The checked model."""
-        inputs = [(name, dtype, shape) for name, shape in self.inputs.items()]
-        return self.model(inputs, {f"output{i}": name for i, name in enumerate(outputs)})
-
-
-def _prelu(net: Net, x: str) -> str:
-    channels, *rest = net.shapes[x][1:]
-    return net.node("PRelu", x, net.near(0.2, channels, *[1] * len(rest)))
-
-
-def _gelu(net: Net, x: str) -> str:
-    error = net.node("Erf", net.node("Div", x, np.array(math.sqrt(2), np.float32)))
-    error = net.node("Add", error, np.array(1, np.float32))
-    return net.node("Mul", net.node("Mul", x, error), np.array(0.5, np.float32))
-
-
-_ACTIVATIONS: dict[str, Callable[[Net, str], str]] = {
-    "relu": lambda net, x: net.node("Relu", x),
-    "relu6": lambda net, x: net.node("Clip", x, np.array(0, np.float32), np.array(6, np.float32)),
-    "swish": lambda net, x: net.node("Mul", x, net.node("Sigmoid", x)),
-    "hardswish": lambda net, x: net.node("HardSwish", x),
-    "leaky": lambda net, x: net.node("LeakyRelu", x, alpha=0.1),
-    "prelu": _prelu,
-    "sigmoid": lambda net, x: net.node("Sigmoid", x),
-    "tanh": lambda net, x: net.node("Tanh", x),
-    "gelu": _gelu,
-}
-
-
-def resnet18(_: Path) -> Any:
+def resnet18(_file: Path) -> Any:
     """ResNet-18 at 224."""
     net = Net(input=[1, 3, 224, 224])
     x = net.pool("MaxPool", net.conv("input", 64, 7, 2, act="relu"), 3, 2, 1)
@@ -263,7 +36,7 @@ def resnet18(_: Path) -> Any:
     return net.done(net.head(x, 1000))
 
 
-def mobilenet_v3_small(_: Path) -> Any:
+def mobilenet_v3_small(_file: Path) -> Any:
     """MobileNetV3-Small: excitation, hard swish."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 16, 3, 2, act="hardswish")
@@ -293,7 +66,7 @@ def mobilenet_v3_small(_: Path) -> Any:
     return net.done(net.dense(x, 1000))
 
 
-def efficientnet_b0(_: Path) -> Any:
+def efficientnet_b0(_file: Path) -> Any:
     """EfficientNet-B0: excitation, swish."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 32, 3, 2, act="swish")
@@ -317,7 +90,7 @@ def efficientnet_b0(_: Path) -> Any:
     return net.done(net.head(net.conv(x, 1280, 1, act="swish"), 1000))
 
 
-def yolov8n(_: Path) -> Any:
+def yolov8n(_file: Path) -> Any:
     """YOLOv8n at 320, to boxes and classes."""
     net = Net(images=[1, 3, 320, 320])
 
@@ -364,7 +137,7 @@ def yolov8n(_: Path) -> Any:
     return net.done(net.concat(lengths, net.act(f"{boxes}_1", "sigmoid")))
 
 
-def yolov5n(_: Path) -> Any:
+def yolov5n(_file: Path) -> Any:
     """YOLOv5n at 320, to its three levels."""
     net = Net(images=[1, 3, 320, 320])
 
@@ -418,17 +191,17 @@ def _vit(size: int, patch: int, width: int, heads: int, layers: int, cls: bool) 
     return net.done(net.dense(x, 1000))
 
 
-def deit_tiny(_: Path) -> Any:
+def deit_tiny(_file: Path) -> Any:
     """DeiT-Tiny: 197 tokens of 192."""
     return _vit(224, 16, 192, 3, 12, True)
 
 
-def vit_50(_: Path) -> Any:
+def vit_50(_file: Path) -> Any:
     """A ViT of 50 tokens of 200."""
     return _vit(224, 32, 200, 5, 6, True)
 
 
-def bert_tiny(_: Path) -> Any:
+def bert_tiny(_file: Path) -> Any:
     """BERT-Tiny: 128 tokens of 128."""
     net = Net(input_ids=[1, 128])
     x = net.node("Gather", net.drawn(30522, 128, fan_in=2), "input_ids")
@@ -440,7 +213,7 @@ def bert_tiny(_: Path) -> Any:
     return net.done(x, dtype=INT64)
 
 
-def clip_text(_: Path) -> Any:
+def clip_text(_file: Path) -> Any:
     """Three layers of a text encoder: 77 tokens of 256."""
     net = Net(tokens=[1, 77, 256])
     x = "tokens"
@@ -449,7 +222,7 @@ def clip_text(_: Path) -> Any:
     return net.done(net.norm(x))
 
 
-def conformer(_: Path) -> Any:
+def conformer(_file: Path) -> Any:
     """Two Conformer blocks: 101 frames of 144."""
     net = Net(features=[1, 101, 144])
     x = "features"
@@ -469,7 +242,7 @@ def conformer(_: Path) -> Any:
     return net.done(x)
 
 
-def crnn(_: Path) -> Any:
+def crnn(_file: Path) -> Any:
     """CRNN: convolutions, then two bidirectional LSTMs of 256."""
     net = Net(input=[1, 1, 32, 100])
     x = net.pool("MaxPool", net.conv("input", 64, act="relu"), 2, 2)
@@ -495,7 +268,7 @@ def crnn(_: Path) -> Any:
     return net.done(net.dense(x, 37))
 
 
-def tcn(_: Path) -> Any:
+def tcn(_file: Path) -> Any:
     """A causal network with dilations up to 32."""
     net = Net(input=[1, 40, 400])
     x = net.conv("input", 72, 1)
@@ -508,7 +281,7 @@ def tcn(_: Path) -> Any:
     return net.done(net.conv(x, 10, 1))
 
 
-def unet_small(_: Path) -> Any:
+def unet_small(_file: Path) -> Any:
     """A U-Net of 20 to 144 features at 128."""
     net = Net(input=[1, 3, 128, 128])
 
@@ -525,7 +298,7 @@ def unet_small(_: Path) -> Any:
     return net.done(net.conv(x, 2, 1, gain=1))
 
 
-def convnext_atto(_: Path) -> Any:
+def convnext_atto(_file: Path) -> Any:
     """ConvNeXt-Atto: depthwise 7x7, layer norm, GELU."""
     net = Net(input=[1, 3, 224, 224])
 
@@ -544,7 +317,7 @@ def convnext_atto(_: Path) -> Any:
     return net.done(net.head(x, 1000))
 
 
-def gru_seq(_: Path) -> Any:
+def gru_seq(_file: Path) -> Any:
     """Two GRUs of 100 over 50 steps."""
     net = Net(input=[50, 1, 40])
     x, size = "input", 40
@@ -563,7 +336,7 @@ def gru_seq(_: Path) -> Any:
     return net.done(net.dense(x, 12, "sigmoid"))
 
 
-def lstm_speech(_: Path) -> Any:
+def lstm_speech(_file: Path) -> Any:
     """Two LSTMs of 200 over 25 frames."""
     net = Net(input=[25, 1, 257])
     x, size = "input", 257
@@ -581,7 +354,7 @@ def lstm_speech(_: Path) -> Any:
     return net.done(net.dense(x, 257, "sigmoid"))
 
 
-def mixer(_: Path) -> Any:
+def mixer(_file: Path) -> Any:
     """MLP-Mixer: 196 patches of 192."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 192, 16, 16, pads=[0] * 4, gain=1)
@@ -595,7 +368,7 @@ def mixer(_: Path) -> Any:
     return net.done(net.dense(x, 1000))
 
 
-def regnet_x200(_: Path) -> Any:
+def regnet_x200(_file: Path) -> Any:
     """RegNetX-200MF: groups of 8 channels."""
     net = Net(input=[1, 3, 224, 224])
     x = net.conv("input", 32, 3, 2, act="relu")
@@ -615,7 +388,7 @@ def regnet_x200(_: Path) -> Any:
     return net.done(net.head(x, 1000))
 
 
-def deeplab_dilated(_: Path) -> Any:
+def deeplab_dilated(_file: Path) -> Any:
     """A dilated MobileNetV2 with pyramid and linear resizing by 8."""
     net = Net(input=[1, 3, 136, 136])
     x = net.conv("input", 16, 3, 2, act="relu6")
@@ -640,7 +413,7 @@ def deeplab_dilated(_: Path) -> Any:
     return net.done(net.resize(x, 8, "linear"))
 
 
-def kws_1d(_: Path) -> Any:
+def kws_1d(_file: Path) -> Any:
     """M5 on 8000 samples: a first layer of 80 taps."""
     net = Net(input=[1, 1, 8000])
     x = net.conv("input", 35, 80, 16, pads=[0, 0], act="relu")
@@ -650,7 +423,7 @@ def kws_1d(_: Path) -> Any:
     return net.done(net.head(x, 35))
 
 
-def tc_resnet(_: Path) -> Any:
+def tc_resnet(_file: Path) -> Any:
     """TC-ResNet8: 9 taps over 98 frames."""
     net = Net(input=[1, 40, 98])
     x = net.conv("input", 20, 3)
@@ -660,7 +433,7 @@ def tc_resnet(_: Path) -> Any:
     return net.done(net.head(x, 12))
 
 
-def shufflenet_v2(_: Path) -> Any:
+def shufflenet_v2(_file: Path) -> Any:
     """ShuffleNetV2 0.5x."""
     net = Net(input=[1, 3, 224, 224])
     x = net.pool("MaxPool", net.conv("input", 24, 3, 2, act="relu"), 3, 2, 1)
@@ -684,7 +457,7 @@ def shufflenet_v2(_: Path) -> Any:
     return net.done(net.head(net.conv(x, 1024, 1, act="relu"), 1000))
 
 
-def fsrcnn(_: Path) -> Any:
+def fsrcnn(_file: Path) -> Any:
     """FSRCNN: one feature by a transposed convolution of 9x9."""
     net = Net(input=[1, 1, 120, 160])
     x = net.conv("input", 56, 5, act="prelu")
@@ -705,7 +478,7 @@ def fsrcnn(_: Path) -> Any:
     return net.done(made)
 
 
-def espcn(_: Path) -> Any:
+def espcn(_file: Path) -> Any:
     """ESPCN: 160x160 to 480x480 by depth to space."""
     net = Net(input=[1, 1, 160, 160])
     x = net.conv("input", 64, 5, act="tanh")
@@ -713,7 +486,7 @@ def espcn(_: Path) -> Any:
     return net.done(net.node("DepthToSpace", x, blocksize=3, mode="CRD"))
 
 
-def c3d_tiny(_: Path) -> Any:
+def c3d_tiny(_file: Path) -> Any:
     """Three convolutions in three dimensions."""
     net = Net(input=[1, 3, 8, 56, 56])
     x = net.conv("input", 16, 3, (1, 2, 2), act="relu")
@@ -722,7 +495,7 @@ def c3d_tiny(_: Path) -> Any:
     return net.done(net.head(x, 10))
 
 
-def odd_resnet(_: Path) -> Any:
+def odd_resnet(_file: Path) -> Any:
     """Residual blocks of 36, 72 and 200 features on odd maps."""
     net = Net(input=[1, 3, 152, 152])
     x = net.conv("input", 20, 5, 2, act="leaky")
@@ -733,7 +506,7 @@ def odd_resnet(_: Path) -> Any:
     return net.done(net.conv(x, 10, 1, gain=1))
 
 
-def inception_block(_: Path) -> Any:
+def inception_block(_file: Path) -> Any:
     """Two Inception blocks of 1x7 and 7x1 at 17x17."""
     net = Net(input=[1, 192, 17, 17])
     x = "input"
@@ -748,7 +521,7 @@ def inception_block(_: Path) -> Any:
     return net.done(net.head(x, 20))
 
 
-def mlp_tabular(_: Path) -> Any:
+def mlp_tabular(_file: Path) -> Any:
     """Five small layers."""
     net = Net(input=[1, 77])
     x = "input"
@@ -757,7 +530,7 @@ def mlp_tabular(_: Path) -> Any:
     return net.done(net.dense(x, 10))
 
 
-def vae_decoder(_: Path) -> Any:
+def vae_decoder(_file: Path) -> Any:
     """Transposed convolutions of 4x4 from 7x7 to 56x56."""
     net = Net(input=[1, 64])
     x = net.reshape(net.dense("input", 128 * 7 * 7, "relu"), 1, 128, 7, 7)
@@ -767,7 +540,7 @@ def vae_decoder(_: Path) -> Any:
     return net.done(net.conv(x, 3, 3, act="sigmoid"))
 
 
-def wavenet_vocoder(_: Path) -> Any:
+def wavenet_vocoder(_file: Path) -> Any:
     """Transposed and dilated convolutions over 1024 samples."""
     net = Net(input=[1, 80, 32])
     x = net.conv("input", 128, 7, act="leaky")

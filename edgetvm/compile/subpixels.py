@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.integers.matching import Matcher
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.simplify import on_functions
 
@@ -88,7 +89,8 @@ def _changed(module: IRModule, lanes: int) -> IRModule:
             if name not in ("relax.nn.conv1d_transpose", "relax.nn.conv2d_transpose"):
                 return call
             axes = _axes(call)
-            if axes is None or not _worth(call, axes, lanes):
+            quantised = Matcher(self.lookup_binding).dequantised(call.args[0]) is not None
+            if axes is None or quantised or not _worth(call, axes, lanes):
                 return call
             emit: Callable[[Any], Any] = self.builder_.emit
             weights = _weights(call.args[1].value.numpy(), axes)
@@ -139,8 +141,9 @@ def _weights(weights: NDArray[Any], axes: Sequence[_Axis]) -> NDArray[Any]:
     for phase in itertools.product(*map(range, strides)):
         for place in itertools.product(*map(range, windows)):
             taps = [a.tap(one, at) for a, one, at in zip(axes, phase, place, strict=True)]
-            if None not in taps:
-                made[(slice(None), *phase, slice(None), *place)] = weights[:, :, *taps].T
+            known = tuple(tap for tap in taps if tap is not None)
+            if len(known) == len(taps):
+                made[(slice(None), *phase, slice(None), *place)] = weights[:, :, *known].T
     return made.reshape(-1, channels, *windows)
 
 

@@ -52,7 +52,7 @@ def between(size: int, out_size: int, mode: str) -> Between:
     return Between(lower, upper, (place - floor).astype(np.float32))
 
 
-def interpolated(data: Any, lower: Any, upper: Any, share: Any, axis: int) -> Any:
+def interpolated(axis: int, data: Any, lower: Any, upper: Any, share: Any) -> Any:
     """The tensor resized along an axis by the tables of `Between`."""
     from tvm import te
 

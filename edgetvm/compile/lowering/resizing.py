@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from edgetvm.compile.kernels.resizing import PLACES, between, interpolated
@@ -29,12 +30,7 @@ def lower_resize(site: Site, call: Any) -> Any:
     for axis in sorted(axes, key=lambda axis: (out_shape[axis] / shape[axis], -axis)):
         found = between(shape[axis], out_shape[axis], mode)
         tables = [constant(one) for one in (found.lower, found.upper, found.share)]
-        data = site.builder.emit(
-            site.builder.call_te(
-                lambda data, *tables, axis=axis: interpolated(data, *tables, axis),
-                data,
-                *tables,
-                primfunc_name_hint="resize",
-            )
-        )
+        along = partial(interpolated, axis)
+        made = site.builder.call_te(along, data, *tables, primfunc_name_hint="resize")
+        data = site.builder.emit(made)
     return data

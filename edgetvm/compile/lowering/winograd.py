@@ -101,7 +101,7 @@ def winograd_convolution(
     site: Site, data: Any, array: Any, window: Window, out_shape: Extents, edge: int
 ) -> Any:
     transform = TRANSFORMS[edge]
-    features, size = out_shape[-1], out_shape[1:3]
+    features, size = out_shape[-1], (out_shape[1], out_shape[2])
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
     work = tiles * transform.edge**2 * array.shape[-2] * features
     cores = shared_by(work, site.profile)

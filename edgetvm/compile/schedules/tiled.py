@@ -17,7 +17,7 @@ from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
-from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
+from edgetvm.compile.schedules.epilogue import padding_along, paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.tile import Tile, choose_tile, elements_together, tiles
@@ -129,10 +129,12 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
     # LLVM takes the test for the border out of the loop over channels; not where one tile has both
-    # borders, nor within a vector, whose elements would be told from the border one by one, nor
-    # where elements are loaded together.
+    # borders, nor where several tiles lie in one, nor within a vector, whose elements would be told
+    # from the border one by one, nor where elements are loaded together.
     together = steps_together(main, form, profile)
-    inline = across >= 2 * tile.columns and together == 1 and not any(map(pads_last, paddings))
+    wide = max((padding_along(block, form.columns or 0) for block in paddings), default=0)
+    inline = across >= 2 * tile.columns >= wide and together == 1
+    inline = inline and not any(map(pads_last, paddings))
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
     staged = [] if border == "inlined" else paddings
     staged += [block for block in blocks if STAGED in block.node.annotations]
