@@ -141,9 +141,10 @@ def _weights(weights: NDArray[Any], axes: Sequence[_Axis]) -> NDArray[Any]:
     for phase in itertools.product(*map(range, strides)):
         for place in itertools.product(*map(range, windows)):
             taps = [a.tap(one, at) for a, one, at in zip(axes, phase, place, strict=True)]
-            known = tuple(tap for tap in taps if tap is not None)
-            if len(known) == len(taps):
-                made[(slice(None), *phase, slice(None), *place)] = weights[:, :, *known].T
+            if None not in taps:
+                there: tuple[Any, ...] = (slice(None), *phase, slice(None), *place)
+                here: tuple[Any, ...] = (slice(None), slice(None), *taps)
+                made[there] = weights[here].T
     return made.reshape(-1, channels, *windows)
 
 

@@ -26,7 +26,7 @@ def _small(name: str) -> BoardProfile:
 @pytest.mark.parametrize("cores", [1, 2])
 @pytest.mark.parametrize(
     ("shape", "features"),
-    [((2, 16, 18, 13), 20), ((1, 36, 20, 14), 40), ((1, 64, 26, 9), 16)],
+    [((2, 16, 18, 13), 20), ((1, 20, 20, 40), 24), ((1, 16, 16, 8), 16)],
     ids=["a batch and edges", "five strips", "whole vectors"],
 )
 def test_strips_give_the_same(
@@ -53,10 +53,17 @@ def test_strips_give_the_same(
 
 
 @pytest.mark.parametrize(
-    ("elements", "size", "strip"),
-    [(76, (20, 14), 1), (32, (16, 8), 2), (8, (20, 4), 5), (4000, (40, 40), 1)],
+    ("channels", "features", "size", "strip"),
+    [
+        (20, 24, (20, 40), 1),
+        (16, 16, (16, 8), 2),
+        (16, 16, (24, 2), 6),
+        (36, 40, (20, 14), 5),
+    ],
+    ids=["not even one row fits", "two", "all", "weights are more than tiles"],
 )
-def test_a_strip_stays_in_level_2(elements: int, size: tuple[int, int], strip: int) -> None:
-    """The most rows of tiles that fit and divide all; one row where not even that fits."""
-    profile = _small("rpi4")
-    assert strip_of(elements, size, TRANSFORMS[4], profile) == strip
+def test_a_strip_stays_in_level_2(
+    channels: int, features: int, size: tuple[int, int], strip: int
+) -> None:
+    """The most rows of tiles that fit and divide all, where it is worth reading weights again."""
+    assert strip_of(channels, features, size, TRANSFORMS[4], _small("rpi4")) == strip

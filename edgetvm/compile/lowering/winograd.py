@@ -21,6 +21,8 @@ _TRANSFORM = 10
 _WEIGHT = 10
 # Of level 2, what transformed tiles may take: weights and outputs pass through it too.
 _SHARE = 0.6
+# Transformed tiles are written once and read once.
+_PASSES = 2
 
 
 def winograd_edge(
@@ -80,21 +82,30 @@ def winograd_costs(
 
 
 def strip_of(
-    elements: int, size: tuple[int, int], transform: Transform, profile: BoardProfile
+    channels: int,
+    features: int,
+    size: tuple[int, int],
+    transform: Transform,
+    profile: BoardProfile,
 ) -> int:
     """How many rows of tiles are computed at once: as many as stay in a core's level 2.
 
+    All of them where the weights, which each strip reads anew, are more than what that saves.
+
     Args:
-        elements: of each position of a transformed tile, channels and features.
+        channels, features: of the convolution.
         size: height and width of the output.
         transform: of the tiles.
         profile: of the board.
     """
     down, across = (math.ceil(extent / transform.outputs) for extent in size)
-    row_bytes = 4 * elements * transform.edge**2 * across
+    element_bytes = 4 * transform.edge**2
+    row_bytes = element_bytes * across * (channels + features)
     cores = profile.cores if profile.cache.l2_shared else 1
     most = max(1, int(_SHARE * profile.cache.l2_bytes) // cores // row_bytes)
-    return max(one for one in range(1, min(down, most) + 1) if down % one == 0)
+    strip = max(one for one in range(1, min(down, most) + 1) if down % one == 0)
+    read_again = (down // strip - 1) * element_bytes * channels * features
+    return strip if read_again <= _PASSES * down * row_bytes else down
 
 
 def winograd_convolution(
@@ -109,7 +120,7 @@ def winograd_convolution(
     tile = choose_tile(
         features, transform.edge, tiles, transform.edge, site.profile, cores, together=together
     )
-    strip = strip_of(array.shape[-2] + features, size, transform, site.profile)
+    strip = strip_of(array.shape[-2], features, size, transform, site.profile)
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(

@@ -48,7 +48,7 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
     after = blocks[blocks.index(by_name["untiled"]) :]
     owner = [block for block in after if block.spatial == size][-1].node.name_hint
     names = ("border", "data_rows", "data_tile", "result_rows", "result_tile")
-    keep = [*(by_name[name] for name in names), by_name.get(owner, after[-1])]
+    keep = [*(by_name[name] for name in names), by_name[owner]]
     left = inline_producers(schedule, blocks, keep)
     copy = schedule.get(schedule.cache_write(product.handle, 0, "global")).name_hint
     form = contraction_form(product)
