@@ -42,6 +42,7 @@ from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.errors import EdgetvmError
+from edgetvm.compile.options import PRECISIONS, CompileOptions
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 # Small enough for minutes under QEMU.
@@ -77,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--models", default=list(_MODELS), metavar="A,B", help="names, globs, paths", **words
     )
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="edgetvm's")
     boards = [board.name for board in BOARDS]
     parser.add_argument("--boards", default=boards, metavar="A,B", help=",".join(boards), **words)
     parser.add_argument("--json", type=Path, default=_RESULTS / "arm.json", metavar="FILE")
@@ -102,11 +104,17 @@ def _filled(result: Result, board: Board, found: Counted, answers: Arrays, case:
     return judged(result, case)
 
 
+def _made(board: Board, case: Case, options: argparse.Namespace) -> edge.Program:
+    half = "" if options.precision == "fp32" else f"-{options.precision}"
+    folder = options.folder / "arm" / "programs" / f"{board.name}-{case.name}{half}"
+    return edge.program(board, case, folder, CompileOptions(precision=options.precision))
+
+
 def _mine(board: Board, case: Case, options: argparse.Namespace) -> Result:
     result = Result(EDGETVM)
     folder = options.folder / "arm"
     try:
-        made = edge.program(board, case, folder / "programs" / f"{board.name}-{case.name}")
+        made = _made(board, case, options)
         found = edge.run(made, folder, options.timeout)
         return _filled(result, board, found, edge.answers(made), case)
     except (Unavailable, EdgetvmError) as error:
@@ -167,7 +175,7 @@ def _facts() -> dict[str, Any]:
 
 def _run(options: argparse.Namespace) -> list[Row]:
     boards = [board_called(name) for name in options.boards]
-    facts = _facts()
+    facts = {**_facts(), "precision": options.precision}
     rows: list[Row] = []
     print(heading(), flush=True)
     for entry in chosen(options.models):
@@ -195,7 +203,7 @@ def _print_kernels(options: argparse.Namespace) -> None:
         case = prepared(entry, options.folder)
         for name in options.boards:
             board = board_called(name)
-            made = edge.program(board, case, folder / "programs" / f"{name}-{case.name}")
+            made = _made(board, case, options)
             print(f"{name} {case.name}")
             print(report(made, edge.run(made, folder, options.timeout, each=True)))
 

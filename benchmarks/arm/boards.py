@@ -20,6 +20,7 @@ class Board:
         zig: target and core of programs that the benchmark compiles.
         debian: the architecture of the system that they run in.
         part: the core's number in /proc/cpuinfo, by which peers choose kernels.
+        flags: the core's instructions there.
         cycles: whether llvm-mca's model of the core is worth asking.
     """
 
@@ -32,6 +33,7 @@ class Board:
     debian: str
     part: int
     cycles: bool
+    flags: str = "fp asimd evtstrm crc32 cpuid"
 
 
 _A64 = "-target", "aarch64-linux-gnu.2.28"
@@ -46,6 +48,19 @@ BOARDS = (
         debian="arm64",
         part=0xD08,
         cycles=True,
+    ),
+    # llvm-mca prices its instructions as those of an A72.
+    Board(
+        name="a76",
+        profile="rpi5",
+        cpu="cortex-a76",
+        emulator="qemu-aarch64",
+        emulated_cpu="cortex-a76",
+        zig=(*_A64, "-mcpu=cortex_a76"),
+        debian="arm64",
+        part=0xD0B,
+        cycles=True,
+        flags="fp asimd evtstrm crc32 fphp asimdhp asimddp cpuid",
     ),
     # llvm-mca prices NEON code of an A53 at four to ten times an A72's: not believable.
     Board(

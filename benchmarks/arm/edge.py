@@ -13,6 +13,7 @@ from benchmarks.arm.emulator import Counted, counted
 from benchmarks.arm.systems import system
 from benchmarks.arm.tools import HERE, compiled
 from benchmarks.latency.case import Arrays, Case
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 
 _LINK = ("-rdynamic", "-ldl", "-lm")
 _LIBRARY, _PLAN, _ANSWERS = "model.so", "plan", "answers"
@@ -38,7 +39,7 @@ class Program:
     rules: dict[str, str]
 
 
-def program(board: Board, case: Case, folder: Path) -> Program:
+def program(board: Board, case: Case, folder: Path, options: CompileOptions = DEFAULTS) -> Program:
     """Compile a case's model into a folder.
 
     Raises:
@@ -50,7 +51,7 @@ def program(board: Board, case: Case, folder: Path) -> Program:
 
     model = import_model(case.file)
     with plan.lowered_module() as lowered:
-        artifact = compile_model(model, profile_of(board))
+        artifact = compile_model(model, profile_of(board), options=options)
     signature = artifact.signature
     states = signature.initial_states()
     names = [spec.name for spec in signature.inputs if spec.name not in states]

@@ -77,12 +77,20 @@ def record(module: Any, inputs: Arrays) -> Recording:
     import tvm
     from tvm import relax
 
+    from edgetvm.compile.kernel_pipeline import kernel_pipeline
+
     names = {
         variable.name_hint
         for variable, function in module.functions.items()
         if isinstance(function, tvm.tirx.PrimFunc)
     }
-    executable = relax.build(_without_bodies(module), target="llvm", relax_pipeline=None)
+    # With our own pipeline, whose kernels take tensors anywhere in the arena.
+    executable = relax.build(
+        _without_bodies(module),
+        target="llvm",
+        relax_pipeline=None,
+        tir_pipeline=kernel_pipeline(),
+    )
     machine = relax.VirtualMachine(executable, tvm.cpu())
     recording = Recording()
     made: list[tuple[int, int]] = []

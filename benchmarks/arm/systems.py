@@ -42,7 +42,7 @@ def system(board: Board, folder: Path) -> Path:
     aside.mkdir(parents=True)
     for entry in base.iterdir():
         (aside / entry.name).symlink_to(entry)
-    _describe_cores(aside, board.part)
+    _describe_cores(aside, board)
     aside.replace(root)
     return root
 
@@ -108,17 +108,17 @@ def _run(command: list[str]) -> None:
         raise Unavailable(f"{command[0]} fails: {lines[-1]:.200}")
 
 
-def _describe_cores(root: Path, part: int) -> None:
+def _describe_cores(root: Path, board: Board) -> None:
     """What peers read the core from; under QEMU they would find this machine's, and some crash."""
     (root / "proc").mkdir()
     core = "".join(
         f"processor\t: {number}\n"
         "BogoMIPS\t: 108.00\n"
-        "Features\t: fp asimd evtstrm crc32 cpuid\n"
+        f"Features\t: {board.flags}\n"
         "CPU implementer\t: 0x41\n"
         "CPU architecture: 8\n"
         "CPU variant\t: 0x0\n"
-        f"CPU part\t: {part:#05x}\n"
+        f"CPU part\t: {board.part:#05x}\n"
         "CPU revision\t: 3\n\n"
         for number in range(_CORES)
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +17,9 @@ from edgetvm.base.yamlfile import read_yaml
 
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
+
+# LLVM's features of cores that compute with vectors of float16.
+_HALF = frozenset({"+fullfp16", "+avx512fp16"})
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -85,6 +90,27 @@ class BoardProfile:
         One load then brings the factors of several steps; elsewhere each is loaded into all lanes.
         """
         return self.architecture in ("aarch64", "armv7l")
+
+    @property
+    def computes_half(self) -> bool:
+        """Whether it has arithmetic on vectors of float16."""
+        return not _HALF.isdisjoint(self.features)
+
+    def counted_in(self, dtype: str) -> BoardProfile:
+        """The profile with lanes and multiply-adds of another type: of float16 twice as many.
+
+        Where the board has no arithmetic for it, they are computed as float32.
+        """
+        return _of_half(self) if dtype == "float16" and self.computes_half else self
+
+
+@functools.lru_cache(maxsize=64)
+def _of_half(profile: BoardProfile) -> BoardProfile:
+    return dataclasses.replace(
+        profile,
+        vector_lanes=2 * profile.vector_lanes,
+        multiply_adds=2 * profile.multiply_adds,
+    )
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Show a compiled model kernel by kernel: nodes, shapes, layout, schedule rule, share of work.
 
-    Kernels in plain loops that do much of the work are warned about. At -O4 the error that
-    approximating makes is measured too.
+    Kernels in plain loops that do much of the work are warned about. At -O4, and in
+    float16, the error that this makes is measured too.
 
     \b
     edgetvm inspect model.onnx --time            where a run on this machine spends its time

@@ -97,13 +97,16 @@ def _number(text: str) -> int | float:
 
 
 def compile_options(command: Command) -> Command:
-    """`-O` and `--layout`; the command gets them as one `CompileOptions`, called `options`."""
+    """`-O`, `--layout`, `--precision`; the command gets them as one `CompileOptions`, `options`."""
 
     @functools.wraps(command)
-    def with_options(*arguments: Any, opt_level: int, layout: Any, **others: Any) -> Any:
+    def with_options(
+        *arguments: Any, opt_level: int, layout: Any, precision: Any, **others: Any
+    ) -> Any:
         from edgetvm.compile.options import CompileOptions
 
-        return command(*arguments, options=CompileOptions(opt_level, layout), **others)
+        options = CompileOptions(opt_level, layout, precision)
+        return command(*arguments, options=options, **others)
 
     level = click.option(
         "-O",
@@ -121,7 +124,14 @@ def compile_options(command: Command) -> Command:
         show_default=True,
         help="How images lie in memory; auto chooses for each convolution.",
     )
-    return cast(Command, level(order(with_options)))
+    precision = click.option(
+        "--precision",
+        type=click.Choice(["fp32", "fp16"]),
+        default="fp32",
+        show_default=True,
+        help="fp16 computes in half precision, on boards that have it.",
+    )
+    return cast(Command, level(order(precision(with_options))))
 
 
 def subject_options(command: Command) -> Command:

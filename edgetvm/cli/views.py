@@ -54,11 +54,13 @@ def _tensor(spec: TensorSpec) -> str:
 def _correctness(correctness: Correctness | None) -> str:
     if correctness is None:
         return "not checked"
+    whole = correctness.float32_error
+    in_float32 = "" if whole is None else f"; compiled in float32: {whole:.1e}"
     word = "agrees with" if correctness.passed else "DIFFERS from"
     return (
         f"{word} {correctness.reference}: largest error "
         f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
-        f"value; output {correctness.worst_output})"
+        f"value; output {correctness.worst_output}){in_float32}"
     )
 
 
@@ -125,6 +127,7 @@ def package_view(package: Package, path: Path) -> RenderableType:
             "model": manifest.name,
             "target": f"{manifest.target.profile} ({manifest.target.triple}, "
             f"{manifest.target.cpu})",
+            "compiled with": str(manifest.options),
             "size": format_bytes(package.size_bytes),
             "sha256": package.sha256,
             **_tensors(manifest.signature),

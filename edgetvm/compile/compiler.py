@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.base.errors import CompileError, EdgetvmError
+from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
 from edgetvm.base.files import storage_errors
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import Step, step, warn
@@ -49,8 +49,10 @@ def optimise(model: Model, profile: BoardProfile, options: CompileOptions = DEFA
     """The model's graph as fused, unscheduled kernels: what is scheduled and tuned.
 
     Raises:
+        UsageError: the board has no arithmetic for the precision.
         CompileError: a pass refused the model; names the pass and those that ran before.
     """
+    _check_precision(profile, options)
     return _optimise(_Job(model, profile, options))[0]
 
 
@@ -67,6 +69,7 @@ def compile_model(
     profile: BoardProfile,
     tuning_database: Path | None = None,
     options: CompileOptions = DEFAULTS,
+    emulate: bool = False,
 ) -> Artifact:
     """Compile for one board profile.
 
@@ -75,11 +78,16 @@ def compile_model(
         profile: of the board that will run it; it need not be this machine.
         tuning_database: a folder that `edgetvm.tune` wrote; its schedules are used where it has
             one for a kernel.
-        options: how much is optimised, and how tensors lie.
+        options: how much is optimised, how tensors lie, and in which precision.
+        emulate: what the board has no arithmetic for is computed all the same, slowly: to compare
+            answers only.
 
     Raises:
+        UsageError: the board has no arithmetic for the precision.
         CompileError: a pass, code generation or the linker refused the model.
     """
+    if not emulate:
+        _check_precision(profile, options)
     job = _Job(model, profile, options)
     module, operations = _optimise(job)
     calls = kernel_calls(module, model.nodes)
@@ -105,6 +113,15 @@ def compile_model(
         options=options,
         memory=memory,
     )
+
+
+def _check_precision(profile: BoardProfile, options: CompileOptions) -> None:
+    if options.precision == "fp16" and not profile.computes_half:
+        raise UsageError(
+            f"{profile.cpu} has no arithmetic on vectors of float16",
+            where=f"board profile {profile.name}",
+            mend="compile in float32 for it: leave --precision out",
+        )
 
 
 def _library(job: _Job, module: IRModule, this: Step) -> tuple[bytes, MemoryUse | None]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from edgetvm.base.errors import UsageError
 
 Layout = Literal["auto", "NHWC", "NCHW"]
+Precision = Literal["fp32", "fp16"]
 Functions = Literal["libm", "accurate", "approximate"]
 Rules = Literal["none", "loops", "all"]
 
@@ -80,6 +81,7 @@ LEVELS = (
 )
 DEFAULT_LEVEL = 3
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,16 @@ class CompileOptions:
         opt_level: a number of `LEVELS`.
         layout: in which order the elements of images lie; `auto` chooses for each convolution. It
             counts from level 2 on.
+        precision: `fp16` computes convolutions and products of float32 in float16, for boards that
+            can.
 
     Raises:
-        UsageError: there is no such level or layout.
+        UsageError: there is no such level, layout or precision.
     """
 
     opt_level: Annotated[int, Field(ge=0, lt=len(LEVELS))] = DEFAULT_LEVEL
     layout: Layout = "auto"
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         if self.opt_level not in range(len(LEVELS)):
@@ -108,15 +113,26 @@ class CompileOptions:
             raise UsageError(
                 f"there is no layout {self.layout!r}", mend=f"use one of {', '.join(LAYOUTS)}"
             )
+        if self.precision not in PRECISIONS:
+            raise UsageError(
+                f"there is no precision {self.precision!r}",
+                mend=f"use one of {', '.join(PRECISIONS)}",
+            )
 
     @property
     def level(self) -> Level:
         """What the level means."""
         return LEVELS[self.opt_level]
 
+    @property
+    def dtype(self) -> str:
+        """Of convolutions and products of float32."""
+        return {"fp32": "float32", "fp16": "float16"}[self.precision]
+
     def __str__(self) -> str:
         forced = "" if self.layout == "auto" else f", {self.layout}"
-        return f"-O{self.opt_level}{forced}"
+        half = "" if self.precision == "fp32" else f", {self.precision}"
+        return f"-O{self.opt_level}{forced}{half}"
 
 
 DEFAULTS = CompileOptions()

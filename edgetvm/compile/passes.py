@@ -11,6 +11,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.affine import join_factors
 from edgetvm.compile.flattening import flatten_pointwise
 from edgetvm.compile.folding import fold_constants
+from edgetvm.compile.half import compute_in_half
 from edgetvm.compile.integers import keep_integers
 from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.lowering import lower_contractions
@@ -18,7 +19,7 @@ from edgetvm.compile.lowering.costs import convolution_costs
 from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
 from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
-from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 from edgetvm.compile.subpixels import phases_as_features
@@ -38,11 +39,13 @@ class Pass:
         title: unique among all passes.
         make: gives the step for a board and what the user chose.
         level: the first optimisation level that has it.
+        precisions: that have it.
     """
 
     title: str
     make: Make
     level: int = 0
+    precisions: tuple[Precision, ...] = PRECISIONS
 
 
 def _relax(name: str) -> Make:
@@ -66,7 +69,7 @@ def _dispatch(name: str) -> Make:
 
 
 def _layouts(profile: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
-    costs = convolution_costs(profile, options.level.winograd)
+    costs = convolution_costs(profile, options.level.winograd, options.dtype)
     return partial(choose_layouts, layout=options.layout, costs=costs)
 
 
@@ -87,6 +90,7 @@ OPERATOR_PASSES = (
     Pass("fold padding into convolutions", lambda *_: fold_pads, level=1),
     Pass("fold scales into weights", lambda *_: fold_scales, level=1),
     Pass("drop what was folded", _relax("DeadCodeElimination"), level=1),
+    Pass("compute in float16", lambda *_: compute_in_half, precisions=("fp16",)),
     Pass("tell variables apart", lambda *_: tell_variables_apart),
 )
 
@@ -123,5 +127,9 @@ PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *LOWERING_PASSES)
 
 
 def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, ...]:
-    """The passes of a level, in their order."""
-    return tuple(one for one in passes if one.level <= options.opt_level)
+    """The passes of a level and precision, in their order."""
+    return tuple(
+        one
+        for one in passes
+        if one.level <= options.opt_level and options.precision in one.precisions
+    )

@@ -8,7 +8,7 @@ from edgetvm.base.steps import step
 from edgetvm.farm.session import BoardSession, Opened
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.package.archive import Package
-from edgetvm.package.gate import TOLERANCE, refusal
+from edgetvm.package.gate import refusal, tolerance_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def deploy(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,
             max_relative_error=error.max_relative_error,
-            tolerance=TOLERANCE,
+            tolerance=tolerance_of(package.manifest.options),
             worst_output=error.output,
             samples=1,
             inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",

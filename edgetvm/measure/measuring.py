@@ -20,7 +20,7 @@ from edgetvm.measure.statistics import percentile
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
-from edgetvm.package.gate import TOLERANCE, refusal
+from edgetvm.package.gate import refusal, tolerance_of
 from edgetvm.package.manifest import LIBRARY_NAME
 from edgetvm.recipes import Recipe, prepare, samples
 
@@ -95,7 +95,7 @@ def measure(
                 reference_for(source),
                 recipe=recipe,
                 samples=chosen,
-                tolerance=TOLERANCE,
+                tolerance=tolerance_of(manifest.options),
             )
             correctness = evaluation.correctness
             metrics.update(evaluation.metrics)

@@ -33,6 +33,8 @@ class Correctness:
         samples: input sets compared (chunks, for a stream).
         inputs: what they were: `random, seed 0`, or the recipe's data.
         checked_on: where the compiled model ran for this.
+        float32_error: the relative error of the same model compiled in float32, where this one was
+            not; None where it was, or where it was not measured.
     """
 
     reference: str
@@ -43,6 +45,7 @@ class Correctness:
     samples: int
     inputs: str
     checked_on: str = "this machine"
+    float32_error: _JsonFloat | None = None
 
     @property
     def passed(self) -> bool:

@@ -118,6 +118,7 @@ def _csv_row(result: Result) -> dict[str, object]:
         "profile": environment.profile,
         "opt_level": measurement.options.opt_level,
         "layout": measurement.options.layout,
+        "precision": measurement.options.precision,
         "threads": environment.threads,
         "task": measurement.task,
         "scenario": measurement.scenario,

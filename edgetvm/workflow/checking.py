@@ -16,7 +16,7 @@ from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
 from edgetvm.models.reference import Reference, Source, named_outputs, reference_for, run_stream
 from edgetvm.package.executor import Executor
-from edgetvm.package.gate import TOLERANCE
+from edgetvm.package.gate import tolerance_of
 from edgetvm.recipes import Recipe, prepare, samples
 
 _RANDOM_CHUNKS = 16
@@ -40,7 +40,7 @@ def check_model(
     model: Model,
     recipe: Recipe | None = None,
     inputs: Arrays | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     options: CompileOptions = DEFAULTS,
 ) -> tuple[Correctness, ...]:
     """Compile an imported model for this machine and compare it with its reference runtime.
@@ -52,7 +52,8 @@ def check_model(
         model: what to check.
         recipe: whose data are run too.
         inputs: arrays by name, of one run; states that are left out begin as they do in a stream.
-        tolerance: the relative error from which an answer counts as wrong.
+        tolerance: the relative error from which an answer counts as wrong; that of the options
+            without it.
         options: how it is compiled.
 
     Returns:
@@ -65,7 +66,7 @@ def check_model(
     if inputs is not None:
         inputs = {**model.signature.initial_states(), **inputs}
         model.signature.check_inputs(inputs)
-    artifact = compile_model(model, load_profile("local"), options=options)
+    artifact = compile_model(model, load_profile("local"), options=options, emulate=True)
     with step("check against the reference") as this:
         reference = reference_for(Source.of(model))
         compiled = Executor(artifact.library, artifact.signature)
@@ -81,7 +82,7 @@ def check_model(
                     reference=reference.name,
                     max_abs_error=worst.max_abs_error,
                     max_relative_error=worst.max_relative_error,
-                    tolerance=tolerance,
+                    tolerance=tolerance_of(options) if tolerance is None else tolerance,
                     worst_output=worst.output,
                     samples=sum(map(_chunks, case.samples)) if case.streamed else len(errors),
                     inputs=case.told,

@@ -19,7 +19,7 @@ from edgetvm.package.executor import Executor
 from edgetvm.recipes import Recipe
 from edgetvm.workflow.checking import Case, cases
 
-# The level whose arithmetic is the model's own, but for the order of sums.
+# The level whose arithmetic is the model's own, but for the order of sums; in float32.
 STRICT_LEVEL = 2
 
 
@@ -80,7 +80,7 @@ Runner = Callable[[Case, Arrays], Arrays]
 
 
 def _runner(model: Model, options: CompileOptions) -> Runner:
-    artifact = compile_model(model, load_profile("local"), options=options)
+    artifact = compile_model(model, load_profile("local"), options=options, emulate=True)
     executor = Executor(artifact.library, artifact.signature)
 
     def run(case: Case, arrays: Arrays) -> Arrays:

@@ -55,7 +55,7 @@ class Inspection:
         run_us: of a run on this machine; None where nothing was timed.
         runtime_us: of it in the runtime's own functions.
         threads: that the run was on.
-        deviations: of an approximate level from others.
+        deviations: of an approximate level, or of float16, from others.
     """
 
     name: str
@@ -87,7 +87,8 @@ def inspect(
     Args:
         subject: from `edgetvm.workflow.find_subject`.
         profile: of the board that it is compiled for.
-        options: how it is compiled. At the approximate level its error is measured too.
+        options: how it is compiled. At the approximate level, and in float16, its
+            error is measured too.
         tuning_database: folder of tuned schedules.
         timed: run it on this machine, and time its kernels.
         threads: to time it on; all cores without it.
@@ -101,7 +102,7 @@ def inspect(
     artifact = compile_model(model, profile, tuning_database, options)
     times = _timed(artifact.library, model.signature, threads) if timed else None
     errors: tuple[Deviation, ...] = ()
-    if options.opt_level == LEVELS[-1].number:
+    if options.opt_level == LEVELS[-1].number or options.precision == "fp16":
         errors = deviations(model, subject.recipe, options)
     return _inspection(
         subject.name, profile.name, options, artifact.kernels, times=times, errors=errors

@@ -15,13 +15,14 @@ from onnx import helper
 from edgetvm.base.errors import InputError, NumericError, PackageError
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
-from edgetvm.compile import Artifact, compile_model
+from edgetvm.compile import Artifact, CompileOptions, compile_model
 from edgetvm.models import Model, import_model
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.fills import fill
 from edgetvm.package import TOLERANCE, Executor, check
 from edgetvm.package.archive import build_package, verify_package
 from edgetvm.package.executor import check_machine
+from edgetvm.package.gate import HALF_TOLERANCE, tolerance_of
 from edgetvm.package.manifest import TargetNeeds
 
 
@@ -115,6 +116,40 @@ def test_a_model_for_another_machine_says_where_it_was_checked(name: str, model:
     assert package.manifest.target.profile == name
     with pytest.raises(PackageError, match="it is compiled for"):
         Executor.of(package)
+
+
+_HALF = CompileOptions(precision="fp16")
+
+
+def test_float16_is_judged_by_its_own_bound_and_shown_beside_float32(model: Model) -> None:
+    checked = check(compile_model(model, load_profile("rpi5"), options=_HALF), model)
+    correctness = checked.correctness
+    assert correctness.tolerance == tolerance_of(_HALF) == HALF_TOLERANCE
+    assert correctness.float32_error is not None
+    assert correctness.float32_error < 1e-5 < correctness.max_relative_error < 5e-3
+    artifact = compile_model(model, load_profile("rpi5"), options=_HALF)
+    data = build_package(artifact, correctness, checked.sample_inputs, checked.sample_outputs)
+    manifest = verify_package(data, "m").manifest
+    assert (manifest.options, manifest.correctness) == (_HALF, correctness)
+
+
+def test_what_float16_cannot_hold_is_named(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["small"], "first"),
+        helper.make_node("MatMul", ["small", "large"], ["huge"], "second"),
+        helper.make_node("MatMul", ["huge", "tiny"], ["out"], "third"),
+    ]
+    ones = np.ones((4, 4), np.float32)
+    constants = {"w": ones, "large": 60000 * ones, "tiny": ones / 60000}
+    path = write(
+        tmp_path / "huge.onnx", nodes, [value("x", (2, 4))], [value("out", (2, 4))], constants
+    )
+    model = import_model(path)
+    artifact = compile_model(model, load_profile("rpi5"), options=_HALF)
+    with pytest.raises(NumericError) as caught:
+        check(artifact, model, {"x": np.ones((2, 4), np.float32)})
+    told = "huge: second goes beyond 65504, the largest number of float16 (inputs: given)"
+    assert str(caught.value) == f"{told} (compile in float32: leave --precision out)"
 
 
 def test_inputs_that_the_reference_refuses_are_told(integers_onnx: Path) -> None:

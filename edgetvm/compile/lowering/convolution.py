@@ -60,8 +60,9 @@ def lower_convolution(site: Site, call: Any) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
+    profile = site.profile.counted_in(out_dtype)
     edge = winograd_edge(
-        window, shape, out_shape, groups, out_dtype, site.winograd, site.profile.vector_lanes
+        window, shape, out_shape, groups, out_dtype, site.winograd, profile.vector_lanes
     )
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge)
@@ -70,9 +71,9 @@ def lower_convolution(site: Site, call: Any) -> Any:
         features // groups,
         *last_two(out_shape[1:-1]),
         math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
-        site.profile,
-        shared_by(work, site.profile),
-        together=elements_together(array.shape[-2], site.profile) if groups == 1 else 1,
+        profile,
+        shared_by(work, profile),
+        together=elements_together(array.shape[-2], profile) if groups == 1 else 1,
     )
     kept = [size for size in window.taps if size > 1]
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
@@ -110,10 +111,11 @@ def lower_transposed(site: Site, call: Any) -> Any:
     work = (
         phases * shape[0] * math.prod(points) * math.prod(window.taps) * math.prod(array.shape[:2])
     )
-    cores = shared_by(work, site.profile)
-    tile = choose_tile(features, *last_two(points), phases * shape[0], site.profile, cores)
-    packed = constant(phase_weights(array, strides, before, tile.width))
     out_dtype = str(call.ty.dtype)
+    profile = site.profile.counted_in(out_dtype)
+    cores = shared_by(work, profile)
+    tile = choose_tile(features, *last_two(points), phases * shape[0], profile, cores)
+    packed = constant(phase_weights(array, strides, before, tile.width))
     size = out_shape[1:-1]
     return site.builder.call_te(
         lambda data, packed: transposed(

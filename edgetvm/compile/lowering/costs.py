@@ -99,13 +99,16 @@ def convolution_of(call: Any) -> Convolution | None:
     )
 
 
-def cost_channels_last(one: Convolution, profile: BoardProfile, winograd: int) -> float:
+def cost_channels_last(
+    one: Convolution, profile: BoardProfile, winograd: int, dtype: str = "float32"
+) -> float:
     """Of the kernels of `edgetvm.compile.lowering.convolution`.
 
     Args:
         one: the convolution.
-        profile: of the board.
+        profile: of the board, counted in elements of that type.
         winograd: largest edge of output tiles; 0 for the direct form only.
+        dtype: in which it will be computed.
     """
     if one.is_depthwise:
         lanes = min(profile.vector_lanes, power_of_two(one.channels))
@@ -114,7 +117,7 @@ def cost_channels_last(one: Convolution, profile: BoardProfile, winograd: int) -
     shape = (one.batch, *one.size, one.channels)
     out_shape = (one.batch, *one.output, one.features)
     costs = winograd_costs(
-        one.window, shape, out_shape, one.groups, "float32", winograd, profile.vector_lanes
+        one.window, shape, out_shape, one.groups, dtype, winograd, profile.vector_lanes
     )
     if min(costs, key=lambda edge: costs[edge], default=0):
         return min(costs.values()) / profile.vector_lanes
@@ -142,9 +145,16 @@ def cost_channels_first(one: Convolution, profile: BoardProfile) -> float:
 
 
 def convolution_costs(
-    profile: BoardProfile, winograd: int
+    profile: BoardProfile, winograd: int, dtype: str = "float32"
 ) -> Callable[[Any], tuple[float, float, float] | None]:
-    """From a call to its costs with channels last and first, and that of an element moved."""
+    """From a call to its costs with channels last and first, and that of an element moved.
+
+    Args:
+        profile: of the board.
+        winograd: largest edge of output tiles; 0 for the direct form only.
+        dtype: in which convolutions of float32 will be computed.
+    """
+    profile = profile.counted_in(dtype)
 
     def costs(call: Any) -> tuple[float, float, float] | None:
         if not is_constant(call.args[1]):
@@ -152,7 +162,7 @@ def convolution_costs(
         one = convolution_of(call)
         if one is None:
             return None
-        last = cost_channels_last(one, profile, winograd)
+        last = cost_channels_last(one, profile, winograd, dtype)
         return last, cost_channels_first(one, profile), MOVE
 
     return costs

@@ -29,16 +29,17 @@ def lower_matmul(site: Site, call: Any) -> Any:
     dot = dot_of(site, data, array)
     if dot is not None:
         return integer_product(site, data, array, shape, dot)
+    out_dtype = str(call.ty.dtype)
+    profile = site.profile.counted_in(out_dtype)
     tile = choose_tile(
         features,
         *last_two(rows),
         math.prod(rows[:-2]),
-        site.profile,
-        shared_by(work, site.profile),
-        together=elements_together(array.shape[0], site.profile),
+        profile,
+        shared_by(work, profile),
+        together=elements_together(array.shape[0], profile),
     )
     packed = constant(pack(array, tile.width))
-    out_dtype = str(call.ty.dtype)
     return site.builder.call_te(
         lambda data, packed: product(data, packed, features, out_dtype),
         data,

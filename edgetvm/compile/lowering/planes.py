@@ -55,8 +55,9 @@ def lower_planes(site: Site, call: Any) -> Any:
         after=tuple(padding[rank:]),
     )
     size, dtype = shape[2:], str(call.ty.dtype)
-    joined = are_joined(window, size, array.shape[1], site.profile)
-    width = planes_width(window, shape, features // groups, groups, joined, site.profile)
+    profile = site.profile.counted_in(dtype)
+    joined = are_joined(window, size, array.shape[1], profile)
+    width = planes_width(window, shape, features // groups, groups, joined, profile)
     if joined and is_ready(window):
         flat = [*shape[:2], math.prod(size)]
         data = site.builder.emit(relax.op.reshape(data, flat))

@@ -23,6 +23,9 @@ _WEIGHT = 10
 _SHARE = 0.6
 # Transformed tiles are written once and read once.
 _PASSES = 2
+# Edge of the largest output tiles that a type bears: the larger, the larger the constants that its
+# transforms multiply with, and with them what rounding does. float16 has no bits to give away.
+_LARGEST = {"float32": 4, "float16": 2}
 
 
 def winograd_edge(
@@ -65,14 +68,14 @@ def winograd_costs(
         lanes: of a vector.
     """
     three = window.taps == (3, 3) and window.strides == (1, 1) and window.dilations == (1, 1)
-    if not three or groups != 1 or dtype != "float32":
+    if not three or groups != 1 or dtype not in _LARGEST:
         return {}
     if min(shape[-1], out_shape[-1]) < _LEAST_CHANNELS:
         return {}
     channels, features = shape[-1], covered(out_shape[-1], lanes)
     costs = {0: 9.0 * channels * features * (math.prod(out_shape[1:3]) + _WEIGHT)}
     for step, transform in TRANSFORMS.items():
-        if step > largest or min(out_shape[1:3]) < step:
+        if step > min(largest, _LARGEST[dtype]) or min(out_shape[1:3]) < step:
             continue
         tiles = math.prod(math.ceil(size / step) for size in out_shape[1:3])
         transforms = _TRANSFORM * (covered(channels, lanes) + features)
@@ -115,10 +118,11 @@ def winograd_convolution(
     features, size = out_shape[-1], (out_shape[1], out_shape[2])
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
     work = tiles * transform.edge**2 * array.shape[-2] * features
-    cores = shared_by(work, site.profile)
-    together = elements_together(array.shape[-2], site.profile)
+    profile = site.profile.counted_in(str(data.ty.dtype))
+    cores = shared_by(work, profile)
+    together = elements_together(array.shape[-2], profile)
     tile = choose_tile(
-        features, transform.edge, tiles, transform.edge, site.profile, cores, together=together
+        features, transform.edge, tiles, transform.edge, profile, cores, together=together
     )
     strip = strip_of(array.shape[-2], features, size, transform, site.profile)
     weights = constant(transformed(array, transform, tile.width))

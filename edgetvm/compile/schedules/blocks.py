@@ -31,6 +31,11 @@ class Block:
         return math.prod(self.spatial) * math.prod(self.reduction)
 
     @property
+    def dtype(self) -> str:
+        """Of what it writes."""
+        return str(self.node.writes[0].source.dtype)
+
+    @property
     def spatial_variables(self) -> list[Any]:
         """Variables of the spatial axes, in order."""
         return [axis.var for axis in self.node.iter_vars if axis.iter_type == _SPATIAL]

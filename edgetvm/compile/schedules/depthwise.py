@@ -35,6 +35,7 @@ def depthwise(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -
     if len(reductions) != 1 or not _slides(reductions[0]):
         return None
     main = reductions[0]
+    profile = profile.counted_in(main.dtype)
     channels, across = main.spatial[-1], main.spatial[-2]
     candidates = columns_of(channels, across, profile)
     tile = decisions.choose("tile", candidates, choose_columns(channels, across, profile))

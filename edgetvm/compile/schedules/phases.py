@@ -35,6 +35,7 @@ def phases(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> S
     if not mains:
         return None
     main = mains[0]
+    profile = profile.counted_in(main.dtype)
     strides = [int(one) for one in main.node.annotations[PHASES]]
     after = blocks[blocks.index(main) + 1 :]
     size = after[0].spatial

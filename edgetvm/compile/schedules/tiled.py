@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
-from edgetvm.compile.kernels.dots import dot_named, intrinsic
+from edgetvm.compile.kernels.dots import dot_named
 from edgetvm.compile.kernels.integer import DOT
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
@@ -20,6 +20,7 @@ from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import padding_along, paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
+from edgetvm.compile.schedules.sums import in_pieces, sum_in_registers, sum_pieces
 from edgetvm.compile.schedules.tile import Tile, choose_tile, elements_together, tiles
 from edgetvm.compile.schedules.work import shared_by
 
@@ -105,7 +106,7 @@ def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:
     """How many steps of the sums take their elements from one load."""
     if form.elements is None or form.dot is not None:
         return 1
-    if str(main.node.writes[0].source.dtype) != "float32":
+    if main.dtype not in ("float32", "float16"):
         return 1
     return elements_together(main.reduction[-1], profile)
 
@@ -122,6 +123,7 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     if len(reductions) != 1 or math.prod(reductions[0].reduction) < 4 or not reductions[0].spatial:
         return None
     main = reductions[0]
+    profile = profile.counted_in(main.dtype)
     form = contraction_form(main)
     if form is None:
         return None
@@ -199,13 +201,15 @@ def stretched_contraction(schedule: Any, main: Block, owner: str, form: Form, ti
 def sum_in_tiles(
     schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
 ) -> None:
-    """Sum a tile in registers, then store it from `owner`'s block, epilogue included.
-
-    The blocks may lie in other loops already.
-    """
+    """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
+    loops = schedule.get_loops(result)
     rank = len(main.spatial)
-    loops = schedule.get_loops(result)[-rank - len(main.reduction) :]
+    pieces = None
+    if main.dtype == "float16":
+        pieces = in_pieces(schedule, result, loops[rank:], together)
+    if pieces is not None:
+        loops, together = schedule.get_loops(result), 1
     spatial, reduction = loops[:rank], loops[rank:]
     outer, inner = list(spatial), []
     for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
@@ -237,32 +241,13 @@ def sum_in_tiles(
     schedule.reverse_compute_at(store, at, preserve_unit_loops=True)
     if cores > 1:
         schedule.parallel(shared_loop)
-    # Marked before the reduction is split: afterwards its block is no longer complete.
-    for loop in [*steps, *inner[:-1]]:
-        schedule.unroll(loop)
-    if steps:
-        _load_together(schedule, result, form, reduction[-1])
-    if form.dot is None:
-        schedule.vectorize(lanes)
-    start = schedule.decompose_reduction(result, reduction[0])
-    if form.dot is not None:
-        schedule.tensorize(lanes, intrinsic(form.dot))
-    for loop in schedule.get_loops(start)[-len(inner) :][:-1]:
-        schedule.unroll(loop)
-    schedule.vectorize(schedule.get_loops(start)[-1])
+    if pieces is not None:
+        points = [axis for axis in (form.rows, form.columns) if axis is not None]
+        sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
+    sum_in_registers(schedule, result, reduction, steps, inner, form.elements, form.dot)
     ends = schedule.get_loops(store)
     stored = math.gcd(tile.lanes, int(schedule.get(ends[-1]).extent))
     vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
     schedule.vectorize(lanes)
     for loop in [*ends[-len(inner) + 1 : -1], vectors]:
         schedule.unroll(loop)
-
-
-def _load_together(schedule: Any, result: Any, form: Form, at: Any) -> None:
-    """Bring the elements of all steps below a loop into registers, a vector for each point."""
-    copy = schedule.cache_read(result, form.elements, "local")
-    schedule.compute_at(copy, at, preserve_unit_loops=True)
-    *points, elements = schedule.get_loops(copy)[-len(schedule.get(copy).iter_vars) :]
-    for loop in points:
-        schedule.unroll(loop)
-    schedule.vectorize(elements)

@@ -43,6 +43,7 @@ def winograd(function: PrimFunc, profile: BoardProfile, decisions: Decisions) ->
         return None
     by_name = {block.node.name_hint: block for block in blocks}
     product, result = by_name["contraction"], by_name["result_tile"]
+    profile = profile.counted_in(product.dtype)
     step, strip = (int(one) for one in result.node.annotations[OUTPUTS])
     size = by_name["untiled"].spatial
     after = blocks[blocks.index(by_name["untiled"]) :]
