@@ -16,7 +16,7 @@ _OPSET = 17
 Array = NDArray[Any]
 
 
-class _Graph:
+class Graph:
     """Nodes in order; each method gives the name of what it computes."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class _Graph:
             self.nodes,
             "main",
             [helper.make_tensor_value_info(*entry) for entry in inputs],
-            [helper.make_tensor_value_info(name, _FLOAT, None) for name in outputs],
+            [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
             self.constants,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
@@ -59,11 +59,11 @@ class _Graph:
         return model
 
 
-_FLOAT, _INT64 = 1, 7  # onnx.TensorProto's
+FLOAT, INT64 = 1, 7  # onnx.TensorProto's
 
 
 def _convolved(
-    graph: _Graph,
+    graph: Graph,
     x: str,
     weights: Weights,
     convolution: str,
@@ -98,7 +98,7 @@ def _convolved(
 def mobilenet_v2(file: Path) -> Any:
     """MobileNetV2 1.0 without its classifier: 224x224 to 1280 features."""
     weights = torch_weights(file)
-    graph = _Graph()
+    graph = Graph()
     x = _convolved(graph, "input", weights, "features.0.0", "features.0.1", 2)
     strides = {2: 2, 4: 2, 7: 2, 14: 2}
     for index in range(1, 18):
@@ -118,7 +118,7 @@ def mobilenet_v2(file: Path) -> Any:
             x = graph.node("Add", before, x)
     x = _convolved(graph, x, weights, "features.18.0", "features.18.1")
     x = graph.node("ReduceMean", x, axes=[2, 3], keepdims=0)
-    return graph.model([("input", _FLOAT, [1, 3, 224, 224])], {"features": x})
+    return graph.model([("input", FLOAT, [1, 3, 224, 224])], {"features": x})
 
 
 _LITE0_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
@@ -127,7 +127,7 @@ _LITE0_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
 def efficientnet_lite0(file: Path) -> Any:
     """EfficientNet-Lite0: 224x224 to 1000 classes, padded as TensorFlow does."""
     weights = torch_weights(file)
-    graph = _Graph()
+    graph = Graph()
     size = 224
 
     def convolved(
@@ -156,7 +156,7 @@ def efficientnet_lite0(file: Path) -> Any:
     x = convolved(x, "_conv_head", "_bn1")
     x = graph.node("Flatten", graph.node("GlobalAveragePool", x))
     x = graph.node("Gemm", x, weights["_fc.weight"], weights["_fc.bias"], transB=1)
-    return graph.model([("input", _FLOAT, [1, 3, 224, 224])], {"logits": x})
+    return graph.model([("input", FLOAT, [1, 3, 224, 224])], {"logits": x})
 
 
 _TOKENS, _WIDTH, _HEADS, _LAYERS = 128, 384, 12, 6
@@ -165,7 +165,7 @@ _TOKENS, _WIDTH, _HEADS, _LAYERS = 128, 384, 12, 6
 def minilm(file: Path) -> Any:
     """all-MiniLM-L6: 128 tokens of one sentence to their last hidden states."""
     weights = safetensors(file)
-    graph = _Graph()
+    graph = Graph()
 
     def normal(x: str, at: str) -> str:
         scale, bias = weights[f"{at}.weight"], weights[f"{at}.bias"]
@@ -186,7 +186,7 @@ def minilm(file: Path) -> Any:
     x = normal(x, "embeddings.LayerNorm")
     mask = graph.node("Unsqueeze", "attention_mask", np.array([1]))
     mask = graph.node("Unsqueeze", mask, np.array([2]))
-    mask = graph.node("Sub", np.array(1, np.float32), graph.node("Cast", mask, to=_FLOAT))
+    mask = graph.node("Sub", np.array(1, np.float32), graph.node("Cast", mask, to=FLOAT))
     mask = graph.node("Mul", mask, np.array(np.finfo(np.float32).min, np.float32))
     for index in range(_LAYERS):
         at = f"encoder.layer.{index}"
@@ -207,7 +207,7 @@ def minilm(file: Path) -> Any:
         wide = dense(wide, f"{at}.output.dense")
         x = normal(graph.node("Add", wide, x), f"{at}.output.LayerNorm")
     names = ("input_ids", "attention_mask")
-    return graph.model([(name, _INT64, [1, _TOKENS]) for name in names], {"last_hidden_state": x})
+    return graph.model([(name, INT64, [1, _TOKENS]) for name in names], {"last_hidden_state": x})
 
 
 def lstm_forecaster(_: Path) -> Any:
@@ -219,7 +219,7 @@ def lstm_forecaster(_: Path) -> Any:
         # What PyTorch starts its layers with.
         return generator.uniform(-(hidden**-0.5), hidden**-0.5, shape).astype(np.float32)
 
-    graph = _Graph()
+    graph = Graph()
     x = graph.node("Transpose", "window", perm=[1, 0, 2])
     for width in (features, hidden):
         gates = drawn(1, 4 * hidden, width), drawn(1, 4 * hidden, hidden), drawn(1, 8 * hidden)
@@ -227,7 +227,7 @@ def lstm_forecaster(_: Path) -> Any:
         x = graph.node("Squeeze", x, np.array([1]))
     x = graph.node("Gather", x, np.array(-1), axis=0)
     x = graph.node("Gemm", x, drawn(1, hidden), drawn(1), transB=1)
-    return graph.model([("window", _FLOAT, [1, days, features])], {"forecast": x})
+    return graph.model([("window", FLOAT, [1, days, features])], {"forecast": x})
 
 
 MAKERS: dict[str, Callable[[Path], Any]] = {

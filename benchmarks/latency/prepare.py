@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.latency import graphs
+from benchmarks.latency.architectures import ARCHITECTURES
 from benchmarks.latency.case import Arrays, Case, Unavailable
 from benchmarks.latency.inputs import made_up, photograph
 from benchmarks.latency.making import MAKERS
@@ -116,7 +117,7 @@ def _file(entry: Entry, folder: Path, made: Path) -> Path:
 
     if isinstance(entry.source, Made):
         weights = obtained(entry.source, folder) if entry.source.package else Path()
-        onnx.save(MAKERS[entry.source.maker](weights), made / "model.onnx")
+        onnx.save((MAKERS | ARCHITECTURES)[entry.source.maker](weights), made / "model.onnx")
         return made / "model.onnx"
     found = obtained(entry.source, folder)
     if found.suffix == ".tflite":

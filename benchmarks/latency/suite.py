@@ -1,4 +1,4 @@
-"""The models: one table."""
+"""The models: one table of those that are always run, and one of those that must be named."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fnmatch
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.latency.architectures import ARCHITECTURES
 from benchmarks.latency.case import Unavailable
 
 
@@ -170,10 +171,13 @@ SUITE = (
     Entry("tiny-wakeword-int8", "int8", Shared("mlperf-tiny/str_ww_ref_model.tflite")),
 )
 
+# No schedule was shaped on these: they are run where they are named.
+UNSEEN = tuple(Entry(name, "fp32", Made(name)) for name in ARCHITECTURES)
+
 
 def entry_called(name: str) -> Entry:
     """The model of that name."""
-    return next(entry for entry in SUITE if entry.name == name)
+    return next(entry for entry in (*SUITE, *UNSEEN) if entry.name == name)
 
 
 def chosen(words: list[str], shapes: dict[str, tuple[int, ...]] | None = None) -> list[Entry]:
@@ -195,9 +199,9 @@ def chosen(words: list[str], shapes: dict[str, tuple[int, ...]] | None = None) -
                 raise Unavailable(f"there is no file {word}")
             found[path.stem] = Entry(path.stem, "", Mine(path.resolve()), shapes or {})
             continue
-        matching = [entry for entry in SUITE if fnmatch.fnmatch(entry.name, word)]
+        matching = [entry for entry in (*SUITE, *UNSEEN) if fnmatch.fnmatch(entry.name, word)]
         if not matching:
-            names = ", ".join(entry.name for entry in SUITE)
+            names = ", ".join(entry.name for entry in (*SUITE, *UNSEEN))
             raise Unavailable(f"no model is called {word}; there are {names}")
         found |= {entry.name: entry for entry in matching}
     return list(found.values())

@@ -22,6 +22,7 @@ from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
+from edgetvm.compile.subpixels import phases_as_features
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -80,6 +81,7 @@ OPERATOR_PASSES = (
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
     Pass("fold small constants", lambda *_: fold_constants, level=1),
     Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
+    Pass("turn phases into features", lambda board, _: phases_as_features(board), level=2),
     Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
     Pass("fold constants that were permuted", lambda *_: fold_constants, level=2),

@@ -50,11 +50,11 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], 
         {"pads": [1] * 4},
         "winograd tiles",
     ),
-    "winograd without padding": ((1, 16, 11, 10), (20, 16, 3, 3), {}, "winograd tiles"),
-    "winograd of a batch": ((2, 16, 7, 7), (16, 16, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
+    "winograd without padding": ((1, 32, 15, 14), (36, 32, 3, 3), {}, "winograd tiles"),
+    "winograd of a batch": ((2, 32, 11, 11), (32, 32, 3, 3), {"pads": [1] * 4}, "winograd tiles"),
     "winograd, uneven padding": (
-        (1, 16, 9, 14),
-        (16, 16, 3, 3),
+        (1, 32, 13, 14),
+        (32, 32, 3, 3),
         {"pads": [0, 1, 2, 1]},
         "winograd tiles",
     ),
@@ -131,14 +131,14 @@ def test_a_convolution(name: str, followed: bool, tmp_path: Path) -> None:
 
 # name: input, weights, attributes, the rule
 TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], str]] = {
-    "taps as the stride": ((1, 24, 9, 11), (24, 10, 2, 2), {"strides": [2, 2]}, "phases"),
+    "taps as the stride": ((1, 24, 9, 11), (24, 20, 2, 2), {"strides": [2, 2]}, "phases"),
     "more taps than the stride": (
         (1, 8, 7, 9),
         (8, 20, 3, 3),
         {"strides": [2, 2], "pads": [1] * 4, "output_padding": [1, 1]},
         "phases",
     ),
-    "four taps": ((2, 8, 6, 6), (8, 12, 4, 4), {"strides": [2, 2], "pads": [1] * 4}, "phases"),
+    "four taps": ((2, 8, 6, 6), (8, 18, 4, 4), {"strides": [2, 2], "pads": [1] * 4}, "phases"),
     "fewer taps than the stride": (
         (1, 8, 5, 5),
         (8, 6, 1, 2),
@@ -151,7 +151,32 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         {"strides": [3, 2], "pads": [2, 0, 1, 3]},
         "register tile",
     ),
-    "one dimension": ((1, 6, 17), (6, 7, 5), {"strides": [2], "pads": [1, 2]}, "phases"),
+    "one dimension": ((1, 6, 17), (6, 20, 5), {"strides": [2], "pads": [1, 2]}, "phases"),
+    # Phases that are features of a plain convolution.
+    "one feature": (
+        (1, 8, 6, 7),
+        (8, 1, 9, 9),
+        {"strides": [2, 2], "pads": [4] * 4, "output_padding": [1, 1]},
+        "register tile",
+    ),
+    "three features": (
+        (2, 8, 5, 6),
+        (8, 3, 4, 4),
+        {"strides": [2, 2], "pads": [1] * 4},
+        "register tile",
+    ),
+    "few features, cropped": (
+        (1, 8, 6, 7),
+        (8, 2, 5, 3),
+        {"strides": [3, 2], "pads": [2, 1, 3, 0]},
+        "register tile",
+    ),
+    "few features of one dimension": (
+        (1, 6, 9),
+        (6, 2, 16),
+        {"strides": [8], "pads": [4, 4]},
+        "register tile",
+    ),
     "grouped": (
         (1, 6, 7, 7),
         (6, 4, 3, 3),

@@ -103,6 +103,15 @@ def test_resize(tmp_path: Path, mode: str, transform: str) -> None:
     agree(path, {"x": x}, by_evaluator, 1e-4)
 
 
+def test_resize_to_a_size_that_a_float_scale_misses(tmp_path: Path) -> None:
+    """7 / 20 as float32 times 20 is less than 7."""
+    x = RANDOM.standard_normal((1, 2, 20, 3)).astype(np.float32)
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="linear")
+    constants = {"sizes": np.array([1, 2, 7, 3])}
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y"], constants, opset=19)
+    agree(path, {"x": x}, tolerance=1e-5)
+
+
 def test_the_largest_of_infinities(tmp_path: Path) -> None:
     x = np.array([[-np.inf, -np.inf], [1, -np.inf]], np.float32)
     nodes = [

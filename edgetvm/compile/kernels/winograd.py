@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgetvm.compile.kernels.contraction import PACKED, pack, packed_element
 
-# The annotation of the block that makes output tiles: the edge of one.
+# The annotation of the block that makes output tiles: [edge of one, rows of them in a strip].
 OUTPUTS = "edgetvm.winograd"
 _TAPS = 3
 
@@ -82,7 +82,13 @@ def transformed(weights: NDArray[Any], transform: Transform, width: int) -> NDAr
 
 
 def winograd(
-    data: Any, weights: Any, features: int, transform: Transform, before: tuple[int, int], size: Any
+    data: Any,
+    weights: Any,
+    features: int,
+    transform: Transform,
+    before: tuple[int, int],
+    size: Any,
+    strip: int,
 ) -> Any:
     """The convolution, channels last.
 
@@ -93,73 +99,95 @@ def winograd(
         transform: the tile.
         before: padding above and left.
         size: height and width of the output.
+        strip: rows of tiles that are computed from their transform to their output before the next
+            ones begin; it divides them.
     """
     from tvm import te, tirx
 
     batch, height, width, channels = (int(one) for one in data.shape)
     edge, step = transform.edge, transform.outputs
     down, across = (math.ceil(extent / step) for extent in size)
-    tiles = batch * down * across
+    strips, tiles = batch * down // strip, strip * across
 
-    def bordered(n: Any, y: Any, x: Any, c: Any) -> Any:
-        top, left = before
-        inside = tirx.all(y >= top, y < height + top, x >= left, x < width + left)
-        return tirx.if_then_else(inside, data[n, y - top, x - left, c], tirx.const(0, data.dtype))
+    def top(tile_row: Any) -> Any:
+        """Where a row of tiles begins: the last one ends where the output does."""
+        return tirx.Min(tile_row * step, size[0] - step)
+
+    def image(s: Any) -> tuple[Any, Any]:
+        """Which image a strip is of, and the first of its rows of tiles."""
+        each = down // strip
+        return s // each, s % each * strip
+
+    def bordered(s: Any, y: Any, x: Any, c: Any) -> Any:
+        (n, first), (above, left) = image(s), before
+        row = top(first) + y
+        inside = tirx.all(row >= above, row < height + above, x >= left, x < width + left)
+        return tirx.if_then_else(
+            inside, data[n, row - above, x - left, c], tirx.const(0, data.dtype)
+        )
 
     border = te.compute(
-        (batch, size[0] + _TAPS - 1, size[1] + _TAPS - 1, channels), bordered, name="border"
+        (strips, strip * step + _TAPS - 1, size[1] + _TAPS - 1, channels), bordered, name="border"
     )
 
-    def patch(tile: Any, y: Any, x: Any, c: Any) -> Any:
-        n, at = tile // (down * across), tile % (down * across)
-        top = tirx.Min(at // across * step, size[0] - step)
-        left = tirx.Min(at % across * step, size[1] - step)
-        return border[n, top + y, left + x, c]
+    def patch(s: Any, tile: Any, y: Any, x: Any, c: Any) -> Any:
+        _, first = image(s)
+        left = tirx.Min(tile % across * step, size[1] - step)
+        return border[s, top(first + tile // across) - top(first) + y, left + x, c]
 
     rows = te.compute(
-        (edge, edge, tiles, channels),
-        lambda a, x, t, c: _combined(transform.data, a, lambda y: patch(t, y, x, c), data.dtype),
+        (strips, edge, edge, tiles, channels),
+        lambda s, a, x, t, c: _combined(
+            transform.data, a, lambda y: patch(s, t, y, x, c), data.dtype
+        ),
         name="data_rows",
     )
     tensor = te.compute(
-        (edge, edge, tiles, channels),
-        lambda a, b, t, c: _combined(transform.data, b, lambda x: rows[a, x, t, c], data.dtype),
+        (strips, edge, edge, tiles, channels),
+        lambda s, a, b, t, c: _combined(
+            transform.data, b, lambda x: rows[s, a, x, t, c], data.dtype
+        ),
         name="data_tile",
     )
     channel = te.reduce_axis((0, channels), "channel")
     product = te.compute(
-        (edge, edge, tiles, features),
-        lambda a, b, t, f: te.sum(
-            tensor[a, b, t, channel] * packed_element(weights, (a, b), channel, f, features),
+        (strips, edge, edge, tiles, features),
+        lambda s, a, b, t, f: te.sum(
+            tensor[s, a, b, t, channel] * packed_element(weights, (a, b), channel, f, features),
             axis=[channel],
         ),
         name="contraction",
         attrs={PACKED: [features, int(weights.shape[-1])]},
     )
     half = te.compute(
-        (step, edge, tiles, features),
-        lambda i, b, t, f: _combined(
-            transform.result, i, lambda a: product[a, b, t, f], data.dtype
+        (strips, step, edge, tiles, features),
+        lambda s, i, b, t, f: _combined(
+            transform.result, i, lambda a: product[s, a, b, t, f], data.dtype
         ),
         name="result_rows",
     )
 
     def tiled(n: Any, y: Any, x: Any, f: Any) -> Any:
-        tile = (n * down + y // step) * across + x // step
+        row = n * down + y // step
+        place = row // strip, row % strip * across + x // step
         return _combined(
-            transform.result, x % step, lambda b: half[y % step, b, tile, f], data.dtype
+            transform.result,
+            x % step,
+            lambda b: half[place[0], y % step, b, place[1], f],
+            data.dtype,
         )
 
     result = te.compute(
         (batch, down * step, across * step, features),
         tiled,
         name="result_tile",
-        attrs={OUTPUTS: step},
+        attrs={OUTPUTS: [step, strip]},
     )
 
     def at(place: Any, extent: int) -> Any:
         """The last tile ends where the output does: it begins within the one before."""
-        return place + tirx.Select(place // step == extent // step, -extent % step, 0)
+        over = -extent % step
+        return place + tirx.Select(place // step == extent // step, over, 0) if over else place
 
     return te.compute(
         (batch, *size, features),

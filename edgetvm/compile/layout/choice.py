@@ -75,7 +75,7 @@ class Choice:
         if costs is None:
             return last
         given, made = shape_of(call.args[0]), shape_of(call)
-        wanted = self._wanted(variable)
+        wanted = self.wanted(variable)
 
         def total(order: Order, sums: float) -> float:
             moved = _moved(given, lying, order)
@@ -129,7 +129,7 @@ class Choice:
         quantised = Matcher(self._made_by.get).dequantised(call.args[0]) is not None
         return None if quantised else self._costs(call)
 
-    def _wanted(self, variable: Any) -> set[Order]:
+    def wanted(self, variable: Any) -> set[Order]:
         """The orders in which a value is read in the end."""
         found: set[Order] = set()
         waiting, seen = [variable], 0

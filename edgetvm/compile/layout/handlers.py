@@ -278,6 +278,9 @@ def resize(layouts: Layouts, call: Any) -> Stored | None:
 
     operand = layouts.lying(call.args[0])
     attrs = call.attrs
+    plain = identity(operand.rank)
+    if layouts.is_read_in(plain) and _elements(call.args[0]) < _elements(call):
+        operand = Stored(layouts.ordered(operand, plain), plain)
     layout = _lying(operand, str(attrs.layout))
     if layout is None:
         return None
@@ -295,6 +298,10 @@ def resize(layouts: Layouts, call: Any) -> Stored | None:
         attrs.out_dtype or None,
     )
     return replace(operand, expr=made)
+
+
+def _elements(expr: Any) -> int:
+    return math.prod(shape_of(expr) or (0,))
 
 
 def _lying(operand: Stored, layout: str) -> str | None:

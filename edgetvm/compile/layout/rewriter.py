@@ -57,6 +57,10 @@ class Layouts:
             return given, given
         return given, possible[1] if self._choice.in_blocks(self.variable, call) else 0
 
+    def is_read_in(self, order: Order) -> bool:
+        """Whether all that reads the variable which is bound now wants it in one order."""
+        return self._choice is not None and self._choice.wanted(self.variable) == {order}
+
     def look_at(self, function: Any) -> None:
         """Begin with a function."""
         if self._choice is not None:

@@ -1,4 +1,4 @@
-"""From convolutions and products to loops over weights packed for a board."""
+"""From operators to loops that are made for a board: sums over packed weights, interpolation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.lowering.convolution import lower_convolution, lower_transposed
 from edgetvm.compile.lowering.matmul import lower_matmul
+from edgetvm.compile.lowering.resizing import lower_resize
 from edgetvm.compile.lowering.site import Site
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 
@@ -21,6 +22,7 @@ _OURS: dict[str, Callable[[Site, Any], Any]] = {
     "relax.nn.conv1d_transpose": lower_transposed,
     "relax.nn.conv2d_transpose": lower_transposed,
     "relax.matmul": lower_matmul,
+    "relax.image.resize2d": lower_resize,
 }
 
 

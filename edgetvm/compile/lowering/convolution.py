@@ -92,11 +92,13 @@ def lower_convolution(site: Site, call: Any) -> Any:
             flat,
             primfunc_name_hint="depthwise_conv",
         )
-    edge = winograd_edge(window, shape, out_shape, groups, out_dtype, site.winograd)
+    profile = site.profile.counted_in(out_dtype)
+    edge = winograd_edge(
+        window, shape, out_shape, groups, out_dtype, site.winograd, profile.vector_lanes
+    )
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge, made.lanes)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
-    profile = site.profile.counted_in(out_dtype)
     width = block_width(
         features // groups,
         *last_two(out_shape[1:-1]),

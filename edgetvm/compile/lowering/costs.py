@@ -123,8 +123,9 @@ def cost_channels_last(
         vectors = covered(one.channels, lanes) // lanes
         return one.batch * math.prod(one.output) * one.depth * vectors
     shape = (one.batch, *one.size, one.channels)
+    out_shape = (one.batch, *one.output, one.features)
     costs = winograd_costs(
-        one.window, shape, (one.batch, *one.output, one.features), one.groups, dtype, winograd
+        one.window, shape, out_shape, one.groups, dtype, winograd, profile.vector_lanes
     )
     if min(costs, key=lambda edge: costs[edge], default=0):
         return min(costs.values()) / profile.vector_lanes

@@ -5,36 +5,59 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import Window, channels_last, in_blocks
-from edgetvm.compile.kernels.winograd import TRANSFORMS, transformed, winograd
+from edgetvm.compile.kernels.winograd import TRANSFORMS, Transform, transformed, winograd
 from edgetvm.compile.layout.stored import constant
 from edgetvm.compile.lowering.site import Extents, Site
-from edgetvm.compile.schedules.tile import choose_tile, elements_together
+from edgetvm.compile.schedules.tile import choose_tile, covered, elements_together
 from edgetvm.compile.schedules.work import shared_by
 
+# With fewer channels the transforms cost more than what they save.
+_LEAST_CHANNELS = 16
+# In multiply-adds: an element that is transformed, and a weight that comes from memory. Both were
+# measured on Zen 5.
+_TRANSFORM = 10
+_WEIGHT = 10
+# Of level 2, what transformed tiles may take: weights and outputs pass through it too.
+_SHARE = 0.6
+# Transformed tiles are written once and read once.
+_PASSES = 2
 # Edge of the largest output tiles that a type bears: the larger, the larger the constants that its
 # transforms multiply with, and with them what rounding does. float16 has no bits to give away.
 _LARGEST = {"float32": 4, "float16": 2}
 
 
 def winograd_edge(
-    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str, largest: int
+    window: Window,
+    shape: Extents,
+    out_shape: Extents,
+    groups: int,
+    dtype: str,
+    largest: int,
+    lanes: int,
 ) -> int:
     """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
 
     Arguments as for `winograd_costs`.
     """
-    costs = winograd_costs(window, shape, out_shape, groups, dtype, largest)
+    costs = winograd_costs(window, shape, out_shape, groups, dtype, largest, lanes)
     return min(costs, key=lambda step: costs[step], default=0)
 
 
 def winograd_costs(
-    window: Window, shape: Extents, out_shape: Extents, groups: int, dtype: str, largest: int
+    window: Window,
+    shape: Extents,
+    out_shape: Extents,
+    groups: int,
+    dtype: str,
+    largest: int,
+    lanes: int,
 ) -> dict[int, float]:
     """What each edge costs, and, as 0, the direct form; empty where only that is possible.
 
-    In multiply-adds of a tile's elements: additions of the transforms, and what their tensors cost
-    on the way through the caches.
+    In multiply-adds of a tile's elements: additions of the transforms, and what their tensors and
+    the weights cost on the way through the caches.
 
     Args:
         window: of the convolution.
@@ -42,22 +65,50 @@ def winograd_costs(
         groups: of channels.
         dtype: of the result.
         largest: edge that may be taken.
+        lanes: of a vector.
     """
     three = window.taps == (3, 3) and window.strides == (1, 1) and window.dilations == (1, 1)
     if not three or groups != 1 or dtype not in _LARGEST:
         return {}
-    channels, features = shape[-1], out_shape[-1]
-    if min(channels, features) < 16 or math.gcd(channels, 16) < 4:
+    if min(shape[-1], out_shape[-1]) < _LEAST_CHANNELS:
         return {}
-    costs = {0: 9.0 * channels * features * math.prod(out_shape[1:3])}
+    channels, features = shape[-1], covered(out_shape[-1], lanes)
+    costs = {0: 9.0 * channels * features * (math.prod(out_shape[1:3]) + _WEIGHT)}
     for step, transform in TRANSFORMS.items():
         if step > min(largest, _LARGEST[dtype]) or min(out_shape[1:3]) < step:
             continue
         tiles = math.prod(math.ceil(size / step) for size in out_shape[1:3])
-        elements = transform.edge**2
-        each = elements * (channels * features + 10 * (channels + features))
-        costs[step] = float(tiles * each)
+        transforms = _TRANSFORM * (covered(channels, lanes) + features)
+        each = tiles * (channels * features + transforms) + _WEIGHT * channels * features
+        costs[step] = float(transform.edge**2 * each)
     return costs
+
+
+def strip_of(
+    channels: int,
+    features: int,
+    size: tuple[int, int],
+    transform: Transform,
+    profile: BoardProfile,
+) -> int:
+    """How many rows of tiles are computed at once: as many as stay in a core's level 2.
+
+    All of them where the weights, which each strip reads anew, are more than what that saves.
+
+    Args:
+        channels, features: of the convolution.
+        size: height and width of the output.
+        transform: of the tiles.
+        profile: of the board.
+    """
+    down, across = (math.ceil(extent / transform.outputs) for extent in size)
+    element_bytes = 4 * transform.edge**2
+    row_bytes = element_bytes * across * (channels + features)
+    cores = profile.cores if profile.cache.l2_shared else 1
+    most = max(1, int(_SHARE * profile.cache.l2_bytes) // cores // row_bytes)
+    strip = max(one for one in range(1, min(down, most) + 1) if down % one == 0)
+    read_again = (down // strip - 1) * element_bytes * channels * features
+    return strip if read_again <= _PASSES * down * row_bytes else down
 
 
 def winograd_convolution(
@@ -71,7 +122,7 @@ def winograd_convolution(
 ) -> Any:
     """The call of the kernel, whose result has blocks of so many features; 0 for features last."""
     transform = TRANSFORMS[edge]
-    features, size = out_shape[-1], out_shape[1:3]
+    features, size = out_shape[-1], (out_shape[1], out_shape[2])
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
     work = tiles * transform.edge**2 * array.shape[-2] * features
     profile = site.profile.counted_in(str(data.ty.dtype))
@@ -80,11 +131,12 @@ def winograd_convolution(
     tile = choose_tile(
         features, transform.edge, tiles, transform.edge, profile, cores, together=together
     )
+    strip = strip_of(array.shape[-2], features, size, transform, site.profile)
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(
         lambda data, weights: in_blocks(
-            winograd(channels_last(data), weights, features, transform, before, size), lanes
+            winograd(channels_last(data), weights, features, transform, before, size, strip), lanes
         ),
         data,
         weights,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.memory.kernels import MOST_STACK_BYTES, size_bytes
+from edgetvm.compile.schedules.strips import APART
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -52,15 +53,17 @@ def scratch_as_arguments(module: IRModule) -> IRModule:
 
 
 def _staged(function: Any) -> list[Any]:
-    """Buffers that several loops of a kernel use, one after another."""
+    """Buffers that several loops of a kernel use, one after another, or in parts of their own."""
     from tvm import s_tir
 
     root = function.body.block
     users = s_tir.analysis.detect_buffer_access_lca(function)
+    apart = root.annotations.get(APART, ())
     return [
         buffer
         for buffer in root.alloc_buffers
-        if root.same_as(users.get(buffer)) and (size_bytes(buffer) or 0) > MOST_STACK_BYTES
+        if (root.same_as(users.get(buffer)) or buffer.name in apart)
+        and (size_bytes(buffer) or 0) > MOST_STACK_BYTES
     ]
 
 

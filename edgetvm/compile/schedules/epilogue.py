@@ -35,6 +35,11 @@ def pads_last(block: Block) -> bool:
     return bool(source) and source[-1] < block.spatial[-1]
 
 
+def padding_along(block: Block, axis: int) -> int:
+    """By how much a block makes its tensor longer along an axis."""
+    return block.spatial[axis] - int(block.node.reads[0].source.shape[axis])
+
+
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:
     """The blocks before the main one that put a border round its input."""
     return [block for block in blocks[: blocks.index(main)] if pads(block)]

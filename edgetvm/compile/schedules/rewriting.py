@@ -89,8 +89,13 @@ def with_axes_split(function: PrimFunc, name: str, factors: Mapping[int, int]) -
     return function.with_body(body)
 
 
-def realizes_of(function: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """Where the blocks of those names stand, with the loops that are bound to their axes."""
+def realizes_of(within: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Where the blocks of those names stand, with the loops that are bound to their axes.
+
+    Args:
+        within: a function or a statement.
+        names: of the blocks.
+    """
     import tvm_ffi
     from tvm import s_tir
 
@@ -101,7 +106,7 @@ def realizes_of(function: Any, names: tuple[str, ...]) -> dict[str, Any]:
             found[realize.block.name_hint] = realize
         return realize
 
-    tvm_ffi.structural_map(function.body, [(s_tir.SBlockRealize, note)])
+    tvm_ffi.structural_map(getattr(within, "body", within), [(s_tir.SBlockRealize, note)])
     return found
 
 

@@ -213,7 +213,7 @@ class _Stretching:
         return tirx.BufferStore(self._longer, mutator.mutate(store.value), list(store.indices))
 
     def _region(self, region: Any, mutator: Any) -> Any:
-        from tvm import ir, tirx
+        from tvm import tirx
 
         places = [part.min for part in region.region]
         source, moved = region.source, self._of_pack(places, mutator)
@@ -222,8 +222,15 @@ class _Stretching:
         if moved is None:
             return mutator.default_mutate(region)
         return tirx.BufferRegion(
-            source, [ir.Range.from_min_extent(place, like(place, 1)) for place in moved]
+            source, [self._around(*pair) for pair in zip(moved, region.region, strict=True)]
         )
+
+    def _around(self, place: Any, part: Any) -> Any:
+        """What is read along an axis: one element where that is stretched, else what was."""
+        from tvm import ir
+
+        kept = place.same_as(part.min) and not (isinstance(place, ir.Var) and place in self._where)
+        return part if kept else ir.Range.from_min_extent(place, like(place, 1))
 
     def _widened(self, region: Any) -> Any:
         """TVM cannot see that overlapping tiles cover all that later blocks read."""
@@ -240,7 +247,12 @@ class _Stretching:
 
     def _in_place(self, places: list[Any]) -> list[Any]:
         """Tiles that lie over each other in the output are apart among the sums."""
-        return places if len(places) != len(self._spatial) else self._spatial
+        if len(places) != len(self._spatial):
+            return places
+        return [
+            variable if variable in self._where else place
+            for variable, place in zip(self._spatial, places, strict=True)
+        ]
 
     def _of_pack(self, places: list[Any], mutator: Any) -> list[Any] | None:
         """The indices of packed weights, whose blocks hold what lies twice in the output."""

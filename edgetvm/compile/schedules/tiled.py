@@ -18,7 +18,7 @@ from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.beginnings import begin_with_bias
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
-from edgetvm.compile.schedules.epilogue import paddings_of, pads_last, surround
+from edgetvm.compile.schedules.epilogue import padding_along, paddings_of, pads_last, surround
 from edgetvm.compile.schedules.loops import spread
 from edgetvm.compile.schedules.stretch import Stretch, stretched
 from edgetvm.compile.schedules.sums import in_pieces, sum_in_registers, sum_pieces
@@ -151,10 +151,12 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
     # LLVM takes the test for the border out of the loop over channels; not where one tile has both
-    # borders, nor within a vector, whose elements would be told from the border one by one, nor
-    # where elements are loaded together.
+    # borders, nor where several tiles lie in one, nor within a vector, whose elements would be told
+    # from the border one by one, nor where elements are loaded together.
     together = steps_together(main, form, profile)
-    inline = across >= 2 * tile.columns and together == 1 and not any(map(pads_last, paddings))
+    wide = max((padding_along(block, form.columns or 0) for block in paddings), default=0)
+    inline = across >= 2 * tile.columns >= wide and together == 1
+    inline = inline and not any(map(pads_last, paddings))
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
     staged = [] if border == "inlined" else paddings
     staged += [block for block in blocks if STAGED in block.node.annotations]
@@ -177,8 +179,8 @@ def tile_contraction(
     together: int,
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
-    schedule = _stretched(schedule, main, owner, form, tile)
-    _tile(schedule, main, owner, form, tile, cores, together)
+    schedule = stretched_contraction(schedule, main, owner, form, tile)
+    sum_in_tiles(schedule, main, owner, form, tile, cores, together)
     return schedule
 
 
@@ -198,7 +200,7 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     return decisions.choose("tile", candidates, default)
 
 
-def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
+def stretched_contraction(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
     """The schedule begun again on whole tiles, where the extents do not divide."""
     from tvm import s_tir
 
@@ -218,7 +220,7 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     return s_tir.Schedule(function)
 
 
-def _tile(
+def sum_in_tiles(
     schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
 ) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""

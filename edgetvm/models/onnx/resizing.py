@@ -111,7 +111,7 @@ def _matrix(
     if node.operator == "Upsample" or node.opset < 11:
         attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     # A size that the scale gives is best told as the scale: coordinates depend on its exact value.
-    told = "scales" if math.floor(scale * size) == new else "sizes"
+    told = "scales" if math.floor(float(np.float32(scale)) * size) == new else "sizes"
     names = ["x", "roi" if region else "", *(["scales"] if told == "scales" else ["", "sizes"])]
 
     def run(rows: NDArray[Any], extra: dict[str, Any]) -> NDArray[Any]:

@@ -1,0 +1,38 @@
+"""Linear resizing, one axis at a time, against ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compiled import check, graph, random
+from onnx import helper
+
+
+@pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "pytorch_half_pixel"])
+@pytest.mark.parametrize(
+    ("shape", "scales"),
+    [((1, 21, 7, 5), (8, 8)), ((1, 8, 20, 30), (0.25, 1.5)), ((2, 3, 4, 6), (0.25, 3))],
+)
+def test_a_picture_is_resized(
+    shape: tuple[int, ...], scales: tuple[float, ...], mode: str, tmp_path: Path
+) -> None:
+    """Behind a convolution, whose channels come last, and before the end, where they do not."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node(
+            "Resize",
+            ["c", "", "scales"],
+            ["out"],
+            mode="linear",
+            coordinate_transformation_mode=mode,
+        ),
+    ]
+    constants = {
+        "w": random(shape[1], shape[1], 1, 1, seed=1),
+        "scales": np.array([1, 1, *scales], np.float32),
+    }
+    inputs = {"x": random(*shape)}
+    rules = check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs, tolerance=1e-5)
+    assert rules.count("elements") >= 2
