@@ -25,6 +25,7 @@ from edgetvm.compile.passes import (
     KERNEL_PASSES,
     LOWERING_PASSES,
     OPERATOR_PASSES,
+    PLACING_PASSES,
     Pass,
     at_level,
 )
@@ -90,6 +91,8 @@ def compile_model(
         _check_precision(profile, options)
     job = _Job(model, profile, options)
     module, operations = _optimise(job)
+    with step("share memory between tensors") as this, target_for(profile, options):
+        module = _run(PLACING_PASSES, module, job, this)
     calls = kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():

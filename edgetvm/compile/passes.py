@@ -17,6 +17,7 @@ from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.lowering.costs import convolution_costs
 from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
+from edgetvm.compile.memory.joins import join_in_place
 from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
@@ -105,6 +106,9 @@ KERNEL_PASSES = (
     Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
 )
 
+# On fused kernels, those that are tuned without regard to where their tensors lie.
+PLACING_PASSES = (Pass("join tensors in place", lambda *_: join_in_place, level=2),)
+
 # From scheduled kernels to the virtual machine's program, memory planned.
 LOWERING_PASSES = (
     Pass("leave dataflow form", _relax("ToNonDataflow")),
@@ -121,7 +125,7 @@ LOWERING_PASSES = (
     Pass("name symbols", _relax("AttachGlobalSymbol")),
 )
 
-PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *LOWERING_PASSES)
+PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *PLACING_PASSES, *LOWERING_PASSES)
 
 
 def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, ...]:

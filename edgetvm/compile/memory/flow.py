@@ -1,0 +1,91 @@
+"""Which kernel makes each tensor of a function, and what else has to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Uses:
+    """What has to do with a tensor.
+
+    Attributes:
+        kernels: that read it or make it.
+        viewed: whether it is seen in another shape.
+        returned: whether the function returns it.
+        elsewhere: whether it goes into anything else.
+    """
+
+    kernels: list[Any] = field(default_factory=list)
+    viewed: bool = False
+    returned: bool = False
+    elsewhere: bool = False
+
+
+@dataclass
+class Flow:
+    """The tensors of a function that is a plain list of kernel calls.
+
+    Attributes:
+        made: each tensor that a kernel gives as its only result, and the call.
+        uses: of those.
+        tensors: for each variable that is such a tensor, or a view of one, that tensor.
+    """
+
+    made: dict[Any, Any] = field(default_factory=dict)
+    uses: dict[Any, Uses] = field(default_factory=dict)
+    tensors: dict[Any, Any] = field(default_factory=dict)
+
+    def of(self, value: Any) -> Uses | None:
+        """The uses of the tensor that a value is."""
+        from tvm import relax
+
+        known = isinstance(value, relax.Var) and value in self.tensors
+        return self.uses[self.tensors[value]] if known else None
+
+
+def flow_of(function: Any) -> Flow:
+    """The flow of a function whose kernels still give their results."""
+    import tvm
+    from tvm import relax
+
+    flow = Flow()
+    call_tir, reshape = tvm.ir.Op.get("relax.call_tir"), tvm.ir.Op.get("relax.reshape")
+    for block in function.body.blocks:
+        for binding in block.bindings:
+            variable, value = binding.var, binding.value
+            op = value.op if isinstance(value, relax.Call) else None
+            if op == call_tir:
+                _note_call(flow, variable, value)
+            elif isinstance(value, relax.Var) and value in flow.tensors:
+                flow.tensors[variable] = flow.tensors[value]
+            elif op == reshape and (source := flow.of(value.args[0])) is not None:
+                flow.tensors[variable] = flow.tensors[value.args[0]]
+                source.viewed = True
+            else:
+                _each(flow, [value], "elsewhere")
+    _each(flow, [function.body.body], "returned")
+    return flow
+
+
+def _note_call(flow: Flow, variable: Any, call: Any) -> None:
+    from tvm import relax
+
+    kernel = call.args[0]
+    for argument in call.args[1].fields:
+        if (uses := flow.of(argument)) is not None:
+            uses.kernels.append(kernel)
+    if isinstance(call.ty, relax.TensorType):
+        flow.made[variable] = call
+        flow.uses[variable] = Uses(kernels=[kernel])
+        flow.tensors[variable] = variable
+
+
+def _each(flow: Flow, values: Sequence[Any], mark: str) -> None:
+    from edgetvm.compile.memory.expressions import variables
+
+    for variable in variables(values):
+        if (uses := flow.of(variable)) is not None:
+            setattr(uses, mark, True)

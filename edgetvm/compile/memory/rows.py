@@ -1,0 +1,206 @@
+"""Tensors that share memory: each is a part of the rows of the largest of them.
+
+A concatenation is no work where its parts are made in the places that they have in its result. All
+tensors of such a family have the same axes before the one that is joined; what is behind those is
+a row. A part that is also joined otherwise, or cannot lie between others, is copied to its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgetvm.compile.memory.flow import Flow
+from edgetvm.compile.memory.plan import ALIGNMENT_BYTES
+from edgetvm.compile.memory.strides import Lie
+
+# Elements of a row's part: where fewer lie side by side, kernels do not write vectors.
+_SHORTEST = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a tensor lies in the rows.
+
+    Attributes:
+        begin, extent: elements of each row.
+        written: whether a kernel writes it; else it consists of others.
+    """
+
+    begin: int
+    extent: int
+    written: bool
+
+    @property
+    def end(self) -> int:
+        """The first element behind it."""
+        return self.begin + self.extent
+
+    def meets(self, other: Part) -> bool:
+        """Whether two parts have an element in common."""
+        return self.begin < other.end and other.begin < self.end
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A family of tensors.
+
+    Attributes:
+        leading: extents of the axes before a row; none where there is but one row.
+        itemsize: bytes of an element.
+        dtype: of the elements.
+        parts: by tensor.
+    """
+
+    leading: tuple[int, ...]
+    dtype: str
+    itemsize: int
+    parts: Mapping[Any, Part]
+
+    @property
+    def begin(self) -> int:
+        """The least begin of a part."""
+        return min(part.begin for part in self.parts.values())
+
+    @property
+    def extent(self) -> int:
+        """Elements of a row."""
+        return max(part.end for part in self.parts.values()) - self.begin
+
+    def is_whole(self, tensor: Any) -> bool:
+        """Whether a tensor consists of whole rows."""
+        return self.parts[tensor].extent == self.extent
+
+    def has_gaps(self, tensor: Any) -> bool:
+        """Whether others lie between the rows of a tensor."""
+        return math.prod(self.leading) > 1 and not self.is_whole(tensor)
+
+    def alignment_bytes(self, tensor: Any) -> int:
+        """Of a tensor's first element."""
+        distance = (self.parts[tensor].begin - self.begin) * self.itemsize
+        return math.gcd(ALIGNMENT_BYTES, distance)
+
+    def lie(self, tensor: Any) -> Lie | None:
+        """How a tensor lies; None where kernels need not know."""
+        alignment, gaps = self.alignment_bytes(tensor), self.has_gaps(tensor)
+        if alignment == ALIGNMENT_BYTES and not gaps:
+            return None
+        return Lie(self.extent if gaps else None, len(self.leading), alignment)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A concatenation without a kernel.
+
+    Attributes:
+        copied: by position, the tensors that stand for parts that are copied.
+    """
+
+    copied: Mapping[int, Any]
+
+
+@dataclass
+class Families:
+    """The families found so far.
+
+    Attributes:
+        flow: of the function.
+        takes_parts: which kernels can read and write parts of rows.
+        rows: of each tensor that has any.
+        joints: by the result of the concatenation.
+    """
+
+    flow: Flow
+    takes_parts: Mapping[Any, bool]
+    rows: dict[Any, Rows] = field(default_factory=dict)
+    joints: dict[Any, Joint] = field(default_factory=dict)
+
+    def join(self, result: Any, axis: int) -> None:
+        """Have the parts of a concatenation made in their places, where that is worth it."""
+        from tvm import relax
+
+        shape = [int(size) for size in result.ty.shape]
+        family = self.rows.get(result) or _alone(result, shape, axis)
+        if family.leading != _leading(shape, axis):
+            return
+        whole = family.parts[result]
+        parts = {**family.parts, result: replace(whole, written=False)}
+        found, copied, at = replace(family, parts=parts), {}, whole.begin
+        for position, part in enumerate(self.flow.made[result].args[1].fields):
+            extent = math.prod(int(size) for size in list(part.ty.shape)[axis:])
+            place = Part(at, extent, written=True)
+            joined = self._with(found, part, place)
+            if joined is None:
+                copied[position] = relax.Var("copy", part.ty)
+                joined = _with_part(found, copied[position], place)
+            if joined is None:
+                return
+            found, at = joined, place.end
+        there = sum(found.parts[one].extent for one in copied.values())
+        if 2 * there <= whole.extent and self._fits(found):
+            self.rows |= dict.fromkeys(found.parts, found)
+            self.joints[result] = Joint(copied)
+
+    def _with(self, rows: Rows, value: Any, place: Part) -> Rows | None:
+        """The rows with a tensor at a place, and all that lies round it; None where it cannot."""
+        from tvm import relax
+
+        if not isinstance(value, relax.Var) or value not in self.flow.tensors:
+            return None
+        if math.prod(rows.leading) > 1 and place.extent < _SHORTEST:
+            return None
+        tensor = self.flow.tensors[value]
+        if tensor in rows.parts:
+            known = rows.parts[tensor]
+            return rows if (known.begin, known.extent) == (place.begin, place.extent) else None
+        other = self.rows.get(tensor)
+        found: Rows | None = rows
+        if other is None:
+            found = _with_part(rows, tensor, place)
+        elif other.leading != rows.leading:
+            return None
+        else:
+            distance = place.begin - other.parts[tensor].begin
+            for one, part in other.parts.items():
+                moved = replace(part, begin=part.begin + distance)
+                found = None if found is None else _with_part(found, one, moved)
+        return found if found is not None and self._fits(found) else None
+
+    def _fits(self, rows: Rows) -> bool:
+        """Whether all that has to do with the tensors can take them where they lie."""
+        if not any(rows.is_whole(one) for one in rows.parts):
+            return False
+        return all(self._is_taken(rows, one) for one in rows.parts if one in self.flow.uses)
+
+    def _is_taken(self, rows: Rows, tensor: Any) -> bool:
+        uses, gaps = self.flow.uses[tensor], rows.has_gaps(tensor)
+        if uses.returned and not rows.is_whole(tensor):
+            return False
+        if rows.lie(tensor) is None:
+            return True
+        if uses.elsewhere or (gaps and uses.viewed):
+            return False
+        return all(self.takes_parts[kernel] for kernel in uses.kernels)
+
+
+def _alone(result: Any, shape: Sequence[int], axis: int) -> Rows:
+    from tvm import DataType
+
+    dtype = str(result.ty.dtype)
+    extent = math.prod(shape[axis:])
+    parts = {result: Part(0, extent, written=True)}
+    return Rows(_leading(shape, axis), dtype, int(DataType(dtype).itemsize), parts)
+
+
+def _leading(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return tuple(shape[:axis]) if math.prod(shape[:axis]) > 1 else ()
+
+
+def _with_part(rows: Rows, tensor: Any, place: Part) -> Rows | None:
+    """The rows with one more tensor; None where something else is written there."""
+    others = [one for one in rows.parts.values() if one.written]
+    if place.written and any(place.meets(one) for one in others):
+        return None
+    return replace(rows, parts={**rows.parts, tensor: place})
