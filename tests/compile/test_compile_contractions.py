@@ -151,6 +151,7 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         {"strides": [3, 2], "pads": [2, 0, 1, 3]},
         "register tile",
     ),
+    "few features": ((2, 24, 5, 7), (24, 1, 2, 3), {"strides": [2, 3]}, "register tile"),
     "one dimension": ((1, 6, 17), (6, 7, 5), {"strides": [2], "pads": [1, 2]}, "phases"),
     "grouped": (
         (1, 6, 7, 7),

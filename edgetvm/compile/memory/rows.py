@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from edgetvm.compile.memory.flow import Flow
@@ -50,21 +51,19 @@ class Rows:
     Attributes:
         leading: extents of the axes before a row; none where there is but one row.
         itemsize: bytes of an element.
-        dtype: of the elements.
         parts: by tensor.
     """
 
     leading: tuple[int, ...]
-    dtype: str
     itemsize: int
     parts: Mapping[Any, Part]
 
-    @property
+    @cached_property
     def begin(self) -> int:
         """The least begin of a part."""
         return min(part.begin for part in self.parts.values())
 
-    @property
+    @cached_property
     def extent(self) -> int:
         """Elements of a row."""
         return max(part.end for part in self.parts.values()) - self.begin
@@ -119,29 +118,39 @@ class Families:
 
     def join(self, result: Any, axis: int) -> None:
         """Have the parts of a concatenation made in their places, where that is worth it."""
-        from tvm import relax
-
         shape = [int(size) for size in result.ty.shape]
         family = self.rows.get(result) or _alone(result, shape, axis)
         if family.leading != _leading(shape, axis):
             return
         whole = family.parts[result]
-        parts = {**family.parts, result: replace(whole, written=False)}
-        found, copied, at = replace(family, parts=parts), {}, whole.begin
-        for position, part in enumerate(self.flow.made[result].args[1].fields):
-            extent = math.prod(int(size) for size in list(part.ty.shape)[axis:])
-            place = Part(at, extent, written=True)
-            joined = self._with(found, part, place)
-            if joined is None:
-                copied[position] = relax.Var("copy", part.ty)
-                joined = _with_part(found, copied[position], place)
-            if joined is None:
-                return
-            found, at = joined, place.end
-        there = sum(found.parts[one].extent for one in copied.values())
-        if 2 * there <= whole.extent and self._fits(found):
-            self.rows |= dict.fromkeys(found.parts, found)
+        family = replace(family, parts={**family.parts, result: replace(whole, written=False)})
+        filled = self._filled(family, self.flow.made[result].args[1].fields, axis, whole.begin)
+        if filled is None:
+            return
+        rows, copied = filled
+        there = sum(rows.parts[one].extent for one in copied.values())
+        if 2 * there <= whole.extent and self._fits(rows):
+            self.rows |= dict.fromkeys(rows.parts, rows)
             self.joints[result] = Joint(copied)
+
+    def _filled(
+        self, rows: Rows, values: Sequence[Any], axis: int, at: int
+    ) -> tuple[Rows, dict[int, Any]] | None:
+        """The rows with tensors one behind the other, and those that are copied, by position."""
+        from tvm import relax
+
+        copied = {}
+        for position, value in enumerate(values):
+            extent = math.prod(int(size) for size in list(value.ty.shape)[axis:])
+            place = Part(at, extent, written=True)
+            longer = self._with(rows, value, place)
+            if longer is None:
+                copied[position] = relax.Var("copy", value.ty)
+                longer = _with_part(rows, copied[position], place)
+            if longer is None:
+                return None
+            rows, at = longer, place.end
+        return rows, copied
 
     def _with(self, rows: Rows, value: Any, place: Part) -> Rows | None:
         """The rows with a tensor at a place, and all that lies round it; None where it cannot."""
@@ -156,16 +165,10 @@ class Families:
             known = rows.parts[tensor]
             return rows if (known.begin, known.extent) == (place.begin, place.extent) else None
         other = self.rows.get(tensor)
-        found: Rows | None = rows
         if other is None:
             found = _with_part(rows, tensor, place)
-        elif other.leading != rows.leading:
-            return None
         else:
-            distance = place.begin - other.parts[tensor].begin
-            for one, part in other.parts.items():
-                moved = replace(part, begin=part.begin + distance)
-                found = None if found is None else _with_part(found, one, moved)
+            found = _merged(rows, other, place.begin - other.parts[tensor].begin)
         return found if found is not None and self._fits(found) else None
 
     def _fits(self, rows: Rows) -> bool:
@@ -188,10 +191,9 @@ class Families:
 def _alone(result: Any, shape: Sequence[int], axis: int) -> Rows:
     from tvm import DataType
 
-    dtype = str(result.ty.dtype)
-    extent = math.prod(shape[axis:])
-    parts = {result: Part(0, extent, written=True)}
-    return Rows(_leading(shape, axis), dtype, int(DataType(dtype).itemsize), parts)
+    parts = {result: Part(0, math.prod(shape[axis:]), written=True)}
+    itemsize = int(DataType(str(result.ty.dtype)).itemsize)
+    return Rows(_leading(shape, axis), itemsize, parts)
 
 
 def _leading(shape: Sequence[int], axis: int) -> tuple[int, ...]:
@@ -204,3 +206,19 @@ def _with_part(rows: Rows, tensor: Any, place: Part) -> Rows | None:
     if place.written and any(place.meets(one) for one in others):
         return None
     return replace(rows, parts={**rows.parts, tensor: place})
+
+
+def _merged(rows: Rows, other: Rows, distance: int) -> Rows | None:
+    """Both families as one; None where something would be written twice.
+
+    Args:
+        rows, other: the families.
+        distance: elements by which the other's parts move.
+    """
+    if rows.leading != other.leading:
+        return None
+    found: Rows | None = rows
+    for tensor, part in other.parts.items():
+        moved = replace(part, begin=part.begin + distance)
+        found = None if found is None else _with_part(found, tensor, moved)
+    return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from edgetvm.compile.memory.plan import ALIGNMENT_BYTES
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -33,15 +35,34 @@ def lying(function: PrimFunc, lies: Mapping[int, Lie]) -> PrimFunc:
         function: that `takes_parts`.
         lies: by position of a parameter.
     """
+    params = list(function.params)
+    for at, lie in lies.items():
+        params[at] = _buffer(params[at], lie)
+    return over(function, params)
+
+
+def without_gaps(function: PrimFunc) -> PrimFunc:
+    """The kernel that `lying` was given, but for the names of buffers."""
+    from tvm import tirx
+
+    params = [
+        tirx.decl_buffer(one.ty.shape, one.ty.dtype, one.name)
+        if hasattr(one.ty, "strides")
+        and (len(one.ty.strides) or int(one.ty.data_alignment) != ALIGNMENT_BYTES)
+        else one
+        for one in function.params
+    ]
+    return over(function, params)
+
+
+def over(function: PrimFunc, buffers: Sequence[Any]) -> PrimFunc:
+    """A kernel over other buffers of the same shapes."""
     import tvm_ffi
     from tvm import ir, tirx
 
-    changed = {
-        function.params[at]: _buffer(function.params[at], lie) for at, lie in lies.items()
-    }
-    params = [changed.get(one, one) for one in function.params]
+    changed = dict(zip(function.params, buffers, strict=True))
     body = tvm_ffi.structural_map(function.body, [(ir.Var, lambda one: changed.get(one, one))])
-    return tirx.PrimFunc(params, body, function.ret_type, function.attrs, function.span)
+    return tirx.PrimFunc(list(buffers), body, function.ret_type, function.attrs, function.span)
 
 
 def _buffer(old: Any, lie: Lie) -> Any:
@@ -69,7 +90,7 @@ def takes_parts(function: PrimFunc) -> bool:
     Others take a tensor's address: sorting, recurrent cells.
     """
     import tvm_ffi
-    from tvm import ir, s_tir, tirx
+    from tvm import ir, s_tir
 
     from edgetvm.compile.schedules.blocks import blocks_of
 

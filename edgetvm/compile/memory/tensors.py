@@ -145,9 +145,10 @@ class _Reader:
         if not isinstance(kind, relax.TupleType):
             return False
         fields = [relax.Var(f"{variable.name}_{at}", one) for at, one in enumerate(kind.fields)]
-        made = all([self._make(one, one.ty) for one in fields])
+        if not all(self._make(one, one.ty) for one in fields):
+            return False
         self.memory[variable] = tuple(self.memory.get(one) for one in fields)
-        return made
+        return True
 
     def _allocate(self, variable: Any, shape: Any, dtype: Any) -> bool:
         size = _bytes(shape, dtype)
@@ -192,12 +193,10 @@ def _bytes(shape: Any, dtype: Any) -> int | None:
         elements = math.prod(int(size) for size in shape)
     except TypeError:  # a size that is not known
         return None
-    return elements * tvm.DataType(str(dtype)).itemsize
+    return elements * int(tvm.DataType(str(dtype)).itemsize)
 
 
 def _flat(memory: Any) -> list[Any]:
     if isinstance(memory, tuple):
         return [owner for part in memory for owner in _flat(part)]
     return [] if memory is None else [memory]
-
-
