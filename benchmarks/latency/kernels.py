@@ -47,6 +47,7 @@ def edgetvm_shares(case: Case, threads: int) -> tuple[list[Share], float, float]
     from edgetvm.boards.profile import load_profile
     from edgetvm.compile import compile_model
     from edgetvm.compile.compiler import optimise
+    from edgetvm.compile.memory.joins import PLACED
     from edgetvm.models import import_model
 
     profile = dataclasses.replace(load_profile("local"), cores=threads)
@@ -70,7 +71,7 @@ def edgetvm_shares(case: Case, threads: int) -> tuple[list[Share], float, float]
         one.us += us
         one.moved_bytes += moved
     for name, one in shares.items():
-        each = operations.get(name)
+        each = operations.get(name.partition(PLACED)[0])
         one.operations = None if each is None else each * one.calls
     found = sorted(shares.values(), key=lambda share: -share.us)
     return found, sum(share.us for share in found), whole_us

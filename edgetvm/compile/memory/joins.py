@@ -16,6 +16,9 @@ from edgetvm.compile.memory.tensors import Tensors, tensors_of
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
+# What is added to the name of a kernel whose tensors are parts of others.
+PLACED = "_placed"
+
 
 def join_in_place(module: IRModule) -> IRModule:
     """Leave out the concatenations of a module of fused, unscheduled kernels, where that is better.
@@ -125,7 +128,7 @@ def _rewritten(module: IRModule, variable: Any, function: Any, families: Familie
             given = relax.Tuple([self.visit_expr(one) for one in arguments])
             if lies:
                 placed = lying(kernel or module[variable], lies)
-                variable = self.builder_.add_func(placed, f"{variable.name_hint}_placed")
+                variable = self.builder_.add_func(placed, variable.name_hint + PLACED)
             others = [variable, given, *call.args[2:]]
             return relax.Call(call.op, others, call.attrs, call.ty_args, call.span)
 
