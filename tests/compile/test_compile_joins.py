@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from edgetvm.boards import load_profile
-from edgetvm.compile import Artifact, compile_model
+from edgetvm.compile import Artifact, MemoryUse, compile_model
+from edgetvm.compile.memory.strides import Lie, lying, over, without_gaps
 from edgetvm.models import import_model
 from edgetvm.models.fills import fill
 from edgetvm.package.executor import Executor
@@ -193,3 +194,28 @@ CASES: dict[str, tuple[Callable[[], Graph], int]] = {
 def test_answers_and_copies(case: str, tmp_path: Path) -> None:
     make, count = CASES[case]
     assert copies(compare(make(), tmp_path / "m.onnx")) == count
+
+
+def test_memory_by_hand(tmp_path: Path) -> None:
+    graph = Graph({"x": (4, 16)}, {"y": (4, 8)})
+    for name, shape in {"v": (16, 32), "w": (16, 64), "t": (96, 8)}.items():
+        graph.constant(name, *shape)
+    graph.add("MatMul", "x v", "a")
+    graph.add("MatMul", "x w", "b")
+    graph.join("a b", "j")
+    graph.add("MatMul", "j t", "y")
+    size = 4 * 4 * (32 + 64)
+    assert compare(graph, tmp_path / "m.onnx").memory == MemoryUse(size, size)
+
+
+def test_a_kernel_over_parts_is_tuned_as_one_over_whole_tensors() -> None:
+    import tvm_ffi
+    from tvm import te
+
+    x = te.placeholder((3, 5, 8), name="x")
+    y = te.compute((3, 5, 8), lambda i, j, k: x[i, j, k] * 2.0, name="y")
+    kernel = te.create_prim_func([x, y])
+    placed = lying(kernel, {0: Lie(None, 0, 4), 1: Lie(pitch=24, leading=2, alignment_bytes=32)})
+    assert [int(step) for step in placed.params[1].ty.strides] == [5 * 24, 24, 1]
+    assert tvm_ffi.structural_equal(without_gaps(placed), kernel)
+    assert tvm_ffi.structural_equal(over(kernel, placed.params), placed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from edgetvm.compile.memory.expressions import variables
 
 
 @dataclass
@@ -14,13 +15,11 @@ class Uses:
     Attributes:
         kernels: that read it or make it.
         viewed: whether it is seen in another shape.
-        returned: whether the function returns it.
-        elsewhere: whether it goes into anything else.
+        elsewhere: whether it goes into anything else: it is returned, say.
     """
 
     kernels: list[Any] = field(default_factory=list)
     viewed: bool = False
-    returned: bool = False
     elsewhere: bool = False
 
 
@@ -65,8 +64,8 @@ def flow_of(function: Any) -> Flow:
                 flow.tensors[variable] = flow.tensors[value.args[0]]
                 source.viewed = True
             else:
-                _each(flow, [value], "elsewhere")
-    _each(flow, [function.body.body], "returned")
+                _note_others(flow, value)
+    _note_others(flow, function.body.body)
     return flow
 
 
@@ -83,9 +82,7 @@ def _note_call(flow: Flow, variable: Any, call: Any) -> None:
         flow.tensors[variable] = variable
 
 
-def _each(flow: Flow, values: Sequence[Any], mark: str) -> None:
-    from edgetvm.compile.memory.expressions import variables
-
-    for variable in variables(values):
+def _note_others(flow: Flow, value: Any) -> None:
+    for variable in variables([value]):
         if (uses := flow.of(variable)) is not None:
-            setattr(uses, mark, True)
+            uses.elsewhere = True

@@ -99,6 +99,8 @@ def _rewritten(module: IRModule, variable: Any, function: Any, families: Familie
     from tvm import relax
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
+    copies: dict[Any, Any] = {}
+
     @mutator
     class Joiner(PyExprMutator):  # type: ignore[misc]
         def visit_var_binding_(self, binding: Any) -> None:
@@ -118,16 +120,19 @@ def _rewritten(module: IRModule, variable: Any, function: Any, families: Familie
             return relax.op.concat([self.visit_expr(part) for part in parts], axis)
 
         def _copied(self, part: Any, copy: Any, name: str) -> Any:
-            kernel = self.builder_.add_func(_copy_of(part), "copy")
+            function = _copy_of(part)
+            kernel = self.builder_.add_func(function, "copy")
+            copies[kernel] = function
             call = relax.call_tir(kernel, [part], part.ty)
-            return self.builder_.emit(self._placed(copy, call, _copy_of(part)), name)
+            return self.builder_.emit(self._placed(copy, call), name)
 
-        def _placed(self, result: Any, call: Any, kernel: Any = None) -> Any:
+        def _placed(self, result: Any, call: Any) -> Any:
             variable, arguments = call.args[0], list(call.args[1].fields)
             lies = _lies(families, [*arguments, result])
             given = relax.Tuple([self.visit_expr(one) for one in arguments])
             if lies:
-                placed = lying(kernel or module[variable], lies)
+                function = copies[variable] if variable in copies else module[variable]
+                placed = lying(function, lies)
                 variable = self.builder_.add_func(placed, variable.name_hint + PLACED)
             others = [variable, given, *call.args[2:]]
             return relax.Call(call.op, others, call.attrs, call.ty_args, call.span)

@@ -179,13 +179,9 @@ class Families:
 
     def _is_taken(self, rows: Rows, tensor: Any) -> bool:
         uses, gaps = self.flow.uses[tensor], rows.has_gaps(tensor)
-        if uses.returned and not rows.is_whole(tensor):
+        if (uses.elsewhere and not rows.is_whole(tensor)) or (uses.viewed and gaps):
             return False
-        if rows.lie(tensor) is None:
-            return True
-        if uses.elsewhere or (gaps and uses.viewed):
-            return False
-        return all(self.takes_parts[kernel] for kernel in uses.kernels)
+        return rows.lie(tensor) is None or all(self.takes_parts[kernel] for kernel in uses.kernels)
 
 
 def _alone(result: Any, shape: Sequence[int], axis: int) -> Rows:

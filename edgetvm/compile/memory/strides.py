@@ -46,7 +46,7 @@ def without_gaps(function: PrimFunc) -> PrimFunc:
     from tvm import tirx
 
     params = [
-        tirx.decl_buffer(one.ty.shape, one.ty.dtype, one.name)
+        tirx.decl_buffer(one.ty.shape, one.ty.dtype, one.name, layout=None)
         if hasattr(one.ty, "strides")
         and (len(one.ty.strides) or int(one.ty.data_alignment) != ALIGNMENT_BYTES)
         else one
@@ -75,6 +75,7 @@ def _buffer(old: Any, lie: Lie) -> Any:
         old.name,
         strides=None if lie.pitch is None else strides(shape, lie.pitch, lie.leading),
         data_alignment=lie.alignment_bytes,
+        layout=None,
     )
 
 
