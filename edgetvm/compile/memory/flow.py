@@ -14,12 +14,12 @@ class Uses:
 
     Attributes:
         kernels: that read it or make it.
-        viewed: whether it is seen in another shape.
+        shapes: in which it is seen, its own first.
         elsewhere: whether it goes into anything else: it is returned, say.
     """
 
-    kernels: list[Any] = field(default_factory=list)
-    viewed: bool = False
+    kernels: list[Any]
+    shapes: list[list[int]]
     elsewhere: bool = False
 
 
@@ -62,7 +62,7 @@ def flow_of(function: Any) -> Flow:
                 flow.tensors[variable] = flow.tensors[value]
             elif op == reshape and (source := flow.of(value.args[0])) is not None:
                 flow.tensors[variable] = flow.tensors[value.args[0]]
-                source.viewed = True
+                source.shapes.append(_shape(variable))
             else:
                 _note_others(flow, value)
     _note_others(flow, function.body.body)
@@ -78,8 +78,12 @@ def _note_call(flow: Flow, variable: Any, call: Any) -> None:
             uses.kernels.append(kernel)
     if isinstance(call.ty, relax.TensorType):
         flow.made[variable] = call
-        flow.uses[variable] = Uses(kernels=[kernel])
+        flow.uses[variable] = Uses([kernel], [_shape(variable)])
         flow.tensors[variable] = variable
+
+
+def _shape(variable: Any) -> list[int]:
+    return [int(size) for size in variable.ty.shape]
 
 
 def _note_others(flow: Flow, value: Any) -> None:

@@ -155,13 +155,13 @@ def _lies(families: Families, values: list[Any]) -> dict[int, Lie]:
 
     found = {}
     for position, value in enumerate(values):
-        if not isinstance(value, relax.Var):
-            continue
-        tensor = families.flow.tensors.get(value, value)
-        rows = families.rows.get(tensor)
-        lie = None if rows is None else rows.lie(tensor)
-        if lie is not None:
-            found[position] = lie
+        known = isinstance(value, relax.Var)
+        tensor = families.flow.tensors.get(value, value) if known else None
+        if tensor in families.rows:
+            shape = [int(size) for size in value.ty.shape]
+            lie = families.rows[tensor].lie(tensor, shape)
+            if lie is not None:
+                found[position] = lie
     return found
 
 

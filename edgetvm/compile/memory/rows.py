@@ -1,8 +1,8 @@
 """Tensors that share memory: each is a part of the rows of the largest of them.
 
 A concatenation is no work where its parts are made in the places that they have in its result. All
-tensors of such a family have the same axes before the one that is joined; what is behind those is
-a row. A part that is also joined otherwise, or cannot lie between others, is copied to its place.
+tensors of such a family have as many rows, which begin with the axis that is joined. A part that is
+also joined otherwise, or cannot lie between others, is copied to its place.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Rows:
     """A family of tensors.
 
     Attributes:
-        leading: extents of the axes before a row; none where there is but one row.
+        count: of rows.
         itemsize: bytes of an element.
         parts: by tensor.
     """
 
-    leading: tuple[int, ...]
+    count: int
     itemsize: int
     parts: Mapping[Any, Part]
 
@@ -74,19 +74,21 @@ class Rows:
 
     def has_gaps(self, tensor: Any) -> bool:
         """Whether others lie between the rows of a tensor."""
-        return math.prod(self.leading) > 1 and not self.is_whole(tensor)
+        return self.count > 1 and not self.is_whole(tensor)
 
     def alignment_bytes(self, tensor: Any) -> int:
         """Of a tensor's first element."""
         distance = (self.parts[tensor].begin - self.begin) * self.itemsize
         return math.gcd(ALIGNMENT_BYTES, distance)
 
-    def lie(self, tensor: Any) -> Lie | None:
-        """How a tensor lies; None where kernels need not know."""
+    def lie(self, tensor: Any, shape: Sequence[int]) -> Lie | None:
+        """How a tensor lies that is seen in a shape; None where kernels need not know."""
         alignment, gaps = self.alignment_bytes(tensor), self.has_gaps(tensor)
         if alignment == ALIGNMENT_BYTES and not gaps:
             return None
-        return Lie(self.extent if gaps else None, len(self.leading), alignment)
+        return Lie(
+            self.extent if gaps else None, axes_before_rows(shape, self.count) or 0, alignment
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Families:
         """Have the parts of a concatenation made in their places, where that is worth it."""
         shape = [int(size) for size in result.ty.shape]
         family = self.rows.get(result) or _alone(result, shape, axis)
-        if family.leading != _leading(shape, axis):
+        if family.count != math.prod(shape[:axis]):
             return
         whole = family.parts[result]
         family = replace(family, parts={**family.parts, result: replace(whole, written=False)})
@@ -158,7 +160,7 @@ class Families:
 
         if not isinstance(value, relax.Var) or value not in self.flow.tensors:
             return None
-        if math.prod(rows.leading) > 1 and place.extent < _SHORTEST:
+        if rows.count > 1 and place.extent < _SHORTEST:
             return None
         tensor = self.flow.tensors[value]
         if tensor in rows.parts:
@@ -179,9 +181,13 @@ class Families:
 
     def _is_taken(self, rows: Rows, tensor: Any) -> bool:
         uses, gaps = self.flow.uses[tensor], rows.has_gaps(tensor)
-        if (uses.elsewhere and not rows.is_whole(tensor)) or (uses.viewed and gaps):
+        if uses.elsewhere and not rows.is_whole(tensor):
             return False
-        return rows.lie(tensor) is None or all(self.takes_parts[kernel] for kernel in uses.kernels)
+        if gaps and any(axes_before_rows(shape, rows.count) is None for shape in uses.shapes):
+            return False
+        return rows.lie(tensor, uses.shapes[0]) is None or all(
+            self.takes_parts[kernel] for kernel in uses.kernels
+        )
 
 
 def _alone(result: Any, shape: Sequence[int], axis: int) -> Rows:
@@ -189,11 +195,12 @@ def _alone(result: Any, shape: Sequence[int], axis: int) -> Rows:
 
     parts = {result: Part(0, math.prod(shape[axis:]), written=True)}
     itemsize = int(DataType(str(result.ty.dtype)).itemsize)
-    return Rows(_leading(shape, axis), itemsize, parts)
+    return Rows(math.prod(shape[:axis]), itemsize, parts)
 
 
-def _leading(shape: Sequence[int], axis: int) -> tuple[int, ...]:
-    return tuple(shape[:axis]) if math.prod(shape[:axis]) > 1 else ()
+def axes_before_rows(shape: Sequence[int], count: int) -> int | None:
+    """The axes of a shape that tell so many rows apart; None where an axis does both."""
+    return next((at for at in range(len(shape) + 1) if math.prod(shape[:at]) == count), None)
 
 
 def _with_part(rows: Rows, tensor: Any, place: Part) -> Rows | None:
@@ -211,7 +218,7 @@ def _merged(rows: Rows, other: Rows, distance: int) -> Rows | None:
         rows, other: the families.
         distance: elements by which the other's parts move.
     """
-    if rows.leading != other.leading:
+    if rows.count != other.count:
         return None
     found: Rows | None = rows
     for tensor, part in other.parts.items():
