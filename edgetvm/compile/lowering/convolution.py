@@ -13,6 +13,7 @@ from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, 
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
+from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Extents, Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
@@ -85,8 +86,8 @@ def lower_convolution(site: Site, call: Any) -> Any:
     )
 
 
-# Features that fill no more than this part of a vector are few.
-_FEW = 2
+# Features that fill no more than a quarter of a vector are few.
+_FEW = 4
 
 
 def _patches(site: Site, data: Any, shape: Extents, weights: Any) -> Any:
@@ -100,11 +101,9 @@ def _patches(site: Site, data: Any, shape: Extents, weights: Any) -> Any:
     channels, features, *taps = weights.shape
     batch, *size, _ = shape
     rank = len(taps)
-    flat = np.moveaxis(weights, 1, -1).reshape(*[1] * rank, channels, -1)
-    spatial = "DHW"[-rank:] if rank > 1 else "W"
-    make = getattr(op.nn, f"conv{rank}d")
-    call = make(data, constant(flat), data_layout=f"N{spatial}C", kernel_layout=f"{spatial}IO")
-    sums = emit(lower_convolution(site, site.builder.normalize(call)))
+    points = emit(op.reshape(data, [batch * math.prod(size), channels]))
+    flat = constant(np.moveaxis(weights, 1, -1).reshape(channels, -1))
+    sums = emit(lower_matmul(site, site.builder.normalize(op.matmul(points, flat))))
     patches = emit(op.reshape(sums, [batch, *size, *taps, features]))
     turns = [axis for at in range(1, rank + 1) for axis in (at, rank + at)]
     rows = emit(op.permute_dims(patches, [0, *turns, 2 * rank + 1]))
@@ -131,9 +130,11 @@ def lower_transposed(site: Site, call: Any) -> Any:
     before = tuple(int(one) for one in attrs.padding)[: len(spatial)]
     window = phase_window(array.shape[2:], strides, before, shape[1:-1], out_shape[1:-1])
     features = array.shape[1]
-    apart = array.shape[2:] == strides and out_shape[1:-1] == tuple(map(mul, shape[1:-1], strides))
-    if apart and features * _FEW <= site.profile.vector_lanes:
-        return _patches(site, data, shape, array)
+    whole = tuple(map(mul, shape[1:-1], strides))
+    if array.shape[2:] == strides and out_shape[1:-1] == whole and not any(before):
+        few = features * _FEW <= site.profile.vector_lanes
+        if few and str(call.ty.dtype).startswith("float"):
+            return _patches(site, data, shape, array)
     points = tuple(math.ceil(n / s) for n, s in zip(out_shape[1:-1], strides, strict=True))
     phases = math.prod(strides)
     work = (
