@@ -16,6 +16,7 @@ from onnx import NodeProto, helper
 from edgetvm.boards import load_profile
 from edgetvm.compile import Artifact, MemoryUse, compile_model
 from edgetvm.compile.memory.strides import Lie, lying, over, without_gaps
+from edgetvm.compile.options import CompileOptions, Layout
 from edgetvm.models import import_model
 from edgetvm.models.fills import fill
 from edgetvm.package.executor import Executor
@@ -57,7 +58,7 @@ class Graph:
         return self.add("Concat", parts, output, axis=axis)
 
 
-def compare(graph: Graph, path: Path) -> Artifact:
+def compare(graph: Graph, path: Path, layout: Layout = "NHWC") -> Artifact:
     """Compare with ONNX Runtime, twice in a row."""
     write(
         path, graph.nodes,
@@ -66,7 +67,7 @@ def compare(graph: Graph, path: Path) -> Artifact:
         graph.constants,
     )  # fmt: skip
     model = import_model(path)
-    artifact = compile_model(model, load_profile("local"))
+    artifact = compile_model(model, load_profile("local"), options=CompileOptions(layout=layout))
     executor = Executor(artifact.library, artifact.signature)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for seed in (7, 8):
@@ -119,7 +120,7 @@ def dense(nested: bool) -> Graph:
 
 
 def pieces_of_all_kinds() -> Graph:
-    """A constant and the second of two equal parts are copied."""
+    """An input, a constant, an output and the second of two equal parts are copied."""
     shape = (1, 8, 6, 6)
     graph = Graph({"x": shape}, {"a": shape, "y": (1, 8, 6, 6)})
     graph.constant("k", *shape)
@@ -179,21 +180,22 @@ def skipped() -> Graph:
     return graph
 
 
-CASES: dict[str, tuple[Callable[[], Graph], int]] = {
-    "branches": (branches, 0),
-    "dense": (lambda: dense(nested=False), 0),
-    "nested": (lambda: dense(nested=True), 0),
-    "kinds": (pieces_of_all_kinds, 3),
-    "twice": (twice_joined, 1),
-    "sequences": (sequences, 1),
-    "skipped": (skipped, 0),
+CASES: dict[str, tuple[Callable[[], Graph], Layout, int]] = {
+    "branches": (branches, "NHWC", 0),
+    "dense": (lambda: dense(nested=False), "NHWC", 0),
+    "nested": (lambda: dense(nested=True), "NHWC", 0),
+    "kinds": (pieces_of_all_kinds, "NCHW", 5),
+    "kinds, channels last": (pieces_of_all_kinds, "NHWC", 3),
+    "twice": (twice_joined, "NHWC", 1),
+    "sequences": (sequences, "NHWC", 1),
+    "skipped": (skipped, "NHWC", 0),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_answers_and_copies(case: str, tmp_path: Path) -> None:
-    make, count = CASES[case]
-    assert copies(compare(make(), tmp_path / "m.onnx")) == count
+    make, layout, count = CASES[case]
+    assert copies(compare(make(), tmp_path / "m.onnx", layout)) == count
 
 
 def test_memory_by_hand(tmp_path: Path) -> None:
