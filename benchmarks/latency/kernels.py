@@ -47,6 +47,7 @@ def edgetvm_shares(case: Case, threads: int) -> tuple[list[Share], float, float]
     from edgetvm.boards.profile import load_profile
     from edgetvm.compile import compile_model
     from edgetvm.compile.compiler import optimise
+    from edgetvm.compile.memory.joins import PLACED
     from edgetvm.measure.kernel_times import time_kernels
     from edgetvm.models import import_model
     from edgetvm.package.executor import Executor
@@ -61,7 +62,7 @@ def edgetvm_shares(case: Case, threads: int) -> tuple[list[Share], float, float]
     kernels = {kernel.name: kernel for kernel in artifact.kernels}
     found = []
     for one in times.functions:
-        kernel, each = kernels.get(one.name), operations.get(one.name)
+        kernel, each = kernels.get(one.name), operations.get(one.name.partition(PLACED)[0])
         rule, moved = (kernel.rule, kernel.moved_bytes * one.calls) if kernel else ("", 0)
         total = None if each is None else each * one.calls
         found.append(Share(one.name, rule, one.calls, one.us, total, moved))

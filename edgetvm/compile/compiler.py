@@ -25,6 +25,7 @@ from edgetvm.compile.passes import (
     KERNEL_PASSES,
     MACHINE_PASSES,
     OPERATOR_PASSES,
+    PLACING_PASSES,
     PLANNING_PASSES,
     Pass,
     at_level,
@@ -95,6 +96,8 @@ def compile_model(
         _check_precision(profile, options)
     job = _Job(model, profile, options)
     module, operations = _optimise(job)
+    with step("share memory between tensors") as this, target_for(profile, options):
+        module = _run(PLACING_PASSES, module, job, this)
     calls = kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():

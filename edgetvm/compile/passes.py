@@ -17,6 +17,7 @@ from edgetvm.compile.layout import choose_layouts
 from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.lowering.costs import convolution_costs
 from edgetvm.compile.memory.arena import free_after_last_use, plan_arenas
+from edgetvm.compile.memory.joins import join_in_place
 from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
@@ -108,6 +109,9 @@ KERNEL_PASSES = (
     Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
 )
 
+# On fused kernels, those that are tuned without regard to where their tensors lie.
+PLACING_PASSES = (Pass("join tensors in place", lambda *_: join_in_place, level=2),)
+
 # From scheduled kernels to calls of them, memory planned: all that a plain list of calls needs.
 PLANNING_PASSES = (
     Pass("leave dataflow form", _relax("ToNonDataflow")),
@@ -129,7 +133,7 @@ MACHINE_PASSES = (
 )
 
 LOWERING_PASSES = (*PLANNING_PASSES, *MACHINE_PASSES)
-PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *LOWERING_PASSES)
+PASSES = (*OPERATOR_PASSES, *KERNEL_PASSES, *PLACING_PASSES, *LOWERING_PASSES)
 
 
 def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, ...]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgetvm.compile.options import LEVELS, CompileOptions
-from edgetvm.compile.passes import KERNEL_PASSES, LOWERING_PASSES, OPERATOR_PASSES, at_level
+from edgetvm.compile.passes import (
+    KERNEL_PASSES,
+    LOWERING_PASSES,
+    OPERATOR_PASSES,
+    PLACING_PASSES,
+    at_level,
+)
 from edgetvm.compile.schedules import rules_of
 
 
@@ -27,9 +33,11 @@ class Titled:
 def stages(options: CompileOptions) -> tuple[Titled, ...]:
     """The passes of a level, in order; and its schedule rules, in the order they are asked."""
     graph = at_level((*OPERATOR_PASSES, *KERNEL_PASSES), options)
+    placing = at_level(PLACING_PASSES, options)
     lowering = at_level(LOWERING_PASSES, options)
     return (
         *(Titled("optimise the graph", one.title, one.level) for one in graph),
+        *(Titled("share memory between tensors", one.title, one.level) for one in placing),
         *(Titled("schedule kernels", title, _first(title)) for title, _ in rules_of(options)),
         *(Titled("generate code", one.title, one.level) for one in lowering),
     )

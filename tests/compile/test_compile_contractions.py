@@ -177,6 +177,7 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         {"strides": [8], "pads": [4, 4]},
         "register tile",
     ),
+    "few features apart": ((2, 24, 5, 7), (24, 1, 2, 3), {"strides": [2, 3]}, "register tile"),
     "grouped": (
         (1, 6, 7, 7),
         (6, 4, 3, 3),

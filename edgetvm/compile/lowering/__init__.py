@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.lowering.concatenation import lower_concatenation
 from edgetvm.compile.lowering.convolution import lower_convolution, lower_transposed
 from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.resizing import lower_resize
@@ -23,6 +24,7 @@ _OURS: dict[str, Callable[[Site, Any], Any]] = {
     "relax.nn.conv2d_transpose": lower_transposed,
     "relax.matmul": lower_matmul,
     "relax.image.resize2d": lower_resize,
+    "relax.concat": lower_concatenation,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, 
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
+from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Extents, Site, last_two
 from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
@@ -121,6 +123,30 @@ def lower_convolution(site: Site, call: Any) -> Any:
     )
 
 
+# Features that fill no more than a quarter of a vector are few.
+_FEW = 4
+
+
+def _patches(site: Site, data: Any, shape: Extents, weights: Any) -> Any:
+    """A transposed convolution whose taps do not overlap: each point becomes a patch.
+
+    A patch has more features than the output, whose few would leave most of a vector empty.
+    """
+    from tvm import relax
+
+    emit, op = site.builder.emit, relax.op
+    channels, features, *taps = weights.shape
+    batch, *size, _ = shape
+    rank = len(taps)
+    points = emit(op.reshape(data, [batch * math.prod(size), channels]))
+    flat = constant(np.moveaxis(weights, 1, -1).reshape(channels, -1))
+    sums = emit(lower_matmul(site, site.builder.normalize(op.matmul(points, flat))))
+    patches = emit(op.reshape(sums, [batch, *size, *taps, features]))
+    turns = [axis for at in range(1, rank + 1) for axis in (at, rank + at)]
+    rows = emit(op.permute_dims(patches, [0, *turns, 2 * rank + 1]))
+    return op.reshape(rows, [batch, *map(mul, size, taps), features])
+
+
 def lower_transposed(site: Site, call: Any) -> Any:
     attrs = call.attrs
     data, weights = call.args
@@ -141,6 +167,11 @@ def lower_transposed(site: Site, call: Any) -> Any:
     before = tuple(int(one) for one in attrs.padding)[: len(spatial)]
     window = phase_window(array.shape[2:], strides, before, shape[1:-1], out_shape[1:-1])
     features = array.shape[1]
+    whole = tuple(map(mul, shape[1:-1], strides))
+    if array.shape[2:] == strides and out_shape[1:-1] == whole and not any(before):
+        few = features * _FEW <= site.profile.vector_lanes
+        if few and str(call.ty.dtype).startswith("float"):
+            return _patches(site, data, shape, array)
     points = tuple(math.ceil(n / s) for n, s in zip(out_shape[1:-1], strides, strict=True))
     phases = math.prod(strides)
     work = (

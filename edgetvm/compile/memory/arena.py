@@ -106,21 +106,21 @@ class _Writer:
         """Write a binding: a tensor or a view as a place in a storage, others as they are."""
         from tvm import relax
 
-        owner = self.tensors.owner.get(variable)
+        place = self.tensors.places.get(variable)
         if isinstance(value, relax.Var):
             self.known[variable] = self.known.get(value, value)
-        elif owner is None:
+        elif place is None:
             self.known[variable] = self._bind(variable.name, substituted(value, self.known))
         else:
-            if owner not in self.places:
-                size = self.tensors.lifetimes[owner].size_bytes
-                self.places[owner] = (self.storage("output", size), 0)
-            storage, offset = self.places[owner]
+            if place.owner not in self.places:
+                size = self.tensors.lifetimes[place.owner].size_bytes
+                self.places[place.owner] = (self.storage("output", size), 0)
+            storage, offset = self.places[place.owner]
             self.known[variable] = self._bind(
                 variable.name,
                 relax.op.memory.alloc_tensor(
                     storage,
-                    relax.prim_value(offset),
+                    relax.prim_value(offset + place.offset_bytes),
                     variable.ty.shape,
                     str(variable.ty.dtype),
                     relax.prim_value(0),

@@ -54,7 +54,10 @@ def size_bytes(buffer: Any) -> int | None:
 
 
 def _anywhere(body: Any) -> Any:
-    """Take tensors that do not begin where their storage does; TVM's kernels refuse them."""
+    """Take tensors that do not begin where their storage does; TVM's kernels refuse them.
+
+    Nor are strides looked at where a kernel has its own: tensors of an arena tell none.
+    """
     import tvm_ffi
     from tvm import ir, tirx
 
@@ -66,6 +69,8 @@ def _anywhere(body: Any) -> Any:
         for side in (condition.a, condition.b) if isinstance(condition, tirx.EQ) else ():
             if _is_field(side, _BYTE_OFFSET):
                 refusing.add(side.args[0])
+                return tirx.Evaluate(tirx.const(0))
+            if _is_stride(side):
                 return tirx.Evaluate(tirx.const(0))
         return statement
 
@@ -80,10 +85,17 @@ def _anywhere(body: Any) -> Any:
     return tvm_ffi.structural_map(body, (ir.Call, with_offset))
 
 
+def _is_stride(value: Any) -> bool:
+    """Whether a value is a stride that a tensor tells, or what it would have without telling."""
+    return _calls(value, "if_then_else") and _calls(value.args[0], "isnullptr")
+
+
 def _is_field(value: Any, field: int) -> bool:
     """Whether a value is a field of a DLTensor."""
+    return _calls(value, "tvm_struct_get") and int(value.args[2]) == field
+
+
+def _calls(value: Any, name: str) -> bool:
     from tvm import ir
 
-    if not isinstance(value, ir.Call) or getattr(value.op, "name", "") != "tirx.tvm_struct_get":
-        return False
-    return int(value.args[2]) == field
+    return isinstance(value, ir.Call) and getattr(value.op, "name", "").endswith(f".{name}")

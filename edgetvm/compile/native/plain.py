@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.memory.plan import ALIGNMENT_BYTES
-
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
@@ -42,7 +40,7 @@ def plain_functions(module: IRModule) -> IRModule:
 def _plain(function: Any, name: str) -> Any:
     from tvm import ir, tirx
 
-    pointers, statements = [], []
+    pointers, statements, alignments = [], [], []
     for buffer in function.params:
         pointer = tirx.Var(buffer.name, ir.PointerType(ir.PrimType(str(buffer.dtype))))
         offset = buffer.elem_offset
@@ -50,9 +48,11 @@ def _plain(function: Any, name: str) -> Any:
             statements.append(tirx.Bind(offset, tirx.const(0, str(offset.ty.dtype))))
         statements.append(tirx.DeclBuffer(buffer, data=pointer))
         pointers.append(pointer)
+        # Less than the arena's where the tensor is a part of a larger one.
+        alignments.append(int(buffer.ty.data_alignment))
     body = tirx.SeqStmt([*statements, function.body, tirx.Return(tirx.const(0, "int32"))])
-    for pointer in reversed(pointers):
-        body = tirx.AttrStmt(pointer, "storage_alignment", ALIGNMENT_BYTES, body)
+    for pointer, alignment_bytes in zip(pointers, alignments, strict=True):
+        body = tirx.AttrStmt(pointer, "storage_alignment", alignment_bytes, body)
     for key, value in (("device_type", _CPU), ("device_id", 0)):
         body = tirx.AttrStmt("default", key, value, body)
     plain = tirx.PrimFunc(pointers, body, ir.PrimType("int32"), function.attrs, function.span)

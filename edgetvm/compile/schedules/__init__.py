@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgetvm.base.frames import quick_frames
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.memory.strides import over, without_gaps
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.depthwise import depthwise
@@ -121,7 +122,10 @@ def _tuned(
     for variable, function in module.functions.items():
         if isinstance(function, tirx.PrimFunc):
             name = variable.name_hint
-            schedule = database.query_schedule(_normalize_mod(function), target, name)
+            # Kernels are tuned over whole tensors, wherever those lie in this model.
+            whole = without_gaps(function)
+            schedule = database.query_schedule(_normalize_mod(whole), target, name)
             if schedule is not None:
-                found[name] = schedule.mod["main"].with_attrs(function.attrs)
+                placed = over(schedule.mod["main"], function.params)
+                found[name] = placed.with_attrs(function.attrs)
     return found

@@ -6,6 +6,7 @@ other, each read as a vector.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -49,7 +50,7 @@ def write_columns(group: ColumnGroup, shape: nests.Shape, memory: Mapping[Any, A
         memory: for each buffer that is read elsewhere the one that stands for it.
     """
     stage = group.reduction
-    first = vector_axes(stage) or 0
+    first = vector_axes(stage, group.after) or 0
     outer, inner = stage.long_axes[:first], stage.long_axes[first:]
     extent = math.prod(axis.extent for axis in inner)
     with nests.loops_over(outer, shape.cores) as loops:
@@ -81,14 +82,30 @@ def _blocks(piece: nests.Piece, most: int) -> list[nests.Piece]:
     return blocks
 
 
-def vector_axes(stage: Stage) -> int | None:
-    """The first of the long axes that can be one vector with all behind it, if any can."""
+def vector_axes(stage: Stage, after: Sequence[Stage] = ()) -> int | None:
+    """The first of the long axes that can be one vector with all behind it, if any can.
+
+    Args:
+        stage: that reduces.
+        after: stages that take its results, of the same shape.
+    """
     terms = [update.term for update in updates_of(stage) or ()]
     for first in range(len(stage.long_axes)) if terms else ():
         flat, moved = _along(stage, first, terms, {})
-        if nests.stride(moved, flat) == 1:
+        if nests.stride(moved, flat) == 1 and all(_goes_on(one, first) for one in (stage, *after)):
             return first
     return None
+
+
+def _goes_on(stage: Stage, first: int) -> bool:
+    """Whether results lie without gaps along the long axes from one on."""
+    steps = [
+        (int(step), axis.extent)
+        for buffer in stage.buffers
+        for step, axis in zip(buffer.ty.strides, stage.spatial, strict=False)
+        if axis in stage.long_axes[first:]
+    ]
+    return all(step == other * size for (step, _), (other, size) in itertools.pairwise(steps))
 
 
 def _along(
@@ -188,7 +205,7 @@ class _Column:
         around = [self.here[axis.variable] for axis in self.group.reduction.long_axes[: self.first]]
         fixed = dict(zip((axis.variable for axis in outer), around, strict=True))
         analyzer = nests.analyzer_of([*outer, flat])
-        offset = analyzer.simplify(rewritten(nests.flattened(stage.spatial), index))
+        offset = analyzer.simplify(rewritten(nests.place(buffer, stage), index))
         lane = tirx.Var("lane", "int64")
 
         def load(one: Any) -> Any:

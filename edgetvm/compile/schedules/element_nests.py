@@ -58,7 +58,7 @@ def _write_part(elements: Elements, shape: Shape, memory: Mapping[Any, Any]) -> 
         return
     axes = merged.axes
     moves = nests.stride([merged.value], axes[-1]) if axes else None
-    short = _short_axis(merged, moves)
+    short = _short_axis(merged, moves, shape.lanes)
     if short is not None:
         _write_woven(merged, short, shape.cores, buffer)
         return
@@ -80,17 +80,18 @@ def _write_part(elements: Elements, shape: Shape, memory: Mapping[Any, Any]) -> 
             nests.each_on(1 if outer else shape.cores, piece, write)
 
 
-def _short_axis(elements: Elements, moves: int | None) -> Axis | None:
+def _short_axis(elements: Elements, moves: int | None, lanes: int) -> Axis | None:
     """An axis that should be innermost for being short, if there is one.
 
     That is the last where each element goes to a few places side by side, or another along which a
     few elements are read that lie side by side: LLVM makes vectors of the loop around it.
     """
     axes = elements.axes
-    if len(axes) < 2 or moves == 1:
+    if len(axes) < 2:
         return None
-    if moves == 0:
-        return axes[-1] if axes[-1].extent <= _SHORT else None
+    if moves is not None:
+        fills = moves == 1 and axes[-1].extent >= lanes
+        return axes[-1] if axes[-1].extent <= _SHORT and not fills else None
     for at, axis in enumerate(axes[:-1]):
         factors = [
             nests.factors_of(one, [a.variable for a in axes]) for one in loads_of(elements.value)

@@ -47,7 +47,7 @@ def elements_of(stage: Stage) -> Elements:
     elements = Elements(
         stage.long_axes,
         stage.buffers[0],
-        rewritten(nests.flattened(stage.spatial), here),
+        rewritten(nests.place(stage.buffers[0], stage), here),
         _with_simple_numbers(rewritten(stage.values[0], here), stage.long_axes),
     )
     waiting = list(stage.long_axes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.schedules.blocks import uses
-from edgetvm.compile.schedules.stages import Axis, loads_of, rewritten
+from edgetvm.compile.schedules.stages import Axis, Stage, loads_of, rewritten
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -280,9 +280,18 @@ def offset_of(one: Any) -> Any:
 def offset(buffer: Any, indices: Sequence[Any]) -> Any:
     """Where an element is, counted from the tensor's first."""
     total: Any = integer(0)
+    if len(buffer.ty.strides):  # part of a larger tensor
+        for index, step in zip(indices, buffer.ty.strides, strict=True):
+            total = total + index * integer(int(step))
+        return total
     for index, size in zip(indices, buffer.ty.shape, strict=True):
         total = total * size + index
     return total
+
+
+def place(buffer: Any, stage: Stage) -> Any:
+    """Where in a buffer a stage's element belongs: the buffer has the stage's axes."""
+    return offset(buffer, [axis.variable for axis in stage.spatial])
 
 
 def load_at(buffer: Any, at: Any) -> Any:

@@ -189,21 +189,21 @@ class _Row:
     def _target(self, stage: Stage, later: Sequence[Stage]) -> tuple[Any, Any]:
         """Where to put the elements of a stage, and each one's offset there."""
         (buffer,) = stage.buffers
-        everywhere = nests.flattened(stage.spatial)
         if buffer in self.memory:
-            return self.memory[buffer], everywhere
+            return self.memory[buffer], nests.place(buffer, stage)
         inner = self.group.inner(stage)
         if not inner:
             return nests.allocate(1, buffer.ty.dtype, "local"), nests.integer(0)
         final = _overwritten_by(stage, later, self.memory)
         if final is not None:
-            return self.memory[final], everywhere
+            return self.memory[final], nests.place(final, stage)
         size = math.prod(axis.extent for axis in inner)
         return nests.allocate(size, buffer.ty.dtype, "global"), nests.flattened(inner)
 
     def _reduce(self, stage: Stage, waiting: _Waiting | None) -> None:
         updates = [update_of(stage, position) for position in range(len(stage.buffers))]
-        extent = self._innermost(stage)
+        before = [] if waiting is None else self._moved(waiting, stage)
+        extent = self._innermost(stage, before)
         lanes = min(self.shape.lanes, 1 << (extent.bit_length() - 1))
         vectors = max(1, min(self.shape.vectors, extent // lanes))
         sums = [
@@ -213,7 +213,6 @@ class _Row:
         ]
         for one in sums:
             one.begin(vectors, lanes)
-        before = [] if waiting is None else self._moved(waiting, stage)
         with self._part(stage, [*before, *(one.update.term for one in sums)]) as part:
 
             def add(start: Any, vector: int, width: int) -> None:
@@ -230,7 +229,7 @@ class _Row:
         for one, buffer in zip(sums, stage.buffers, strict=True):
             one.join_all(vectors, lanes)
             if buffer in self.memory:
-                row = rewritten(nests.flattened(stage.spatial), self._here(stage))
+                row = rewritten(nests.place(buffer, stage), self._here(stage))
                 nests.store_at(self.memory[buffer], one.result, row)
             self.places[buffer] = one.element
 
@@ -240,10 +239,10 @@ class _Row:
         here = self._here(waiting.stage) | {mine.variable: other.variable for mine, other in axes}
         return [rewritten(one, here) for one in (*waiting.stage.values, waiting.offset)]
 
-    def _innermost(self, stage: Stage) -> int:
-        """How far the innermost loop of a stage goes."""
+    def _innermost(self, stage: Stage, before: Sequence[Any]) -> int:
+        """How far the innermost loop of a stage goes, which computes other expressions too."""
         axes = self.group.inner(stage)
-        whole = self._flat(axes, stage.values, self._here(stage))
+        whole = self._flat(axes, [*before, *stage.values], self._here(stage))
         return whole.last.extent if len(axes) < 2 or whole.vectors else axes[-1].extent
 
     def _flat(
@@ -324,6 +323,8 @@ def _place(target: Any, stage: Stage, group: RowGroup) -> Callable[[Sequence[Any
     whole = len(target.ty.shape) > 1 or int(target.ty.shape[0]) == stage.work
 
     def element(indices: Sequence[Any]) -> Any:
+        if len(target.ty.strides):
+            return nests.load_at(target, nests.offset(target, indices))
         axes = [
             Axis(index, axis.extent)
             for index, axis in zip(indices, stage.spatial, strict=True)
