@@ -6,11 +6,14 @@ walks over them any more, and each is built once for a whole vector.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from edgetvm.compile.assembly import import_assembly
 from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power
 from edgetvm.compile.memory.kernels import with_own_memory
+from edgetvm.compile.narrowing import narrow_to_bytes
 from edgetvm.compile.options import Functions
 
 
@@ -23,6 +26,7 @@ def kernel_pipeline(functions: Functions = "accurate") -> str:
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
+    _vectorise_rounding()
     name = f"edgetvm-{functions}"
 
     def make() -> tuple[Any, Any, Any]:
@@ -33,6 +37,14 @@ def kernel_pipeline(functions: Functions = "accurate") -> str:
     return name
 
 
+@functools.cache
+def _vectorise_rounding() -> None:
+    """TVM does not say that it can, and leaves a loop that rounds to LLVM."""
+    from tvm import ir
+
+    ir.Op.get("tirx.nearbyint").set_attr("TVectorizable", True)
+
+
 def _finalize_host(functions: Functions) -> Any:
     from tvm import ir, tirx
 
@@ -41,6 +53,8 @@ def _finalize_host(functions: Functions) -> Any:
         [
             ir.transform.module_pass(lambda module, _: with_own_memory(module), opt_level=0),
             multiply_by_element(),
+            import_assembly(),
+            narrow_to_bytes(),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.kernels.depthwise_bytes import WORDS
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.epilogue import paddings_of, surround
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _MOST_UNROLLED_TAPS = 7
 # A multiply-add here costs about so many of a matrix product's: each loads its operand.
 _RELATIVE_COST = 4
+# Bytes in the place of one sum.
+_BYTES = 4
 
 
 def depthwise(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Schedule | None:
@@ -37,12 +40,15 @@ def depthwise(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -
     main = reductions[0]
     profile = profile.counted_in(main.dtype)
     channels, across = main.spatial[-1], main.spatial[-2]
-    candidates = columns_of(channels, across, profile)
-    tile = decisions.choose("tile", candidates, choose_columns(channels, across, profile))
+    lanes = profile.vector_lanes * (_BYTES if WORDS in main.node.annotations else 1)
+    known = channels, across, profile, lanes
+    tile = decisions.choose("tile", columns_of(*known), choose_columns(*known))
     default = shared_by(main.work * _RELATIVE_COST, profile)
     cores = decisions.choose("cores", (1, profile.cores), default)
     long = len(main.reduction) == 1 and main.reduction[0] > _MOST_UNROLLED_TAPS
-    border = decisions.choose("border", ("inlined", "staged"), "staged" if long else "inlined")
+    # Bytes are soon copied, and tests between them would part their vectors.
+    apart = long or WORDS in main.node.annotations
+    border = decisions.choose("border", ("inlined", "staged"), "staged" if apart else "inlined")
     staged = paddings_of(blocks, main) if border == "staged" else []
     around = surround(schedule, blocks, main, staged)
     last = len(main.spatial) - 1
@@ -79,29 +85,36 @@ def _slides(block: Block) -> bool:
     return fixed and sliding
 
 
-def choose_columns(channels: int, columns: int, profile: BoardProfile) -> Tile:
-    """The tile that costs least among `columns_of`."""
+def choose_columns(channels: int, columns: int, profile: BoardProfile, lanes: int) -> Tile:
+    """The tile that costs least among `columns_of`; arguments as there."""
 
     def cost(tile: Tile) -> tuple[float, int]:
-        slowness = max(0.6, profile.slowness(tile.lanes))
+        slowness = max(0.6, profile.slowness(tile.lanes) / profile.slowness(lanes))
         vectors = covered(channels, tile.width) // tile.lanes
         overhead = 1.0 / (tile.vectors * tile.columns)
         return vectors * covered(columns, tile.columns) * (slowness + overhead), -tile.columns
 
-    return min(columns_of(channels, columns, profile), key=cost)
+    return min(columns_of(channels, columns, profile, lanes), key=cost)
 
 
-def columns_of(channels: int, columns: int, profile: BoardProfile) -> list[Tile]:
-    """The tiles whose sums, and one row's operands, stay in registers."""
-    full = min(profile.vector_lanes, power_of_two(channels))
+def columns_of(channels: int, columns: int, profile: BoardProfile, lanes: int) -> list[Tile]:
+    """The tiles whose sums, and one row's operands, stay in registers.
+
+    Args:
+        channels, columns: extents of the output.
+        profile: of the board.
+        lanes: of the widest vector.
+    """
+    full = min(lanes, power_of_two(channels))
     # Beyond this LLVM keeps so many operands of the window that it spills; measured on AVX-512.
     most = max(1, profile.vector_registers * 3 // 8)
     return [
-        Tile(lanes, vectors, 1, across)
-        for lanes in sorted({full, max(1, full // 2)})
+        Tile(wide, vectors, 1, across)
+        for wide in sorted({full, max(1, full // 2)})
         for vectors in (1, 2, 3, 4)
         for across in range(1, min(columns, 8) + 1)
-        if lanes * vectors <= channels and vectors * across <= most
+        if wide * vectors <= channels
+        and max(1, wide // profile.vector_lanes) * vectors * across <= most
     ]
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
-from edgetvm.compile.kernels.dots import dot_named
-from edgetvm.compile.kernels.integer import DOT
+from edgetvm.compile.kernels.dots import Dot, dot_named, joining
+from edgetvm.compile.kernels.integer import DOT, TOGETHER
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
@@ -104,7 +104,9 @@ def _elements(block: Block) -> int | None:
 
 def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:
     """How many steps of the sums take their elements from one load."""
-    if form.elements is None or form.dot is not None:
+    if form.dot is not None:
+        return int(main.node.annotations[TOGETHER])
+    if form.elements is None:
         return 1
     if main.dtype not in ("float32", "float16"):
         return 1
@@ -168,11 +170,12 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent[:-1]) // (across * down) * (extent[-1] // form.features)
-    lanes = None if form.dot is None else dot_named(form.dot).lanes
+    dot = None if form.dot is None else dot_named(form.dot)
+    lanes, registers = (None, 1) if dot is None else (dot.lanes, dot.registers)
     together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
     known = form.features, down, across
-    given = form.width, lanes, together, form.across
+    given = form.width, lanes, together, form.across, registers
     default = choose_tile(*known, outer, profile, cores, *given)
     candidates = tuple(tiles(form.features, down, across, profile, *given))
     return decisions.choose("tile", candidates, default)
@@ -196,56 +199,116 @@ def _stretched(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -
     return s_tir.Schedule(function)
 
 
+@dataclass(frozen=True)
+class _Nest:
+    """The loops of a tiled contraction.
+
+    Attributes:
+        shared: the loop whose rounds cores share.
+        at: the loop of which each round sums and stores one tile.
+        reduction: loops over what is summed, round those of the tile.
+        steps: of these, the innermost, where one load brings the elements of several.
+        points: loops over the tile's points and vectors.
+        lanes: of a vector; the loops over what one instruction sums are inside.
+    """
+
+    shared: Any
+    at: Any
+    reduction: list[Any]
+    steps: list[Any]
+    points: list[Any]
+    lanes: Any
+
+
 def _tile(
     schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
 ) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
-    loops = schedule.get_loops(result)
-    rank = len(main.spatial)
-    pieces = None
+    rank, dot = len(main.spatial), None if form.dot is None else dot_named(form.dot)
+    whole = pieces = None
+    if dot is not None and dot.parts > 1:
+        whole, result = result, _in_parts(schedule, result, dot, rank)
     if main.dtype == "float16":
-        pieces = in_pieces(schedule, result, loops[rank:], together)
+        pieces = in_pieces(schedule, result, schedule.get_loops(result)[rank:], together)
+    nest = _nest(schedule, result, rank, form, tile, 1 if pieces is not None else together)
+    schedule.set_scope(result, 0, "local")
+    if whole is not None:
+        schedule.set_scope(whole, 0, "local")
+        schedule.reverse_compute_at(whole, nest.at, preserve_unit_loops=True)
+    schedule.reverse_compute_at(store, nest.at, preserve_unit_loops=True)
+    if cores > 1:
+        schedule.parallel(nest.shared)
     if pieces is not None:
-        loops, together = schedule.get_loops(result), 1
-    spatial, reduction = loops[:rank], loops[rank:]
-    outer, inner = list(spatial), []
+        points = [axis for axis in (form.rows, form.columns) if axis is not None]
+        sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
+    inner = [*nest.points, nest.lanes]
+    sum_in_registers(
+        schedule, result, nest.reduction, nest.steps, inner, form.elements, dot, together
+    )
+    stored = tile.lanes
+    if whole is not None:
+        _join(schedule, whole, form, tile)
+        stored = tile.width
+    ends = schedule.get_loops(store)
+    stored = math.gcd(stored, int(schedule.get(ends[-1]).extent))
+    vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
+    schedule.vectorize(lanes)
+    for loop in [*ends[-len(nest.points) : -1], vectors]:
+        schedule.unroll(loop)
+
+
+def _nest(schedule: Any, result: Any, rank: int, form: Form, tile: Tile, together: int) -> _Nest:
+    """Split the loops of the block that sums, and put them in order."""
+    loops = schedule.get_loops(result)
+    reduction, within = loops[rank:], []
+    if form.dot is not None:
+        at = len(reduction) - len(dot_named(form.dot).within)
+        reduction, within = reduction[:at], reduction[at:]
+    outer, points = list(loops[:rank]), []
     for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
         if axis is not None:
-            outer[axis], part = schedule.split(
-                spatial[axis], [None, size], preserve_unit_iters=True
-            )
-            inner.append(part)
+            split = schedule.split(outer[axis], [None, size], preserve_unit_iters=True)
+            outer[axis], part = split
+            points.append(part)
     outer[-1], vectors, lanes = schedule.split(
-        spatial[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
+        outer[-1], [None, tile.vectors, tile.lanes], preserve_unit_iters=True
     )
-    inner += [vectors, lanes]
+    points.append(vectors)
     columns = [] if form.columns is None else [outer.pop(form.columns)]
     # Features before rows: one block of weights stays in the cache while the rows go by.
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
-    parts = [] if form.dot is None else [reduction.pop()]
-    steps = []
+    steps: list[Any] = []
     if together > 1:
-        whole, step = schedule.split(reduction.pop(), [None, together], preserve_unit_iters=True)
-        reduction, steps = [*reduction, whole], [step]
-    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *inner, *parts)
+        whole, step = schedule.split(reduction[-1], [None, together], preserve_unit_iters=True)
+        reduction = [*reduction[:-1], whole]
+        # An instruction of several steps takes their elements from their places itself.
+        steps, within = ([step], within) if form.dot is None else ([], [step, *within])
+    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *points, lanes, *within)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
     shared_loop = schedule.fuse(*shared) if len(shared) > 1 else shared[0]
-    schedule.set_scope(result, 0, "local")
     at = columns[-1] if columns else shared_loop
-    schedule.reverse_compute_at(store, at, preserve_unit_loops=True)
-    if cores > 1:
-        schedule.parallel(shared_loop)
-    if pieces is not None:
-        points = [axis for axis in (form.rows, form.columns) if axis is not None]
-        sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
-    sum_in_registers(schedule, result, reduction, steps, inner, form.elements, form.dot)
-    ends = schedule.get_loops(store)
-    stored = math.gcd(tile.lanes, int(schedule.get(ends[-1]).extent))
-    vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
-    schedule.vectorize(lanes)
-    for loop in [*ends[-len(inner) + 1 : -1], vectors]:
+    return _Nest(shared_loop, at, reduction, steps, points, lanes)
+
+
+def _in_parts(schedule: Any, sums: Any, dot: Dot, rank: int) -> Any:
+    """Give each sum's parts a block of their own; the sums' block adds them up."""
+    return schedule.rfactor(schedule.get_loops(sums)[-len(dot.within)], factor_axis=rank)
+
+
+def _join(schedule: Any, sums: Any, form: Form, tile: Tile) -> None:
+    """Add up the parts of a tile's sums."""
+    part, *points, features = schedule.get_loops(sums)[-len(schedule.get(sums).iter_vars) :]
+    vectors, lanes = schedule.split(features, [None, tile.lanes], preserve_unit_iters=True)
+    schedule.reorder(*points, vectors, lanes, part)
+    for loop in [*points, vectors]:
         schedule.unroll(loop)
+    start = schedule.decompose_reduction(sums, points[0])
+    schedule.tensorize(lanes, joining(form.dot))
+    loops = schedule.get_loops(start)
+    for loop in loops[-3:-1]:
+        schedule.unroll(loop)
+    schedule.vectorize(loops[-1])
