@@ -92,6 +92,11 @@ class BoardProfile:
         return self.architecture in ("aarch64", "armv7l")
 
     @property
+    def multiplies_bytes(self) -> bool:
+        """Whether vectors of bytes are multiplied to words at once, as NEON does."""
+        return self.architecture in ("aarch64", "armv7l")
+
+    @property
     def computes_half(self) -> bool:
         """Whether it has arithmetic on vectors of float16."""
         return not _HALF.isdisjoint(self.features)

@@ -6,12 +6,15 @@ walks over them any more, and each is built once for a whole vector.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edgetvm.compile.assembly import import_assembly
 from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power, quotient
 from edgetvm.compile.memory.kernels import with_own_memory
+from edgetvm.compile.narrowing import narrow_to_bytes
 from edgetvm.compile.native.plain import plain_functions
 from edgetvm.compile.options import Functions
 
@@ -30,6 +33,7 @@ def kernel_pipeline(functions: Functions = "accurate", plain: bool = False) -> s
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
+    _vectorise_rounding()
     name = f"edgetvm-{functions}{'-plain' * plain}"
 
     def make() -> tuple[Any, Any, Any]:
@@ -38,6 +42,14 @@ def kernel_pipeline(functions: Functions = "accurate", plain: bool = False) -> s
 
     register_tir_pipeline(name, make)
     return name
+
+
+@functools.cache
+def _vectorise_rounding() -> None:
+    """TVM does not say that it can, and leaves a loop that rounds to LLVM."""
+    from tvm import ir
+
+    ir.Op.get("tirx.nearbyint").set_attr("TVectorizable", True)
 
 
 def _finalize_host(functions: Functions, plain: bool) -> Any:
@@ -50,6 +62,8 @@ def _finalize_host(functions: Functions, plain: bool) -> Any:
             *convention,
             _module_pass(with_own_memory),
             multiply_by_element(),
+            import_assembly(),
+            narrow_to_bytes(),
             tirx.transform.LowerTVMBuiltin(),
             *ours,
             tirx.transform.LowerIntrin(),

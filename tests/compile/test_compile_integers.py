@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from compiled import check, graph, random
+from emulated import emulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from onnx import helper
 
 from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
+from edgetvm.compile.kernels.rounding import Settling, rounded_sums
 from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
@@ -33,7 +37,7 @@ CONVOLUTIONS = {
 def summed(
     data: NDArray[np.generic],
     weights: NDArray[np.generic],
-    form: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
+    form: tuple[tuple[int, ...], ...],
     value: int,
 ) -> NDArray[np.int64]:
     """The convolution by its definition, in 64 bits."""
@@ -60,22 +64,19 @@ def profiles() -> list[BoardProfile]:
     return [load_profile("local"), load_profile("x86-avx2")]
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8"])
-@pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_a_convolution_is_exact(name: str, profile: BoardProfile, dtype: str) -> None:
-    import tvm
+def scheduled(
+    profile: BoardProfile,
+    data: NDArray[np.generic],
+    weights: NDArray[np.generic],
+    form: tuple[tuple[int, ...], ...],
+    groups: int = 1,
+) -> tuple[Any, set[str]]:
+    """The convolution as kernels for a board, and the rules that scheduled them."""
     from tvm import relax
 
-    shape, taps, strides, dilations, border = CONVOLUTIONS[name]
-    chance = np.random.default_rng(3)
-    low, high = (-128, 128) if dtype == "int8" else (0, 256)
-    data = chance.integers(low, high, shape).astype(dtype)
-    # Unsigned weights less their zero point take 9 bits.
-    kernel = chance.integers(-127, 128, taps) + (0 if dtype == "int8" else 60)
-    weights = kernel.astype("int8" if dtype == "int8" else "int16")
+    strides, dilations, border = form
     builder = relax.BlockBuilder()
-    x = relax.Var("x", relax.TensorType(shape, dtype))
+    x = relax.Var("x", relax.TensorType(data.shape, str(data.dtype)))
     top, bottom, left, right = border
     with builder.function("main", [x]):
         with builder.dataflow():
@@ -88,6 +89,7 @@ def test_a_convolution_is_exact(name: str, profile: BoardProfile, dtype: str) ->
                 relax.const(weights, str(weights.dtype)),
                 strides=strides,
                 dilation=dilations,
+                groups=groups,
                 data_layout="NHWC",
                 kernel_layout="HWIO",
                 out_dtype="int32",
@@ -97,11 +99,147 @@ def test_a_convolution_is_exact(name: str, profile: BoardProfile, dtype: str) ->
     module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
     module = relax.transform.DeadCodeElimination()(module)
     module, rules = schedule_module(module, profile, None)
-    assert "register tile" in {one.rule for one in rules.values()}
+    return module, {one.rule for one in rules.values()}
+
+
+def bytes_like(dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """Bytes of the whole range."""
+    limits = np.iinfo(dtype)
+    chance = np.random.default_rng(3)
+    return chance.integers(limits.min, limits.max + 1, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_is_exact(name: str, profile: BoardProfile, dtype: str) -> None:
+    import tvm
+    from tvm import relax
+
+    shape, taps, *form = CONVOLUTIONS[name]
+    data = bytes_like(dtype, shape)
+    # Unsigned weights less their zero point take 9 bits.
+    kernel = np.random.default_rng(4).integers(-127, 128, taps) + (0 if dtype == "int8" else 60)
+    weights = kernel.astype("int8" if dtype == "int8" else "int16")
+    module, rules = scheduled(profile, data, weights, tuple(form))
+    assert "register tile" in rules
     executable = relax.build(module, target_for(profile))
     machine = relax.VirtualMachine(executable, tvm.cpu())
     found = machine["main"](tvm.runtime.tensor(data)).numpy()
-    np.testing.assert_array_equal(found, summed(data, weights, (strides, dilations, border), 7))
+    np.testing.assert_array_equal(found, summed(data, weights, tuple(form), 7))
+
+
+def on_arm(name: str) -> BoardProfile:
+    """One core of a board."""
+    return dataclasses.replace(load_profile(name), cores=1)
+
+
+@pytest.mark.parametrize(
+    ("board", "name", "dtype"),
+    [
+        ("rpi4", "pointwise", "int8"),
+        ("rpi4", "first layer", "uint8"),
+        ("rpi4", "one channel", "int8"),
+        ("rpi4", "odd channels", "int8"),
+        ("rpi4", "one element", "uint8"),
+        ("rpi3-32", "pointwise", "int8"),
+        ("rpi3-32", "odd channels", "uint8"),
+        ("rpi5", "pointwise", "int8"),
+        ("rpi5", "odd channels", "uint8"),
+    ],
+)
+def test_a_convolution_is_exact_on_arm(board: str, name: str, dtype: str, tmp_path: Path) -> None:
+    profile = on_arm(board)
+    shape, taps, *form = CONVOLUTIONS[name]
+    data = bytes_like(dtype, shape)
+    weights = np.random.default_rng(4).integers(-127, 128, taps).astype("int8")
+    module, rules = scheduled(profile, data, weights, tuple(form))
+    assert "register tile" in rules
+    found = emulated(module, profile, data, tmp_path)
+    np.testing.assert_array_equal(found, summed(data, weights, tuple(form), 7))
+
+
+def test_unsigned_data_are_taken_as_they_are_where_the_core_does(tmp_path: Path) -> None:
+    board = on_arm("rpi5")
+    profile = dataclasses.replace(board, features=(*board.features, "+i8mm"))
+    form = ((1, 1), (1, 1), (0, 0, 0, 0))
+    data = bytes_like("uint8", (1, 3, 5, 32))
+    weights = np.random.default_rng(4).integers(-128, 128, (1, 1, 32, 8)).astype("int8")
+    module, _ = scheduled(profile, data, weights, form)
+    assert not [one for one in module.get_global_vars() if one.name_hint.startswith("stage")]
+    found = emulated(module, profile, data, tmp_path)
+    np.testing.assert_array_equal(found, summed(data, weights, form, 0))
+
+
+@pytest.mark.parametrize("board", ["rpi4", "rpi3-32"])
+def test_the_smallest_bytes_do_not_overflow_on_arm(board: str, tmp_path: Path) -> None:
+    """Two products of -128 by -128 do not fit in 16 bits."""
+    profile, form = on_arm(board), ((1, 1), (1, 1), (0, 0, 0, 0))
+    data, weights = np.full((1, 2, 5, 32), -128, np.int8), np.full((1, 1, 32, 8), -128, np.int8)
+    module, _ = scheduled(profile, data, weights, form)
+    found = emulated(module, profile, data, tmp_path)
+    np.testing.assert_array_equal(found, summed(data, weights, form, 0))
+
+
+@pytest.mark.parametrize(
+    ("board", "dtype", "channels", "taps", "strides", "lowest"),
+    [
+        ("rpi4", "int8", 24, (3, 3), (1, 1), -127),
+        ("rpi4", "uint8", 20, (3, 3), (2, 2), -127),
+        ("rpi4", "int8", 5, (9, 1), (1, 1), -128),
+        ("rpi3-32", "int8", 20, (3, 3), (2, 2), -127),
+    ],
+)
+def test_a_depthwise_convolution_is_exact_on_arm(
+    board: str,
+    dtype: str,
+    channels: int,
+    taps: tuple[int, int],
+    strides: tuple[int, int],
+    lowest: int,
+    tmp_path: Path,
+) -> None:
+    profile, form = on_arm(board), (strides, (1, 1), (1, 1, 1, 1))
+    data = bytes_like(dtype, (1, 9, 11, channels))
+    weights = np.random.default_rng(4).integers(lowest, 128, (*taps, 1, channels)).astype("int8")
+    weights[:, :, :, 0], data[..., 0] = lowest, np.iinfo(dtype).min
+    module, rules = scheduled(profile, data, weights, form, groups=channels)
+    assert "depthwise columns" in rules
+    found = emulated(module, profile, data, tmp_path)
+    wanted = [summed(data[..., [c]], weights[..., [c]], form, 7) for c in range(channels)]
+    np.testing.assert_array_equal(found, np.concatenate(wanted, axis=-1))
+
+
+@pytest.mark.parametrize("board", ["rpi4", "rpi3-32", "qemu-armv7"])
+@pytest.mark.parametrize(
+    "settling",
+    [Settling(0, -128, 127, "int8"), Settling(-5, -5, 120, "int8"), Settling(17, 0, 255, "uint8")],
+    ids=lambda one: f"{one.dtype} {one.zero_point}",
+)
+def test_sums_are_rounded_alike_on_arm(board: str, settling: Settling, tmp_path: Path) -> None:
+    """Halves to even, and what is far outside the range to its ends; 44 lanes: 16, 8 and 4."""
+    from tvm import relax
+
+    profile = on_arm(board)
+    sums = np.random.default_rng(6).integers(-600, 600, (8, 44)).astype(np.int32)
+    sums[0, :6] = [2**31 - 1, -(2**31), 2**24, -(2**24), 5, -5]
+    factor = np.full(44, 0.5, np.float32)
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(sums.shape, "int32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            rounded = builder.emit_te(
+                lambda x, factor: rounded_sums(x, None, factor, None, settling),
+                x,
+                relax.const(factor),
+                primfunc_name_hint="rounded",
+            )
+            result = builder.emit_output(rounded)
+        builder.emit_func_output(result)
+    module, _ = schedule_module(builder.get(), profile, None)
+    found = emulated(module, profile, sums, tmp_path)
+    exact = np.rint(sums.astype(np.float32) * factor) + settling.zero_point
+    np.testing.assert_array_equal(found, np.clip(exact, settling.low, settling.high))
 
 
 @given(

@@ -264,14 +264,18 @@ def depthwise(data: Any, weights: Any, window: Window, out_dtype: str, border: i
     taps = [te.reduce_axis((0, size), f"tap{axis}") for axis, size in enumerate(window.taps)]
 
     def element(*index: Any) -> Any:
-        at = [
-            position * stride + tap * dilation
-            for position, stride, dilation, tap in zip(
-                index[first:-1], window.strides, window.dilations, taps, strict=True
-            )
-        ]
-        value = source[(*index[:first], *at, index[-1])]
+        value = source[(*index[:first], *places(index[first:-1], taps, window), index[-1])]
         weight = weights[(*index[1:first], *taps, index[-1])]
         return te.sum(value.astype(out_dtype) * weight.astype(out_dtype), axis=taps)
 
     return te.compute((*data.shape[:first], *spatial, data.shape[-1]), element, name="depthwise")
+
+
+def places(at: Sequence[Any], taps: Sequence[Any], window: Window) -> list[Any]:
+    """Where taps of the output element at spatial indices lie in the input with its border."""
+    return [
+        position * stride + tap * dilation
+        for position, stride, dilation, tap in zip(
+            at, window.strides, window.dilations, taps, strict=True
+        )
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,74 @@ from edgetvm.compile.kernels.dots import Dot
 
 # The annotation of a block that sums by a dot product: the name of its instruction.
 DOT = "edgetvm.dot"
+# And of one that takes the data of several steps by one load: how many.
+TOGETHER = "edgetvm.together"
 # How a matrix product walks over a row of its data.
 ONE_ELEMENT = Window((1,), (1,), (1,), (0,), (0,))
+
+
+@dataclass(frozen=True)
+class Run:
+    """The elements of one row that a sum takes.
+
+    Attributes:
+        apart: stretches of them, one for each dilated tap.
+        length: neighbours in each.
+        depth: of the instruction's steps.
+        overlaps: whether a last step that is not full begins where it ends with the stretch; the
+            weights of what it takes again are zero. Else it reaches behind the end.
+    """
+
+    apart: int
+    length: int
+    depth: int
+    overlaps: bool
+
+    @property
+    def steps(self) -> int:
+        """For each stretch."""
+        return math.ceil(self.length / self.depth)
+
+    @property
+    def rest(self) -> int:
+        """Elements that the last step takes for nothing."""
+        return self.steps * self.depth - self.length
+
+    @property
+    def slack(self) -> int:
+        """Elements behind the end that are read."""
+        return 0 if self.overlaps else self.rest
+
+    def together(self, dot: Dot) -> int:
+        """Steps whose data come by one load."""
+        return dot.together if self.length % (self.depth * dot.together) == 0 else 1
+
+    def start(self, step: Any) -> Any:
+        """Where in a stretch a step begins."""
+        from tvm import tirx
+
+        start = step * self.depth
+        return tirx.Min(start, self.length - self.depth) if self.overlaps else start
+
+    def filled(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """Weights [..., length, features] as [..., steps x depth, features]."""
+        zeros = np.zeros((*weights.shape[:-2], self.rest, weights.shape[-1]), weights.dtype)
+        full = self.length // self.depth * self.depth if self.overlaps else self.length
+        return np.concatenate([weights[..., :full, :], zeros, weights[..., full:, :]], axis=-2)
+
+
+def run_of(window: Window, channels: int, dot: Dot, is_staged: bool) -> Run:
+    """How a window's rows are summed.
+
+    Args:
+        window: of the convolution.
+        channels: of the data.
+        dot: the instruction.
+        is_staged: whether what is behind the end of a row can be read.
+    """
+    apart, length = run_length(window, channels)
+    overlaps = not is_staged and length > dot.depth and length % dot.depth > 0
+    return Run(apart, length, dot.depth, overlaps)
 
 
 def run_length(window: Window, channels: int) -> tuple[int, int]:
@@ -31,16 +98,12 @@ def run_length(window: Window, channels: int) -> tuple[int, int]:
     return across, channels
 
 
-def pack_dots(weights: NDArray[Any], window: Window, dot: Dot, width: int) -> NDArray[Any]:
+def pack_dots(weights: NDArray[Any], run: Run, dot: Dot, width: int) -> NDArray[Any]:
     """Weights [...taps..., channels, features] as [blocks, ...taps..., steps, width, depth]."""
-    *taps, channels, features = weights.shape
-    apart, length = run_length(window, channels)
-    steps = math.ceil(length / dot.depth)
-    runs = weights.reshape(*taps[:-1], apart, length, features)
-    whole = np.zeros((*runs.shape[:-2], steps * dot.depth, features), dot.weights)
-    whole[..., :length, :] = runs
-    blocks = pack(whole, width)
-    split = blocks.reshape(*blocks.shape[:-2], steps, dot.depth, width)
+    *taps, _, features = weights.shape
+    runs = weights.reshape(*taps[:-1], run.apart, run.length, features).astype(dot.weights)
+    blocks = pack(run.filled(runs), width)
+    split = blocks.reshape(*blocks.shape[:-2], run.steps, dot.depth, width)
     return np.ascontiguousarray(np.swapaxes(split, -1, -2))
 
 
@@ -99,6 +162,7 @@ def convolution(
     rows: Any,
     packed: Any,
     window: Window,
+    run: Run,
     size: Sequence[int],
     channels: int,
     features: int,
@@ -110,18 +174,18 @@ def convolution(
         rows: of `staged`.
         packed: of `pack_dots`.
         window: of the convolution; its border is in the rows already.
+        run: how it takes a row.
         size: spatial extents of the output.
         channels, features: of data and output.
         dot: the instruction.
     """
     from tvm import te
 
-    width, depth = int(packed.shape[-2]), dot.depth
-    apart, _ = run_length(window, channels)
+    width = int(packed.shape[-2])
     above = [te.reduce_axis((0, taps), f"tap{axis}") for axis, taps in enumerate(window.taps[:-1])]
-    tap = te.reduce_axis((0, apart), "tap")
-    step = te.reduce_axis((0, int(packed.shape[-3])), "step")
-    part = te.reduce_axis((0, depth), "part")
+    tap = te.reduce_axis((0, run.apart), "tap")
+    step = te.reduce_axis((0, run.steps), "step")
+    parts, part = within_step(dot)
 
     def element(*index: Any) -> Any:
         places = [
@@ -131,39 +195,59 @@ def convolution(
             )
         ]
         column = index[-2] * window.strides[-1] + tap * window.dilations[-1]
-        value = rows[(index[0], *places, column * channels + step * depth + part)]
+        value = rows[(index[0], *places, column * channels + run.start(step) + part)]
         weight = packed_dot(packed, (*above, tap, step), index[-1], part, features)
         return te.sum(
-            value.astype("int32") * weight.astype("int32"), axis=[*above, tap, step, part]
+            value.astype("int32") * weight.astype("int32"), axis=[*above, tap, step, *parts]
         )
 
     return te.compute(
         (rows.shape[0], *size, features),
         element,
         name="contraction",
-        attrs={PACKED: [features, width], DOT: dot.name},
+        attrs={
+            PACKED: [features, width],
+            DOT: dot.name,
+            TOGETHER: run.together(dot),
+        },
     )
 
 
-def product(rows: Any, packed: Any, features: int, dot: Dot) -> Any:
+def product(rows: Any, packed: Any, run: Run, features: int, dot: Dot) -> Any:
     """The sums of a matrix product: [..., rows, channels + slack] times packed weights."""
     from tvm import te
 
-    width, depth = int(packed.shape[-2]), dot.depth
-    step = te.reduce_axis((0, int(packed.shape[-3])), "step")
-    part = te.reduce_axis((0, depth), "part")
+    width = int(packed.shape[-2])
+    step = te.reduce_axis((0, run.steps), "step")
+    parts, part = within_step(dot)
 
     def element(*index: Any) -> Any:
-        value = rows[(*index[:-1], step * depth + part)]
+        value = rows[(*index[:-1], run.start(step) + part)]
         weight = packed_dot(packed, (step,), index[-1], part, features)
-        return te.sum(value.astype("int32") * weight.astype("int32"), axis=[step, part])
+        return te.sum(value.astype("int32") * weight.astype("int32"), axis=[step, *parts])
 
     return te.compute(
         (*rows.shape[:-1], features),
         element,
         name="contraction",
-        attrs={PACKED: [features, width], DOT: dot.name},
+        attrs={
+            PACKED: [features, width],
+            DOT: dot.name,
+            TOGETHER: run.together(dot),
+        },
     )
+
+
+def within_step(dot: Dot) -> tuple[list[Any], Any]:
+    """The axes of one step's products, and which of its elements they name."""
+    from tvm import te
+
+    axes = [te.reduce_axis((0, extent), "part") for extent in dot.within]
+    if len(axes) == 1:
+        return axes, axes[0]
+    part, *groups, side = axes
+    first = groups[0] * (2 * dot.parts) if groups else 0
+    return axes, first + part * 2 + side
 
 
 def packed_dot(packed: Any, between: Sequence[Any], feature: Any, part: Any, features: int) -> Any:

@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 
 from edgetvm.compile.kernels.contraction import Window, convolution, depthwise, pack
+from edgetvm.compile.kernels.integer import run_length
 from edgetvm.compile.kernels.transposed import phase_weights, phase_window, transposed
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
-from edgetvm.compile.lowering.integers import dot_of, integer_convolution, with_border
+from edgetvm.compile.lowering.integers import (
+    byte_depthwise,
+    bytes_of,
+    dot_of,
+    integer_convolution,
+    with_border,
+)
 from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Extents, Site, last_two
@@ -79,7 +86,8 @@ def lower_convolution(site: Site, call: Any) -> Any:
         after=tuple(padding[rank:]),
     )
     out_dtype = str(call.ty.dtype)
-    dot = dot_of(site, data, array) if groups == 1 else None
+    _, length = run_length(window, array.shape[-2])
+    dot = dot_of(site, data, array, length) if groups == 1 else None
     if dot is not None:
         return integer_convolution(site, data, array, window, out_shape, dot)
     border = 0
@@ -87,6 +95,8 @@ def lower_convolution(site: Site, call: Any) -> Any:
         data, border, before, after = with_border(site, data, window)
         window = replace(window, before=before, after=after)
     if groups == shape[-1] == features and groups > 1:
+        if bytes_of(site, data, array):
+            return byte_depthwise(site, data, array[..., 0, :], window, border)
         flat = constant(given.of_channels(array.reshape(*array.shape[:-2], features)))
         return site.builder.call_te(
             lambda data, weights: depthwise(data, weights, window, out_dtype, border),

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgetvm.compile.kernels import integer
 from edgetvm.compile.kernels.contraction import Window
+from edgetvm.compile.kernels.depthwise_bytes import Taps, depthwise_bytes
 from edgetvm.compile.kernels.dots import Dot, dot_for
 from edgetvm.compile.layout.stored import constant, shape_of
 from edgetvm.compile.lowering.site import Extents, Site, last_two
@@ -16,11 +17,21 @@ from edgetvm.compile.schedules.tile import choose_tile
 from edgetvm.compile.schedules.work import shared_by
 
 
-def dot_of(site: Site, data: Any, array: Any) -> Dot | None:
-    """The instruction for 8-bit data and weights that fit in 8 bits once they are centred."""
-    if str(data.ty.dtype) not in ("int8", "uint8") or array.dtype.kind not in "iu":
+def dot_of(site: Site, data: Any, array: Any, length: int) -> Dot | None:
+    """The instruction for 8-bit data and weights that fit in 8 bits once they are centred.
+
+    Args:
+        site: where.
+        data: of any type.
+        array: the weights.
+        length: neighbouring elements that one sum takes in a row.
+    """
+    given = str(data.ty.dtype)
+    if given not in ("int8", "uint8") or array.dtype.kind not in "iu":
         return None
-    return dot_for(site.profile) if int(array.max()) - int(array.min()) <= 255 else None
+    if int(array.max()) - int(array.min()) > 255:
+        return None
+    return dot_for(site.profile, given, length, int(_centred(array)[0].min()))
 
 
 def integer_convolution(
@@ -37,22 +48,28 @@ def integer_convolution(
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
     # One instruction does the work of several multiply-adds.
     cores = shared_by(work // dot.depth, site.profile)
-    tile = choose_tile(
-        features, *last_two(size), out_shape[0], site.profile, cores, lanes=dot.lanes
-    )
-    packed = integer.pack_dots(array, window, dot, tile.width)
-    _, length = integer.run_length(window, channels)
-    slack = packed.shape[-3] * dot.depth - length
     shape = shape_of(data) or ()
     shift = dot.shift(str(data.ty.dtype))
+    is_staged = dot.data != str(data.ty.dtype) or bool(shift) or any(before) or any(after)
+    run = integer.run_of(window, channels, dot, is_staged)
+    tile = choose_tile(
+        features,
+        *last_two(size),
+        out_shape[0],
+        site.profile,
+        cores,
+        lanes=dot.lanes,
+        together=run.together(dot),
+        registers=dot.registers,
+    )
+    packed = integer.pack_dots(array, run, dot, tile.width)
     flat = site.builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
     rows = flat
-    wider = dot.data != str(data.ty.dtype)
-    if wider or shift or slack or any(before) or any(after):
+    if is_staged or run.slack:
         rows = site.builder.emit(
             site.builder.call_te(
                 lambda data: integer.staged(
-                    data, channels, before, after, border, shift, dot, slack
+                    data, channels, before, after, border, shift, dot, run.slack
                 ),
                 flat,
                 primfunc_name_hint="stage",
@@ -60,7 +77,7 @@ def integer_convolution(
         )
     sums = site.builder.call_te(
         lambda rows, packed: integer.convolution(
-            rows, packed, window, size, channels, features, dot
+            rows, packed, window, run, size, channels, features, dot
         ),
         rows,
         constant(packed),
@@ -81,6 +98,8 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
     features = array.shape[-1]
     work = math.prod(shape) * features
     rows = (1, *shape[:-1])
+    is_staged = dot.data != str(data.ty.dtype) or bool(shift)
+    run = integer.run_of(integer.ONE_ELEMENT, shape[-1], dot, is_staged)
     tile = choose_tile(
         features,
         *last_two(rows),
@@ -88,21 +107,22 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
         site.profile,
         shared_by(work // dot.depth, site.profile),
         lanes=dot.lanes,
+        together=run.together(dot),
+        registers=dot.registers,
     )
-    packed = integer.pack_dots(array[None], integer.ONE_ELEMENT, dot, tile.width)[:, 0]
-    slack = -shape[-1] % dot.depth
+    packed = integer.pack_dots(array[None], run, dot, tile.width)[:, 0]
     none = (0,) * (len(shape) - 1)
     staged_rows = data
-    if dot.data != str(data.ty.dtype) or shift or slack:
+    if is_staged or run.slack:
         staged_rows = site.builder.emit(
             site.builder.call_te(
-                lambda data: integer.staged(data, 1, none, none, 0, shift, dot, slack),
+                lambda data: integer.staged(data, 1, none, none, 0, shift, dot, run.slack),
                 data,
                 primfunc_name_hint="stage",
             )
         )
     sums = site.builder.call_te(
-        lambda rows, packed: integer.product(rows, packed, features, dot),
+        lambda rows, packed: integer.product(rows, packed, run, features, dot),
         staged_rows,
         constant(packed),
         primfunc_name_hint="matmul_int8",
@@ -115,10 +135,31 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
     return _with_offset(site, sums, total, offset)
 
 
+def bytes_of(site: Site, data: Any, array: Any) -> bool:
+    """Whether data and weights are bytes, of a board that multiplies such."""
+    if str(data.ty.dtype) not in ("int8", "uint8") or array.dtype.kind not in "iu":
+        return False
+    fit = int(array.min()) >= -128 and int(array.max()) <= 127
+    return fit and site.profile.multiplies_bytes
+
+
+def byte_depthwise(site: Site, data: Any, array: Any, window: Window, border: int) -> Any:
+    """A depthwise convolution with products of 16 bits; weights are [...taps..., channels]."""
+    shift = -128 if str(data.ty.dtype) == "uint8" else 0
+    together = 2 if int(array.min()) > -128 else 1
+    sums = site.builder.call_te(
+        lambda data, packed: depthwise_bytes(data, packed, window, border, shift, together),
+        data,
+        constant(Taps.of(window).packed(array)),
+        primfunc_name_hint="depthwise_int8",
+    )
+    return _unshifted(site, sums, array, shift)
+
+
 def _centred(array: Any) -> tuple[Any, int]:
     """Weights as int8, and what was taken from each of them."""
     low, high = int(array.min()), int(array.max())
-    offset = 0 if low >= -128 and high <= 127 else low + 128
+    offset = 0 if low >= -128 and high <= 127 else high - 127
     return (array.astype(np.int32) - offset).astype(np.int8), offset
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.kernels.depthwise_bytes import WORDS
 from edgetvm.compile.schedules.beginnings import begin_with_bias
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
 from edgetvm.compile.schedules.decisions import Decisions
@@ -44,16 +45,21 @@ def depthwise(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -
     reductions = [block for block in blocks if block.reduction]
     if len(reductions) != 1 or not _slides(reductions[0]):
         return None
-    schedule, blocks, main = begin_with_bias(schedule, blocks, reductions[0])
+    main = reductions[0]
+    in_words = WORDS in main.node.annotations
+    if not in_words:
+        schedule, blocks, main = begin_with_bias(schedule, blocks, main)
     profile = profile.counted_in(main.dtype)
     channels, across = main.spatial[-1], main.spatial[-2]
-    row = _row(main, profile)
-    candidates = columns_of(channels, across, row, profile)
-    tile = decisions.choose("tile", candidates, choose_columns(channels, across, row, profile))
+    row, lanes = _row(main, profile), profile.vector_lanes * (_BYTES if in_words else 1)
+    known = channels, across, row, profile, lanes
+    tile = decisions.choose("tile", columns_of(*known), choose_columns(*known))
     default = shared_by(main.work * _RELATIVE_COST, profile)
     cores = decisions.choose("cores", (1, profile.cores), default)
     long = len(main.reduction) == 1 and main.reduction[0] > _MOST_UNROLLED_TAPS
-    border = decisions.choose("border", ("inlined", "staged"), "staged" if long else "inlined")
+    # Bytes are soon copied, and tests between them would part their vectors.
+    apart = long or in_words
+    border = decisions.choose("border", ("inlined", "staged"), "staged" if apart else "inlined")
     staged = paddings_of(blocks, main) if border == "staged" else []
     around = surround(schedule, blocks, main, staged)
     last = len(main.spatial) - 1
@@ -135,15 +141,17 @@ class Row:
         return min(columns * self.taps, (columns - 1) * self.stride + self.taps)
 
 
-def choose_columns(channels: int, columns: int, row: Row | None, profile: BoardProfile) -> Tile:
-    """The tile that costs least among `columns_of`.
+def choose_columns(
+    channels: int, columns: int, row: Row | None, profile: BoardProfile, lanes: int
+) -> Tile:
+    """The tile that costs least among `columns_of`; arguments as there.
 
     Where operands lie in registers, each costs an instruction, and a column's neighbours share
     them.
     """
 
     def cost(tile: Tile) -> tuple[float, int]:
-        slowness = max(0.6, profile.slowness(tile.lanes))
+        slowness = max(0.6, profile.slowness(tile.lanes) / profile.slowness(lanes))
         vectors = covered(channels, tile.width) // tile.lanes
         overhead = 1.0 / (tile.vectors * tile.columns)
         if row is not None:
@@ -151,18 +159,28 @@ def choose_columns(channels: int, columns: int, row: Row | None, profile: BoardP
             overhead = loads / (tile.columns * row.taps)
         return vectors * covered(columns, tile.columns) * (slowness + overhead), -tile.columns
 
-    return min(columns_of(channels, columns, row, profile), key=cost)
+    return min(columns_of(channels, columns, row, profile, lanes), key=cost)
 
 
-def columns_of(channels: int, columns: int, row: Row | None, profile: BoardProfile) -> list[Tile]:
-    """The tiles whose sums, and one row's operands, stay in registers."""
-    full = min(profile.vector_lanes, power_of_two(channels))
+def columns_of(
+    channels: int, columns: int, row: Row | None, profile: BoardProfile, lanes: int
+) -> list[Tile]:
+    """The tiles whose sums, and one row's operands, stay in registers.
+
+    Args:
+        channels, columns: extents of the output.
+        row: of taps, where its operands lie in registers as they are.
+        profile: of the board.
+        lanes: of the widest vector.
+    """
+    full = min(lanes, power_of_two(channels))
     return [
-        Tile(lanes, vectors, 1, across)
-        for lanes in sorted({full, max(1, full // 2)})
+        Tile(wide, vectors, 1, across)
+        for wide in sorted({full, max(1, full // 2)})
         for vectors in (1, 2, 3, 4)
         for across in range(1, min(columns, _MOST_COLUMNS) + 1)
-        if lanes * vectors <= channels and _fits(vectors, across, row, profile)
+        if wide * vectors <= channels
+        and _fits(max(1, wide // profile.vector_lanes) * vectors, across, row, profile)
     ]
 
 

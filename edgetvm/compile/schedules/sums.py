@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.compile.kernels.dots import intrinsic
+from edgetvm.compile.kernels.dots import Dot, intrinsic
 
 # Terms of a piece. To add a piece costs three instructions beside its terms' one each.
 _LONGEST_PIECE = 128
@@ -110,7 +110,8 @@ def sum_in_registers(
     steps: list[Any],
     inner: list[Any],
     read: int | None,
-    dot: str | None = None,
+    dot: Dot | None = None,
+    together: int = 1,
 ) -> None:
     """Unroll and vectorise a block's sums of one tile; they begin with zeros ahead of the terms.
 
@@ -122,7 +123,11 @@ def sum_in_registers(
         inner: the loops over the tile, the innermost over the lanes of a vector.
         read: which of the block's operands is loaded together.
         dot: the instruction that sums, where LLVM is not left to find one.
+        together: steps that the instruction takes at once.
     """
+    in_parts = dot is not None and dot.parts > 1
+    if in_parts:
+        inner = [*inner[:-1], *schedule.split(inner[-1], [None, 2], preserve_unit_iters=True)]
     # Marked before the reduction is split: afterwards its block is no longer complete.
     for loop in [*steps, *inner[:-1]]:
         schedule.unroll(loop)
@@ -132,10 +137,11 @@ def sum_in_registers(
         schedule.vectorize(inner[-1])
     start = schedule.decompose_reduction(block, reduction[0])
     if dot is not None:
-        schedule.tensorize(inner[-1], intrinsic(dot))
-    for loop in schedule.get_loops(start)[-len(inner) :][:-1]:
+        schedule.tensorize(inner[-1], intrinsic(dot.name, together))
+    *zeros, vector = schedule.get_loops(start)[-len(inner) - in_parts :]
+    for loop in zeros:
         schedule.unroll(loop)
-    schedule.vectorize(schedule.get_loops(start)[-1])
+    schedule.vectorize(vector)
 
 
 def _load_together(schedule: Any, block: Any, read: int | None, at: Any) -> None:

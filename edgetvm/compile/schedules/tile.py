@@ -24,6 +24,11 @@ _LOAD = 0.1
 # More points than this gain nothing and cost code.
 _MOST_POINTS = 28
 _MOST_VECTORS = 8
+# What a point costs however many vectors it has, where its sums come in parts and go as bytes: for
+# a usual depth, of a step.
+_FINISH = 0.4
+# Registers of results on their way to the sums, where several instructions lead there.
+_BETWEEN = 2
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def choose_tile(
     lanes: int | None = None,
     together: int = 1,
     across: int | None = None,
+    registers: int = 1,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -87,12 +93,11 @@ def choose_tile(
         lanes: of a vector, where an instruction has fixed them.
         together: elements of the other operand that one load brings, see `elements_together`.
         across: columns of the tile, where the packing of weights has fixed them.
+        registers: that the sums of one vector take, and its weights.
     """
-    possible = tiles(features, rows, columns, profile, width, lanes, together, across)
-    return min(
-        possible,
-        key=lambda tile: tile_cost(tile, features, rows, columns, outer, profile, cores, together),
-    )
+    possible = tiles(features, rows, columns, profile, width, lanes, together, across, registers)
+    known = features, rows, columns, outer, profile, cores, together, registers
+    return min(possible, key=lambda tile: tile_cost(tile, *known))
 
 
 def block_width(
@@ -133,15 +138,19 @@ def tile_cost(
     profile: BoardProfile,
     cores: int,
     together: int = 1,
+    registers: int = 1,
 ) -> tuple[float, int]:
     """What each step of the sums costs with a tile, in multiply-adds of whole vectors.
 
     The second number tells apart tiles that cost the same. Arguments as for `choose_tile`.
     """
     points = tile.rows * tile.columns
-    loads = tile.vectors + points / together
-    sums = max(tile.vectors * points, _CHAINS) * profile.slowness(tile.lanes)
+    vectors = tile.vectors * registers
+    loads = vectors + points / together
+    sums = max(vectors * points, _CHAINS) * profile.slowness(tile.lanes)
     step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
+    if registers > 1:
+        step += _FINISH * points
     blocks = math.ceil(features / tile.width)
     tasks = outer * blocks * math.ceil(rows / tile.rows)
     rounds = math.ceil(tasks / cores) * cores
@@ -168,6 +177,7 @@ def tiles(
     fixed: int | None = None,
     together: int = 1,
     across: int | None = None,
+    registers: int = 1,
 ) -> Iterator[Tile]:
     """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
@@ -179,15 +189,11 @@ def tiles(
         possible = {math.gcd(full, width)}
     for lanes in possible:
         if width is None:
-            most = min(_MOST_VECTORS, max(1, features // lanes))
-            choices = list(range(1, most + 1))
+            choices = _vectors(max(1, features // lanes), profile, registers)
         else:
             choices = [width // lanes]
         for vectors in choices:
-            left = profile.vector_registers - vectors
-            # Elements that came together stay: a register for each point, not one for all.
-            points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
-            points = max(1, min(_MOST_POINTS, points))
+            points = _most_points(vectors, profile, together, registers)
             if across is not None:
                 if vectors == 1 or across <= points:
                     yield Tile(lanes, vectors, 1, across)
@@ -197,3 +203,27 @@ def tiles(
             if columns <= points:
                 for down in range(2, min(rows, points // columns) + 1):
                     yield Tile(lanes, vectors, down, columns)
+
+
+def _vectors(fitting: int, profile: BoardProfile, registers: int) -> list[int]:
+    """How many vectors a tile may have, of those that fit."""
+    if registers == 1:
+        return list(range(1, min(_MOST_VECTORS, fitting) + 1))
+    # Sums in parts take half of the registers for one point; their bytes are stored as one vector.
+    most = max(1, (profile.vector_registers - registers) // (2 * registers))
+    return [1 << n for n in range(min(most, fitting).bit_length())]
+
+
+def _most_points(vectors: int, profile: BoardProfile, together: int, registers: int) -> int:
+    """Points of that many vectors whose sums and operands have registers."""
+    if registers > 1:
+        kept, sums = _BETWEEN + 1, vectors * registers
+        # Weights or elements stay, whichever are fewer; the others come one by one.
+        by_weights = (profile.vector_registers - kept - sums) // sums
+        by_points = (profile.vector_registers - kept) // (sums + 1)
+        points = max(by_weights, min(by_points, sums))
+    else:
+        left = profile.vector_registers - vectors
+        # Elements that came together stay: a register for each point, not one for all.
+        points = left // (vectors + 1) if together > 1 else (left - 1) // vectors
+    return max(1, min(_MOST_POINTS, points))

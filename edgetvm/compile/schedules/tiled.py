@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
-from edgetvm.compile.kernels.dots import dot_named
-from edgetvm.compile.kernels.integer import DOT
+from edgetvm.compile.kernels.dots import Dot, dot_named, joining
+from edgetvm.compile.kernels.integer import DOT, TOGETHER
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.beginnings import begin_with_bias
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
@@ -121,7 +121,9 @@ def _elements(block: Block) -> int | None:
 
 def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:
     """How many steps of the sums take their elements from one load."""
-    if form.elements is None or form.dot is not None:
+    if form.dot is not None:
+        return int(main.node.annotations[TOGETHER])
+    if form.elements is None:
         return 1
     if main.dtype not in ("float32", "float16"):
         return 1
@@ -145,8 +147,9 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     if form is None:
         return None
     tile = choose_form_tile(main, form, profile, decisions)
-    # Sums of float16 are joined from pieces, which begin with zeros.
-    if tile.width <= form.features and main.dtype != "float16":
+    # Sums that are joined from pieces or parts begin with zeros.
+    joined = main.dtype == "float16" or (form.dot is not None and dot_named(form.dot).parts > 1)
+    if tile.width <= form.features and not joined:
         schedule, blocks, main = begin_with_bias(schedule, blocks, main)
     across = main.spatial[form.columns] if form.columns is not None else 1
     paddings = paddings_of(blocks, main)
@@ -190,11 +193,12 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     across = extent[form.columns] if form.columns is not None else 1
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent) // (across * down * form.features)
-    lanes = None if form.dot is None else dot_named(form.dot).lanes
+    dot = None if form.dot is None else dot_named(form.dot)
+    lanes, registers = (None, 1) if dot is None else (dot.lanes, dot.registers)
     together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
     known = form.features, down, across
-    given = form.width, lanes, together, form.across
+    given = form.width, lanes, together, form.across, registers
     default = choose_tile(*known, outer, profile, cores, *given)
     candidates = tuple(tiles(form.features, down, across, profile, *given))
     return decisions.choose("tile", candidates, default)
@@ -220,63 +224,117 @@ def stretched_contraction(schedule: Any, main: Block, owner: str, form: Form, ti
     return s_tir.Schedule(function)
 
 
+@dataclass(frozen=True)
+class _Nest:
+    """The loops of a tiled contraction.
+
+    Attributes:
+        shared: the loop whose rounds cores share.
+        at: the loop of which each round sums and stores one tile.
+        reduction: loops over what is summed, round those of the tile.
+        steps: of these, the innermost, where one load brings the elements of several.
+        points: loops over the tile's points and vectors.
+        lanes: of a vector; the loops over what one instruction sums are inside.
+    """
+
+    shared: Any
+    at: Any
+    reduction: list[Any]
+    steps: list[Any]
+    points: list[Any]
+    lanes: Any
+
+
 def sum_in_tiles(
     schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
 ) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
-    loops = schedule.get_loops(result)
-    rank = len(main.spatial)
-    pieces = None
+    rank, dot = len(main.spatial), None if form.dot is None else dot_named(form.dot)
+    whole = pieces = None
+    if dot is not None and dot.parts > 1:
+        whole, result = result, _in_parts(schedule, result, dot, rank)
     if main.dtype == "float16":
-        pieces = in_pieces(schedule, result, loops[rank:], together)
+        pieces = in_pieces(schedule, result, schedule.get_loops(result)[rank:], together)
+    nest = _nest(schedule, result, rank, form, tile, 1 if pieces is not None else together)
+    schedule.set_scope(result, 0, "local")
+    if whole is not None:
+        schedule.set_scope(whole, 0, "local")
+        schedule.reverse_compute_at(whole, nest.at, preserve_unit_loops=True)
+    schedule.reverse_compute_at(store, nest.at, preserve_unit_loops=True)
+    if cores > 1:
+        schedule.parallel(nest.shared)
     if pieces is not None:
-        loops, together = schedule.get_loops(result), 1
-    spatial, reduction = loops[:rank], loops[rank:]
-    outer, features = _in_vectors(schedule, spatial, form, tile)
-    inner = []
+        points = [axis for axis in (form.rows, form.columns) if axis is not None]
+        sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
+    inner = [*nest.points, nest.lanes]
+    sum_in_registers(
+        schedule, result, nest.reduction, nest.steps, inner, form.elements, dot, together
+    )
+    stored = tile.lanes
+    if whole is not None:
+        _join(schedule, whole, form, tile)
+        stored = tile.width
+    ends = schedule.get_loops(store)
+    stored = math.gcd(stored, int(schedule.get(ends[-1]).extent))
+    vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
+    schedule.vectorize(lanes)
+    own = len(nest.points) + (form.blocks is not None)
+    for loop in [*ends[-own:-1], vectors]:
+        schedule.unroll(loop)
+
+
+def _nest(schedule: Any, result: Any, rank: int, form: Form, tile: Tile, together: int) -> _Nest:
+    """Split the loops of the block that sums, and put them in order."""
+    loops = schedule.get_loops(result)
+    reduction, within = loops[rank:], []
+    if form.dot is not None:
+        at = len(reduction) - len(dot_named(form.dot).within)
+        reduction, within = reduction[:at], reduction[at:]
+    outer, (vectors, lanes) = _in_vectors(schedule, loops[:rank], form, tile)
+    points = []
     for axis, size in ((form.rows, tile.rows), (form.columns, tile.columns)):
         if axis is not None:
-            outer[axis], part = schedule.split(
-                spatial[axis], [None, size], preserve_unit_iters=True
-            )
-            inner.append(part)
-    inner += features
+            split = schedule.split(loops[axis], [None, size], preserve_unit_iters=True)
+            outer[axis], part = split
+            points.append(part)
+    points.append(vectors)
     columns = [] if form.columns is None else [outer.pop(form.columns)]
     # Features before rows: one block of weights stays in the cache while the rows go by.
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
-    parts = [] if form.dot is None else [reduction.pop()]
-    steps = []
+    steps: list[Any] = []
     if together > 1:
-        terms = int(schedule.get(reduction[-1]).extent)
-        loads = math.gcd(terms // together, _LOADS_UNROLLED)
-        whole, load, step = schedule.split(
-            reduction.pop(), [None, loads, together], preserve_unit_iters=True
-        )
-        schedule.unroll(load)
-        reduction, steps = [*reduction, whole, load], [step]
-    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *inner, *parts)
+        reduction, step = _together(schedule, reduction, together, form.dot is None)
+        # An instruction of several steps takes their elements from their places itself.
+        steps, within = ([step], within) if form.dot is None else ([], [step, *within])
+    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *points, lanes, *within)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
     shared_loop = schedule.fuse(*shared) if len(shared) > 1 else shared[0]
-    schedule.set_scope(result, 0, "local")
     at = columns[-1] if columns else shared_loop
-    schedule.reverse_compute_at(store, at, preserve_unit_loops=True)
-    if cores > 1:
-        schedule.parallel(shared_loop)
-    if pieces is not None:
-        points = [axis for axis in (form.rows, form.columns) if axis is not None]
-        sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
-    sum_in_registers(schedule, result, reduction, steps, inner, form.elements, form.dot)
-    ends = schedule.get_loops(store)
-    stored = math.gcd(tile.lanes, int(schedule.get(ends[-1]).extent))
-    vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
-    schedule.vectorize(lanes)
-    own = len(inner) - (form.blocks is None)
-    for loop in [*ends[-own:-1], vectors]:
-        schedule.unroll(loop)
+    return _Nest(shared_loop, at, reduction, steps, points, lanes)
+
+
+def _together(
+    schedule: Any, reduction: list[Any], together: int, unrolled: bool
+) -> tuple[list[Any], Any]:
+    """Split the innermost of the loops over terms: the loops then, and the one over the steps.
+
+    Args:
+        schedule: of the kernel.
+        reduction: the loops over terms.
+        together: steps whose elements one load brings.
+        unrolled: whether a round takes several loads, where there are.
+    """
+    terms = int(schedule.get(reduction[-1]).extent)
+    loads = math.gcd(terms // together, _LOADS_UNROLLED) if unrolled else 1
+    whole, load, step = schedule.split(
+        reduction[-1], [None, loads, together], preserve_unit_iters=True
+    )
+    schedule.unroll(load)
+    return [*reduction[:-1], whole, load], step
 
 
 def _in_vectors(
@@ -293,3 +351,23 @@ def _in_vectors(
     )
     outer = [tiles if at == form.blocks else loop for at, loop in enumerate(spatial[:-1])]
     return outer, [vectors, spatial[-1]]
+
+
+def _in_parts(schedule: Any, sums: Any, dot: Dot, rank: int) -> Any:
+    """Give each sum's parts a block of their own; the sums' block adds them up."""
+    return schedule.rfactor(schedule.get_loops(sums)[-len(dot.within)], factor_axis=rank)
+
+
+def _join(schedule: Any, sums: Any, form: Form, tile: Tile) -> None:
+    """Add up the parts of a tile's sums."""
+    part, *points, features = schedule.get_loops(sums)[-len(schedule.get(sums).iter_vars) :]
+    vectors, lanes = schedule.split(features, [None, tile.lanes], preserve_unit_iters=True)
+    schedule.reorder(*points, vectors, lanes, part)
+    for loop in [*points, vectors]:
+        schedule.unroll(loop)
+    start = schedule.decompose_reduction(sums, points[0])
+    schedule.tensorize(lanes, joining(form.dot))
+    loops = schedule.get_loops(start)
+    for loop in loops[-3:-1]:
+        schedule.unroll(loop)
+    schedule.vectorize(loops[-1])
