@@ -26,10 +26,10 @@ _CODES = {"i": 0, "u": 1, "f": 2}
 
 
 def emulator(profile: BoardProfile) -> str:
-    """QEMU's program for a board's architecture; skips the test where it is not installed."""
+    """QEMU's program for a board's architecture."""
     found = shutil.which(_EMULATORS[profile.architecture])
     if found is None:
-        pytest.skip(f"{_EMULATORS[profile.architecture]} is not installed (scripts/setup test)")
+        pytest.fail(f"{_EMULATORS[profile.architecture]} is not installed: run scripts/setup test")
     return found
 
 
