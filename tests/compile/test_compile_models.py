@@ -255,19 +255,19 @@ def test_what_libm_gives_is_left_to_it(tmp_path: Path) -> None:
 def test_the_kernel_table_is_complete(tmp_path: Path) -> None:
     from tvm import tirx
 
-    # Two equal convolutions share a kernel.
+    # Two equal convolutions share a kernel. They have channels enough to lie last.
     nodes = [
-        node("Conv", "x w", "a", pads=[1, 1, 1, 1]),
-        node("Conv", "a w", "b", pads=[1, 1, 1, 1]),
+        node("Conv", "x w", "a", pads=[2, 2, 2, 2]),
+        node("Conv", "a w", "b", pads=[2, 2, 2, 2]),
         node("Softmax", "b", axis=1),
     ]
-    shape = [1, 4, 6, 6]
+    shape = [1, 48, 6, 6]
     path = write(
         tmp_path / "m.onnx",
         nodes,
         [value("x", shape)],
         [value("y", shape)],
-        {"w": weights(4, 4, 3, 3)},
+        {"w": weights(48, 48, 5, 5)},
     )
     model = import_model(path)
     profile = load_profile("local")

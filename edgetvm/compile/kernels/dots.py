@@ -156,9 +156,10 @@ def _two_eights(sums: Any, data: Any, weights: Any) -> Any:
 
 def _both(added: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     """Two sums of the same data."""
-    from tvm import tirx
 
     def both(sums: Any, data: Any, weights: Any) -> Any:
+        from tvm import tirx
+
         pairs = zip(_halves(sums), _halves(weights), strict=True)
         first, second = (added(one, data, other) for one, other in pairs)
         return tirx.vectorcombine("int32x8", first, second)
