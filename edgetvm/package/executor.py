@@ -18,8 +18,12 @@ from edgetvm.base.files import write_bytes
 from edgetvm.boards.detect import cpu_flags
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.package.archive import Package
+from edgetvm.package.cores import apart, noting_workers
 from edgetvm.package.engines import Engine, TimedCall, engine_of
 from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
+
+# What kernels that share their work among threads call.
+_PARALLEL = b"TVMBackendParallelLaunch"
 
 
 def check_machine(needs: TargetNeeds) -> None:
@@ -73,12 +77,13 @@ class Executor:
         # The library leaves libm's functions undefined: they must be in the global scope.
         ctypes.CDLL("libm.so.6", mode=ctypes.RTLD_GLOBAL)
         self.signature = signature
-        self.threads = int(tvm.get_global_func("runtime.NumThreads")())
+        self.threads = int(noting_workers(tvm.get_global_func("runtime.NumThreads")))
         with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
             path = Path(folder, LIBRARY_NAME)
             write_bytes(path, library)
             self._engine: Engine = engine_of(path, signature)
-        self.invoke = self._engine.invoke
+        shared = _PARALLEL in library
+        self.invoke = apart(self._engine.invoke, self.threads) if shared else self._engine.invoke
 
     @classmethod
     def of(cls, package: Package, threads: int | None = None) -> Executor:

@@ -1,0 +1,76 @@
+"""Which cores the threads of a run are on: none on its caller's.
+
+TVM's worker threads spin, and so does the caller while it waits for them: the system then sees two
+busy threads that give way to each other all the time, and may leave both on one core for seconds.
+Pinning the caller would help too, but all threads that it starts later would inherit its one core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# TVM keeps one pool of workers for each thread that asks it for work: the workers by that thread.
+_POOLS: dict[int, tuple[int, ...]] = {}
+
+_sched_getcpu = ctypes.CDLL(None).sched_getcpu
+
+
+def noting_workers(call: Callable[[], T]) -> T:
+    """A call that may start TVM's workers for this thread."""
+    thread = threading.get_native_id()
+    if thread in _POOLS:
+        return call()
+    before = _tasks()
+    result = call()
+    started = _tasks() - before
+    if started:
+        _POOLS[thread] = tuple(sorted(started))
+    return result
+
+
+def apart(run: Callable[[], object], threads: int) -> Callable[[], object]:
+    """The run, with the workers kept off the core that it is called on.
+
+    Args:
+        run: shares its work with workers.
+        threads: that share the work, the caller's included.
+    """
+    allowed = os.sched_getaffinity(0)
+    if not 1 < threads <= len(allowed):
+        return run
+    placed: dict[int, int] = {}
+
+    def placing_run() -> object:
+        thread, core = threading.get_native_id(), _sched_getcpu()
+        if placed.get(thread) == core:
+            return run()
+        workers = _POOLS.get(thread)
+        if workers is None:
+            return noting_workers(run)
+        # With others among them nobody knows which are TVM's.
+        if len(workers) == threads - 1:
+            _place(workers, sorted(allowed - {core}))
+        placed[thread] = core
+        return run()
+
+    return placing_run
+
+
+def _place(workers: tuple[int, ...], cores: list[int]) -> None:
+    """One core for each, or any of them where there are more: the system knows their neighbours."""
+    each = [{core} for core in cores] if len(cores) == len(workers) else [set(cores)] * len(workers)
+    for worker, own in zip(workers, each, strict=False):
+        with contextlib.suppress(OSError):  # it has ended with the thread that had started it
+            os.sched_setaffinity(worker, own)
+
+
+def _tasks() -> set[int]:
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
