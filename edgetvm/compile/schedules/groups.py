@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Group = RowGroup | ColumnGroup | Stage
 
 # To start the other cores takes as long as so many vectors of an addition, twice over: 2 to 5 us.
-_WORK_OF_A_START = 4096
+_WORK_OF_A_START = 8192
 # Vectors of independent elements at once: a polynomial waits four cycles for each of its terms.
 _VECTORS = 4
 # Vectors of partial results of a row: an addition takes four cycles, and each cycle can begin one.

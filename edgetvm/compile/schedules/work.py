@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgetvm.boards.profile import BoardProfile
 
-# Starting the other cores takes 2 to 3 us; several times that, so that sharing pays even where the
-# other core is late.
-_SHARED_US = 12
+# Starting the other cores takes 2 to 3 us, more where they are late. At nominal clock and full speed,
+# of which kernels reach half or more: below this two cores were slower than one on Zen 5.
+_SHARED_US = 25
 
 
 def shared_by(multiply_adds: int, profile: BoardProfile) -> int:
