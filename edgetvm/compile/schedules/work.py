@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgetvm.boards.profile import BoardProfile
 
-# Starting the other cores takes 2 to 3 us, more where they are late. At nominal clock and full speed,
-# of which kernels reach half or more: below this two cores were slower than one on Zen 5.
+# Starting the other cores takes 2 to 3 us, more where they are late. This is at nominal clock and
+# full speed, of which kernels reach half: with less work two cores were slower than one on Zen 5.
 _SHARED_US = 25
 
 
