@@ -17,22 +17,32 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# TVM keeps one pool of workers for each thread that asks it for work: the workers by that thread.
-_POOLS: dict[int, tuple[int, ...]] = {}
-
 _sched_getcpu = ctypes.CDLL(None).sched_getcpu
 
 
+class _Pool(threading.local):
+    """The workers that TVM keeps for this thread: each thread that asks for work has its own.
+
+    Attributes:
+        workers: of the system's numbers; None before the pool is asked for. Empty where it was
+            there before: nobody knows then which threads they are.
+        core: that they were last kept off, by whatever run.
+    """
+
+    workers: tuple[int, ...] | None = None
+    core = -1
+
+
+_POOL = _Pool()
+
+
 def noting_workers(call: Callable[[], T]) -> T:
-    """A call that may start TVM's workers for this thread."""
-    thread = threading.get_native_id()
-    if thread in _POOLS:
+    """A call that starts TVM's workers for this thread, where they are not there."""
+    if _POOL.workers is not None:
         return call()
     before = _tasks()
     result = call()
-    started = _tasks() - before
-    if started:
-        _POOLS[thread] = tuple(sorted(started))
+    _POOL.workers = tuple(sorted(_tasks() - before))
     return result
 
 
@@ -46,19 +56,17 @@ def apart(run: Callable[[], object], threads: int) -> Callable[[], object]:
     allowed = os.sched_getaffinity(0)
     if not 1 < threads <= len(allowed):
         return run
-    placed: dict[int, int] = {}
 
     def placing_run() -> object:
-        thread, core = threading.get_native_id(), _sched_getcpu()
-        if placed.get(thread) == core:
+        core = _sched_getcpu()
+        if _POOL.core == core:
             return run()
-        workers = _POOLS.get(thread)
-        if workers is None:
+        if _POOL.workers is None:
             return noting_workers(run)
         # With others among them nobody knows which are TVM's.
-        if len(workers) == threads - 1:
-            _place(workers, sorted(allowed - {core}))
-        placed[thread] = core
+        if len(_POOL.workers) == threads - 1:
+            _place(_POOL.workers, sorted(allowed - {core}))
+        _POOL.core = core
         return run()
 
     return placing_run

@@ -42,7 +42,7 @@ def test_workers_leave_the_callers_core_to_it(tmp_path: Path, all_cores: set[int
         executor = Executor(artifact.library, artifact.signature, len(all_cores))
         executor.set_inputs({"x": data})
         executor.run_ns()
-        workers = cores._POOLS[threading.get_native_id()]
+        workers = cores._POOL.workers or ()
         assert len(workers) == len(all_cores) - 1
         for core in (*sorted(all_cores)[:2], min(all_cores)):
             os.sched_setaffinity(threading.get_native_id(), {core})
@@ -59,6 +59,62 @@ def test_workers_leave_the_callers_core_to_it(tmp_path: Path, all_cores: set[int
     assert all(np.array_equal(one, answers[0]) for one in answers)
     # Threads that are started later may go anywhere.
     assert os.sched_getaffinity(0) == all_cores
+
+
+def test_runs_of_one_thread_share_what_is_known_of_its_workers(all_cores: set[int]) -> None:
+    """Workers that another run has sent to this one's core since are sent off it again."""
+    first, second = sorted(all_cores)[:2]
+    stop, seen = threading.Event(), []
+
+    def work() -> None:
+        ready.release()
+        stop.wait()
+
+    def use() -> None:
+        def run() -> None:
+            if not workers:
+                workers.extend(threading.Thread(target=work) for _ in range(len(all_cores) - 1))
+                for one in workers:
+                    one.start()
+                    ready.acquire()
+
+        workers: list[threading.Thread] = []
+        one, other = (cores.apart(run, len(all_cores)) for _ in range(2))
+        one()
+        for core, placing in ((first, one), (second, other), (first, one)):
+            os.sched_setaffinity(threading.get_native_id(), {core})
+            placing()
+            ids = [worker.native_id or 0 for worker in workers]
+            seen.append((core, [os.sched_getaffinity(worker) for worker in ids]))
+        stop.set()
+
+    ready = threading.Semaphore(0)
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert [core for core, _ in seen] == [first, second, first]
+    assert all(core not in own for core, owns in seen for own in owns)
+
+
+def test_workers_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TVM's pool was there before, no later run lists the threads again."""
+    counted = []
+    looks = cores._tasks
+
+    def counting() -> set[int]:
+        counted.append(1)
+        return looks()
+
+    def use() -> None:
+        run = cores.apart(lambda: None, 2)
+        for _ in range(5):
+            run()
+
+    monkeypatch.setattr(cores, "_tasks", counting)
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert len(counted) == 2
 
 
 def test_one_thread_is_left_alone() -> None:
