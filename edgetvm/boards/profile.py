@@ -18,6 +18,8 @@ from edgetvm.base.yamlfile import read_yaml
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
+# Architectures whose vectors are NEON's.
+_NEON = ("aarch64", "armv7l")
 # LLVM's features of cores that compute with vectors of float16.
 _HALF = frozenset({"+fullfp16", "+avx512fp16"})
 
@@ -89,12 +91,12 @@ class BoardProfile:
 
         One load then brings the factors of several steps; elsewhere each is loaded into all lanes.
         """
-        return self.architecture in ("aarch64", "armv7l")
+        return self.architecture in _NEON
 
     @property
     def multiplies_bytes(self) -> bool:
         """Whether vectors of bytes are multiplied to words at once, as NEON does."""
-        return self.architecture in ("aarch64", "armv7l")
+        return self.architecture in _NEON
 
     @property
     def computes_half(self) -> bool:

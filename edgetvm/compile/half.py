@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetvm.compile.layout.stored import constant, is_constant
+from edgetvm.compile.operations import tensors_among
 from edgetvm.compile.simplify import on_functions
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def compute_in_half(module: IRModule) -> IRModule:
 
         def _follows(self, call: Any) -> bool:
             """Whether an operand is computed in float16, and none but constants in float32."""
-            operands = list(_tensors(call.args))
+            operands = tensors_among(call.args)
             if call.op.name == "relax.take" and is_constant(operands[0]):
                 large = int(operands[0].value.numpy().size) >= _LARGE_TABLE
                 return large and _is_float32(operands[0])
@@ -169,17 +170,6 @@ def _without_out_dtype(attrs: Any) -> Any:
 def _is_float32(expr: Any) -> bool:
     """Whether it is a tensor of that type."""
     return str(getattr(expr.ty, "dtype", "")) == "float32"
-
-
-def _tensors(arguments: Any) -> Any:
-    """All tensors among arguments and their tuples."""
-    from tvm import relax
-
-    for one in arguments:
-        if isinstance(one, relax.Tuple):
-            yield from _tensors(one.fields)
-        elif isinstance(getattr(one, "ty", None), relax.TensorType):
-            yield one
 
 
 def _rounded(expr: Any) -> Any:

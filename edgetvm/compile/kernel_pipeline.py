@@ -20,6 +20,7 @@ from edgetvm.compile.options import Functions
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
+
 _ROUNDING = ("round", "nearbyint", "floor", "ceil", "trunc")
 
 

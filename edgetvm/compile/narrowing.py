@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edgetvm.compile.vectors import halves, instruction
+
 # Floats from here to twice as much have no bits behind the point.
 _MAGIC = 1.5 * 2**23
 _MAGIC_BITS = 0x4B400000
@@ -72,7 +74,7 @@ def _way(target: Any) -> _Narrowing | None:
 
 
 def _converted(name: str) -> Callable[[Any], Any]:
-    return lambda floats: _call(name, "int32x4", floats)
+    return lambda floats: instruction(name, "int32x4", floats)
 
 
 def _added(floats: Any) -> Any:
@@ -81,13 +83,7 @@ def _added(floats: Any) -> Any:
     magic = tirx.Broadcast(tirx.const(_MAGIC, "float32"), _LANES)
     bits = tirx.Broadcast(tirx.const(_MAGIC_BITS, "int32"), _LANES)
     found = tirx.reinterpret("int32x4", floats + magic)
-    return _call("llvm.ssub.sat.v4i32", "int32x4", found, bits)
-
-
-def _call(name: str, dtype: str, *operands: Any) -> Any:
-    from tvm import tirx
-
-    return tirx.call_llvm_pure_intrin(dtype, name, *operands)
+    return instruction("llvm.ssub.sat.v4i32", "int32x4", found, bits)
 
 
 @dataclass(frozen=True)
@@ -142,8 +138,7 @@ class _Rounded:
         from tvm import tirx
 
         words = [
-            _call(way.words, "int16x4", way.whole(part))
-            for part in _quarters(self.floats, "float32")
+            instruction(way.words, "int16x4", way.whole(part)) for part in _quarters(self.floats)
         ]
         # Bytes are made of eight words; of four, they are made twice.
         pairs = [words[at : at + 2] for at in range(0, len(words), 2)] if words[1:] else [words * 2]
@@ -158,9 +153,9 @@ class _Rounded:
 
         if self.zero_point:
             zero = tirx.Broadcast(tirx.const(self.zero_point, "int16"), 8)
-            words = _call("llvm.sadd.sat.v8i16", "int16x8", words, zero)
+            words = instruction("llvm.sadd.sat.v8i16", "int16x8", words, zero)
         name = way.signed if self.dtype == "int8" else way.unsigned
-        return _call(name, f"{self.dtype}x8", words)
+        return instruction(name, f"{self.dtype}x8", words)
 
     def _clamped(self, found: Any) -> Any:
         from tvm import tirx
@@ -178,16 +173,12 @@ class _Rounded:
         return found
 
 
-def _quarters(vector: Any, dtype: str) -> list[Any]:
+def _quarters(vector: Any) -> list[Any]:
     """A vector in parts of four lanes."""
-    from tvm import tirx
-
-    lanes = vector.ty.dtype.lanes
-    if lanes == _LANES:
+    if vector.ty.dtype.lanes == _LANES:
         return [vector]
-    half = f"{dtype}x{lanes // 2}"
-    low, high = tirx.vectorlow(half, vector), tirx.vectorhigh(half, vector)
-    return [*_quarters(low, dtype), *_quarters(high, dtype)]
+    low, high = halves(vector)
+    return [*_quarters(low), *_quarters(high)]
 
 
 def _number(value: Any) -> float | None:

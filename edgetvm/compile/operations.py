@@ -72,18 +72,19 @@ def _operation(module: IRModule, call: Any) -> Operation | None:
     layout = str(getattr(attrs, "data_layout", "") or getattr(attrs, "layout", "") or "")
     made = str(getattr(attrs, "out_layout", "")) or layout
     layout = layout if made == layout else f"{layout}>{made}"
-    operands = ", ".join(_shape(one) for one in _tensors(call.args))
+    operands = ", ".join(_shape(one) for one in tensors_among(call.args))
     workload = f"{kind} {operands} -> {_shape(call)}{_window(kind, attrs)}"
     return Operation(kind, workload, layout, sum(multiply_adds_of(module, call).values()))
 
 
-def _tensors(arguments: Iterable[Any]) -> list[Any]:
+def tensors_among(arguments: Iterable[Any]) -> list[Any]:
+    """All tensors among arguments and their tuples."""
     from tvm import relax
 
     found = []
     for one in arguments:
         if isinstance(one, relax.Tuple):
-            found += _tensors(one.fields)
+            found += tensors_among(one.fields)
         elif isinstance(getattr(one, "ty", None), relax.TensorType):
             found.append(one)
     return found

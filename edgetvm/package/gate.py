@@ -68,9 +68,9 @@ def check(
         artifact: what was compiled.
         model: what it was compiled from.
         inputs: arrays by name; random ones (seed 0) without it.
-    tolerance: largest difference / largest magnitude of an output; that of the model's options
-        without it. What rounding between the operators of a quantised graph may do comes on
-        top.
+        tolerance: largest difference / largest magnitude of an output; that of the model's options
+            without it. What rounding between the operators of a quantised graph may do comes on
+            top.
         allow_mismatch: report a wrong model instead of refusing it.
 
     Raises:

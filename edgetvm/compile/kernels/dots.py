@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.assembly import PAIRS_OF_SUMS
+from edgetvm.compile.vectors import halves, instruction
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -76,12 +77,6 @@ class Dot:
         return -128 if (given, self.data) == ("uint8", "int8") else 0
 
 
-def _call(name: str, dtype: str, *operands: Any) -> Any:
-    from tvm import tirx
-
-    return tirx.call_llvm_pure_intrin(dtype, name, *operands)
-
-
 def _broadcast(data: Any, lanes: int, dtype: str) -> Any:
     """Four bytes of data, in every lane, seen as a vector of their own type."""
     from tvm import tirx
@@ -97,7 +92,7 @@ def _vpdpbusd(bits: int) -> Callable[[Any, Any, Any], Any]:
         # LLVM 22 takes the operands as vectors of bytes; TVM's own intrinsic gives it words.
         every = _broadcast(data, lanes, f"uint8x{4 * lanes}")
         name = f"llvm.x86.avx512.vpdpbusd.{bits}"
-        return _call(name, f"int32x{lanes}", sums, every, weights)
+        return instruction(name, f"int32x{lanes}", sums, every, weights)
 
     return added
 
@@ -105,7 +100,7 @@ def _vpdpbusd(bits: int) -> Callable[[Any, Any, Any], Any]:
 def _pmaddwd(name: str, lanes: int) -> Callable[[Any, Any, Any], Any]:
     def added(sums: Any, data: Any, weights: Any) -> Any:
         every = _broadcast(data, lanes, f"int16x{2 * lanes}")
-        return sums + _call(name, f"int32x{lanes}", every, weights)
+        return sums + instruction(name, f"int32x{lanes}", every, weights)
 
     return added
 
@@ -113,28 +108,20 @@ def _pmaddwd(name: str, lanes: int) -> Callable[[Any, Any, Any], Any]:
 def _sdot(sums: Any, data: Any, weights: Any) -> Any:
     every = _broadcast(data, 4, "int8x16")
     name = "llvm.aarch64.neon.sdot.v4i32.v16i8"
-    return _call(name, "int32x4", sums, weights, every)
+    return instruction(name, "int32x4", sums, weights, every)
 
 
 def _usdot(sums: Any, data: Any, weights: Any) -> Any:
     every = _broadcast(data, 4, "uint8x16")
-    return _call("llvm.aarch64.neon.usdot.v4i32.v16i8", "int32x4", sums, every, weights)
-
-
-def _halves(vector: Any) -> tuple[Any, Any]:
-    from tvm import tirx
-
-    kind, _, lanes = str(vector.ty.dtype).partition("x")
-    half = f"{kind}x{int(lanes) // 2}"
-    return tirx.vectorlow(half, vector), tirx.vectorhigh(half, vector)
+    return instruction("llvm.aarch64.neon.usdot.v4i32.v16i8", "int32x4", sums, every, weights)
 
 
 def _smull(data: Any, weights: Any) -> Any:
-    return _call("llvm.aarch64.neon.smull.v8i16", "int16x8", data, weights)
+    return instruction("llvm.aarch64.neon.smull.v8i16", "int16x8", data, weights)
 
 
 def _sadalp(sums: Any, products: Any) -> Any:
-    return sums + _call("llvm.aarch64.neon.saddlp.v4i32.v8i16", "int32x4", products)
+    return sums + instruction("llvm.aarch64.neon.saddlp.v4i32.v8i16", "int32x4", products)
 
 
 def _eight(sums: Any, data: Any, weights: Any) -> Any:
@@ -142,14 +129,14 @@ def _eight(sums: Any, data: Any, weights: Any) -> Any:
 
 
 def _sixteen(sums: Any, data: Any, weights: Any) -> Any:
-    for one, other in zip(_halves(data), _halves(weights), strict=True):
+    for one, other in zip(halves(data), halves(weights), strict=True):
         sums = _eight(sums, one, other)
     return sums
 
 
 def _two_eights(sums: Any, data: Any, weights: Any) -> Any:
     """Two products are added in 16 bits, which only (-128)^2 twice does not fit."""
-    pairs = zip(_halves(data), _halves(weights), strict=True)
+    pairs = zip(halves(data), halves(weights), strict=True)
     low, high = (_smull(one, other) for one, other in pairs)
     return _sadalp(sums, low + high)
 
@@ -160,7 +147,7 @@ def _both(added: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], An
     def both(sums: Any, data: Any, weights: Any) -> Any:
         from tvm import tirx
 
-        pairs = zip(_halves(sums), _halves(weights), strict=True)
+        pairs = zip(halves(sums), halves(weights), strict=True)
         first, second = (added(one, data, other) for one, other in pairs)
         return tirx.vectorcombine("int32x8", first, second)
 
@@ -178,8 +165,8 @@ def _assembled(name: str) -> Callable[[Any, Any, Any], Any]:
 
 def _joined_64(parts: list[Any]) -> Any:
     name = "llvm.aarch64.neon.addp.v4i32"
-    pairs = [_call(name, "int32x4", *parts[at : at + 2]) for at in (0, 2)]
-    return _call(name, "int32x4", *pairs)
+    pairs = [instruction(name, "int32x4", *parts[at : at + 2]) for at in (0, 2)]
+    return instruction(name, "int32x4", *pairs)
 
 
 def _joined_32(parts: list[Any]) -> Any:
@@ -187,7 +174,7 @@ def _joined_32(parts: list[Any]) -> Any:
 
     name, half = "llvm.arm.neon.vpadd.v2i32", "int32x2"
     sums = [tirx.vectorlow(half, one) + tirx.vectorhigh(half, one) for one in parts]
-    pairs = [_call(name, half, *sums[at : at + 2]) for at in (0, 2)]
+    pairs = [instruction(name, half, *sums[at : at + 2]) for at in (0, 2)]
     return tirx.vectorcombine("int32x4", *pairs)
 
 

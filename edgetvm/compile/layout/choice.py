@@ -55,12 +55,13 @@ class Choice:
     def __init__(self, costs: Costs) -> None:
         self._costs = costs
         self._readers: dict[Any, list[Any]] = {}
-        self._made_by: dict[Any, Any] = {}
+        self._matcher = Matcher({}.get)
 
     def look_at(self, function: Any) -> None:
         """Note what makes and what reads each variable of a function."""
         self._readers = readers_of(function)
-        self._made_by = {binding.var: binding.value for binding in bindings_of(function)}
+        made = {binding.var: binding.value for binding in bindings_of(function)}
+        self._matcher = Matcher(made.get)
 
     def order(self, variable: Any, call: Any, lying: Order, last: Order, first: Order) -> Order:
         """The order of a convolution.
@@ -126,7 +127,7 @@ class Choice:
 
     def _known(self, call: Any) -> Cost | None:
         """The costs; not of what will be summed in integers: those kernels have channels last."""
-        quantised = Matcher(self._made_by.get).dequantised(call.args[0]) is not None
+        quantised = self._matcher.dequantised(call.args[0]) is not None
         return None if quantised else self._costs(call)
 
     def wanted(self, variable: Any) -> set[Order]:

@@ -45,3 +45,11 @@ def variables(values: Sequence[Any]) -> set[Any]:
     from tvm import relax
 
     return {variable for value in values for variable in relax.analysis.free_vars(value)}
+
+
+def is_kernel_call(value: Any) -> bool:
+    """Whether a bound value is a kernel's result."""
+    import tvm
+    from tvm import relax
+
+    return isinstance(value, relax.Call) and value.op == tvm.ir.Op.get("relax.call_tir")

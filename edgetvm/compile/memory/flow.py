@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgetvm.compile.memory.expressions import variables
+from edgetvm.compile.memory.expressions import is_kernel_call, variables
 
 
 @dataclass
@@ -51,12 +51,12 @@ def flow_of(function: Any) -> Flow:
     from tvm import relax
 
     flow = Flow()
-    call_tir, reshape = tvm.ir.Op.get("relax.call_tir"), tvm.ir.Op.get("relax.reshape")
+    reshape = tvm.ir.Op.get("relax.reshape")
     for block in function.body.blocks:
         for binding in block.bindings:
             variable, value = binding.var, binding.value
             op = value.op if isinstance(value, relax.Call) else None
-            if op == call_tir:
+            if is_kernel_call(value):
                 _note_call(flow, variable, value)
             elif isinstance(value, relax.Var) and value in flow.tensors:
                 flow.tensors[variable] = flow.tensors[value]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.compile.lowering.concatenation import JOINED
+from edgetvm.compile.memory.expressions import is_kernel_call
 from edgetvm.compile.memory.flow import flow_of
 from edgetvm.compile.memory.plan import Lifetime, lower_bound_bytes
 from edgetvm.compile.memory.rows import Families, Rows
@@ -107,7 +108,7 @@ def _rewritten(module: IRModule, variable: Any, function: Any, families: Familie
             call = families.flow.made.get(binding.var)
             if binding.var in families.joints:
                 self._bind(binding.var, self._joined(binding.var, call))
-            elif isinstance(binding.value, relax.Call) and _is_kernel_call(binding.value):
+            elif is_kernel_call(binding.value):
                 self._bind(binding.var, self._placed(binding.var, binding.value))
             else:
                 super().visit_var_binding_(binding)
@@ -172,9 +173,3 @@ def _copy_of(value: Any) -> Any:
     shape = [int(size) for size in value.ty.shape]
     source = te.placeholder(shape, str(value.ty.dtype), name="source")
     return te.create_prim_func([source, topi.identity(source)])
-
-
-def _is_kernel_call(call: Any) -> bool:
-    import tvm
-
-    return bool(call.op == tvm.ir.Op.get("relax.call_tir"))

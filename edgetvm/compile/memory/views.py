@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.compile.memory.expressions import needed, substituted, variables
+from edgetvm.compile.memory.expressions import is_kernel_call, needed, substituted, variables
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -104,18 +104,11 @@ def _is_fused(function: Any) -> bool:
     return bool(function.attrs and "Primitive" in function.attrs)
 
 
-def _is_kernel_call(value: Any) -> bool:
-    import tvm
-    from tvm import relax
-
-    return isinstance(value, relax.Call) and value.op == tvm.ir.Op.get("relax.call_tir")
-
-
 def _reshaped(module: IRModule, value: Any) -> Any:
     """What a value is a reshape of: the source of a call whose kernel does nothing else."""
     from tvm import relax, sym, tirx
 
-    if not _is_kernel_call(value):
+    if not is_kernel_call(value):
         return None
     if len(value.args) != 2 or len(value.args[1].fields) != 1:  # it takes shapes, or more tensors
         return None
@@ -177,5 +170,5 @@ def _function(left: _Peeled) -> tuple[Any, str]:
                 emit = builder.emit_output if variable.same_as(left.result) else builder.emit
                 known[variable] = emit(substituted(value, known), variable.name)
         builder.emit_func_output(known[left.result])
-    names = [value.args[0].name_hint for _, value in left.bindings if _is_kernel_call(value)]
+    names = [value.args[0].name_hint for _, value in left.bindings if is_kernel_call(value)]
     return builder.finalize()["main"], "_".join(["fused", *names])

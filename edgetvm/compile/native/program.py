@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetvm.compile.memory.kernels import size_bytes
 from edgetvm.compile.memory.plan import aligned
 
 if TYPE_CHECKING:
@@ -183,15 +184,12 @@ class _Reader:
 
 
 def _size_bytes(kind: Any) -> int:
-    from tvm import DataType, relax
+    from tvm import relax
 
-    if not isinstance(kind, relax.TensorType):
+    size = size_bytes(kind) if isinstance(kind, relax.TensorType) else None
+    if size is None:
         raise _NotPlain
-    try:
-        elements = math.prod(int(size) for size in kind.shape)
-    except TypeError as error:  # a size that is not known
-        raise _NotPlain from error
-    return elements * int(DataType(str(kind.dtype)).itemsize)
+    return size
 
 
 def _flat(value: Any) -> list[_Tensor]:

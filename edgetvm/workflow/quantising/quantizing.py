@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +32,6 @@ from edgetvm.workflow.quantising.searching import LayerError, fewest_in_float, r
 from edgetvm.workflow.quantising.work import Work, errors_alone
 from edgetvm.workflow.quantising.writing import check_free, write_model, write_recipe
 from edgetvm.workflow.subject import Subject
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def quantize(
     errors, kept = _chosen(work, best, max_loss_pct, subject.name)
     int8 = [layer for layer in work.layers if layer not in kept]
     graph = work.quantised(best.ranges, int8)
-    after = work.figures(graph)
+    after = work.figures(graph) if kept else best.figures
     in_float = tuple(layer.name for layer in kept)
     told = {
         "edgetvm.version": __version__,
@@ -203,7 +200,10 @@ def _chosen(
         order = [one.layer for one in errors]
 
         def loss(layers: Sequence[Layer]) -> float:
-            found = loss_pct(work.figures(work.quantised(best.ranges, layers)))
+            # With all layers quantised it is known.
+            some = len(layers) < len(order)
+            figures = work.figures(work.quantised(best.ranges, layers)) if some else best.figures
+            found = loss_pct(figures)
             this.advance(0, 0, f"{found:.3g} % with {len(order) - len(layers)} in float")
             return found
 
