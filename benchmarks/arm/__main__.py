@@ -5,11 +5,11 @@ and ncnn's builds for ARM, on one thread with the same input, and a plugin count
 For a Cortex-A72 llvm-mca also estimates the core's cycles from 100 sampled stretches of each run:
 an estimate, without caches and branches. Differences under 20% of estimated cycles are ties.
 
-edgetvm's kernels are called by a small C program in the order in which the virtual machine calls
-them; the virtual machine's own instructions (about 1000 for each kernel) are not counted. Peers
-are called from Python as in `benchmarks.latency`, of which 2500 instructions are Python's and are
-subtracted. Answers are checked: a wrong one has no figure. An engine with two sensible settings is
-run with both, and the better one counts.
+edgetvm's kernels are called by a small C program, one after the other, as a package's own function
+calls them. A model that needs TVM's virtual machine pays about 1000 instructions for each kernel
+beside that, which are not counted. Peers are called from Python as in `benchmarks.latency`, of
+which 2500 instructions are Python's and are subtracted. Answers are checked: a wrong one has no
+figure. An engine with two sensible settings is run with both, and the better one counts.
 
 It ends with `result: geomean_instructions_a72_fp32=…`: edgetvm over the best peer.
 
