@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
@@ -32,6 +31,7 @@ from edgetvm.compile.passes import (
 )
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
+from edgetvm.compile.tuned import UNTUNED, OperatorChoices, TunedSchedules
 from edgetvm.models.model import Model
 
 if TYPE_CHECKING:
@@ -45,17 +45,39 @@ class _Job:
     model: Model
     profile: BoardProfile
     options: CompileOptions
+    choices: OperatorChoices
 
 
-def optimise(model: Model, profile: BoardProfile, options: CompileOptions = DEFAULTS) -> IRModule:
+def optimise(
+    model: Model,
+    profile: BoardProfile,
+    options: CompileOptions = DEFAULTS,
+    choices: OperatorChoices | None = None,
+) -> IRModule:
     """The model's graph as fused, unscheduled kernels: what is scheduled and tuned.
+
+    Args:
+        model: from `edgetvm.models.import_model`.
+        profile: of the board.
+        options: how it is compiled.
+        choices: on operators; is told what was decided.
 
     Raises:
         UsageError: the board has no arithmetic for the precision.
         CompileError: a pass refused the model; names the pass and those that ran before.
     """
+    return optimise_told(model, profile, options, choices)[0]
+
+
+def optimise_told(
+    model: Model,
+    profile: BoardProfile,
+    options: CompileOptions = DEFAULTS,
+    choices: OperatorChoices | None = None,
+) -> tuple[IRModule, Mapping[str, Operation]]:
+    """As `optimise`; also the operation that each variable of the graph was bound to."""
     _check_precision(profile, options)
-    return _optimise(_Job(model, profile, options))[0]
+    return _optimise(_Job(model, profile, options, choices or OperatorChoices()))
 
 
 def _optimise(job: _Job) -> tuple[IRModule, Mapping[str, Operation]]:
@@ -69,7 +91,7 @@ def _optimise(job: _Job) -> tuple[IRModule, Mapping[str, Operation]]:
 def compile_model(
     model: Model,
     profile: BoardProfile,
-    tuning_database: Path | None = None,
+    tuned: TunedSchedules = UNTUNED,
     options: CompileOptions = DEFAULTS,
     *,
     emulate: bool = False,
@@ -80,8 +102,7 @@ def compile_model(
     Args:
         model: from `edgetvm.models.import_model`.
         profile: of the board that will run it; it need not be this machine.
-        tuning_database: a folder that `edgetvm.tune` wrote; its schedules are used where it has
-            one for a kernel.
+        tuned: what `edgetvm.tune` found for this profile and level; used where it has a choice.
         options: how much is optimised, how tensors lie, and in which precision.
         emulate: what the board has no arithmetic for is computed all the same, slowly: to compare
             answers only.
@@ -94,16 +115,16 @@ def compile_model(
     """
     if not emulate:
         _check_precision(profile, options)
-    job = _Job(model, profile, options)
+    job = _Job(model, profile, options, OperatorChoices(tuned.operators))
     module, operations = _optimise(job)
     with step("share memory between tensors") as this, target_for(profile, options):
         module = _run(PLACING_PASSES, module, job, this)
     calls = kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
-            scheduled, rules = schedule_module(module, profile, tuning_database, options)
-        tuned = sum(one.origin == "tuned" for one in rules.values())
-        this.detail = f"{tuned} tuned, {len(rules) - tuned} default"
+            scheduled, rules = schedule_module(module, profile, tuned, options)
+        found = sum(one.origin == "tuned" for one in rules.values())
+        this.detail = f"{found} tuned, {len(rules) - found} default"
     kernels = kernels_of(module, calls, rules, operations)
     with step(f"generate code for {profile.name}") as this:
         built = _built(job, scheduled, native, this)
@@ -203,7 +224,7 @@ def _run(
     for index, one in enumerate(chosen, start=len(done)):
         try:
             with native_words_kept_back():
-                module = one.make(job.profile, job.options)(module)
+                module = one.make(job.profile, job.options, job.choices)(module)
         except Exception as error:  # TVM's passes raise every kind; all mean that they refuse it
             before = [past.title for past in (*done, *chosen)[:index]]
             raise CompileError(

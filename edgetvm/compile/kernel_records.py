@@ -78,6 +78,11 @@ def kernels_of(
     )
 
 
+def operations_in(calls: Calls, operations: Mapping[str, Operation]) -> list[Operation]:
+    """What one call computes."""
+    return [operations[one] for one in calls.variables if one in operations]
+
+
 def _record(
     function: Any,
     name: str,
@@ -85,7 +90,7 @@ def _record(
     scheduled: Scheduled,
     operations: Mapping[str, Operation],
 ) -> Kernel:
-    known = [operations[one] for one in calls.variables if one in operations]
+    known = operations_in(calls, operations)
     layouts = [one.layout for one in sorted(known, key=lambda one: -one.multiply_adds)]
     return Kernel(
         name,

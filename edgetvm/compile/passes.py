@@ -24,12 +24,13 @@ from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 from edgetvm.compile.subpixels import phases_as_features
+from edgetvm.compile.tuned import OperatorChoices
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 
-Make = Callable[[BoardProfile, CompileOptions], Callable[["IRModule"], "IRModule"]]
+Make = Callable[[BoardProfile, CompileOptions, OperatorChoices], Callable[["IRModule"], "IRModule"]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Pass:
 
     Attributes:
         title: unique among all passes.
-        make: gives the step for a board and what the user chose.
+        make: gives the step for a board, what the user chose, and what is decided on operators.
         level: the first optimisation level that has it.
         precisions: that have it.
     """
@@ -69,7 +70,9 @@ def _dispatch(name: str) -> Make:
     return make
 
 
-def _layouts(profile: BoardProfile, options: CompileOptions) -> Callable[[IRModule], IRModule]:
+def _layouts(
+    profile: BoardProfile, options: CompileOptions, _: OperatorChoices
+) -> Callable[[IRModule], IRModule]:
     costs = convolution_costs(profile, options.level.winograd, options.dtype)
     lanes = profile.vector_lanes if options.dtype == "float32" else 1
     return partial(choose_layouts, layout=options.layout, costs=costs, lanes=lanes)
@@ -82,7 +85,7 @@ OPERATOR_PASSES = (
     Pass("lower sort and scan", _dispatch("DispatchSortScan")),
     Pass("fold small constants", lambda *_: fold_constants, level=1),
     Pass("unfold batch normalisation", lambda *_: unfold_batch_norm, level=1),
-    Pass("turn phases into features", lambda board, _: phases_as_features(board), level=2),
+    Pass("turn phases into features", lambda board, *_: phases_as_features(board), level=2),
     Pass("choose layouts", _layouts, level=2),
     Pass("drop permutations", _relax("DeadCodeElimination"), level=2),
     Pass("fold constants that were permuted", lambda *_: fold_constants, level=2),

@@ -1,183 +1,452 @@
-"""The search itself, in a process of its own: `python -m edgetvm.tune.search`.
-
-TVM's search cannot be stopped by Ctrl-C without dying, and may die by itself: here that costs the
-search, not its caller. The job is one line of JSON on stdin; what happens is told as lines of JSON
-on stdout. The process and all that it started end with the caller.
-"""
+"""The trial loop: candidates are proposed, built and run at the same time, and kept one by one."""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import sys
+import queue
+import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
-from edgetvm.base.errors import BoardError, BoardGoneError
-from edgetvm.base.frames import quick_frames
-from edgetvm.farm.parent import die_with_parent
-from edgetvm.farm.tracker_client import Address, registered_keys, request_board
-from edgetvm.tune.builder import WarmBuilder
+from edgetvm.base.errors import BoardGoneError
+from edgetvm.base.workers import WorkerLate, WorkerLost
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.tuned import KernelChoice
+from edgetvm.farm.inventory import Board
+from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
+from edgetvm.tune.building import Builder, BuildJob, Built
+from edgetvm.tune.cost_model import CostModel
+from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress
+from edgetvm.tune.records import Conditions, Outcome, Trial
+from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
+from edgetvm.tune.tasks import Form, Tasks
 
-if TYPE_CHECKING:
-    from tvm.ir import IRModule
-
-# A candidate that takes longer is none worth having.
-_SESSION_LIMIT_S = 60
-_RETURN_DEADLINE_S = 3.0
-
-# Where lines are told: the real stdout, which TVM must not write to.
-_told = os.fdopen(os.dup(1), "w", buffering=1)
-
-
-def tell(**what: object) -> None:
-    """Tell the caller."""
-    _told.write(json.dumps(what) + "\n")
+# A candidate whose board was lost is run on others, so many times in all.
+_ATTEMPTS = 3
+# A board that was lost is asked again after so long, twice as long each time, up to the limit.
+_RETRY_S = 2.0
+_RETRY_LIMIT_S = 60.0
+# With no board for so long the search ends.
+_ALL_LOST_S = 120.0
+_TICK_S = 0.25
 
 
-def search(job: dict[str, Any]) -> None:
-    """Run a MetaSchedule search.
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends; it always does when nothing is left to try.
 
-    Args:
-        job: `module` and `target` as TVM's JSON, `tracker` as HOST:PORT, `key`, `trials`,
-            `database` and `scratch` (folders), `functions` (their
-            grade).
-
-    Raises:
-        BoardError: the board's server is gone for good.
+    Attributes:
+        trials: measured at most, failed ones included; None for no limit.
+        time_s: that it may take; None for no limit.
+        until_flat: end when no task gains any more; without it, flat tasks get the rest.
     """
-    quick_frames()
-    import tvm
-    from tvm.s_tir import meta_schedule
 
-    logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
-    module, trials = tvm.ir.load_json(job["module"]), job["trials"]
-    tracker = Address.parse(job["tracker"])
-    runner = meta_schedule.runner.RPCRunner(
-        meta_schedule.runner.RPCConfig(
-            tracker_host=tracker.host,
-            tracker_port=tracker.port,
-            tracker_key=job["key"],
-            session_timeout_sec=_SESSION_LIMIT_S,
-        ),
-        max_workers=1,
-        initializer=quick_frames,
-        f_create_session=_create_session,
+    trials: int | None = None
+    time_s: float | None = None
+    until_flat: bool = True
+
+    def __str__(self) -> str:
+        parts = []
+        if self.trials is not None:
+            parts.append(f"{self.trials} trials")
+        if self.time_s is not None:
+            parts.append(f"{self.time_s:g} s")
+        return ", ".join(parts) or "until flat"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, where, and how.
+
+    Attributes:
+        tasks: of the model.
+        profile: of the boards.
+        options: how the model is compiled.
+        boards: to run on; each may be lost and come back.
+        conditions: under which trials are kept.
+        how: candidates are timed.
+        budget: when it ends.
+        more_forms: other forms of the tasks, by task key, one lot after the other.
+    """
+
+    tasks: Tasks
+    profile: BoardProfile
+    options: CompileOptions
+    boards: Sequence[Board]
+    conditions: Conditions
+    how: How
+    budget: Budget
+    more_forms: Iterator[Mapping[str, Form]]
+
+
+@dataclass
+class _Candidate:
+    state: TaskState
+    form: Form
+    choice: KernelChoice
+    library: bytes = b""
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Something that ended: a build, or a run."""
+
+    candidate: _Candidate
+    built: Built | None = None
+    ran: Ran | None = None
+    error: Exception | None = None
+    board: str = ""
+
+
+@dataclass
+class _Boards:
+    """A thread for each board, all fed from one queue."""
+
+    boards: Sequence[Board]
+    how: How
+    events: queue.SimpleQueue[_Event]
+    ready: queue.Queue[_Candidate] = field(default_factory=queue.Queue)
+    states: dict[str, BoardState] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
+    lost_since_s: float | None = None
+
+    def start(self) -> None:
+        self._runners = [BoardRunner(board) for board in self.boards]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(one, f"{one.board.name}#{at}"), daemon=True)
+            for at, one in enumerate(self._runners)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _serve(self, runner: BoardRunner, name: str) -> None:
+        pause_s = _RETRY_S
+        self.states[name] = "idle"
+        while not self.over.is_set():
+            try:
+                candidate = self.ready.get(timeout=_TICK_S)
+            except queue.Empty:
+                continue
+            self.states[name] = "busy"
+            ran = runner.run(_job(candidate, self.how))
+            if ran.outcome == "board lost":
+                self.states[name] = "lost"
+                self.events.put(_Event(candidate, ran=ran, board=name))
+                self.over.wait(pause_s)
+                pause_s = min(2 * pause_s, _RETRY_LIMIT_S)
+                continue
+            pause_s = _RETRY_S
+            self.states[name] = "idle"
+            self.events.put(_Event(candidate, ran=ran, board=name))
+
+    @property
+    def all_lost(self) -> bool:
+        return bool(self.states) and set(self.states.values()) == {"lost"}
+
+    def stop(self) -> None:
+        self.over.set()
+        for runner in self._runners:
+            runner.close()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+def _job(candidate: _Candidate, how: How) -> RunJob:
+    mine = Loadable(candidate.library, candidate.form.arguments)
+    return RunJob(candidate.state.default or mine, mine, how)
+
+
+class Loop:
+    """A search under way."""
+
+    def __init__(
+        self,
+        search: Search,
+        database: TuningDatabase,
+        builder: Builder,
+        model: CostModel,
+        run: int,
+        told: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Take up what is known.
+
+        Args:
+            search: what, where and how.
+            database: that trials are kept in.
+            builder: of candidates.
+            model: that ranks them; learns.
+            run: number of this run in the database.
+            told: is called with the progress, a few times a second.
+        """
+        self._search, self._database, self._builder = search, database, builder
+        self._model, self._run, self._told = model, run, told
+        self.states = {task.key: TaskState.of(task) for task in search.tasks.tasks}
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._boards = _Boards(search.boards, search.how, self._events)
+        self._to_build: deque[_Candidate] = deque()
+        self._waiting = 0
+        self._done = database.trials_in(run)
+        self._spent_s = database.spent_s(run)
+        self._outcomes: Counter[str] = Counter()
+        self._variants = ThreadPoolExecutor(1, thread_name_prefix="forms")
+        self._coming: Future[Mapping[str, Form] | None] | None = None
+        self._no_more_forms = False
+        self._began_s = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Of this run, with what was spent before it was stopped."""
+        return self._spent_s + time.monotonic() - self._began_s
+
+    def run(self) -> Progress:
+        """Search until the budget is used up, or nothing is left.
+
+        Raises:
+            BoardGoneError: all boards are gone, and none came back.
+        """
+        self._learn_from_before()
+        self._boards.start()
+        last_told_s = 0.0
+        try:
+            for state in self.states.values():
+                self._to_build.append(
+                    _Candidate(state, state.task.form, default_choice(state.task.form))
+                )
+            while not self._is_over():
+                self._feed()
+                self._take()
+                if time.monotonic() - last_told_s > _TICK_S:
+                    last_told_s = time.monotonic()
+                    self._tell()
+            self._tell()
+        finally:
+            self._database.spend(self._run, self.elapsed_s)
+            self._boards.stop()
+            self._variants.shutdown(wait=False, cancel_futures=True)
+        return self.progress()
+
+    def _learn_from_before(self) -> None:
+        for trial in self._database.trials(self._search.conditions):
+            state = self.states.get(trial.task)
+            if state is not None:
+                state.know(trial)
+                state.dry = 0.0
+                form = state.forms.get(trial.workload)
+                if form is not None:
+                    self._model.learn(form, trial)
+        for state in self.states.values():
+            state.leave_out_known()
+
+    def _is_over(self) -> bool:
+        budget = self._search.budget
+        if budget.time_s is not None and self.elapsed_s >= budget.time_s:
+            return True
+        if self._boards.all_lost:
+            self._boards.lost_since_s = self._boards.lost_since_s or time.monotonic()
+            if time.monotonic() - self._boards.lost_since_s > _ALL_LOST_S:
+                raise BoardGoneError(
+                    "all boards of this search are gone",
+                    where=", ".join(one.name for one in self._search.boards),
+                    mend="run the same command again: what was measured is kept",
+                )
+        else:
+            self._boards.lost_since_s = None
+        if self._waiting or self._to_build:
+            return False
+        if budget.trials is not None and self._done >= budget.trials:
+            return True
+        return self._no_more_forms and self._next_state() is None
+
+    def _feed(self) -> None:
+        """Keep builders and boards busy."""
+        limit = 2 * (self._builder.workers + len(self._search.boards))
+        self._take_forms()
+        while self._waiting < limit:
+            if not self._to_build and not self._propose():
+                break
+            candidate = self._to_build.popleft()
+            candidate.state.waiting += 1
+            self._waiting += 1
+            job = BuildJob(
+                candidate.form.kernel, candidate.choice, self._search.profile, self._search.options
+            )
+            self._builder.submit(job).add_done_callback(_told_built(self._events, candidate))
+
+    def _next_state(self) -> TaskState | None:
+        return next_task(self.states.values(), self._search.budget.until_flat)
+
+    def _propose(self) -> bool:
+        budget = self._search.budget
+        room = BATCH if budget.trials is None else budget.trials - self._done - self._waiting
+        state = self._next_state() if room > 0 else None
+        if state is None or all(one.default is None for one in self.states.values()):
+            if room > 0 and not self._waiting:
+                self._ask_for_forms()
+            return False
+        space = state.next_space()
+        for choice in space.propose(min(BATCH, room), self._model):
+            self._to_build.append(_Candidate(state, space.form, choice))
+        if state.left == 0 or state.is_flat:
+            self._ask_for_forms()
+        return bool(self._to_build)
+
+    def _ask_for_forms(self) -> None:
+        if self._coming is None and not self._no_more_forms:
+            self._coming = self._variants.submit(next, self._search.more_forms, None)
+
+    def _take_forms(self) -> None:
+        if self._coming is None or not self._coming.done():
+            return
+        found = self._coming.result()
+        self._coming = None
+        if found is None:
+            self._no_more_forms = True
+            return
+        for key, form in found.items():
+            self.states[key].add_form(form)
+
+    def _take(self) -> None:
+        """Handle what has ended."""
+        try:
+            event = self._events.get(timeout=_TICK_S / 5)
+        except queue.Empty:
+            return
+        while True:
+            self._handle(event)
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return
+
+    def _handle(self, event: _Event) -> None:
+        candidate = event.candidate
+        if event.ran is not None:
+            self._ran(candidate, event.ran, event.board)
+        elif event.built is None:
+            outcome, words = _failure(event.error)
+            self._keep(candidate, outcome, words)
+        else:
+            candidate.library = event.built.library
+            if not candidate.choice.decisions and candidate.form is candidate.state.task.form:
+                candidate.state.default = Loadable(event.built.library, candidate.form.arguments)
+                if candidate.state.default_ms:
+                    # Measured in a search before; only its library is needed.
+                    self._waiting -= 1
+                    candidate.state.waiting -= 1
+                    return
+            self._boards.ready.put(candidate)
+
+    def _ran(self, candidate: _Candidate, ran: Ran, board: str) -> None:
+        if ran.outcome == "board lost" and candidate.attempts + 1 < _ATTEMPTS:
+            candidate.attempts += 1
+            self._boards.ready.put(candidate)
+            return
+        self._keep(candidate, ran.outcome, ran.error, ran, board)
+
+    def _keep(
+        self,
+        candidate: _Candidate,
+        outcome: Outcome,
+        error: str,
+        ran: Ran | None = None,
+        board: str = "",
+    ) -> None:
+        state = candidate.state
+        state.waiting -= 1
+        self._waiting -= 1
+        trial = Trial(
+            state.task.key,
+            candidate.form.workload,
+            candidate.choice,
+            candidate.form.operators,
+            outcome,
+            ran.times_ms if ran is not None else (),
+            ran.default_ms if ran is not None else 0.0,
+            error,
+            board,
+            dict(ran.environment or {}) if ran is not None else {},
+        )
+        self._database.add_workload(
+            candidate.form.workload, state.task.description, candidate.form.kernel
+        )
+        self._database.append(self._run, self._search.conditions, trial)
+        self._done += 1
+        self._outcomes[outcome] += 1
+        state.know(trial)
+        if not trial.is_default:
+            self._model.learn(candidate.form, trial)
+
+    def _tell(self) -> None:
+        self._database.spend(self._run, self.elapsed_s)
+        if self._told is not None:
+            self._told(self.progress())
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        states = sorted(self.states.values(), key=lambda one: -one.task.calls * one.default_ms)
+        total_ms = sum(one.task.calls * one.default_ms for one in states) or 1.0
+        return Progress(
+            tuple(_of_task(one, total_ms) for one in states),
+            self._done,
+            dict(self._outcomes),
+            dict(self._boards.states),
+            self.elapsed_s,
+            self._left_s(),
+            _peak_gflops(self._search.profile),
+        )
+
+    def _left_s(self) -> float | None:
+        budget, left = self._search.budget, []
+        if budget.time_s is not None:
+            left.append(max(0.0, budget.time_s - self.elapsed_s))
+        if budget.trials is not None and self._done:
+            left.append((budget.trials - self._done) * self.elapsed_s / self._done)
+        return min(left, default=None)
+
+
+def _of_task(state: TaskState, total_ms: float) -> TaskProgress:
+    best_ms = state.best_ms
+    return TaskProgress(
+        state.task.name,
+        state.task.description,
+        state.task.calls,
+        state.task.calls * state.default_ms / total_ms,
+        state.trials,
+        state.default_ms,
+        best_ms,
+        2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0,
+        state.left,
     )
-    counting = _Counting(runner, tracker, job["key"])
-    cores = len(os.sched_getaffinity(0))
-    with WarmBuilder(cores, Path(job["scratch"]), job["functions"]) as builder:
-        try:
-            meta_schedule.relax_integration.tune_relax(
-                mod=module,
-                params={},
-                target=tvm.ir.load_json(job["target"]),
-                work_dir=job["database"],
-                max_trials_global=trials,
-                # Small rounds: every kernel gets a turn before the trials are used up.
-                num_trials_per_iter=min(16, max(2, trials // _kernels(module))),
-                builder=builder.as_metaschedule(),
-                runner=counting.as_metaschedule(),
-                seed=0,
-            )
-        except Exception:
-            # An error of ours comes back through TVM as another.
-            if counting.lost is not None:
-                raise counting.lost from None
-            raise
 
 
-def _wait_for_server(tracker: Address, key: str) -> None:
-    """Wait until a server is registered: after a candidate that crashed it is away for a moment.
-
-    Raises:
-        BoardGoneError: it does not come back.
-        TrackerUnreachableError: the tracker is gone too.
-    """
-    until_s = time.monotonic() + _RETURN_DEADLINE_S
-    while key not in registered_keys(tracker):
-        if time.monotonic() > until_s:
-            raise BoardGoneError(
-                "its server is no longer registered",
-                where=f"tracker {tracker}, key {key}",
-                mend="restart it and run the same command again: what was measured is kept",
-            )
-        time.sleep(0.2)
+def _peak_gflops(profile: BoardProfile) -> float:
+    return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
 
 
-def _create_session(config: Any) -> Any:
-    """In TVM's runner: a session, or an error. TVM's own asks the tracker for a board for ever."""
-    from tvm import rpc
+def _told_built(
+    events: queue.SimpleQueue[_Event], candidate: _Candidate
+) -> Callable[[Future[Built]], None]:
+    def told(future: Future[Built]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, Exception):
+            events.put(_Event(candidate, error=error))
+        elif error is None:
+            events.put(_Event(candidate, built=future.result()))
 
-    tracker = Address(config.tracker_host, int(config.tracker_port))
-    _wait_for_server(tracker, config.tracker_key)
-    address, key = request_board(tracker, config.tracker_key, _SESSION_LIMIT_S)
-    return rpc.connect(address.host, address.port, key, session_timeout=_SESSION_LIMIT_S)
-
-
-def _kernels(module: IRModule) -> int:
-    from tvm import tirx
-
-    return max(1, sum(isinstance(one, tirx.PrimFunc) for one in module.functions.values()))
-
-
-class _Counting:
-    """A runner that tells how far the search is, and stops it when the board is gone."""
-
-    def __init__(self, runner: Any, tracker: Address, key: str) -> None:
-        self._runner = runner
-        self._server = (tracker, key)
-        self.lost: BoardError | None = None
-        self._done = 0
-
-    def run(self, inputs: Any) -> Any:
-        try:
-            _wait_for_server(*self._server)
-        except BoardError as error:
-            self.lost = error
-            raise
-        self._done += len(inputs)
-        tell(trials=self._done)
-        return self._runner.run(inputs)
-
-    def as_metaschedule(self) -> Any:
-        from tvm.ir.utils import derived_object
-        from tvm.s_tir.meta_schedule.runner import PyRunner
-
-        counting = self
-
-        @derived_object
-        class Adapter(PyRunner):  # type: ignore[misc]
-            def run(self, runner_inputs: Any) -> Any:
-                return counting.run(runner_inputs)
-
-        return Adapter()
+    return told
 
 
-def main() -> None:
-    """Search as stdin says."""
-    # Not through sys.stdin: what it read ahead would be lost to the watch on the pipe.
-    job = b""
-    while not job.endswith(b"\n"):
-        part = os.read(0, 1 << 20)
-        if not part:
-            sys.exit(1)
-        job += part
-    die_with_parent()
-    os.dup2(2, 1)
-    try:
-        search(json.loads(job))
-    except BoardError as error:
-        told = {"kind": type(error).__name__, "what": error.what, "where": error.where}
-        tell(error={**told, "mend": error.mend})
-    except Exception as error:  # whatever TVM raises must reach the caller in words
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        tell(error={"kind": "CompileError", "what": f"the search failed: {reason[-1]}"})
-    else:
-        tell(finished=True)
-
-
-if __name__ == "__main__":
-    main()
+def _failure(error: Exception | None) -> tuple[Outcome, str]:
+    if isinstance(error, WorkerLate):
+        return "timeout", f"while it was built: {error}"
+    if isinstance(error, WorkerLost):
+        return "build error", f"the builder died: {error}"
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return "build error", words[-1]

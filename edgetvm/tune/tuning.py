@@ -1,184 +1,251 @@
-"""A MetaSchedule search over a model's kernels, each candidate run on a board through RPC."""
+"""Model and boards in, trials and tuned schedules out."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
-from edgetvm.base import errors
-from edgetvm.base.errors import BoardError, CompileError, MissingToolError
-from edgetvm.base.files import storage_errors
-from edgetvm.base.frames import quick_frames
-from edgetvm.base.paths import data_folder
-from edgetvm.base.steps import Step, step
+from edgetvm.base.errors import BoardError
+from edgetvm.base.steps import step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
-from edgetvm.compile.target import target_for
 from edgetvm.farm.inventory import Board
+from edgetvm.models.model import Model
+from edgetvm.tune.allocation import TaskState
+from edgetvm.tune.building import Builder, BuildJob, LocalBuilder
+from edgetvm.tune.cost_model import CostModel
+from edgetvm.tune.database import MARGIN, TuningDatabase
+from edgetvm.tune.progress import Progress
+from edgetvm.tune.records import Conditions, Trial
+from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
+from edgetvm.tune.search import Budget, Loop, Search
+from edgetvm.tune.space import key_of
+from edgetvm.tune.tasks import tasks_of, variants
 
-if TYPE_CHECKING:
-    from tvm.ir import IRModule
+# In a final comparison: candidates of a task, turns with the default, boards that must agree.
+_FINALISTS = 2
+_ROUNDS = 7
+_JUDGES = 2
+# Answers that differ by more than this part of the largest value are wrong.
+_WRONG = 1e-3
 
 
 @dataclass(frozen=True)
 class TunedKernel:
-    """The best record of one kernel.
+    """The verdict on one kernel.
 
     Attributes:
-        name: of the kernel.
-        latency_ms: of the best candidate, as measured on the board; None where none ran.
+        name: of the kernel that the default compilation makes.
+        description: its operators with their shapes.
+        calls: in a run of the model.
+        default_ms: latency of one call untuned.
+        best_ms: with the schedule that is taken now; the default's where none beats it.
+        trials: measured, of all searches.
     """
 
     name: str
-    latency_ms: float | None
+    description: str
+    calls: int
+    default_ms: float
+    best_ms: float
+    trials: int
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search left behind.
+    """What a search came to.
 
     Attributes:
-        database: folder of the records, for `compile_model(tuning_database=…)`.
-        trials: candidates measured in this search, failed ones included.
-        kernels: of the model, with their best records, of earlier searches too.
+        trials: of this run, failed ones included.
+        kernels: of the model.
+        progress: at its end.
     """
 
-    database: Path
     trials: int
     kernels: tuple[TunedKernel, ...]
+    progress: Progress
 
 
-def database_folder(profile: BoardProfile) -> Path:
-    """Where the records of a profile are kept."""
-    return data_folder() / "tuning" / profile.name
+def conditions_of(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Conditions:
+    """Under which conditions trials of a profile and level are kept."""
+    return Conditions(profile.name, profile.architecture, options.opt_level)
 
 
-def tune_module(
-    module: IRModule,
+def tune_model(
+    model: Model,
     profile: BoardProfile,
-    board: Board,
-    trials: int,
-    database: Path,
+    boards: Sequence[Board],
+    database: TuningDatabase,
+    budget: Budget,
     options: CompileOptions = DEFAULTS,
+    *,
+    builder: Callable[[], Builder] | None = None,
+    sources: Sequence[TuningDatabase] = (),
+    how: How | None = None,
+    told: Callable[[Progress], None] | None = None,
 ) -> Tuned:
-    """Search schedules for the kernels of an optimised module.
+    """Search schedules for the kernels of a model on boards of one profile.
+
+    The same call again continues a run that was stopped. What was measured is in the database at
+    any moment, and the best of it serves `TuningDatabase.schedules`.
 
     Args:
-        module: from `edgetvm.compile.compiler.optimise`.
-        profile: of the board.
-        board: with a tracker; its server runs the candidates.
-        trials: candidates to measure, over all kernels; a round that was begun is finished.
-        database: folder of records; added to where it exists.
-        options: that the module was optimised with.
+        model: from `edgetvm.models.import_model`.
+        profile: of the boards.
+        boards: with trackers; their servers run the candidates.
+        database: for the trials.
+        budget: when to stop.
+        options: how the model is compiled.
+        builder: makes the builder; local processes without it.
+        sources: other databases to learn from.
+        how: candidates are timed.
+        told: is called with the progress.
 
     Raises:
-        BoardError: the board has no tracker, or its server is gone for good.
-        CompileError: the search itself died.
+        BoardError: a board has no tracker, or all are gone for good.
+        CompileError: the model cannot be compiled.
         MissingToolError: xgboost is not installed.
         StorageError: the database cannot be written.
     """
-    if board.tracker is None:
-        raise BoardError("it has no tracker", where=board.name)
-    if find_spec("xgboost") is None:
-        raise MissingToolError(
-            "xgboost, which ranks candidates, is not installed",
-            mend="run: pip install 'edgetvm[tune]'",
-        )
-    with storage_errors(database):
-        database.mkdir(parents=True, exist_ok=True)
-    import tvm
-
-    with (
-        step(f"tune on {board.name}") as this,
-        tempfile.TemporaryDirectory(prefix="edgetvm-candidates-") as scratch,
-    ):
-        job = {
-            "module": tvm.ir.save_json(module),
-            "target": tvm.ir.save_json(target_for(profile, options)),
-            "functions": options.level.functions,
-            "tracker": str(board.tracker),
-            "key": board.key,
-            "trials": trials,
-            "database": str(database),
-            "scratch": scratch,
-        }
-        done = _search(job, this)
-        this.detail = f"{done} trials"
-    return Tuned(database, done, _best(module, profile, database))
-
-
-def _search(job: dict[str, object], this: Step) -> int:
-    """Run the search in its own process. Answers with how many candidates were measured.
-
-    Raises:
-        BoardError, CompileError: what ended it.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgetvm.tune.search"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    done, total, finished = 0, int(str(job["trials"])), False
+    for board in boards:
+        if board.tracker is None:
+            raise BoardError("it has no tracker", where=board.name)
+    conditions = conditions_of(profile, options)
+    cost_model, how = CostModel(), how or How()
+    with step("find what to tune") as this:
+        tasks = tasks_of(model, profile, options)
+        this.detail = f"{len(tasks.tasks)} kernels"
+    what = f"{model.provenance.sha256} {options}"
+    run = database.unfinished_run(what, conditions, str(budget))
+    if run is None:
+        run = database.begin_run(what, conditions, str(budget))
+    search = Search(
+        tasks, profile, options, boards, conditions, how, budget,
+        variants(model, profile, options, tasks),
+    )  # fmt: skip
+    _learn_from_others(cost_model, sources, conditions)
+    made = (builder or _local_builder)()
     try:
-        with contextlib.suppress(BrokenPipeError):
-            _pipe(process.stdin).write(json.dumps(job).encode() + b"\n")
-            _pipe(process.stdin).flush()
-        for line in _pipe(process.stdout):
-            told = json.loads(line)
-            if "error" in told:
-                error = told["error"]
-                kind = getattr(errors, error["kind"])
-                raise kind(error["what"], where=error.get("where"), mend=error.get("mend"))
-            finished = finished or "finished" in told
-            if "trials" in told:
-                done = told["trials"]
-                this.advance(min(done, total), total, f"{done} trials")
+        loop = Loop(search, database, made, cost_model, run, told)
+        with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
+            progress = loop.run()
+            this.detail = f"{progress.trials} trials"
+        with step("compare with the defaults") as this:
+            final = _Final(search, database, made, run)
+            final.compare(loop.states.values(), this.advance)
+        database.finish_run(run)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                _pipe(pipe).close()
-    if not finished:
-        raise CompileError(
-            f"the search died after {done} trials",
-            mend="run the same command again: what was recorded is kept",
-        )
-    return done
+        made.close()
+    return Tuned(
+        progress.trials, tuple(_verdict(one, final) for one in loop.states.values()), progress
+    )
 
 
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("the process was started without this pipe")
-    return stream
+def _local_builder() -> Builder:
+    return LocalBuilder(max(1, len(os.sched_getaffinity(0)) - 1))
 
 
-def _best(module: IRModule, profile: BoardProfile, database: Path) -> tuple[TunedKernel, ...]:
-    quick_frames()
-    from tvm import tirx
-    from tvm.s_tir import meta_schedule
-    from tvm.s_tir.meta_schedule.tune_context import _normalize_mod
+def _learn_from_others(
+    model: CostModel, sources: Sequence[TuningDatabase], conditions: Conditions
+) -> None:
+    pass
 
-    target = target_for(profile)
-    records = meta_schedule.database.JSONDatabase(work_dir=str(database))
-    kernels = []
-    for variable, function in module.functions.items():
-        if isinstance(function, tirx.PrimFunc):
-            name = variable.name_hint
-            record = records.query_tuning_record(_normalize_mod(function), target, name)
-            times_s = [float(time) for time in record.run_secs] if record is not None else []
-            latency_ms = 1000 * sum(times_s) / len(times_s) if times_s else None
-            kernels.append(TunedKernel(name, latency_ms))
-    return tuple(kernels)
+
+class _Final:
+    """The candidates that look fastest, compared with the defaults in turns."""
+
+    def __init__(
+        self, search: Search, database: TuningDatabase, builder: Builder, run: int
+    ) -> None:
+        self._search, self._database, self._builder, self._run = search, database, builder, run
+        self.gains: dict[str, float] = {}
+
+    def compare(
+        self, states: Iterable[TaskState], advance: Callable[[int, int, str], None]
+    ) -> None:
+        """Keep a verdict for each task whose trials are newer than its last one."""
+        known = self._database.verdicts(self._search.conditions)
+        worth = []
+        for state in states:
+            trials = self._database.numbered(self._search.conditions, state.task.key)
+            last = known.get(state.task.key, (None, 1.0, 0))
+            if state.default is not None and any(number > last[2] for number, _ in trials):
+                worth.append((state, trials, last))
+            self.gains[state.task.key] = last[1]
+        runners = [BoardRunner(board) for board in self._search.boards[:_JUDGES]]
+        try:
+            for at, (state, trials, last) in enumerate(worth):
+                self._decide(state, trials, last[0], runners)
+                advance(at + 1, len(worth), state.task.name)
+        finally:
+            for runner in runners:
+                runner.close()
+
+    def _decide(
+        self,
+        state: TaskState,
+        trials: list[tuple[int, Trial]],
+        winner: int | None,
+        runners: Sequence[BoardRunner],
+    ) -> None:
+        best, gain = None, 1.0
+        for number, trial in _finalists(trials, winner):
+            found = self._gain(state, trial, runners)
+            if found is not None and found > max(gain, 1 / MARGIN):
+                best, gain = number, found
+        self._database.decide(self._search.conditions, state.task.key, best, gain)
+        self.gains[state.task.key] = gain
+
+    def _gain(self, state: TaskState, trial: Trial, runners: Sequence[BoardRunner]) -> float | None:
+        """Of the default's latency over the candidate's, the least on all boards; None where it
+        failed or is wrong."""
+        form = state.forms.get(trial.workload)
+        if form is None or state.default is None:
+            return None
+        search = self._search
+        job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
+        candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
+        same = candidate.arguments == state.default.arguments
+        compared = RunJob(state.default, candidate, search.how, _ROUNDS, compare=same)
+        gains = []
+        for runner in runners:
+            ran = runner.run(compared)
+            if ran.outcome == "ok" and ran.error_ratio > _WRONG:
+                ran = replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
+            if ran.outcome not in ("ok", "board lost"):
+                self._database.append(self._run, search.conditions, _failed(trial, ran))
+                return None
+            if ran.outcome == "ok":
+                gains.append(ran.default_ms / median(ran.times_ms))
+        return min(gains, default=None)
+
+
+def _failed(trial: Trial, ran: Ran) -> Trial:
+    return replace(trial, outcome=ran.outcome, error=ran.error, times_ms=())
+
+
+def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
+    """The fastest of those that beat the default, each candidate once, and the winner so far."""
+    wrong = {_same(trial) for _, trial in trials if trial.outcome == "wrong result"}
+    ordered = sorted(trials, key=lambda one: (one[0] != winner, one[1].ratio))
+    found: dict[object, tuple[int, Trial]] = {}
+    for number, trial in ordered:
+        beats = not trial.is_default and (trial.ratio < MARGIN or number == winner)
+        if beats and _same(trial) not in wrong:
+            found.setdefault(_same(trial), (number, trial))
+    return list(found.values())[: _FINALISTS + (winner is not None)]
+
+
+def _same(trial: Trial) -> object:
+    return key_of(trial.workload, trial.choice)
+
+
+def _verdict(state: TaskState, final: _Final) -> TunedKernel:
+    gain = final.gains.get(state.task.key, 1.0)
+    task = state.task
+    best_ms = state.default_ms / gain
+    return TunedKernel(
+        task.name, task.description, task.calls, state.default_ms, best_ms, state.trials
+    )

@@ -10,8 +10,9 @@ from edgetvm.compile.lowering.concatenation import lower_concatenation
 from edgetvm.compile.lowering.convolution import lower_convolution, lower_transposed
 from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.resizing import lower_resize
-from edgetvm.compile.lowering.site import Site
+from edgetvm.compile.lowering.site import Site, operator_key
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.tuned import OperatorChoices
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -29,9 +30,12 @@ _OURS: dict[str, Callable[[Site, Any], Any]] = {
 
 
 def lower_contractions(
-    profile: BoardProfile, options: CompileOptions = DEFAULTS
+    profile: BoardProfile,
+    options: CompileOptions = DEFAULTS,
+    choices: OperatorChoices | None = None,
 ) -> Callable[[IRModule], IRModule]:
     """The pass for a board. What has a form that is not ours is left to TVM."""
+    known = OperatorChoices() if choices is None else choices
 
     def run(module: IRModule) -> IRModule:
         from tvm import relax
@@ -44,8 +48,9 @@ def lower_contractions(
                 ours = _OURS.get(getattr(call.op, "name", ""))
                 if ours is None:
                     return call
-                site = Site(self.builder_, profile, options.level.winograd)
-                made = ours(site, self.builder_.normalize(call))
+                call = self.builder_.normalize(call)
+                decisions = known.of(operator_key(call))
+                made = ours(Site(self.builder_, profile, options.level.winograd, decisions), call)
                 return call if made is None else made
 
         lowering = Lowering(module)

@@ -23,8 +23,8 @@ from edgetvm.compile.lowering.integers import (
 from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.planes import lower_planes
 from edgetvm.compile.lowering.site import Extents, Site, last_two
-from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_edge
-from edgetvm.compile.schedules.tile import block_width, choose_tile, elements_together
+from edgetvm.compile.lowering.winograd import winograd_convolution, winograd_costs
+from edgetvm.compile.schedules.tile import block_width, choose_tile, elements_together, widths
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -105,21 +105,30 @@ def lower_convolution(site: Site, call: Any) -> Any:
             primfunc_name_hint="depthwise_conv",
         )
     profile = site.profile.counted_in(out_dtype)
-    edge = winograd_edge(
+    costs = winograd_costs(
         window, shape, out_shape, groups, out_dtype, site.winograd, profile.vector_lanes
     )
+    edge = 0
+    if costs:
+        cheapest = min(costs, key=lambda step: costs[step])
+        edge = site.decisions.choose("winograd", sorted(costs), cheapest)
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge, made.lanes)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
+    together = elements_together(array.shape[-2], profile) if groups == 1 else 1
+    points = last_two(out_shape[1:-1])
     width = block_width(
         features // groups,
-        *last_two(out_shape[1:-1]),
+        *points,
         math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
         profile,
         shared_by(work, profile),
-        together=elements_together(array.shape[-2], profile) if groups == 1 else 1,
+        together=together,
         lanes=made.lanes,
     )
+    if not made.lanes:
+        possible = widths(features // groups, *points, profile, together=together)
+        width = site.decisions.choose("packing", possible, width)
     kept = [size for size in window.taps if size > 1]
     each = np.split(array.reshape(*kept, *array.shape[-2:]), groups, axis=-1)
     packed = constant(np.concatenate([pack(given.of_channels(one, -2), width) for one in each]))

@@ -13,7 +13,7 @@ from edgetvm.compile.kernels.depthwise_bytes import Taps, depthwise_bytes
 from edgetvm.compile.kernels.dots import Dot, dot_for
 from edgetvm.compile.layout.stored import constant, shape_of
 from edgetvm.compile.lowering.site import Extents, Site, last_two
-from edgetvm.compile.schedules.tile import choose_tile
+from edgetvm.compile.schedules.tile import Tile, choose_tile, widths
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -62,7 +62,8 @@ def integer_convolution(
         together=run.together(dot),
         registers=dot.registers,
     )
-    packed = integer.pack_dots(array, run, dot, tile.width)
+    width = _packing(site, features, size, dot, run.together(dot), tile)
+    packed = integer.pack_dots(array, run, dot, width)
     flat = site.builder.emit(relax.op.reshape(data, [*shape[:-2], shape[-2] * shape[-1]]))
     rows = flat
     if is_staged or run.slack:
@@ -92,6 +93,21 @@ def integer_convolution(
     return _with_offset(site, sums, total, offset)
 
 
+def _packing(
+    site: Site, features: int, points: Extents, dot: Dot, together: int, default: Tile
+) -> int:
+    """For how many features of a tile weights are packed."""
+    possible = widths(
+        features,
+        *last_two(points),
+        site.profile,
+        together=together,
+        lanes=dot.lanes,
+        registers=dot.registers,
+    )
+    return site.decisions.choose("packing", possible, default.width)
+
+
 def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot) -> Any:
     array, offset = _centred(array)
     shift = dot.shift(str(data.ty.dtype))
@@ -110,7 +126,8 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
         together=run.together(dot),
         registers=dot.registers,
     )
-    packed = integer.pack_dots(array[None], run, dot, tile.width)[:, 0]
+    width = _packing(site, features, rows, dot, run.together(dot), tile)
+    packed = integer.pack_dots(array[None], run, dot, width)[:, 0]
     none = (0,) * (len(shape) - 1)
     staged_rows = data
     if is_staged or run.slack:

@@ -9,7 +9,7 @@ from edgetvm.compile.kernels.contraction import pack, product
 from edgetvm.compile.layout.stored import constant, is_constant, shape_of
 from edgetvm.compile.lowering.integers import dot_of, integer_product
 from edgetvm.compile.lowering.site import Site, last_two
-from edgetvm.compile.schedules.tile import choose_tile, elements_together
+from edgetvm.compile.schedules.tile import choose_tile, elements_together, widths
 from edgetvm.compile.schedules.work import shared_by
 
 
@@ -31,15 +31,19 @@ def lower_matmul(site: Site, call: Any) -> Any:
         return integer_product(site, data, array, shape, dot)
     out_dtype = str(call.ty.dtype)
     profile = site.profile.counted_in(out_dtype)
+    together = elements_together(array.shape[0], profile)
+    points = last_two(rows)
     tile = choose_tile(
         features,
-        *last_two(rows),
+        *points,
         math.prod(rows[:-2]),
         profile,
         shared_by(work, profile),
-        together=elements_together(array.shape[0], profile),
+        together=together,
     )
-    packed = constant(pack(array, tile.width))
+    possible = widths(features, *points, profile, together=together)
+    width = site.decisions.choose("packing", possible, tile.width)
+    packed = constant(pack(array, width))
     return site.builder.call_te(
         lambda data, packed: product(data, packed, features, out_dtype),
         data,

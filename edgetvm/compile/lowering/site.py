@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.schedules.decisions import Decisions
 
 Extents = tuple[int, ...]
 
@@ -18,11 +19,20 @@ class Site:
         builder: emits what comes before the call's own kernel.
         profile: of the board.
         winograd: largest edge of the output tiles of 3x3 convolutions; 0 for the direct form only.
+        decisions: on this operator.
     """
 
     builder: Any
     profile: BoardProfile
     winograd: int
+    decisions: Decisions
+
+
+def operator_key(call: Any) -> str:
+    """What an operator computes: calls of one key are decided alike."""
+    tensors = [str(one.ty) for one in (*call.args, call)]
+    attrs = "" if call.attrs is None else str(call.attrs)
+    return " ".join([call.op.name, *tensors, attrs])
 
 
 def last_two(extents: Extents) -> tuple[int, int]:

@@ -28,23 +28,6 @@ _PASSES = 2
 _LARGEST = {"float32": 4, "float16": 2}
 
 
-def winograd_edge(
-    window: Window,
-    shape: Extents,
-    out_shape: Extents,
-    groups: int,
-    dtype: str,
-    largest: int,
-    lanes: int,
-) -> int:
-    """The edge of output tiles with which Winograd's form costs least; 0 where the direct one does.
-
-    Arguments as for `winograd_costs`.
-    """
-    costs = winograd_costs(window, shape, out_shape, groups, dtype, largest, lanes)
-    return min(costs, key=lambda step: costs[step], default=0)
-
-
 def winograd_costs(
     window: Window,
     shape: Extents,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgetvm.base.frames import quick_frames
+from edgetvm.base.errors import UsageError
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.memory.strides import over, without_gaps
 from edgetvm.compile.options import DEFAULTS, CompileOptions
@@ -18,6 +17,7 @@ from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.winograd import winograd
 from edgetvm.compile.schedules.written import columns, elements, rows
+from edgetvm.compile.tuned import KernelChoice, TunedSchedules, workload_key
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -67,65 +67,79 @@ def rules_of(options: CompileOptions) -> tuple[tuple[str, Rule], ...]:
 def schedule_module(
     module: IRModule,
     profile: BoardProfile,
-    tuning_database: Path | None,
+    tuned: TunedSchedules,
     options: CompileOptions = DEFAULTS,
 ) -> tuple[IRModule, dict[str, Scheduled]]:
-    """Give every kernel its schedule: a tuned one where the database has it, else a rule's.
+    """Give every kernel its schedule: a tuned one where there is one, else a rule's default.
 
     Returns:
         the module, and by each kernel's name where its schedule comes from.
     """
-    from tvm import s_tir, tirx
+    from tvm import tirx
 
     scheduled: dict[str, Scheduled] = {}
-    rules = rules_of(options)
-    tuned = _tuned(module, profile, tuning_database)
     result = module.clone()
     for variable, function in module.functions.items():
         if not isinstance(function, tirx.PrimFunc):
             continue
-        name = variable.name_hint
-        if name in tuned:
-            result[variable] = tuned[name]
-            scheduled[name] = Scheduled("tuned", "MetaSchedule")
-            continue
-        scheduled[name] = Scheduled("default", "none")
-        for title, rule in rules:
-            decisions = Decisions()
-            try:
-                schedule = rule(function, profile, decisions)
-            except s_tir.ScheduleError:
-                continue  # this kernel has a form that the rule did not foresee
-            if schedule is not None:
-                result[variable] = schedule.mod["main"].with_attrs(function.attrs)
-                scheduled[name] = Scheduled("default", title, decisions.taken)
-                break
+        choice = tuned.kernels.get(workload_key(function)) if tuned.kernels else None
+        made, told = _schedule(function, profile, choice, options)
+        scheduled[variable.name_hint] = told
+        if made is not None:
+            result[variable] = made
     return result, scheduled
 
 
-def _tuned(
-    module: IRModule, profile: BoardProfile, tuning_database: Path | None
-) -> dict[str, PrimFunc]:
-    """Kernels that the tuning database has a schedule for."""
-    if tuning_database is None:
-        return {}
-    quick_frames()
-    from tvm import tirx
-    from tvm.s_tir import meta_schedule
-    from tvm.s_tir.meta_schedule.tune_context import _normalize_mod
+def _schedule(
+    function: PrimFunc, profile: BoardProfile, choice: KernelChoice | None, options: CompileOptions
+) -> tuple[PrimFunc | None, Scheduled]:
+    if choice is not None:
+        made = scheduled_as(function, profile, choice)
+        if made is not None:
+            return made, Scheduled("tuned", choice.rule, choice.decisions)
+    for title, rule in rules_of(options):
+        decisions = Decisions()
+        made = apply_rule(rule, function, profile, decisions)
+        if made is not None:
+            return made, Scheduled("default", title, decisions.taken)
+    return None, Scheduled("default", "none")
 
-    from edgetvm.compile.target import target_for
 
-    target = target_for(profile)
-    database = meta_schedule.database.JSONDatabase(work_dir=str(tuning_database))
-    found = {}
-    for variable, function in module.functions.items():
-        if isinstance(function, tirx.PrimFunc):
-            name = variable.name_hint
-            # Kernels are tuned over whole tensors, wherever those lie in this model.
-            whole = without_gaps(function)
-            schedule = database.query_schedule(_normalize_mod(whole), target, name)
-            if schedule is not None:
-                placed = over(schedule.mod["main"], function.params)
-                found[name] = placed.with_attrs(function.attrs)
-    return found
+def apply_rule(
+    rule: Rule, function: PrimFunc, profile: BoardProfile, decisions: Decisions
+) -> PrimFunc | None:
+    """The kernel as a rule schedules it; None where the rule does not."""
+    from tvm import s_tir
+
+    try:
+        schedule = rule(function, profile, decisions)
+    except s_tir.ScheduleError:
+        return None  # this kernel has a form that the rule did not foresee
+    return None if schedule is None else schedule.mod["main"].with_attrs(function.attrs)
+
+
+def scheduled_as(
+    function: PrimFunc, profile: BoardProfile, choice: KernelChoice
+) -> PrimFunc | None:
+    """The kernel as tuning chose; None where that is no choice for it any more."""
+    if choice.trace is not None:
+        return _replayed(function, choice.trace)
+    rule = dict(RULES).get(choice.rule)
+    if rule is None:
+        return None
+    try:
+        return apply_rule(rule, function, profile, Decisions(choice.decisions))
+    except UsageError:
+        return None
+
+
+def _replayed(function: PrimFunc, trace: str) -> PrimFunc:
+    """The kernel as one of MetaSchedule's traces schedules it."""
+    import json
+
+    from tvm import s_tir
+
+    # Traces are over whole tensors, wherever those lie in this model.
+    schedule = s_tir.Schedule(without_gaps(function).with_attr("global_symbol", "main"))
+    s_tir.Trace.apply_json_to_schedule(json.loads(trace), schedule)
+    return over(schedule.mod["main"], function.params).with_attrs(function.attrs)

@@ -129,6 +129,22 @@ def block_width(
     return min(widths, key=cost)
 
 
+def widths(
+    features: int,
+    rows: int,
+    columns: int,
+    profile: BoardProfile,
+    together: int = 1,
+    lanes: int | None = None,
+    registers: int = 1,
+) -> tuple[int, ...]:
+    """For how many features of a tile weights may be packed; arguments as for `choose_tile`."""
+    possible = tiles(
+        features, rows, columns, profile, fixed=lanes, together=together, registers=registers
+    )
+    return tuple(sorted({tile.width for tile in possible}))
+
+
 def tile_cost(
     tile: Tile,
     features: int,

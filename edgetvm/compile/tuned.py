@@ -1,0 +1,76 @@
+"""What tuning found, as the compiler takes it: choices for operators and for kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgetvm.compile.memory.strides import without_gaps
+from edgetvm.compile.schedules.decisions import Decisions
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """The schedule of one kernel.
+
+    Attributes:
+        rule: title of the schedule rule, or of a space that no rule has.
+        decisions: of the rule, by name; those that are left out are taken by default.
+        trace: MetaSchedule's, as JSON, for kernels that no rule has.
+    """
+
+    rule: str
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    trace: str | None = None
+
+
+@dataclass(frozen=True)
+class TunedSchedules:
+    """All choices for one board profile and level.
+
+    Attributes:
+        kernels: by `workload_key`.
+        operators: what is decided before there are kernels, by operator key: decisions by name.
+    """
+
+    kernels: Mapping[str, KernelChoice] = field(default_factory=dict)
+    operators: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+UNTUNED = TunedSchedules()
+
+
+def workload_key(function: PrimFunc) -> str:
+    """What a kernel computes, whatever it and its buffers are called and wherever its tensors lie.
+
+    Returns:
+        16 hexadecimal digits: TVM's structural hash.
+    """
+    import tvm_ffi
+
+    whole = without_gaps(function)
+    bare = whole.with_attr("global_symbol", "main")
+    return f"{tvm_ffi.structural_hash(bare) & (2**64 - 1):016x}"
+
+
+@dataclass
+class OperatorChoices:
+    """Decisions on operators that are turned into loops: which form, which packing.
+
+    Attributes:
+        wanted: choices other than the defaults, by operator key and name.
+        asked: the decisions that were taken, by operator key.
+    """
+
+    wanted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    asked: dict[str, Decisions] = field(default_factory=dict)
+
+    def of(self, key: str) -> Decisions:
+        """The decisions of one operator."""
+        if key not in self.asked:
+            self.asked[key] = Decisions(self.wanted.get(key, {}))
+        return self.asked[key]

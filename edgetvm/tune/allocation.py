@@ -1,0 +1,136 @@
+"""Which task gets the next trials: time goes where the model spends it, and where it still gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.records import Trial
+from edgetvm.tune.running import Loadable
+from edgetvm.tune.space import Space, key_of
+from edgetvm.tune.tasks import Form, Task
+
+# Candidates that a task is given at a time.
+BATCH = 8
+# What a task is expected to gain at first, and what is left of that after a batch without a gain.
+_HOPE = 0.3
+_FADING = 0.75
+# A gain that counts.
+_GAIN = 0.01
+# Batches without a gain after which a task's curve is flat.
+_FLAT = 8
+# A task below this share of the model's time gets no trial.
+_LEAST_SHARE = 0.001
+
+
+@dataclass
+class TaskState:
+    """What a search knows of a task.
+
+    Attributes:
+        task: the task.
+        forms: that it may take, by workload key; the default one first.
+        spaces: of the forms.
+        default: its default kernel, once it is built.
+        default_ms: latency of one call untuned.
+        best: the fastest trial.
+        trials: made, of all searches.
+        dry: batches in a row that gained nothing.
+        waiting: candidates that are being built or run.
+    """
+
+    task: Task
+    forms: dict[str, Form]
+    spaces: list[Space]
+    default: Loadable | None = None
+    default_ms: float = 0.0
+    best: Trial | None = None
+    trials: int = 0
+    dry: float = 0.0
+    waiting: int = 0
+    _known: set[object] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, task: Task) -> TaskState:
+        """A task of which nothing is known."""
+        return cls(task, {task.key: task.form}, [Space(task.form)])
+
+    def add_form(self, form: Form) -> None:
+        """Another way to compute it."""
+        if form.workload in self.forms:
+            return
+        self.forms[form.workload] = form
+        space = Space(form)
+        space.leave_out(self._known)  # type: ignore[arg-type]
+        self.spaces.append(space)
+        self.dry = min(self.dry, _FLAT - 2)
+
+    def know(self, trial: Trial) -> None:
+        """Take a trial of this search, or of one before, into account."""
+        self.trials += 1
+        self._known.add(key_of(trial.workload, trial.choice))
+        if trial.is_default:
+            self.default_ms = trial.latency_ms if trial.outcome == "ok" else self.default_ms
+            return
+        before = self.best.ratio if self.best is not None else 1.0
+        if trial.ratio < before:
+            self.best = trial
+        gained = trial.ratio < before * (1 - _GAIN)
+        self.dry = 0.0 if gained else self.dry + 1 / BATCH
+
+    def leave_out_known(self) -> None:
+        """Propose nothing that was tried in a search before."""
+        for space in self.spaces:
+            space.leave_out(self._known)  # type: ignore[arg-type]
+
+    @property
+    def left(self) -> int:
+        """Candidates that were not tried."""
+        return sum(one.left for one in self.spaces)
+
+    @property
+    def best_ms(self) -> float:
+        """Latency of one call with the best schedule, on the default's scale."""
+        if self.best is None or self.best.ratio >= 1:
+            return self.default_ms
+        return self.best.ratio * self.default_ms
+
+    @property
+    def weight_ms(self) -> float:
+        """Time of all calls in a run of the model."""
+        return self.task.calls * self.best_ms
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it has not gained for long."""
+        return self.dry >= _FLAT
+
+    @property
+    def expected_ms(self) -> float:
+        """What a run of the model may gain by its next trials."""
+        return self.weight_ms * _HOPE * _FADING**self.dry
+
+    def next_space(self) -> Space:
+        """The space to draw from: the least explored that has something left."""
+        return max((one for one in self.spaces if one.left), key=lambda one: one.left)
+
+
+def next_task(states: Iterable[TaskState], until_flat: bool = True) -> TaskState | None:
+    """The task whose next trials may gain most; None where none is worth any."""
+    known = list(states)
+    total_ms = sum(one.weight_ms for one in known)
+    open_ = [
+        one
+        for one in known
+        if one.left
+        and one.default is not None
+        and one.weight_ms >= _LEAST_SHARE * total_ms
+        and not (until_flat and one.is_flat)
+    ]
+    return max(open_, key=lambda one: one.expected_ms / (1 + one.waiting / BATCH), default=None)
+
+
+def default_choice(form: Form) -> KernelChoice:
+    """The untuned schedule of a form."""
+    return KernelChoice(form.rule)

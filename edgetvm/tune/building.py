@@ -1,0 +1,234 @@
+"""Builds candidates in warm worker processes, here or on the workers of a Dask cluster.
+
+TVM's LocalBuilder starts new processes for every batch, and each parses the intrinsics of every
+GPU: 20 to 35 s a batch. A worker here imports TVM once, and a candidate then takes 0.1 s.
+Candidates become shared objects, so that a board needs no compiler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Protocol
+
+from edgetvm.base.errors import MissingToolError, UsageError
+from edgetvm.base.workers import Answer, Worker
+from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.tuned import KernelChoice
+
+_TIMEOUT_S = 60.0
+_DASK = "dask://"
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """A candidate to build.
+
+    Attributes:
+        kernel: unscheduled, as TVM's JSON.
+        choice: its schedule.
+        profile: of the board.
+        options: how it is compiled.
+    """
+
+    kernel: str
+    choice: KernelChoice
+    profile: BoardProfile
+    options: CompileOptions
+
+
+@dataclass(frozen=True)
+class Built:
+    """A candidate that is built.
+
+    Attributes:
+        library: a shared object with the kernel as `main`.
+        decisions: all that the rule took, by name.
+        candidates: among which, by name.
+    """
+
+    library: bytes
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def build_candidate(job: BuildJob) -> Built:
+    """Schedule a kernel and compile it.
+
+    Raises:
+        UsageError: the schedule is no choice for this kernel.
+    """
+    from tvm import ir, tirx
+
+    from edgetvm.base.native import native_words_kept_back
+    from edgetvm.compile.kernel_pipeline import kernel_pipeline
+    from edgetvm.compile.linker import linked, scratch_folder
+    from edgetvm.compile.schedules.decisions import Decisions
+    from edgetvm.compile.target import target_for
+
+    function, target = _kernel(job.kernel), target_for(job.profile, job.options)
+    decisions = Decisions(job.choice.decisions)
+    with native_words_kept_back(), target:
+        scheduled = _scheduled(function, job, decisions)
+        if scheduled is None:
+            raise UsageError(f"{job.choice.rule!r} has no such schedule for this kernel")
+        module = ir.IRModule({"main": scheduled.with_attr("global_symbol", "main")})
+        built = tirx.build(
+            module, target=target, pipeline=kernel_pipeline(job.options.level.functions)
+        )
+        with scratch_folder() as folder:
+            return Built(linked(built, folder), decisions.taken, decisions.candidates)
+
+
+def answering() -> Answer:
+    """In a worker: builds each job that it is sent."""
+    return build_candidate
+
+
+def _scheduled(function: Any, job: BuildJob, decisions: Any) -> Any:
+    from edgetvm.compile.schedules import RULES, apply_rule, scheduled_as
+
+    if job.choice.trace is not None or job.choice.rule not in dict(RULES):
+        return scheduled_as(function, job.profile, job.choice) or function
+    return apply_rule(dict(RULES)[job.choice.rule], function, job.profile, decisions)
+
+
+@functools.lru_cache(maxsize=256)
+def _kernel(text: str) -> Any:
+    from tvm import ir
+
+    return ir.load_json(text)
+
+
+class Builder(Protocol):
+    """Whoever builds candidates."""
+
+    @property
+    def workers(self) -> int:
+        """How many it builds at a time."""
+
+    def submit(self, job: BuildJob) -> Future[Built]:
+        """Begin to build. The future raises whatever the build raised, `WorkerLost` or
+        `WorkerLate` where its process died or hung."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class LocalBuilder:
+    """Processes of this machine that outlive candidates. Use with `with`."""
+
+    def __init__(self, workers: int) -> None:
+        """Start so many."""
+        self.workers = workers
+        self._free: SimpleQueue[Worker] = SimpleQueue()
+        self._all = [Worker(answering) for _ in range(workers)]
+        for one in self._all:
+            self._free.put(one)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="build")
+
+    def submit(self, job: BuildJob) -> Future[Built]:
+        return self._threads.submit(self._build, job)
+
+    def _build(self, job: BuildJob) -> Built:
+        worker = self._free.get()
+        try:
+            built: Built = worker.ask(job, _TIMEOUT_S)
+        finally:
+            self._free.put(worker)
+        return built
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._all:
+            worker.close()
+
+    def __enter__(self) -> LocalBuilder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class DaskBuilder:
+    """The workers of a Dask cluster, each with edgetvm installed."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to a scheduler.
+
+        Args:
+            address: HOST:PORT of the scheduler.
+
+        Raises:
+            MissingToolError: `distributed` is not installed.
+            UsageError: no scheduler answers there, or it has no workers.
+        """
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingToolError(
+                "distributed, which reaches a Dask cluster, is not installed",
+                mend="run: pip install 'edgetvm[dask]'",
+            ) from error
+        try:
+            self._client = distributed.Client(
+                f"tcp://{address}", timeout="10s", set_as_default=False
+            )
+        except (OSError, TimeoutError) as error:
+            raise UsageError(
+                "no Dask scheduler answers there", where=f"--builders {_DASK}{address}"
+            ) from error
+        self.workers = sum(self._client.nthreads().values())
+        if self.workers == 0:
+            self._client.close()
+            raise UsageError(
+                "this Dask cluster has no workers",
+                where=f"--builders {_DASK}{address}",
+                mend=f"start some: dask worker tcp://{address}",
+            )
+
+    def submit(self, job: BuildJob) -> Future[Built]:
+        future: Future[Built] = Future()
+        remote = self._client.submit(build_candidate, job, pure=False)
+        remote.add_done_callback(functools.partial(_settle, future))
+        return future
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _settle(future: Future[Built], remote: Any) -> None:
+    with contextlib.suppress(Exception):  # the search has ended and cancelled it
+        error = remote.exception()
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(remote.result())
+
+
+def builder_of(where: str) -> Callable[[], Builder]:
+    """Whoever `--builders` names: a number of local processes, or `dask://HOST:PORT`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if where.startswith(_DASK):
+        return functools.partial(DaskBuilder, where.removeprefix(_DASK))
+    if where.isdigit() and int(where) > 0:
+        return functools.partial(LocalBuilder, int(where))
+    raise UsageError(
+        f"{where!r} names no builders",
+        where="--builders",
+        mend=f"give a number of processes, or {_DASK}HOST:PORT",
+    )

@@ -1,0 +1,348 @@
+"""Tuning records in SQLite: appended and synced one by one, shared between processes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgetvm.base.errors import ConfigurationError, StorageError
+from edgetvm.base.files import sha256_of, storage_errors
+from edgetvm.base.paths import data_folder
+from edgetvm.compile.tuned import KernelChoice, TunedSchedules
+from edgetvm.tune.records import Conditions, Trial
+
+FORMAT = 1
+# What a candidate must gain over the default to be taken before it was compared with it.
+MARGIN = 0.97
+_BUSY_TIMEOUT_S = 60.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS workloads (
+    key TEXT PRIMARY KEY, description TEXT NOT NULL, kernel BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, what TEXT NOT NULL, profile TEXT NOT NULL, level INTEGER NOT NULL,
+    budget TEXT NOT NULL, began_at REAL NOT NULL, spent_s REAL NOT NULL DEFAULT 0,
+    finished_at REAL);
+CREATE TABLE IF NOT EXISTS trials (
+    id INTEGER PRIMARY KEY, run INTEGER REFERENCES runs(id),
+    profile TEXT NOT NULL, architecture TEXT NOT NULL, level INTEGER NOT NULL,
+    estimated INTEGER NOT NULL, task TEXT NOT NULL, workload TEXT NOT NULL, rule TEXT NOT NULL,
+    decisions TEXT NOT NULL, trace TEXT, operators TEXT NOT NULL, outcome TEXT NOT NULL,
+    times_ms TEXT NOT NULL, default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL,
+    environment TEXT NOT NULL, measured_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS trials_of_a_task ON trials (profile, level, task);
+CREATE INDEX IF NOT EXISTS trials_of_a_run ON trials (run);
+CREATE TABLE IF NOT EXISTS verdicts (
+    profile TEXT NOT NULL, level INTEGER NOT NULL, task TEXT NOT NULL, trial INTEGER,
+    gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
+    PRIMARY KEY (profile, level, task));
+"""
+_COLUMNS = (
+    "task, workload, rule, decisions, trace, operators, outcome, times_ms, default_ms, error, "
+    "board, environment"
+)
+
+
+def default_database() -> Path:
+    """The user's own: `$XDG_DATA_HOME/edgetvm/tuning.sqlite`, for all boards and models."""
+    return data_folder() / "tuning.sqlite"
+
+
+class TuningDatabase:
+    """Trials, and what was decided on them. Use with `with`.
+
+    Every method raises:
+        StorageError: the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        """Open or make a database.
+
+        Raises:
+            StorageError: there is none though it must exist, or it cannot be made.
+            ConfigurationError: the file is none, or of a newer edgetvm.
+        """
+        if must_exist and not path.exists():
+            raise StorageError(
+                "no such tuning database", where=str(path), mend="tune first: edgetvm tune"
+            )
+        if path.is_dir():
+            raise StorageError(
+                "a tuning database is a file, not a folder",
+                where=str(path),
+                mend="MetaSchedule's records: edgetvm tune-records import FOLDER",
+            )
+        self.path = path
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            # Written ahead and synced at each commit: a kill or a power cut loses no trial.
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+
+    def _prepare(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > FORMAT:
+            raise ConfigurationError(
+                f"this tuning database has format {version}, and this edgetvm reads {FORMAT}",
+                where=str(self.path),
+                mend="use the edgetvm that wrote it, or a newer one",
+            )
+        if version == 0:
+            self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if "not a database" in str(error) or "malformed" in str(error):
+                raise ConfigurationError(
+                    f"it is no tuning database: {error}",
+                    where=str(self.path),
+                    mend="choose another file",
+                ) from error
+            raise StorageError(str(error), where=str(self.path)) from error
+
+    def add_workload(self, key: str, description: str, kernel: str) -> None:
+        """Keep a kernel.
+
+        Args:
+            key: of `workload_key`.
+            description: its operators with their shapes.
+            kernel: as TVM's JSON.
+        """
+        with self._errors():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO workloads VALUES (?, ?, ?)",
+                (key, description, zlib.compress(kernel.encode())),
+            )
+
+    def kernel(self, key: str) -> str | None:
+        """A kernel as TVM's JSON, if it was kept."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT kernel FROM workloads WHERE key = ?", (key,)
+            ).fetchone()
+        return None if row is None else zlib.decompress(row[0]).decode()
+
+    def begin_run(self, what: str, conditions: Conditions, budget: str) -> int:
+        """The number of a new run."""
+        with self._errors():
+            cursor = self._connection.execute(
+                "INSERT INTO runs (what, profile, level, budget, began_at) VALUES (?, ?, ?, ?, ?)",
+                (what, conditions.profile, conditions.level, budget, time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def unfinished_run(self, what: str, conditions: Conditions, budget: str) -> int | None:
+        """The latest run of the same command, if it did not end."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT id, finished_at FROM runs WHERE what = ? AND profile = ? AND level = ?"
+                " AND budget = ? ORDER BY id DESC LIMIT 1",
+                (what, conditions.profile, conditions.level, budget),
+            ).fetchone()
+        return None if row is None or row[1] is not None else int(row[0])
+
+    def spend(self, run: int, seconds: float) -> None:
+        """Say how much time a run has taken so far, all its beginnings together."""
+        with self._errors():
+            self._connection.execute("UPDATE runs SET spent_s = ? WHERE id = ?", (seconds, run))
+
+    def spent_s(self, run: int) -> float:
+        """How much time a run has taken so far."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT spent_s FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+        return float(row[0])
+
+    def finish_run(self, run: int) -> None:
+        """Say that a run came to its end."""
+        with self._errors():
+            self._connection.execute(
+                "UPDATE runs SET finished_at = ? WHERE id = ?", (time.time(), run)
+            )
+
+    def append(self, run: int | None, conditions: Conditions, trial: Trial) -> int:
+        """Add a trial; it is on the disk when this returns. Answers with its number."""
+        values = (
+            run,
+            conditions.profile,
+            conditions.architecture,
+            conditions.level,
+            conditions.estimated,
+            trial.task,
+            trial.workload,
+            trial.choice.rule,
+            json.dumps(trial.choice.decisions, sort_keys=True),
+            trial.choice.trace,
+            json.dumps(trial.operators, sort_keys=True),
+            trial.outcome,
+            json.dumps(trial.times_ms),
+            trial.default_ms,
+            trial.error,
+            trial.board,
+            json.dumps(trial.environment, sort_keys=True),
+            time.time(),
+        )
+        with self._errors():
+            cursor = self._connection.execute(
+                f"INSERT INTO trials (run, profile, architecture, level, estimated, {_COLUMNS},"  # noqa: S608
+                f" measured_at) VALUES ({', '.join('?' * len(values))})",
+                values,
+            )
+        return int(cursor.lastrowid or 0)
+
+    def trials(self, conditions: Conditions, task: str | None = None) -> list[Trial]:
+        """All trials of a profile and level, in the order of their time; of one task if named."""
+        which = "profile = ? AND level = ? AND estimated = ?"
+        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
+        if task is not None:
+            which, values = f"{which} AND task = ?", [*values, task]
+        return [trial for _, trial in self._select(which, values)]
+
+    def trials_of_architecture(self, conditions: Conditions) -> list[Trial]:
+        """Trials of other profiles that have the same architecture."""
+        values = [conditions.architecture, conditions.profile, conditions.estimated]
+        which = "architecture = ? AND profile != ? AND estimated = ?"
+        return [trial for _, trial in self._select(which, values)]
+
+    def trials_in(self, run: int) -> int:
+        """How many trials a run has made."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT COUNT(*) FROM trials WHERE run = ?", (run,)
+            ).fetchone()
+        return int(row[0])
+
+    def _select(self, which: str, values: Iterable[object]) -> list[tuple[int, Trial]]:
+        with self._errors():
+            rows = self._connection.execute(
+                f"SELECT id, {_COLUMNS} FROM trials WHERE {which} ORDER BY id",  # noqa: S608
+                tuple(values),
+            ).fetchall()
+        return [(int(row[0]), _trial(row[1:])) for row in rows]
+
+    def numbered(self, conditions: Conditions, task: str) -> list[tuple[int, Trial]]:
+        """The trials of a task with their numbers."""
+        values = [conditions.profile, conditions.level, conditions.estimated, task]
+        return self._select("profile = ? AND level = ? AND estimated = ? AND task = ?", values)
+
+    def decide(self, conditions: Conditions, task: str, trial: int | None, gain: float) -> None:
+        """Keep what a comparison with the default ended with.
+
+        Args:
+            conditions: of the comparison.
+            task: its key.
+            trial: number of the winner; None for the default.
+            gain: latency of the default over the winner's, in that comparison.
+        """
+        with self._errors():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?,"
+                " (SELECT COALESCE(MAX(id), 0) FROM trials), ?)",
+                (conditions.profile, conditions.level, task, trial, gain, time.time()),
+            )
+
+    def verdicts(self, conditions: Conditions) -> dict[str, tuple[int | None, float, int]]:
+        """By task: the winner's number or None, its gain, and the last trial that was known."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT task, trial, gain, through FROM verdicts WHERE profile = ? AND level = ?",
+                (conditions.profile, conditions.level),
+            ).fetchall()
+        return {task: (trial, gain, through) for task, trial, gain, through in rows}
+
+    def schedules(self, conditions: Conditions) -> TunedSchedules:
+        """What the compiler is to take: the best of each task, where it beats the default."""
+        verdicts = self.verdicts(conditions)
+        by_task: dict[str, list[tuple[int, Trial]]] = {}
+        values = [conditions.profile, conditions.level, conditions.estimated]
+        for number, trial in self._select("profile = ? AND level = ? AND estimated = ?", values):
+            by_task.setdefault(trial.task, []).append((number, trial))
+        best = [best_of(trials, verdicts.get(task)) for task, trials in by_task.items()]
+        return _joined(one for one in best if one is not None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> TuningDatabase:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def best_of(
+    trials: Iterable[tuple[int, Trial]], verdict: tuple[int | None, float, int] | None
+) -> Trial | None:
+    """The trial of a task to use; None for the default.
+
+    A verdict counts until a later trial is faster than it by the margin.
+
+    Args:
+        trials: of the task, with their numbers.
+        verdict: winner's number or None, gain, and the last trial that it knew.
+    """
+    winner, gain, through = verdict or (None, 1.0, 0)
+    known = dict(trials)
+    best = known.get(winner) if winner is not None else None
+    limit = MARGIN / gain
+    for number, trial in known.items():
+        if number > through and trial.ratio < limit:
+            best, limit = trial, trial.ratio
+    return best
+
+
+def _joined(best: Iterable[Trial]) -> TunedSchedules:
+    """Operators are decided once for all kernels that they end up in: by the largest gain."""
+    kernels: dict[str, KernelChoice] = {}
+    operators: dict[str, tuple[float, Mapping[str, str]]] = {}
+    for trial in sorted(best, key=lambda one: one.ratio, reverse=True):
+        kernels[trial.workload] = trial.choice
+        for key, decisions in trial.operators.items():
+            gain = trial.default_ms - trial.latency_ms
+            if key not in operators or gain > operators[key][0]:
+                operators[key] = gain, decisions
+    return TunedSchedules(kernels, {key: decisions for key, (_, decisions) in operators.items()})
+
+
+def digest(schedules: TunedSchedules) -> str:
+    """Of all choices: what a package depends on."""
+    return sha256_of(json.dumps(asdict(schedules), sort_keys=True).encode())
+
+
+def _trial(row: tuple[Any, ...]) -> Trial:
+    task, workload, rule, decisions, trace, operators, outcome, times_ms, default_ms = row[:9]
+    return Trial(
+        task,
+        workload,
+        KernelChoice(rule, json.loads(decisions), trace),
+        json.loads(operators),
+        outcome,
+        tuple(json.loads(times_ms)),
+        default_ms,
+        *row[9:11],
+        json.loads(row[11]),
+    )

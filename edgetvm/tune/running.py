@@ -1,0 +1,298 @@
+"""Runs candidates on a board, in a process of its own that keeps a session open.
+
+The process can be killed where a candidate hangs; the board's server then ends the session.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from edgetvm.base.errors import BoardError, BoardGoneError
+from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
+from edgetvm.farm.inventory import Board
+from edgetvm.farm.tracker_client import request_board
+from edgetvm.tune.records import Outcome
+
+# A session is given back after so long, and the board ends one that lasts much longer: that is how
+# it gets rid of a candidate that hangs.
+_SESSION_S = 12.0
+_SESSION_LIMIT_S = 30
+_WAIT_FOR_BOARD_S = 20.0
+# Beside what the candidate itself may take.
+_PATIENCE_S = _WAIT_FOR_BOARD_S + 10.0
+# The default is timed again after so long, so that a candidate has a yardstick of its own time.
+_YARDSTICK_S = 2.0
+_REPETITIONS = 5
+# A candidate that is so many times slower than the default is timed once.
+_HOPELESS = 3.0
+# Repetitions that differ by so much are repeated.
+_UNSTEADY = 1.3
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A kernel's argument: shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Loadable:
+    """A kernel as a board takes it.
+
+    Attributes:
+        library: a shared object with the kernel as `main`.
+        arguments: of the kernel.
+    """
+
+    library: bytes
+    arguments: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class How:
+    """How candidates are timed.
+
+    Attributes:
+        least_ms: shortest time of one repetition; short kernels are run many times in it.
+        cold: flush the caches before every repetition, which then runs the kernel once.
+        timeout_s: that one candidate may take on the board.
+    """
+
+    least_ms: float = 4.0
+    cold: bool = False
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """A candidate to time.
+
+    Attributes:
+        default: the task's default kernel, the yardstick.
+        candidate: the same as `default` to time that.
+        how: it is timed.
+        rounds: times that default and candidate take turns; 1 for a trial.
+        compare: whether the answers are compared too; they must take the same arguments.
+    """
+
+    default: Loadable
+    candidate: Loadable
+    how: How
+    rounds: int = 1
+    compare: bool = False
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a candidate on a board; as in `Trial`.
+
+    Attributes:
+        error_ratio: largest difference from the default's answers over their largest value.
+    """
+
+    outcome: Outcome
+    times_ms: tuple[float, ...] = ()
+    default_ms: float = 0.0
+    error: str = ""
+    environment: Mapping[str, object] | None = None
+    error_ratio: float = 0.0
+
+
+class BoardRunner:
+    """One board. Make one per board; asks of several threads must not overlap."""
+
+    def __init__(self, board: Board) -> None:
+        """Describe it; the process starts with the first job."""
+        self.board = board
+        self._worker = Worker(answering, str(board.tracker), board.key)
+
+    def run(self, job: RunJob) -> Ran:
+        """Time a candidate. Whatever happens, it is told in the answer."""
+        timeout_s = job.how.timeout_s * job.rounds + _PATIENCE_S
+        try:
+            answer: Ran = self._worker.ask(job, timeout_s)
+        except WorkerLate:
+            return Ran("timeout", error=f"no answer within {timeout_s:g} s")
+        except WorkerLost as error:
+            return Ran("crash", error=f"the runner died: {error}")
+        except BoardError as error:
+            return Ran("board lost", error=error.what)
+        return answer
+
+    def close(self) -> None:
+        """Give the board back."""
+        self._worker.close()
+
+
+class _Session:
+    """In the runner's process: a session with the board, renewed now and then."""
+
+    def __init__(self, tracker: str, key: str) -> None:
+        from edgetvm.farm.tracker_client import Address
+
+        self._tracker, self._key = Address.parse(tracker), key
+        self._remote: Any = None
+        self._until_s = 0.0
+        self._kept: dict[object, Any] = {}
+        self._yardsticks: dict[bytes, tuple[float, float]] = {}
+        self.environment: Mapping[str, object] = {}
+
+    def open(self) -> Any:
+        if self._remote is None or time.monotonic() > self._until_s:
+            self.drop()
+            self._connect()
+        return self._remote
+
+    def drop(self) -> None:
+        self._kept.clear()
+        self._remote = None
+
+    def _connect(self) -> None:
+        from tvm import rpc
+
+        address, key = request_board(self._tracker, self._key, _WAIT_FOR_BOARD_S)
+        try:
+            self._remote = rpc.connect(
+                address.host, address.port, key, session_timeout=_SESSION_LIMIT_S
+            )
+        except Exception as error:  # whatever TVM's client raises: the board is not there
+            raise BoardGoneError(f"its server at {address} does not answer") from error
+        self._until_s = time.monotonic() + _SESSION_S
+        self.environment = self._facts()
+
+    def _facts(self) -> Mapping[str, object]:
+        from edgetvm.farm.board_service import decode, encode
+
+        try:
+            ask = self._remote.get_function("edgetvm.facts")
+        except (AttributeError, RuntimeError):
+            return {}  # a stock server
+        return decode(bytes(ask(encode({}, b""))))[0]
+
+    def module(self, library: bytes) -> Any:
+        kept = self._kept.get(library)
+        if kept is None:
+            name = f"candidate{len(self._kept)}.so"
+            self._remote.upload(bytearray(library), name)
+            kept = self._kept[library] = self._remote.load_module(name)
+        return kept
+
+    def arguments(self, tensors: tuple[Tensor, ...]) -> list[Any]:
+        from tvm import runtime
+
+        kept = self._kept.get(tensors)
+        if kept is None:
+            held = [one for one in self._kept if isinstance(one, tuple)]
+            for key in held[: max(0, len(held) - 1)]:
+                del self._kept[key]  # of kernels before: the board's memory is small
+            device = self._remote.cpu()
+            kept = [runtime.tensor(_values(one, at), device) for at, one in enumerate(tensors)]
+            self._kept[tensors] = kept
+        return list(kept)
+
+    def times_ms(self, kernel: Loadable, how: How, limit_ms: float = math.inf) -> tuple[float, ...]:
+        """One repetition after the other; only one where it is above the limit."""
+        module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
+        device = self._remote.cpu()
+        flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
+
+        def timed(number: int, repeat: int) -> tuple[float, ...]:
+            evaluate = module.time_evaluator(
+                "main", device, number=number, repeat=repeat, f_preproc=flush
+            )
+            return tuple(1000 * one for one in evaluate(*arguments).results)
+
+        first_ms = min(timed(1, 2))
+        if first_ms > limit_ms:
+            return (first_ms,)
+        number = 1 if how.cold else max(1, int(how.least_ms / max(first_ms, 1e-5)))
+        found = timed(number, _REPETITIONS)
+        if max(found) > _UNSTEADY * min(found):
+            # Something else ran meanwhile: the median of twice as many leaves more of it out.
+            found += timed(number, _REPETITIONS)
+        return found
+
+    def yardstick_ms(self, kernel: Loadable, how: How) -> float:
+        latency_ms, at_s = self._yardsticks.get(kernel.library, (0.0, -_YARDSTICK_S))
+        if time.monotonic() - at_s >= _YARDSTICK_S:
+            latency_ms = median(self.times_ms(kernel, how))
+            self._yardsticks[kernel.library] = latency_ms, time.monotonic()
+        return latency_ms
+
+    def answers(self, kernel: Loadable) -> Any:
+        arguments = self.arguments(kernel.arguments)
+        self.module(kernel.library)["main"](*arguments)
+        return np.asarray(arguments[-1].numpy())
+
+
+def _values(tensor: Tensor, seed: int) -> Any:
+    """Arguments that suit every kernel: small whole numbers where they may be indices."""
+    random = np.random.default_rng(seed)
+    kind = np.dtype(tensor.dtype if tensor.dtype != "bool" else "int8")
+    if kind.kind == "f":
+        return random.uniform(-1, 1, tensor.shape).astype(kind)
+    if kind.itemsize == 1 and tensor.dtype != "bool":
+        info = np.iinfo(kind)
+        return random.integers(info.min, info.max, tensor.shape, endpoint=True).astype(kind)
+    return random.integers(0, 2, tensor.shape).astype(tensor.dtype)
+
+
+def _run(session: _Session, job: RunJob) -> Ran:
+    session.open()
+    if job.rounds > 1:
+        return _in_turns(session, job)
+    default_ms = session.yardstick_ms(job.default, job.how)
+    if job.candidate == job.default:
+        times_ms = session.times_ms(job.default, job.how)
+        return Ran("ok", times_ms, median(times_ms), environment=session.environment)
+    times_ms = session.times_ms(job.candidate, job.how, _HOPELESS * default_ms)
+    return Ran("ok", times_ms, default_ms, environment=session.environment)
+
+
+def _in_turns(session: _Session, job: RunJob) -> Ran:
+    error_ratio = 0.0
+    if job.compare:
+        expected, found = session.answers(job.default), session.answers(job.candidate)
+        error_ratio = _difference(expected, found)
+    mine: list[float] = []
+    others: list[float] = []
+    for _ in range(job.rounds):
+        others += session.times_ms(job.default, job.how)
+        mine += session.times_ms(job.candidate, job.how)
+    return Ran("ok", tuple(mine), median(others), "", session.environment, error_ratio)
+
+
+def _difference(expected: Any, found: Any) -> float:
+    if expected.dtype.kind != "f":
+        return float(np.max(np.abs(expected.astype("int64") - found.astype("int64")), initial=0))
+    if not np.isfinite(found[np.isfinite(expected)]).all():
+        return float("inf")
+    scale = float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))) or 1.0
+    return float(np.max(np.abs(expected - found), initial=0, where=np.isfinite(expected))) / scale
+
+
+def answering(tracker: str, key: str) -> Answer:
+    """In the runner's process: answers jobs for one board."""
+    session = _Session(tracker, key)
+
+    def answer(job: RunJob) -> Ran:
+        try:
+            return _run(session, job)
+        except BoardError:
+            session.drop()
+            raise
+        except Exception as error:  # what TVM raises when the session ends in the middle
+            session.drop()
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            return Ran("crash", error=words[-1], environment=session.environment)
+
+    return answer

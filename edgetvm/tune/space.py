@@ -1,0 +1,87 @@
+"""Which candidate of a task to try next: the rules' decisions, ranked by what is known so far."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.tasks import Form
+
+# A space is listed whole where it has no more schedules; of a larger one so many are drawn.
+_LISTED = 4096
+# Of the candidates proposed, those that are drawn blindly: a model that is wrong must be found out.
+_BLIND = 0.2
+
+Key = tuple[str, tuple[tuple[str, str], ...], str | None]
+
+
+class Ranking(Protocol):
+    """Whoever tells good candidates from bad ones."""
+
+    def predict(self, form: Form, choices: list[KernelChoice]) -> list[float] | None:
+        """The latency of each over the default's, or anything that grows with it; None where
+        nothing is known."""
+
+
+def key_of(workload: str, choice: KernelChoice) -> Key:
+    """What tells candidates apart."""
+    return workload, tuple(sorted(choice.decisions.items())), choice.trace
+
+
+class Space:
+    """The schedules of one form of a task that were not tried yet."""
+
+    def __init__(self, form: Form, seed: int = 0) -> None:
+        """List them, or draw some."""
+        self.form = form
+        self._random = random.Random(f"{form.workload} {seed}")  # noqa: S311 - a search
+        self._left = list(_choices(form, self._random))
+
+    @property
+    def left(self) -> int:
+        """How many were not proposed yet."""
+        return len(self._left)
+
+    def leave_out(self, known: Iterable[Key]) -> None:
+        """Never propose these."""
+        gone = set(known)
+        self._left = [one for one in self._left if key_of(self.form.workload, one) not in gone]
+
+    def propose(self, count: int, ranking: Ranking) -> list[KernelChoice]:
+        """The next candidates, most of them those that are ranked first."""
+        predicted = ranking.predict(self.form, self._left) if self._left else None
+        order = list(range(len(self._left)))
+        self._random.shuffle(order)
+        if predicted is not None:
+            blind = order[: round(count * _BLIND)]
+            ranked = sorted(set(order) - set(blind), key=lambda at: predicted[at])
+            order = [*ranked[: count - len(blind)], *blind]
+        taken = set(order[:count])
+        chosen = [self._left[at] for at in order[:count]]
+        self._left = [one for at, one in enumerate(self._left) if at not in taken]
+        return chosen
+
+
+def _choices(form: Form, draw: random.Random) -> Iterator[KernelChoice]:
+    """The schedules of a form, but the one that is the untuned model's own."""
+    if form.operators:
+        yield KernelChoice(form.rule)
+    names = list(form.candidates)
+    if math.prod(len(one) for one in form.candidates.values()) <= _LISTED:
+        picked: Iterable[tuple[str, ...]] = itertools.product(*form.candidates.values())
+    else:
+        picked = {
+            tuple(draw.choice(one) for one in form.candidates.values()) for _ in range(_LISTED)
+        }
+    for values in picked:
+        decisions = _differing(dict(zip(names, values, strict=True)), form.defaults)
+        if decisions:
+            yield KernelChoice(form.rule, decisions)
+
+
+def _differing(decisions: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in decisions.items() if value != defaults[name]}
