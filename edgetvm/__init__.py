@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgetvm.package import check, read_package, write_package
     from edgetvm.recipes import list_recipes, load_recipe
     from edgetvm.report import write_report
+    from edgetvm.tune import Budget
     from edgetvm.workflow import (
         bench,
         build,
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
         quantize,
         run,
         tune,
+        tuned_schedules,
     )
 
 _ROOM_OF = {
+    "Budget": "tune",
     "CompileOptions": "compile",
     "EdgetvmError": "base.errors",
     "ImportOptions": "models",
@@ -66,11 +69,13 @@ _ROOM_OF = {
     "run": "workflow",
     "summarise": "measure",
     "tune": "workflow",
+    "tuned_schedules": "workflow",
     "write_package": "package",
     "write_report": "report",
 }
 
 __all__ = [
+    "Budget",
     "CompileOptions",
     "EdgetvmError",
     "ImportOptions",
@@ -97,6 +102,7 @@ __all__ = [
     "run",
     "summarise",
     "tune",
+    "tuned_schedules",
     "write_package",
     "write_report",
 ]

@@ -72,10 +72,24 @@ class Worker:
             word = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             raise WorkerLost(word) from error
         self._renew_if_large(process)
-        answer, error = told
-        if error is not None:
-            raise error
+        answer, raised = told
+        if raised is not None:
+            raise raised
         return answer
+
+    def pause(self) -> None:
+        """Stop its computing until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
 
     def close(self) -> None:
         """End the process and whatever it started."""

@@ -10,15 +10,16 @@ import click
 from edgetvm.cli.options import (
     Bound,
     compile_options,
-    database_option,
     device_option,
     json_option,
     mismatch_option,
     subject_options,
     threads_option,
+    tuned_options,
 )
 
 if TYPE_CHECKING:
+    from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
 
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @threads_option
 @subject_options
 @compile_options
-@database_option
+@tuned_options
 @mismatch_option
 @click.option(
     "--report",
@@ -61,7 +62,7 @@ def command(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
-    database: str | None,
+    schedules: Schedules,
     allow_mismatch: bool,
     report_path: Path | None,
     as_json: bool,
@@ -73,6 +74,7 @@ def command(
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     """
+    from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board, standing
     from edgetvm.measure import Plan
@@ -85,9 +87,9 @@ def command(
         check_format(report_path)
     plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
     measurements = []
-    tuned = Path(database) if database else None
     with terminal.steps():
         subjects = [find_subject(name, dict(shapes), dict(bindings)) for name in models]
+        tuned = schedules(load_profile(named.profile), options)
         with standing(named) as board:
             for subject in subjects:
                 measurements.append(bench(subject, board, plan, tuned, options))

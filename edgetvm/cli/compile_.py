@@ -11,13 +11,14 @@ from edgetvm.cli.options import (
     Bound,
     NewFile,
     compile_options,
-    database_option,
     json_option,
     profile_option,
     subject_options,
+    tuned_options,
 )
 
 if TYPE_CHECKING:
+    from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
 
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @profile_option
 @subject_options
 @compile_options
-@database_option
+@tuned_options
 @click.option(
     "-o",
     "--output",
@@ -41,7 +42,7 @@ def command(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
-    database: str | None,
+    schedules: Schedules,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -56,8 +57,7 @@ def command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
-        tuned = Path(database) if database else None
-        artifact = compile_model(subject.load(), target, tuned, options)
+        artifact = compile_model(subject.load(), target, schedules(target, options), options)
         if output is not None:
             write_bytes(output, artifact.library)
     terminal.result(artifact_document(artifact, output), artifact_view(artifact, output))

@@ -10,14 +10,15 @@ import click
 from edgetvm.cli.options import (
     Bound,
     compile_options,
-    database_option,
     json_option,
     profile_option,
     subject_options,
     threads_option,
+    tuned_options,
 )
 
 if TYPE_CHECKING:
+    from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
 
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @profile_option
 @subject_options
 @compile_options
-@database_option
+@tuned_options
 @click.option(
     "--time",
     "timed",
@@ -41,7 +42,7 @@ def command(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
-    database: str | None,
+    schedules: Schedules,
     timed: bool,
     threads: int | None,
     as_json: bool,
@@ -67,6 +68,7 @@ def command(
             found = inspect_package(read_package(Path(model)), timed, threads)
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
-            tuned = Path(database) if database else None
-            found = inspect(subject, find_profile(profile), options, tuned, timed, threads)
+            target = find_profile(profile)
+            tuned = schedules(target, options)
+            found = inspect(subject, target, options, tuned, timed, threads)
     terminal.result(inspection_document(found), inspection_view(found))

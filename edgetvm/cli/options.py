@@ -6,9 +6,16 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+if TYPE_CHECKING:
+    from edgetvm.boards.profile import BoardProfile
+    from edgetvm.compile.options import CompileOptions
+    from edgetvm.compile.tuned import TunedSchedules
+
+    Schedules = Callable[[BoardProfile, CompileOptions], TunedSchedules]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,12 +41,37 @@ threads_option = click.option(
     metavar="N",
     help="Threads to run on; all cores without it.",
 )
-database_option = click.option(
-    "--database",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="Folder of tuned schedules, as edgetvm tune wrote it.",
-)
+
+
+def tuned_options(command: Command) -> Command:
+    """`--tuned` and `--database`; the command gets `schedules`, of profile and options."""
+
+    @functools.wraps(command)
+    def run(*args: Any, tuned: bool, database: Path | None, **kwargs: Any) -> Any:
+        def schedules(profile: BoardProfile, options: CompileOptions) -> TunedSchedules:
+            from edgetvm.compile.tuned import UNTUNED
+            from edgetvm.workflow import tuned_schedules
+
+            if not tuned and database is None:
+                return UNTUNED
+            return tuned_schedules(profile, options, database)
+
+        return command(*args, schedules=schedules, **kwargs)
+
+    named = click.option(
+        "--database",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="As --tuned, from this tuning database.",
+    )(run)
+    return cast(
+        Command,
+        click.option(
+            "--tuned", is_flag=True, help="Take the schedules that edgetvm tune has found."
+        )(named),
+    )
+
+
 mismatch_option = click.option(
     "--allow-mismatch",
     is_flag=True,

@@ -11,14 +11,15 @@ from edgetvm.cli.options import (
     Bound,
     NewFile,
     compile_options,
-    database_option,
     json_option,
     mismatch_option,
     profile_option,
     subject_options,
+    tuned_options,
 )
 
 if TYPE_CHECKING:
+    from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
 
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @profile_option
 @subject_options
 @compile_options
-@database_option
+@tuned_options
 @mismatch_option
 @click.option(
     "-o",
@@ -43,7 +44,7 @@ def command(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
-    database: str | None,
+    schedules: Schedules,
     allow_mismatch: bool,
     output: Path | None,
     as_json: bool,
@@ -58,8 +59,7 @@ def command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
-        tuned = Path(database) if database else None
-        built = build(subject, target, tuned, allow_mismatch, options)
+        built = build(subject, target, schedules(target, options), allow_mismatch, options)
         path = output or Path(f"{subject.name.replace('/', '-')}-{target.name}.edgetvm")
         write_bytes(path, built.package.data)
     terminal.result(package_document(built.package, path), package_view(built.package, path))

@@ -85,7 +85,8 @@ def command(
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
             profile = find_profile(board.profile)
-            package = build(subject, profile, None, allow_mismatch, options).package
+            built = build(subject, profile, allow_mismatch=allow_mismatch, options=options)
+            package = built.package
         signature = package.manifest.signature
         mode = cast(FillMode, fill_mode)
         if inputs_path is None:

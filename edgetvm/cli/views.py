@@ -171,24 +171,15 @@ def run_view(result: RunResult, path: Path | None) -> RenderableType:
 
 def tuned_document(tuned: Tuned) -> dict[str, Any]:
     """`edgetvm tune --json`."""
-    return {
-        "database": str(tuned.database),
-        "trials": tuned.trials,
-        "kernels": [asdict(kernel) for kernel in tuned.kernels],
-    }
+    return {"trials": tuned.trials, "kernels": [asdict(kernel) for kernel in tuned.kernels]}
 
 
 def tuned_view(tuned: Tuned) -> RenderableType:
     """`edgetvm tune`."""
-    table = new_table("kernel", "best", right=("best",))
+    table = new_table("kernel", "default", "tuned", right=("default", "tuned"))
     for kernel in tuned.kernels:
-        best = format_ms(kernel.latency_ms) if kernel.latency_ms is not None else "not tried"
-        add_row(table, kernel.name, best)
-    facts = {
-        "trials": tuned.trials,
-        "records": tuned.database,
-        "next": f"edgetvm bench MODEL --database {tuned.database}",
-    }
+        add_row(table, kernel.name, format_ms(kernel.default_ms), format_ms(kernel.best_ms))
+    facts = {"trials": tuned.trials, "next": "edgetvm bench MODEL --tuned"}
     return Group(table, "", fact_table(facts))
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from edgetvm.base.errors import EdgetvmError, PackageError
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
+from edgetvm.package.cores import keep_apart
 from edgetvm.package.executor import Executor
 
 Answer = tuple[dict[str, Any], bytes]
@@ -149,6 +150,14 @@ def stream(request: dict[str, Any], payload: bytes) -> Answer:
     return {"arrays": described}, data
 
 
+def threads(_request: dict[str, Any], _payload: bytes) -> Answer:
+    """Make ready to time kernels by themselves: workers are off the core of the session.
+
+    Answers with the `threads` that share a kernel.
+    """
+    return {"threads": keep_apart()}, b""
+
+
 def memory(_request: dict[str, Any], _payload: bytes) -> Answer:
     """The most memory held since the package was opened, beyond what the server held before."""
     peak_bytes = _status_bytes("VmHWM") - _resident_before_open_bytes
@@ -163,6 +172,7 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
     "time_runs": time_runs,
     "stream": stream,
     "memory": memory,
+    "threads": threads,
 }
 
 

@@ -76,6 +76,11 @@ class Board:
     tracker: Address | None = None
     key: str = ""
 
+    @property
+    def shares_cores(self) -> bool:
+        """Whether what this machine computes slows it down."""
+        return self.name == _THIS_MACHINE
+
 
 LOCAL = Board(_THIS_MACHINE, "local")
 

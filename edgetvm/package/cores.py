@@ -17,6 +17,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_ALLOWED = os.sched_getaffinity(0)
 _sched_getcpu = ctypes.CDLL(None).sched_getcpu
 
 
@@ -70,6 +71,24 @@ def apart(run: Callable[[], object], threads: int) -> Callable[[], object]:
         return run()
 
     return placing_run
+
+
+def keep_apart() -> int:
+    """Start this thread's workers, and give them and this thread cores of their own.
+
+    For a process that does nothing but time kernels: threads that it starts later stay on this
+    one's core. Answers with how many threads share work, the caller's included.
+    """
+    import tvm
+
+    os.environ.setdefault("TVM_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    count = tvm.get_global_func("runtime.NumThreads")
+    threads = int(noting_workers(count))
+    if threads > 1:
+        os.sched_setaffinity(0, _ALLOWED)
+        apart(count, threads)()
+        os.sched_setaffinity(0, {_sched_getcpu()})
+    return threads
 
 
 def _place(workers: tuple[int, ...], cores: list[int]) -> None:

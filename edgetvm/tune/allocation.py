@@ -1,4 +1,4 @@
-"""Which task gets the next trials: time goes where the model spends it, and where it still gains."""
+"""Which task gets the next trials: where the model spends its time, and where it still gains."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class TaskState:
     @property
     def expected_ms(self) -> float:
         """What a run of the model may gain by its next trials."""
-        return self.weight_ms * _HOPE * _FADING**self.dry
+        return float(self.weight_ms * _HOPE * _FADING**self.dry)
 
     def next_space(self) -> Space:
         """The space to draw from: the least explored that has something left."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from types import TracebackType
@@ -117,6 +118,9 @@ class Builder(Protocol):
         """Begin to build. The future raises whatever the build raised, `WorkerLost` or
         `WorkerLate` where its process died or hung."""
 
+    def paused(self) -> AbstractContextManager[None]:
+        """Keep it from computing on this machine meanwhile."""
+
     def close(self) -> None:
         """End it."""
 
@@ -143,6 +147,16 @@ class LocalBuilder:
         finally:
             self._free.put(worker)
         return built
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        for worker in self._all:
+            worker.pause()
+        try:
+            yield
+        finally:
+            for worker in self._all:
+                worker.go_on()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -203,6 +217,9 @@ class DaskBuilder:
         remote = self._client.submit(build_candidate, job, pure=False)
         remote.add_done_callback(functools.partial(_settle, future))
         return future
+
+    def paused(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         self._client.close()

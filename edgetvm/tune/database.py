@@ -343,6 +343,7 @@ def _trial(row: tuple[Any, ...]) -> Trial:
         outcome,
         tuple(json.loads(times_ms)),
         default_ms,
-        *row[9:11],
+        row[9],
+        row[10],
         json.loads(row[11]),
     )

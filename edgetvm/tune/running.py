@@ -167,13 +167,13 @@ class _Session:
         except Exception as error:  # whatever TVM's client raises: the board is not there
             raise BoardGoneError(f"its server at {address} does not answer") from error
         self._until_s = time.monotonic() + _SESSION_S
-        self.environment = self._facts()
+        self.environment = self._ask("facts")
 
-    def _facts(self) -> Mapping[str, object]:
+    def _ask(self, function: str) -> Mapping[str, object]:
         from edgetvm.farm.board_service import decode, encode
 
         try:
-            ask = self._remote.get_function("edgetvm.facts")
+            ask = self._remote.get_function(f"edgetvm.{function}")
         except (AttributeError, RuntimeError):
             return {}  # a stock server
         return decode(bytes(ask(encode({}, b""))))[0]
@@ -203,6 +203,7 @@ class _Session:
         """One repetition after the other; only one where it is above the limit."""
         module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
         device = self._remote.cpu()
+        self._ask("threads")
         flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
 
         def timed(number: int, repeat: int) -> tuple[float, ...]:

@@ -109,6 +109,9 @@ class _Boards:
 
     boards: Sequence[Board]
     how: How
+    builder: Builder
+    # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
+    quiet: threading.Lock
     events: queue.SimpleQueue[_Event]
     ready: queue.Queue[_Candidate] = field(default_factory=queue.Queue)
     states: dict[str, BoardState] = field(default_factory=dict)
@@ -133,7 +136,7 @@ class _Boards:
             except queue.Empty:
                 continue
             self.states[name] = "busy"
-            ran = runner.run(_job(candidate, self.how))
+            ran = self._run(runner, candidate)
             if ran.outcome == "board lost":
                 self.states[name] = "lost"
                 self.events.put(_Event(candidate, ran=ran, board=name))
@@ -143,6 +146,13 @@ class _Boards:
             pause_s = _RETRY_S
             self.states[name] = "idle"
             self.events.put(_Event(candidate, ran=ran, board=name))
+
+    def _run(self, runner: BoardRunner, candidate: _Candidate) -> Ran:
+        job = _job(candidate, self.how)
+        if not runner.board.shares_cores:
+            return runner.run(job)
+        with self.quiet, self.builder.paused():
+            return runner.run(job)
 
     @property
     def all_lost(self) -> bool:
@@ -187,7 +197,8 @@ class Loop:
         self._model, self._run, self._told = model, run, told
         self.states = {task.key: TaskState.of(task) for task in search.tasks.tasks}
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._boards = _Boards(search.boards, search.how, self._events)
+        self._quiet = threading.Lock()
+        self._boards = _Boards(search.boards, search.how, builder, self._quiet, self._events)
         self._to_build: deque[_Candidate] = deque()
         self._waiting = 0
         self._done = database.trials_in(run)
@@ -218,7 +229,8 @@ class Loop:
                     _Candidate(state, state.task.form, default_choice(state.task.form))
                 )
             while not self._is_over():
-                self._feed()
+                with self._quiet:
+                    self._feed()
                 self._take()
                 if time.monotonic() - last_told_s > _TICK_S:
                     last_told_s = time.monotonic()
@@ -297,7 +309,11 @@ class Loop:
 
     def _ask_for_forms(self) -> None:
         if self._coming is None and not self._no_more_forms:
-            self._coming = self._variants.submit(next, self._search.more_forms, None)
+            self._coming = self._variants.submit(self._next_forms)
+
+    def _next_forms(self) -> Mapping[str, Form] | None:
+        with self._quiet:
+            return next(self._search.more_forms, None)
 
     def _take_forms(self) -> None:
         if self._coming is None or not self._coming.done():

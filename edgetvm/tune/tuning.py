@@ -144,7 +144,7 @@ def tune_model(
 
 
 def _local_builder() -> Builder:
-    return LocalBuilder(max(1, len(os.sched_getaffinity(0)) - 1))
+    return LocalBuilder(len(os.sched_getaffinity(0)))
 
 
 def _learn_from_others(
@@ -211,7 +211,8 @@ class _Final:
         compared = RunJob(state.default, candidate, search.how, _ROUNDS, compare=same)
         gains = []
         for runner in runners:
-            ran = runner.run(compared)
+            with self._builder.paused():
+                ran = runner.run(compared)
             if ran.outcome == "ok" and ran.error_ratio > _WRONG:
                 ran = replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
             if ran.outcome not in ("ok", "board lost"):

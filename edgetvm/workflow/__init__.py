@@ -13,7 +13,7 @@ from edgetvm.workflow.subject import (
     find_target,
     new_recipe,
 )
-from edgetvm.workflow.tuning import tune
+from edgetvm.workflow.tuning import tune, tuned_schedules
 
 __all__ = [
     "Built",
@@ -36,5 +36,6 @@ __all__ = [
     "read_inputs",
     "run",
     "tune",
+    "tuned_schedules",
     "write_outputs",
 ]

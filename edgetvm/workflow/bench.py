@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -20,7 +19,7 @@ def bench(
     subject: Subject,
     board: Board = LOCAL,
     plan: Plan | None = None,
-    tuning_database: Path | None = None,
+    tuned: TunedSchedules = UNTUNED,
     options: CompileOptions = DEFAULTS,
 ) -> Measurement:
     """Build, deploy, test and measure a model on a board, and keep the measurement.
@@ -29,7 +28,7 @@ def bench(
         subject: from `edgetvm.workflow.find_subject`.
         board: from `edgetvm.farm.find_board`; this machine without it.
         plan: how often and how long.
-        tuning_database: folder of tuned schedules.
+        tuned: schedules; see `edgetvm.workflow.tuned_schedules`.
         options: how it is compiled.
 
     Raises:
@@ -44,7 +43,7 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
-        built = build(subject, profile, tuning_database, plan.allow_mismatch, options)
+        built = build(subject, profile, tuned, plan.allow_mismatch, options)
         with connected(board) as session:
             measurement = measure(
                 session,

@@ -9,19 +9,20 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from edgetvm.base import cache
-from edgetvm.base.errors import StorageError
 from edgetvm.base.files import sha256_of, sha256_of_file
 from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package, read_package, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import Recipe, prepare, samples
+from edgetvm.tune.database import digest
 from edgetvm.workflow.subject import Subject
 
 _FILE = "model.edgetvm"
@@ -50,7 +51,7 @@ class Built:
 def build(
     subject: Subject,
     profile: BoardProfile,
-    tuning_database: Path | None = None,
+    tuned: TunedSchedules = UNTUNED,
     allow_mismatch: bool = False,
     options: CompileOptions = DEFAULTS,
 ) -> Built:
@@ -59,7 +60,7 @@ def build(
     Args:
         subject: what to build.
         profile: of the board that will run it.
-        tuning_database: folder of tuned schedules.
+        tuned: schedules; see `edgetvm.workflow.tuned_schedules`.
         allow_mismatch: package a model that is wrong all the same.
         options: how it is compiled.
 
@@ -73,7 +74,7 @@ def build(
         "options": asdict(subject.options),
         "profile": asdict(profile),
         "compile": asdict(options),
-        "tuning": _folder_digest(tuning_database) if tuning_database else "",
+        "tuning": digest(tuned),
         "recipe": _recipe_digest(subject.recipe) if subject.recipe else "",
         "allow_mismatch": allow_mismatch,
         "versions": {package: installed_version(package) for package in _PACKAGES},
@@ -82,7 +83,7 @@ def build(
 
     def make(folder: Path) -> None:
         model = subject.load()
-        artifact = compile_model(model, profile, tuning_database, options)
+        artifact = compile_model(model, profile, tuned, options)
         recipe = subject.recipe
         inputs = None
         if recipe is not None and recipe.data is not None and recipe.stream is None:
@@ -105,14 +106,6 @@ def build(
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")
     return Built(package, Source(subject.path, subject.options, package.manifest.signature))
-
-
-def _folder_digest(folder: Path) -> str:
-    if not folder.is_dir():
-        raise StorageError("no such folder", where=str(folder), mend="tune first: edgetvm tune")
-    return sha256_of(
-        "".join(sha256_of_file(path) for path in sorted(folder.glob("*.json"))).encode()
-    )
 
 
 def _recipe_digest(recipe: Recipe) -> str:

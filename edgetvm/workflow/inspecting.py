@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step, warn
@@ -13,6 +12,7 @@ from edgetvm.compile.artifact import Kernel
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.fallbacks import hot_fallbacks, work_shares
 from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
+from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.measure.kernel_times import KernelTimes, time_kernels
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Signature
@@ -78,7 +78,7 @@ def inspect(
     subject: Subject,
     profile: BoardProfile,
     options: CompileOptions = DEFAULTS,
-    tuning_database: Path | None = None,
+    tuned: TunedSchedules = UNTUNED,
     timed: bool = False,
     threads: int | None = None,
 ) -> Inspection:
@@ -89,7 +89,7 @@ def inspect(
         profile: of the board that it is compiled for.
         options: how it is compiled. At the approximate level, and in float16, its
             error is measured too.
-        tuning_database: folder of tuned schedules.
+        tuned: schedules; see `edgetvm.workflow.tuned_schedules`.
         timed: run it on this machine, and time its kernels.
         threads: to time it on; all cores without it.
 
@@ -99,7 +99,7 @@ def inspect(
     """
     _check_local(profile.name, timed)
     model = subject.load()
-    artifact = compile_model(model, profile, tuning_database, options)
+    artifact = compile_model(model, profile, tuned, options)
     times = _timed(artifact.library, model.signature, threads) if timed else None
     errors: tuple[Deviation, ...] = ()
     if options.opt_level == LEVELS[-1].number or options.precision == "fp16":

@@ -8,6 +8,7 @@ from edgetvm.base.steps import note, step, warn
 from edgetvm.base.units import format_ms
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.tuned import UNTUNED
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.deployment import deploy
@@ -120,7 +121,7 @@ def _judged(
     quantized: Quantized, new: Subject, board: Board, plan: Plan, options: CompileOptions
 ) -> tuple[Figure, ...]:
     """The measures of the compiled model, on the board itself."""
-    package = build(new, load_profile(board.profile), None, plan.allow_mismatch, options).package
+    package = build(new, load_profile(board.profile), UNTUNED, plan.allow_mismatch, options).package
     with connected(board) as session:
         deploy(session, package, plan.threads, plan.allow_mismatch)
 
