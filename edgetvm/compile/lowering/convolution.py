@@ -117,7 +117,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
         math.prod(out_shape[:1]) * math.prod(out_shape[1:-3]) * groups,
         profile,
         shared_by(work, profile),
-        together=elements_together(array.shape[-2], profile) if groups == 1 else 1,
+        together=elements_together(array.shape[-2], profile),
         lanes=made.lanes,
     )
     kept = [size for size in window.taps if size > 1]
