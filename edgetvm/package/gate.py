@@ -87,12 +87,12 @@ def check(
         found = executor.run(sample)
         model.signature.check_outputs(found)
         allowed = tolerance_of(artifact.options) if tolerance is None else tolerance
-        if reference.rounds:
-            allowed += rounding_noise(
-                lambda inputs: named_outputs(reference.run(inputs), model.signature),
-                sample,
-                model.signature.quanta,
-            )
+        allowed += rounding_noise(
+            lambda runner, inputs: named_outputs(runner.run(inputs), model.signature),
+            reference,
+            sample,
+            model.signature.quanta,
+        )
         error = worst_error(found, expected, model.signature.quanta)
         float32_error = None
         if artifact.options.precision == "fp16":
