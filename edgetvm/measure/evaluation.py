@@ -71,6 +71,7 @@ def evaluate(
                 samples=len(durations_ns) or len(samples),
                 inputs=f"the recipe's data ({sample.name})",
                 checked_on=f"board {session.board.name}",
+                rms_relative_error=error.rms_relative_error if reference.shaken else None,
             )
         if recipe.postprocess is not None:
             prediction = interpret(recipe, found, sample)

@@ -107,6 +107,7 @@ def check(
             inputs="given" if inputs is not None else "random, seed 0",
             checked_on=where,
             float32_error=float32_error,
+            rms_relative_error=error.rms_relative_error if reference.shaken else None,
         )
         this.detail = f"{error.max_relative_error:.1e} from {reference.name}"
         if float32_error is not None:

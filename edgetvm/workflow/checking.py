@@ -93,6 +93,7 @@ def check_model(
                     worst_output=worst.output,
                     samples=sum(map(_chunks, case.samples)) if case.streamed else len(errors),
                     inputs=case.told,
+                    rms_relative_error=worst.rms_relative_error if reference.shaken else None,
                 )
             )
         this.detail = f"{sum(one.samples for one in found)} runs"

@@ -161,7 +161,10 @@ def test_what_cannot_be_quantised_is_refused(tmp_path: Path, dense_tflite: Path)
 def test_the_gate_lets_rounding_pass_and_nothing_else(tmp_path: Path) -> None:
     one, other = (import_model(quantised_tiny(tmp_path / f"{s}.onnx", s), name="q") for s in (0, 1))
     profile = load_profile("local")
-    assert check(compile_model(one, profile), one).correctness.passed
+    correctness = check(compile_model(one, profile), one).correctness
+    assert correctness.passed
+    assert correctness.rms_relative_error is not None
+    assert correctness.rms_relative_error <= max(correctness.max_relative_error, 1e-7)
     with pytest.raises(NumericError, match="differs from onnxruntime"):
         check(compile_model(other, profile), one)
 
