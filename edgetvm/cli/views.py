@@ -57,10 +57,12 @@ def _correctness(correctness: Correctness | None) -> str:
     whole = correctness.float32_error
     in_float32 = "" if whole is None else f"; compiled in float32: {whole:.1e}"
     word = "agrees with" if correctness.passed else "DIFFERS from"
+    rms = correctness.rms_relative_error
+    on_the_whole = "" if rms is None else f"; root mean square {rms:.1e}"
     return (
         f"{word} {correctness.reference}: largest error "
         f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
-        f"value; output {correctness.worst_output}){in_float32}"
+        f"value; output {correctness.worst_output}){on_the_whole}{in_float32}"
     )
 
 

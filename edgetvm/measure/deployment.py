@@ -49,6 +49,7 @@ def deploy(
         error = worst_error(
             opened.outputs, package.sample_outputs, package.manifest.signature.quanta
         )
+        rounds = checked is not None and checked.rms_relative_error is not None
         correctness = Correctness(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,
@@ -58,6 +59,7 @@ def deploy(
             samples=1,
             inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",
             checked_on=f"board {session.board.name}",
+            rms_relative_error=error.rms_relative_error if rounds else None,
         )
         open_ms, first_run_ms = opened.open_ns / 1e6, opened.first_run_ns / 1e6
         this.detail = f"open {open_ms:.1f} ms, first run {first_run_ms:.1f} ms"

@@ -11,7 +11,7 @@ from edgetvm.base.errors import NumericError
 from edgetvm.farm.session import BoardSession
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.model import Arrays, Signature
-from edgetvm.models.reference import Reference, named_outputs, run_stream
+from edgetvm.models.reference import Reference, Runner, named_outputs, run_stream
 from edgetvm.models.rounding import rounding_noise
 from edgetvm.recipes import Recipe, Sample, decision_agreement, interpret, prepare, score
 
@@ -59,11 +59,8 @@ def evaluate(
         found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
         service_ns += durations_ns
         error = worst_error(found, expected, signature.quanta)
-        allowed = tolerance
-        if reference.rounds:
-            allowed += rounding_noise(
-                partial(_expected, reference, signature, recipe), inputs, signature.quanta
-            )
+        answer = partial(_expected, signature, recipe)
+        allowed = tolerance + rounding_noise(answer, reference, inputs, signature.quanta)
         if worst is None or not error.max_relative_error <= worst.max_relative_error:
             worst = Correctness(
                 reference=reference.name,
@@ -74,6 +71,7 @@ def evaluate(
                 samples=len(durations_ns) or len(samples),
                 inputs=f"the recipe's data ({sample.name})",
                 checked_on=f"board {session.board.name}",
+                rms_relative_error=error.rms_relative_error if reference.shaken else None,
             )
         if recipe.postprocess is not None:
             prediction = interpret(recipe, found, sample)
@@ -97,7 +95,7 @@ def _answers(
     recipe: Recipe,
     inputs: Arrays,
 ) -> tuple[Arrays, Arrays, list[int]]:
-    expected = _expected(reference, signature, recipe, inputs)
+    expected = _expected(signature, recipe, reference, inputs)
     if recipe.stream is None:
         _, found = session.run(inputs)
         return found, expected, []
@@ -105,7 +103,7 @@ def _answers(
     return found, expected, durations_ns.tolist()
 
 
-def _expected(reference: Reference, signature: Signature, recipe: Recipe, inputs: Arrays) -> Arrays:
+def _expected(signature: Signature, recipe: Recipe, runner: Runner, inputs: Arrays) -> Arrays:
     if recipe.stream is None:
-        return named_outputs(reference.run(inputs), signature)
-    return run_stream(reference, signature, inputs)
+        return named_outputs(runner.run(inputs), signature)
+    return run_stream(runner, signature, inputs)

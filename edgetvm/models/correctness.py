@@ -35,6 +35,8 @@ class Correctness:
         checked_on: where the compiled model ran for this.
         float32_error: the relative error of the same model compiled in float32, where this one was
             not; None where it was, or where it was not measured.
+        rms_relative_error: of the same output, where the graph rounds to 8 bits between its
+            operators; else None. See `rms_relative`.
     """
 
     reference: str
@@ -46,6 +48,7 @@ class Correctness:
     inputs: str
     checked_on: str = "this machine"
     float32_error: _JsonFloat | None = None
+    rms_relative_error: _JsonFloat | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,11 +68,12 @@ _COARSENESS = {"float16": 16.0}
 
 @dataclass(frozen=True)
 class OutputError:
-    """The error of one output: absolute, and relative as `worst_error` says."""
+    """The error of one output: absolute, relative as `worst_error` says, and by `rms_relative`."""
 
     output: str
     max_abs_error: float
     max_relative_error: float
+    rms_relative_error: float
 
 
 def worst_error(
@@ -89,7 +93,7 @@ def worst_error(
         found, expected: arrays by output name.
         quanta: steps between neighbouring values of quantised outputs, see `Signature.quanta`.
     """
-    worst = OutputError(next(iter(expected), ""), 0.0, 0.0)
+    worst = OutputError(next(iter(expected), ""), 0.0, 0.0, 0.0)
     for name, wanted in expected.items():
         error = _error(name, found.get(name), wanted, (quanta or {}).get(name, 0.0))
         if badness(error) > badness(worst):
@@ -103,13 +107,13 @@ def badness(error: OutputError) -> tuple[float, float]:
 
 
 def _error(name: str, found: np.ndarray | None, wanted: np.ndarray, quantum: float) -> OutputError:
-    wrong = OutputError(name, float("inf"), float("inf"))
+    wrong = OutputError(name, float("inf"), float("inf"), float("inf"))
     if found is None or found.shape != wanted.shape or found.dtype != wanted.dtype:
         return wrong
     a, b = found.astype(np.float64), wanted.astype(np.float64)
     differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
     if not differs.any():
-        return OutputError(name, 0.0, 0.0)
+        return OutputError(name, 0.0, 0.0, 0.0)
     errors = np.where(differs, np.abs(np.subtract(a, b, where=differs, out=np.zeros_like(a))), 0.0)
     largest = float(errors.max())
     if not np.isfinite(largest):
@@ -117,14 +121,16 @@ def _error(name: str, found: np.ndarray | None, wanted: np.ndarray, quantum: flo
     magnitudes = np.where(np.isfinite(b), np.abs(b), 0.0)
     magnitude = float(magnitudes.max())
     if wanted.dtype.kind in "iub":
-        return _integer_error(name, largest, magnitude, wanted.dtype, quantum)
+        relative = _integer_error(largest, magnitude, wanted.dtype, quantum)
+        return OutputError(name, largest, relative, rms_relative(found, wanted))
     if quantum:  # the step itself is rounded to the dtype
         errors = np.maximum(errors - quantum * (1 + 1e-6), 0.0)
     relative = max(
         float((errors / _scales(magnitudes, magnitude)).max()),
         _TINY_SHARE * float(errors.max()) / max(magnitude, _LEAST_MAGNITUDE),
     )
-    return OutputError(name, largest, relative / _COARSENESS.get(wanted.dtype.name, 1.0))
+    relative /= _COARSENESS.get(wanted.dtype.name, 1.0)
+    return OutputError(name, largest, relative, rms_relative(found, wanted))
 
 
 def _scales(magnitudes: np.ndarray, magnitude: float) -> np.ndarray:
@@ -138,8 +144,18 @@ def _scales(magnitudes: np.ndarray, magnitude: float) -> np.ndarray:
 
 
 def _integer_error(
-    name: str, largest: float, magnitude: float, dtype: np.dtype[np.generic], quantum: float
-) -> OutputError:
+    largest: float, magnitude: float, dtype: np.dtype[np.generic], quantum: float
+) -> float:
     if quantum or (dtype.itemsize == 1 and dtype.kind in "iu"):
-        return OutputError(name, largest, 0.0 if largest <= 1 else largest / max(magnitude, 1.0))
-    return OutputError(name, largest, float("inf"))
+        return 0.0 if largest <= 1 else largest / max(magnitude, 1.0)
+    return float("inf")
+
+
+def rms_relative(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Root mean square of the differences by that of what is expected; 0 where both are zero."""
+    a, b = found.astype(np.float64), wanted.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    differences = np.where(same, 0.0, np.subtract(a, b, where=~same, out=np.zeros_like(a)))
+    size = float(np.sqrt(np.mean(np.square(b[np.isfinite(b)])))) if np.isfinite(b).any() else 0.0
+    error = float(np.sqrt(np.mean(np.square(differences)))) if a.size else 0.0
+    return error / size if size else (float("inf") if error else 0.0)

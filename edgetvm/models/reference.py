@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,13 @@ from edgetvm.base.steps import warn
 from edgetvm.models.imported import bound_array
 from edgetvm.models.importers import import_model, importer_for
 from edgetvm.models.model import Arrays, ImportOptions, Model, Signature
-from edgetvm.models.onnx.scales import is_quantised
+from edgetvm.models.onnx.scales import is_quantised, with_moved_steps
+
+if TYPE_CHECKING:
+    import onnx
+
+# Answers of a graph with moved steps that its rounding noise is measured by.
+_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -48,32 +55,47 @@ class Reference(Runner, Protocol):
 
     Attributes:
         name: with its version.
-        rounds: whether other orders of sums may give another answer, because the graph rounds to
-            8 bits between its operators (see `edgetvm.models.rounding`).
+        shaken: the same with the steps of its quantisers moved by next to nothing, where other
+            orders of sums may give another answer, because the graph rounds to 8 bits between its
+            operators (see `edgetvm.models.rounding`); else empty.
 
     Raises:
         InputError: from `run`, where the runtime refuses the inputs.
     """
 
     name: str
-    rounds: bool
+
+    @property
+    @abstractmethod
+    def shaken(self) -> Sequence[Runner]: ...
+
+
+def _shaken_models(path: Path) -> list[onnx.ModelProto]:
+    """A quantised file's graph with moved steps, once for each draw; none of another file."""
+    import onnx
+
+    if not is_quantised(path):
+        return []
+    return [with_moved_steps(onnx.load(path), seed) for seed in range(_DRAWS)]
 
 
 class _OnnxRuntime:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, model: onnx.ModelProto | None = None) -> None:
         import onnxruntime
 
+        self._source = source
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # its errors arrive as exceptions
-        self.rounds = is_quantised(source.path)
-        if self.rounds:
+        if is_quantised(source.path):
             # As the operators are defined: fused 8-bit kernels round otherwise, and on some CPUs
             # their sums saturate.
             off = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = off
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self._session = onnxruntime.InferenceSession(
-            str(source.path), options, providers=["CPUExecutionProvider"]
+            str(source.path) if model is None else model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
         )
         self._bound = {
             entry.name: bound_array(
@@ -83,6 +105,10 @@ class _OnnxRuntime:
             if entry.name in source.options.bindings
         }
         self._outputs = [entry.name for entry in self._session.get_outputs()]
+
+    @cached_property
+    def shaken(self) -> Sequence[Runner]:
+        return [_OnnxRuntime(self._source, model) for model in _shaken_models(self._source.path)]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         results = self._session.run(None, {**inputs, **self._bound})
@@ -108,17 +134,21 @@ _ORT_DTYPES = {
 class _OnnxEvaluator:
     """The onnx package's own evaluator: plain numpy, slow, and always there."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, model: onnx.ModelProto | None = None) -> None:
         import onnx
         from onnx.reference import ReferenceEvaluator
 
         from edgetvm.models.onnx.importer import bound_inputs
 
-        model = onnx.load(source.path)
+        self._source = source
+        model = onnx.load(source.path) if model is None else model
         self.name = f"onnx.reference {onnx.__version__}"
-        self.rounds = is_quantised(source.path)
         self._evaluator = ReferenceEvaluator(model)
         self._bound = bound_inputs(model, source.options, source.path)
+
+    @cached_property
+    def shaken(self) -> Sequence[Runner]:
+        return [_OnnxEvaluator(self._source, model) for model in _shaken_models(self._source.path)]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         results: list[NDArray[np.generic]] = self._evaluator.run(None, {**inputs, **self._bound})  # type: ignore[assignment]
@@ -126,7 +156,7 @@ class _OnnxEvaluator:
 
 
 class _LiteRT:
-    rounds = False  # its rounding is ours, bit for bit
+    shaken: Sequence[Runner] = ()  # its rounding is ours, bit for bit
 
     def __init__(self, source: Source) -> None:
         with native_words_kept_back():
@@ -177,7 +207,7 @@ class _LiteRT:
 
 
 class _TorchProgram:
-    rounds = False
+    shaken: Sequence[Runner] = ()
 
     def __init__(self, source: Source) -> None:
         import torch
@@ -210,7 +240,7 @@ class _ImportedModule:
     It cannot notice a mistake of the importer, and says so in its name.
     """
 
-    rounds = False
+    shaken: Sequence[Runner] = ()
 
     def __init__(self, source: Source) -> None:
         import tvm
@@ -238,9 +268,12 @@ class _Guarded:
 
     def __init__(self, reference: Reference, path: Path) -> None:
         self.name = reference.name
-        self.rounds = reference.rounds
         self._reference = reference
         self._path = path
+
+    @property
+    def shaken(self) -> Sequence[Runner]:
+        return self._reference.shaken
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         try:

@@ -10,33 +10,41 @@ from numpy.typing import NDArray
 
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.model import Arrays
+from edgetvm.models.reference import Reference, Runner
 
 # Sums in another order differ by less than a millionth; of many values, few lie so near to the
 # border between two integers. Nudging by ten times as much makes some fall to the other side.
 _NUDGE = 1e-5
-_DRAWS = 4
 # Of what moved in a few draws: the next one may move further.
 _MARGIN = 2.0
 
 
 def rounding_noise(
-    answer: Callable[[Arrays], Arrays], inputs: Arrays, quanta: Mapping[str, float]
+    answer: Callable[[Runner, Arrays], Arrays],
+    reference: Reference,
+    inputs: Arrays,
+    quanta: Mapping[str, float],
 ) -> float:
-    """How far a quantised graph's own answers move when its inputs move by next to nothing.
+    """How far a quantised graph's own answers move when it is changed by next to nothing.
 
     A value on the border between two integers becomes one or the other by its last bits, and from
-    there on all layers differ. No implementation can be held to less than that.
+    there on all layers differ. No implementation can be held to less than that. Inputs alone do not
+    show it: a picture's pixels lie amid the steps of the first quantiser, which takes them for the
+    same.
 
     Args:
-        answer: runs the graph.
+        answer: lets a runner answer.
+        reference: runs the graph.
         inputs: arrays by name, that it is to be compared on.
         quanta: see `edgetvm.models.correctness.worst_error`.
 
     Returns:
-        a relative error, as `worst_error` counts it.
+        a relative error, as `worst_error` counts it; 0 where the graph does not round.
     """
-    expected = answer(inputs)
-    moved = (answer(_nudged(inputs, seed)) for seed in range(_DRAWS))
+    if not reference.shaken:
+        return 0.0
+    expected = answer(reference, inputs)
+    moved = (answer(one, _nudged(inputs, seed)) for seed, one in enumerate(reference.shaken))
     return _MARGIN * max(worst_error(one, expected, quanta).max_relative_error for one in moved)
 
 

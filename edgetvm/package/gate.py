@@ -87,12 +87,12 @@ def check(
         found = executor.run(sample)
         model.signature.check_outputs(found)
         allowed = tolerance_of(artifact.options) if tolerance is None else tolerance
-        if reference.rounds:
-            allowed += rounding_noise(
-                lambda inputs: named_outputs(reference.run(inputs), model.signature),
-                sample,
-                model.signature.quanta,
-            )
+        allowed += rounding_noise(
+            lambda runner, inputs: named_outputs(runner.run(inputs), model.signature),
+            reference,
+            sample,
+            model.signature.quanta,
+        )
         error = worst_error(found, expected, model.signature.quanta)
         float32_error = None
         if artifact.options.precision == "fp16":
@@ -107,6 +107,7 @@ def check(
             inputs="given" if inputs is not None else "random, seed 0",
             checked_on=where,
             float32_error=float32_error,
+            rms_relative_error=error.rms_relative_error if reference.shaken else None,
         )
         this.detail = f"{error.max_relative_error:.1e} from {reference.name}"
         if float32_error is not None:

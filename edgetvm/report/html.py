@@ -14,7 +14,7 @@ from edgetvm.measure.measurement import Measurement
 from edgetvm.report import svg
 from edgetvm.report.results import Result, by_model, results
 from edgetvm.report.verdict import verdicts
-from edgetvm.report.words import format_error, format_factor, format_figure, shown
+from edgetvm.report.words import format_error, format_factor, format_figure, shown, told_error
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -144,6 +144,7 @@ def _jinja() -> Environment:
         "bytes": format_bytes,
         "duration": format_duration,
         "error": format_error,
+        "told_error": told_error,
         "factor": format_factor,
         "figure": format_figure,
         "shown": shown,

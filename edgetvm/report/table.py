@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report.results import Result, results
-from edgetvm.report.words import format_error, format_factor, format_figure, shown
+from edgetvm.report.words import format_factor, format_figure, shown, told_error
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +18,8 @@ _CAPTION = (
     "p50, p90, p99: of all timed runs (chunks, for a stream), after the warm-up. "
     "Cold start: open plus first run. RTF: real-time factor, mean time of a chunk by its duration. "
     "Memory: peak beyond the bare server. Emulated times say nothing about a "
-    "real board. ✓ ✗: largest relative error against the reference."
+    "real board. ✓ ✗: largest relative error against the reference; for quantised models the root "
+    "mean square too."
 )
 _EMULATED = "Emulated, unranked"
 
@@ -39,7 +40,7 @@ def _correctness_cell(result: Result) -> Text:
     correctness = result.measurement.correctness
     mark, style = ("✓", "green") if result.right else ("✗", "bold red")
     cell = Text.assemble(
-        (f"{mark} {format_error(correctness.max_relative_error)}", style),
+        (f"{mark} {told_error(correctness)}", style),
         f"\n{shown(correctness.reference)}",
     )
     for name, value in result.measurement.metrics.items():

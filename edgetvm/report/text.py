@@ -17,7 +17,7 @@ from edgetvm.measure.measurement import Measurement, to_json
 from edgetvm.report.results import Result, results
 from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
-from edgetvm.report.words import NONE, format_error, format_factor, format_figure, shown
+from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
 JSON_SCHEMA_VERSION = 1
 _MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -38,7 +38,8 @@ _HOW = (
     "p50, p90 and p99 are of all timed runs (chunks, for a stream), after the warm-up. Cold start "
     "is open plus first run. Peak memory is what the process held beyond the bare server, from "
     "open to the last run. The real-time factor is the mean time of a chunk by the duration of its "
-    "signal. Correctness is the largest relative error against the reference."
+    "signal. Correctness is the largest relative error against the reference; for quantised models "
+    "the root mean square (rms) too."
 )
 
 
@@ -59,7 +60,7 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
             format_bytes(measurement.peak_memory_bytes),
             format_bytes(measurement.package_size_bytes),
             format_factor(summary.real_time_factor),
-            f"{'✓' if result.right else '✗'} {format_error(correctness.max_relative_error)} "
+            f"{'✓' if result.right else '✗'} {told_error(correctness)} "
             f"against {shown(correctness.reference)}",
             "; ".join(f"{shown(n)} {format_figure(v)}" for n, v in measurement.metrics.items())
             or NONE,
@@ -143,6 +144,7 @@ def _csv_row(result: Result) -> dict[str, object]:
         "library_size_bytes": measurement.library_size_bytes,
         "correct": correctness.passed,
         "max_relative_error": correctness.max_relative_error,
+        "rms_relative_error": correctness.rms_relative_error,
         "max_abs_error": correctness.max_abs_error,
         "tolerance": correctness.tolerance,
         "reference": correctness.reference,

@@ -9,7 +9,7 @@ from typing import Literal
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import plural
 from edgetvm.report.results import Result, by_model
-from edgetvm.report.words import format_error, format_factor, joined, shown
+from edgetvm.report.words import format_error, format_factor, joined, shown, told_error
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _answers(group: Sequence[Result]) -> str:
         worst = wrong[0].measurement.correctness
         return (
             f"answers are wrong for {joined([result.device for result in wrong])} "
-            f"(off by {format_error(worst.max_relative_error)}, "
+            f"(off by {told_error(worst)}, "
             f"{format_error(worst.tolerance)} allowed)"
         )
     worst = max(
@@ -64,9 +64,7 @@ def _answers(group: Sequence[Result]) -> str:
         key=lambda correctness: correctness.max_relative_error,
     )
     references = dict.fromkeys(shown(r.measurement.correctness.reference) for r in group)
-    return (
-        f"answers agree with {joined(list(references))} to {format_error(worst.max_relative_error)}"
-    )
+    return f"answers agree with {joined(list(references))} to {told_error(worst)}"
 
 
 def _size(group: Sequence[Result]) -> str:

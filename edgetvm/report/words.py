@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from edgetvm.base.words import printable
+from edgetvm.models.correctness import Correctness
 
 NONE = "—"
 _LONGEST_NAME = 64
@@ -24,6 +25,13 @@ def format_error(value: float) -> str:
     if math.isnan(value):
         return "not a number"
     return "infinite" if math.isinf(value) else f"{value:.1e}"
+
+
+def told_error(correctness: Correctness) -> str:
+    """The error of answers; of a quantised model the root mean square first, then the worst."""
+    worst = format_error(correctness.max_relative_error)
+    rms = correctness.rms_relative_error
+    return worst if rms is None else f"{format_error(rms)} rms, worst {worst}"
 
 
 def format_figure(value: float) -> str:

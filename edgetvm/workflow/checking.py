@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness, OutputError, badness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Model, Signature
-from edgetvm.models.reference import Reference, Source, named_outputs, reference_for, run_stream
+from edgetvm.models.reference import Runner, Source, named_outputs, reference_for, run_stream
 from edgetvm.models.rounding import rounding_noise
 from edgetvm.package.executor import Executor
 from edgetvm.package.gate import tolerance_of
@@ -78,11 +78,11 @@ def check_model(
             errors = []
             least = allowed = tolerance_of(options) if tolerance is None else tolerance
             for one in case.samples:
-                answer = partial(_expected, reference, model.signature, case.streamed)
-                errors.append(_compared(compiled, answer, model.signature, one, case.streamed))
-                if reference.rounds:
-                    noise = rounding_noise(answer, one, model.signature.quanta)
-                    allowed = max(allowed, least + noise)
+                answer = partial(_expected, model.signature, case.streamed)
+                expected = answer(reference, one)
+                errors.append(_compared(compiled, expected, model.signature, one, case.streamed))
+                noise = rounding_noise(answer, reference, one, model.signature.quanta)
+                allowed = max(allowed, least + noise)
             worst = max(errors, key=badness)
             found.append(
                 Correctness(
@@ -93,6 +93,7 @@ def check_model(
                     worst_output=worst.output,
                     samples=sum(map(_chunks, case.samples)) if case.streamed else len(errors),
                     inputs=case.told,
+                    rms_relative_error=worst.rms_relative_error if reference.shaken else None,
                 )
             )
         this.detail = f"{sum(one.samples for one in found)} runs"
@@ -121,7 +122,7 @@ def _chunks(stream: Arrays) -> int:
 
 def _compared(
     compiled: Executor,
-    answer: Callable[[Arrays], Arrays],
+    expected: Arrays,
     signature: Signature,
     arrays: Arrays,
     streamed: bool,
@@ -131,10 +132,10 @@ def _compared(
     else:
         found = compiled.run(arrays)
         signature.check_outputs(found)
-    return worst_error(found, answer(arrays), signature.quanta)
+    return worst_error(found, expected, signature.quanta)
 
 
-def _expected(reference: Reference, signature: Signature, streamed: bool, arrays: Arrays) -> Arrays:
+def _expected(signature: Signature, streamed: bool, runner: Runner, arrays: Arrays) -> Arrays:
     if streamed:
-        return run_stream(reference, signature, arrays)
-    return named_outputs(reference.run(arrays), signature)
+        return run_stream(runner, signature, arrays)
+    return named_outputs(runner.run(arrays), signature)

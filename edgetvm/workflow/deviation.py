@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgetvm.base.errors import MissingToolError
 from edgetvm.base.steps import note, step
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.options import CompileOptions
-from edgetvm.models.correctness import worst_error
+from edgetvm.models.correctness import rms_relative, worst_error
 from edgetvm.models.model import Arrays, Model
 from edgetvm.models.reference import Source, named_outputs, reference_for, run_stream
 from edgetvm.package.executor import Executor
@@ -99,15 +97,5 @@ def _deviation(
         found, expected = one[1](case, arrays), other[1](case, arrays)
         error = worst_error(found, expected, model.signature.quanta)
         largest = max(largest, error.max_relative_error)
-        rms = max(rms, *(_rms(found[name], wanted) for name, wanted in expected.items()))
+        rms = max(rms, *(rms_relative(found[name], wanted) for name, wanted in expected.items()))
     return Deviation(one[0], other[0], case.told, largest, rms)
-
-
-def _rms(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Root mean square of the differences by that of what is expected; 0 where both are zero."""
-    a, b = found.astype(np.float64), wanted.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    differences = np.where(same, 0.0, np.subtract(a, b, where=~same, out=np.zeros_like(a)))
-    size = float(np.sqrt(np.mean(np.square(b[np.isfinite(b)])))) if np.isfinite(b).any() else 0.0
-    error = float(np.sqrt(np.mean(np.square(differences)))) if a.size else 0.0
-    return error / size if size else (float("inf") if error else 0.0)

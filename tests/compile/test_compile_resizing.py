@@ -36,3 +36,23 @@ def test_a_picture_is_resized(
     inputs = {"x": random(*shape)}
     rules = check(graph(tmp_path / "m.onnx", nodes, inputs, constants), inputs, tolerance=1e-5)
     assert rules.count("elements") >= 2
+
+
+@pytest.mark.parametrize(
+    "mode", ["half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners"]
+)
+@pytest.mark.parametrize("size", [(56, 40), (13, 31), (3, 2)])
+def test_sizes_are_interpolated_by_tables_too(
+    size: tuple[int, int], mode: str, tmp_path: Path
+) -> None:
+    node = helper.make_node(
+        "Resize",
+        ["x", "", "", "sizes"],
+        ["out"],
+        mode="linear",
+        coordinate_transformation_mode=mode,
+    )
+    inputs = {"x": random(1, 8, 7, 5)}
+    constants = {"sizes": np.array([1, 8, *size], np.int64)}
+    rules = check(graph(tmp_path / "m.onnx", [node], inputs, constants), inputs, tolerance=1e-5)
+    assert rules == ["elements", "elements"]

@@ -66,4 +66,4 @@ def test_a_strip_stays_in_level_2(
     channels: int, features: int, size: tuple[int, int], strip: int
 ) -> None:
     """The most rows of tiles that fit and divide all, where it is worth reading weights again."""
-    assert strip_of(channels, features, size, TRANSFORMS[4], _small("rpi4")) == strip
+    assert strip_of(channels, features, size, TRANSFORMS[4], "float32", _small("rpi4")) == strip

@@ -23,7 +23,7 @@ from onnx.reference import ReferenceEvaluator
 import edgetvm
 from edgetvm.base.errors import InputError, UsageError
 from edgetvm.models import ImportOptions, Signature, TensorSpec, import_model
-from edgetvm.models.correctness import Correctness, OutputError, worst_error
+from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.models.fills import fill
 from edgetvm.models.reference import Source, reference_for, run_stream
 
@@ -36,46 +36,46 @@ def f32(*values: float) -> NDArray[np.float32]:
 
 # By hand: largest difference, and the same beside the values around it.
 ERRORS = [
-    ({"y": f32(1, 2)}, {"y": f32(1, 2)}, OutputError("y", 0, 0)),
-    ({"y": f32(1, 2.5)}, {"y": f32(1, 2)}, OutputError("y", 0.5, 0.25)),
-    ({"y": f32(-6, 4)}, {"y": f32(-4, 4)}, OutputError("y", 2, 0.5)),
-    ({"a": f32(11), "b": f32(3)}, {"a": f32(10), "b": f32(2)}, OutputError("b", 1, 0.5)),
-    ({"a": f32(3), "b": f32(11)}, {"a": f32(2), "b": f32(10)}, OutputError("a", 1, 0.5)),
-    ({"y": f32(INF, -INF, 1)}, {"y": f32(INF, -INF, 1)}, OutputError("y", 0, 0)),
-    ({"y": f32(NAN, 1)}, {"y": f32(NAN, 1)}, OutputError("y", 0, 0)),
-    ({"y": f32(NAN, 1)}, {"y": f32(1, NAN)}, OutputError("y", INF, INF)),
-    ({"y": f32(NAN)}, {"y": f32(0)}, OutputError("y", INF, INF)),
-    ({"y": f32(0)}, {"y": f32(NAN)}, OutputError("y", INF, INF)),
-    ({"y": f32(INF)}, {"y": f32(-INF)}, OutputError("y", INF, INF)),
-    ({"y": f32(INF, 3)}, {"y": f32(INF, 4)}, OutputError("y", 1, 0.25)),
-    ({"y": f32(1, 2)}, {"y": f32(1, 2, 3)}, OutputError("y", INF, INF)),
-    ({"y": f32(1, 2)}, {"y": f32(1, 2).reshape(1, 2)}, OutputError("y", INF, INF)),
-    ({}, {"y": f32(1)}, OutputError("y", INF, INF)),
-    ({"y": f32(1), "z": f32(5)}, {"y": f32(1)}, OutputError("y", 0, 0)),
-    ({"y": f32()}, {"y": f32()}, OutputError("y", 0, 0)),
-    ({}, {}, OutputError("", 0, 0)),
-    ({"y": np.array([True, False])}, {"y": np.array([True, True])}, OutputError("y", 1, INF)),
-    ({"y": np.array([250], np.uint8)}, {"y": np.array([5], np.uint8)}, OutputError("y", 245, 49)),
-    ({"y": np.array(3)}, {"y": np.array(2)}, OutputError("y", 1, INF)),
+    ({"y": f32(1, 2)}, {"y": f32(1, 2)}, ("y", 0, 0)),
+    ({"y": f32(1, 2.5)}, {"y": f32(1, 2)}, ("y", 0.5, 0.25)),
+    ({"y": f32(-6, 4)}, {"y": f32(-4, 4)}, ("y", 2, 0.5)),
+    ({"a": f32(11), "b": f32(3)}, {"a": f32(10), "b": f32(2)}, ("b", 1, 0.5)),
+    ({"a": f32(3), "b": f32(11)}, {"a": f32(2), "b": f32(10)}, ("a", 1, 0.5)),
+    ({"y": f32(INF, -INF, 1)}, {"y": f32(INF, -INF, 1)}, ("y", 0, 0)),
+    ({"y": f32(NAN, 1)}, {"y": f32(NAN, 1)}, ("y", 0, 0)),
+    ({"y": f32(NAN, 1)}, {"y": f32(1, NAN)}, ("y", INF, INF)),
+    ({"y": f32(NAN)}, {"y": f32(0)}, ("y", INF, INF)),
+    ({"y": f32(0)}, {"y": f32(NAN)}, ("y", INF, INF)),
+    ({"y": f32(INF)}, {"y": f32(-INF)}, ("y", INF, INF)),
+    ({"y": f32(INF, 3)}, {"y": f32(INF, 4)}, ("y", 1, 0.25)),
+    ({"y": f32(1, 2)}, {"y": f32(1, 2, 3)}, ("y", INF, INF)),
+    ({"y": f32(1, 2)}, {"y": f32(1, 2).reshape(1, 2)}, ("y", INF, INF)),
+    ({}, {"y": f32(1)}, ("y", INF, INF)),
+    ({"y": f32(1), "z": f32(5)}, {"y": f32(1)}, ("y", 0, 0)),
+    ({"y": f32()}, {"y": f32()}, ("y", 0, 0)),
+    ({}, {}, ("", 0, 0)),
+    ({"y": np.array([True, False])}, {"y": np.array([True, True])}, ("y", 1, INF)),
+    ({"y": np.array([250], np.uint8)}, {"y": np.array([5], np.uint8)}, ("y", 245, 49)),
+    ({"y": np.array(3)}, {"y": np.array(2)}, ("y", 1, INF)),
     # One quantum of an 8-bit tensor is rounding, two are not.
-    ({"y": np.array([4, 9], np.int8)}, {"y": np.array([5, 9], np.int8)}, OutputError("y", 1, 0)),
-    ({"y": np.array([3, 8], np.int8)}, {"y": np.array([5, 8], np.int8)}, OutputError("y", 2, 0.25)),
-    ({"y": f32(1)}, {"y": np.array([1.0])}, OutputError("y", INF, INF)),
+    ({"y": np.array([4, 9], np.int8)}, {"y": np.array([5, 9], np.int8)}, ("y", 1, 0)),
+    ({"y": np.array([3, 8], np.int8)}, {"y": np.array([5, 8], np.int8)}, ("y", 2, 0.25)),
+    ({"y": f32(1)}, {"y": np.array([1.0])}, ("y", INF, INF)),
     # Boxes of 640 pixels and scores of 1 in one tensor: a score is judged beside scores.
     (
         {"y": np.array([[640.0, 320.0], [0.5, 1.0]])},
         {"y": np.array([[640.0, 320.0], [1.0, 1.0]])},
-        OutputError("y", 0.5, 0.5 / 6.4),
+        ("y", 0.5, 0.5 / 6.4),
     ),
     (
         {"y": np.array([0.5, 1.0], np.float16)},
         {"y": np.array([0.75, 1.0], np.float16)},
-        OutputError("y", 0.25, 0.25 / 16),
+        ("y", 0.25, 0.25 / 16),
     ),
     # Below a hundredth an output is judged more mildly, but zeros instead of it are found.
-    ({"y": np.array([9e-4])}, {"y": np.array([1e-3])}, OutputError("y", 1e-4, 1e-2)),
-    ({"y": np.array([9.9e-6])}, {"y": np.array([1e-5])}, OutputError("y", 1e-7, 2e-4)),
-    ({"y": np.array([0.0])}, {"y": np.array([1e-5])}, OutputError("y", 1e-5, 0.02)),
+    ({"y": np.array([9e-4])}, {"y": np.array([1e-3])}, ("y", 1e-4, 1e-2)),
+    ({"y": np.array([9.9e-6])}, {"y": np.array([1e-5])}, ("y", 1e-7, 2e-4)),
+    ({"y": np.array([0.0])}, {"y": np.array([1e-5])}, ("y", 1e-5, 0.02)),
 ]
 
 
@@ -83,12 +83,18 @@ ERRORS = [
 def test_errors_by_hand(
     found: dict[str, NDArray[np.generic]],
     expected: dict[str, NDArray[np.generic]],
-    error: OutputError,
+    error: tuple[str, float, float],
 ) -> None:
     worst = worst_error(found, expected)
-    assert worst.output == error.output
-    assert worst.max_abs_error == pytest.approx(error.max_abs_error)
-    assert worst.max_relative_error == pytest.approx(error.max_relative_error)
+    output, absolute, relative = error
+    assert worst.output == output
+    assert worst.max_abs_error == pytest.approx(absolute)
+    assert worst.max_relative_error == pytest.approx(relative)
+
+
+def test_the_root_mean_square_is_that_of_all_elements() -> None:
+    worst = worst_error({"y": f32(3, 4, 0, 6)}, {"y": f32(3, 4, 0, 0)})
+    assert worst.rms_relative_error == pytest.approx(6 / 5)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from edgetvm.models.quantising import (
     ranges,
     ready_for_quantising,
 )
+from edgetvm.models.reference import Source, reference_for
 from edgetvm.models.rounding import rounding_noise
 from edgetvm.package import check
 
@@ -160,7 +161,10 @@ def test_what_cannot_be_quantised_is_refused(tmp_path: Path, dense_tflite: Path)
 def test_the_gate_lets_rounding_pass_and_nothing_else(tmp_path: Path) -> None:
     one, other = (import_model(quantised_tiny(tmp_path / f"{s}.onnx", s), name="q") for s in (0, 1))
     profile = load_profile("local")
-    assert check(compile_model(one, profile), one).correctness.passed
+    correctness = check(compile_model(one, profile), one).correctness
+    assert correctness.passed
+    assert correctness.rms_relative_error is not None
+    assert correctness.rms_relative_error <= max(correctness.max_relative_error, 1e-7)
     with pytest.raises(NumericError, match="differs from onnxruntime"):
         check(compile_model(other, profile), one)
 
@@ -176,15 +180,38 @@ def test_an_output_made_from_integers_says_so(tmp_path: Path) -> None:
     assert output.quantisation == Quantisation(0.25, 7)
 
 
-def test_noise_is_how_far_steps_are_undecided() -> None:
-    def stairs(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {"y": np.rint(inputs["x"])}
+def noise_of(path: Path, x: list[list[float]]) -> float:
+    return rounding_noise(
+        lambda runner, inputs: runner.run(inputs),
+        reference_for(Source.of(import_model(path))),
+        {"x": np.array(x, np.float32)},
+        {},
+    )
 
-    decided, undecided = np.array([[1.2, 7.9]]), np.array([[1.5, 8.0]])
-    assert rounding_noise(stairs, {"x": decided}, {}) == 0  # type: ignore[arg-type]
-    jump = worst_error({"y": np.array([[1.0, 8.0]])}, {"y": np.array([[2.0, 8.0]])})
-    noise = rounding_noise(stairs, {"x": undecided}, {})  # type: ignore[arg-type]
-    assert noise == pytest.approx(2 * jump.max_relative_error)
+
+def test_noise_is_how_far_steps_are_undecided(tmp_path: Path) -> None:
+    """Also of steps that come after one which takes inputs beside each other for the same."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "quarter", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "quarter", "zero"], ["d"]),
+        helper.make_node("QuantizeLinear", ["d", "half", "zero"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "half", "zero"], ["e"]),
+        helper.make_node("Neg", ["e"], ["y"]),
+    ]
+    constants = {
+        "quarter": np.array(0.25, np.float32),
+        "half": np.array(0.5, np.float32),
+        "zero": np.array(0, np.uint8),
+    }
+    path = write(tmp_path / "m.onnx", nodes, [value("x", [1, 2])], [value("y", [1, 2])], constants)
+    assert noise_of(path, [[1.0, 8.0]]) == 0
+    jump = worst_error({"y": np.array([[1.0, 8.0]])}, {"y": np.array([[1.5, 8.0]])})
+    assert noise_of(path, [[1.25, 8.0]]) == pytest.approx(2 * jump.max_relative_error)
+
+
+def test_what_does_not_round_has_no_noise(tmp_path: Path) -> None:
+    reference = reference_for(Source.of(import_model(write_tiny(tmp_path / "f.onnx", 0))))
+    assert not reference.shaken
 
 
 def test_biases_of_a_file_stay_what_they_are(tmp_path: Path) -> None:

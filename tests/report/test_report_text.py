@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from edgetvm.measure.measurement import Measurement, from_json
 from edgetvm.report import (
     RENDERERS,
     render_csv,
+    render_html,
     render_json,
     render_markdown,
     summary_table,
@@ -134,6 +136,19 @@ def test_csv_has_units_and_full_precision(measurements: list[Measurement]) -> No
     assert broken["correct"] == "false" and broken["max_relative_error"] == "0.12"
     assert qemu["emulated"] == "true" and rpi4["emulated"] == "false"
     assert rpi4["peak_memory_bytes"] == str(64 << 20)
+
+
+def test_a_quantised_model_shows_its_root_mean_square_everywhere() -> None:
+    plain = make(relative_error=0.17)
+    told = "3.2e-02 rms, worst 1.7e-01"
+    quantised = replace(plain, correctness=replace(plain.correctness, rms_relative_error=0.032))
+    for render in (render_markdown, render_html):
+        assert told in re.sub(r"\\|</?span[^>]*>", "", render([quantised]))
+        assert "rms," not in render([plain])
+    (row,) = csv.DictReader(io.StringIO(render_csv([quantised])))
+    assert (row["rms_relative_error"], row["max_relative_error"]) == ("0.032", "0.17")
+    (row,) = csv.DictReader(io.StringIO(render_csv([plain])))
+    assert row["rms_relative_error"] == ""
 
 
 def test_csv_defuses_formulas() -> None:

@@ -115,7 +115,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
     if edge:
         return winograd_convolution(site, data, array, window, out_shape, edge, made.lanes)
     work = math.prod(out_shape) * math.prod(array.shape[:-1])
-    together = elements_together(array.shape[-2], profile) if groups == 1 else 1
+    together = elements_together(array.shape[-2], profile)
     points = last_two(out_shape[1:-1])
     width = block_width(
         features // groups,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import Window, channels_last, in_blocks
 from edgetvm.compile.kernels.winograd import TRANSFORMS, Transform, transformed, winograd
@@ -72,6 +74,7 @@ def strip_of(
     features: int,
     size: tuple[int, int],
     transform: Transform,
+    dtype: str,
     profile: BoardProfile,
 ) -> int:
     """How many rows of tiles are computed at once: as many as stay in a core's level 2.
@@ -82,15 +85,16 @@ def strip_of(
         channels, features: of the convolution.
         size: height and width of the output.
         transform: of the tiles.
+        dtype: of the elements.
         profile: of the board.
     """
     down, across = (math.ceil(extent / transform.outputs) for extent in size)
-    element_bytes = 4 * transform.edge**2
-    row_bytes = element_bytes * across * (channels + features)
+    tile_bytes = np.dtype(dtype).itemsize * transform.edge**2
+    row_bytes = tile_bytes * across * (channels + features)
     cores = profile.cores if profile.cache.l2_shared else 1
     most = max(1, int(_SHARE * profile.cache.l2_bytes) // cores // row_bytes)
     strip = max(one for one in range(1, min(down, most) + 1) if down % one == 0)
-    read_again = (down // strip - 1) * element_bytes * channels * features
+    read_again = (down // strip - 1) * tile_bytes * channels * features
     return strip if read_again <= _PASSES * down * row_bytes else down
 
 
@@ -108,13 +112,14 @@ def winograd_convolution(
     features, size = out_shape[-1], (out_shape[1], out_shape[2])
     tiles = out_shape[0] * math.prod(math.ceil(extent / edge) for extent in size)
     work = tiles * transform.edge**2 * array.shape[-2] * features
-    profile = site.profile.counted_in(str(data.ty.dtype))
+    dtype = str(data.ty.dtype)
+    profile = site.profile.counted_in(dtype)
     cores = shared_by(work, profile)
     together = elements_together(array.shape[-2], profile)
     tile = choose_tile(
         features, transform.edge, tiles, transform.edge, profile, cores, together=together
     )
-    strip = strip_of(array.shape[-2], features, size, transform, site.profile)
+    strip = strip_of(array.shape[-2], features, size, transform, dtype, site.profile)
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(

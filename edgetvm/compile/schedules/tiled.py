@@ -44,7 +44,7 @@ class Form:
         width: of packed weights, if they are.
         dot: the instruction that sums, where LLVM is not left to find one.
         elements: which of the block's reads runs along its last reduction axis, without gaps and
-            the same for all features; None where none does.
+            the same for all features of a group; None where none does.
         across: columns of a tile, where weights are packed for so many.
         blocks: position of the axis of blocks of features, each one vector on the last axis, where
             weights are packed for whole tiles of them; None where all features of a group lie on
@@ -91,12 +91,13 @@ def contraction_form(block: Block) -> Form | None:
     ]
     columns = points[-1] if points else None
     rows = points[-2] if len(points) > 1 else None
-    elements = _elements(block)
     if packed is None:
         across = block.node.annotations.get(POINTS)
         known = None if across is None else int(across)
+        elements = _elements(block, block.spatial[last])
         return Form(rows, columns, block.spatial[last], None, elements=elements, across=known)
     features, width = (int(size) for size in packed)
+    elements = _elements(block, features)
     dot = block.node.annotations.get(DOT)
     return Form(
         rows,
@@ -109,14 +110,29 @@ def contraction_form(block: Block) -> Form | None:
     )
 
 
-def _elements(block: Block) -> int | None:
-    summed = block.node.iter_vars[-1].var
+def _elements(block: Block, features: int) -> int | None:
+    feature, summed = block.spatial_variables[-1], block.node.iter_vars[-1].var
+    grouped = block.spatial[-1] > features
     for number, indices in enumerate(indices_of_reads(block)):
-        if not indices or not indices[-1].same_as(summed):
+        if not indices or any(uses(index, feature) for index in indices[:-1]):
             continue
-        if not any(uses(index, block.spatial_variables[-1]) for index in indices):
+        if indices[-1].same_as(summed) or (grouped and _of_group(indices[-1], feature, summed)):
             return number
     return None
+
+
+def _of_group(index: Any, feature: Any, summed: Any) -> bool:
+    """Whether an index runs along from where the channels of a feature's group begin."""
+    from tvm import tirx
+
+    if not isinstance(index, tirx.Add):
+        return False
+    pairs = (index.a, index.b), (index.b, index.a)
+    return any(
+        bool(step.same_as(summed))
+        and all(bool(one.same_as(feature)) for one in tirx.analysis.undefined_vars(start))
+        for start, step in pairs
+    )
 
 
 def steps_together(main: Block, form: Form, profile: BoardProfile) -> int:

@@ -16,6 +16,9 @@ from edgetvm.models.onnx.emitter import dtype_of, rank_of, shape_of
 from edgetvm.models.onnx.node import Converter, Node
 
 _MOST_SIZE = 8192
+_POLICY = "keep_aspect_ratio_policy"
+# Modes of coordinates that TVM computes from sizes as ONNX does.
+_BY_SIZES = ("half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners")
 
 
 def resize(node: Node) -> Any:
@@ -26,6 +29,8 @@ def resize(node: Node) -> Any:
     shape = shape_of(value)
     axes = [axis % len(shape) for axis in node.attributes.get("axes") or range(len(shape))]
     scales, sizes = _target(node, shape, axes)
+    if _linear_by_sizes(node, shape, sizes):
+        return _picture(node, sizes)
     roi = node.constant(1) if node.opset > 10 else None
     crop = node.attributes.get("coordinate_transformation_mode", "") == "tf_crop_and_resize"
     outside = float(node.attributes.get("extrapolation_value", 0.0))
@@ -75,6 +80,37 @@ def _plain(node: Node) -> bool:
         for scale, size in zip(scales.tolist(), shape_of(node.inputs[0]), strict=True)
     )
     return transform in common and exact
+
+
+def _linear_by_sizes(node: Node, shape: tuple[int, ...], sizes: list[int]) -> bool:
+    """Whether it is a picture's linear interpolation to sizes, which alone say where places lie."""
+    given = node.has(3) and (not node.has(2) or not node.require(2, "scales").size)
+    mode = node.attributes.get("coordinate_transformation_mode", "half_pixel")
+    return (
+        given
+        and node.attributes.get("mode", "nearest") == "linear"
+        and mode in _BY_SIZES
+        and len(shape) == len(sizes) == 4
+        and shape[:2] == tuple(sizes[:2])
+        and dtype_of(node.inputs[0]) == "float32"
+        and not any(node.attributes.get(name) for name in ("antialias", "axes", _POLICY))
+    )
+
+
+def _picture(node: Node, sizes: list[int]) -> Any:
+    from tvm import relax
+
+    return node.emit.emit(
+        relax.op.image.resize2d(
+            node.inputs[0],
+            size=relax.ShapeExpr(sizes[2:]),
+            layout="NCHW",
+            method="linear",
+            coordinate_transformation_mode=node.attributes.get(
+                "coordinate_transformation_mode", "half_pixel"
+            ),
+        )
+    )
 
 
 def _target(node: Node, shape: tuple[int, ...], axes: list[int]) -> tuple[list[float], list[int]]:
