@@ -47,4 +47,4 @@ def command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         outcome = tune(subject, [find_board(device)], Budget(trials), database, options)
-    terminal.result(tuned_document(outcome), tuned_view(outcome))
+    terminal.result(tuned_document(outcome.tuned), tuned_view(outcome.tuned))

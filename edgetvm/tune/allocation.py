@@ -79,6 +79,13 @@ class TaskState:
         gained = trial.ratio < before * (1 - _GAIN)
         self.dry = 0.0 if gained else self.dry + 1 / BATCH
 
+    def take(self, choice: KernelChoice) -> bool:
+        """Take a choice of the default form out of what is left; whether it was there."""
+        space = self.spaces[0]
+        before = space.left
+        space.leave_out([key_of(self.task.key, choice)])
+        return space.left < before
+
     def leave_out_known(self) -> None:
         """Propose nothing that was tried in a search before."""
         for space in self.spaces:

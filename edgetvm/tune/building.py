@@ -93,11 +93,11 @@ def answering() -> Answer:
 
 
 def _scheduled(function: Any, job: BuildJob, decisions: Any) -> Any:
-    from edgetvm.compile.schedules import RULES, apply_rule, scheduled_as
+    from edgetvm.compile.schedules import all_rules, apply_rule, scheduled_as
 
-    if job.choice.trace is not None or job.choice.rule not in dict(RULES):
+    if job.choice.trace is not None or job.choice.rule not in dict(all_rules()):
         return scheduled_as(function, job.profile, job.choice) or function
-    return apply_rule(dict(RULES)[job.choice.rule], function, job.profile, decisions)
+    return apply_rule(dict(all_rules())[job.choice.rule], function, job.profile, decisions)
 
 
 @functools.lru_cache(maxsize=256)

@@ -18,6 +18,8 @@ from edgetvm.base.files import sha256_of, storage_errors
 from edgetvm.base.paths import data_folder
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.records import Conditions, Trial
+from edgetvm.tune.running import Tensor
+from edgetvm.tune.tasks import Form
 
 FORMAT = 1
 # What a candidate must gain over the default to be taken before it was compared with it.
@@ -26,7 +28,7 @@ _BUSY_TIMEOUT_S = 60.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS workloads (
-    key TEXT PRIMARY KEY, description TEXT NOT NULL, kernel BLOB NOT NULL);
+    key TEXT PRIMARY KEY, description TEXT NOT NULL, form TEXT NOT NULL, kernel BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, what TEXT NOT NULL, profile TEXT NOT NULL, level INTEGER NOT NULL,
     budget TEXT NOT NULL, began_at REAL NOT NULL, spent_s REAL NOT NULL DEFAULT 0,
@@ -117,19 +119,26 @@ class TuningDatabase:
                 ) from error
             raise StorageError(str(error), where=str(self.path)) from error
 
-    def add_workload(self, key: str, description: str, kernel: str) -> None:
-        """Keep a kernel.
+    def add_workload(self, form: Form, description: str) -> None:
+        """Keep a kernel and how it may be scheduled.
 
         Args:
-            key: of `workload_key`.
+            form: the kernel.
             description: its operators with their shapes.
-            kernel: as TVM's JSON.
         """
+        told = asdict(form)
+        kernel = zlib.compress(told.pop("kernel").encode())
         with self._errors():
             self._connection.execute(
-                "INSERT OR IGNORE INTO workloads VALUES (?, ?, ?)",
-                (key, description, zlib.compress(kernel.encode())),
+                "INSERT OR IGNORE INTO workloads VALUES (?, ?, ?, ?)",
+                (form.workload, description, json.dumps(told), kernel),
             )
+
+    def forms(self) -> dict[str, Form]:
+        """How the kernels that were kept may be scheduled, by key; without their code."""
+        with self._errors():
+            rows = self._connection.execute("SELECT key, form FROM workloads").fetchall()
+        return {key: _form(json.loads(told)) for key, told in rows}
 
     def kernel(self, key: str) -> str | None:
         """A kernel as TVM's JSON, if it was kept."""
@@ -331,6 +340,12 @@ def _joined(best: Iterable[Trial]) -> TunedSchedules:
 def digest(schedules: TunedSchedules) -> str:
     """Of all choices: what a package depends on."""
     return sha256_of(json.dumps(asdict(schedules), sort_keys=True).encode())
+
+
+def _form(told: dict[str, Any]) -> Form:
+    arguments = tuple(Tensor(tuple(one["shape"]), one["dtype"]) for one in told["arguments"])
+    candidates = {name: tuple(one) for name, one in told["candidates"].items()}
+    return Form(**{**told, "kernel": "", "arguments": arguments, "candidates": candidates})
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:

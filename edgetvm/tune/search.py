@@ -71,6 +71,7 @@ class Search:
         how: candidates are timed.
         budget: when it ends.
         more_forms: other forms of the tasks, by task key, one lot after the other.
+        seeds: choices that were best elsewhere, by task key: tried first.
     """
 
     tasks: Tasks
@@ -81,6 +82,7 @@ class Search:
     how: How
     budget: Budget
     more_forms: Iterator[Mapping[str, Form]]
+    seeds: Mapping[str, Sequence[KernelChoice]] = field(default_factory=dict)
 
 
 @dataclass
@@ -228,6 +230,7 @@ class Loop:
                 self._to_build.append(
                     _Candidate(state, state.task.form, default_choice(state.task.form))
                 )
+            self._sow()
             while not self._is_over():
                 with self._quiet:
                     self._feed()
@@ -241,6 +244,14 @@ class Loop:
             self._boards.stop()
             self._variants.shutdown(wait=False, cancel_futures=True)
         return self.progress()
+
+    def _sow(self) -> None:
+        """Propose first what was best for the same kernels elsewhere."""
+        for key, choices in self._search.seeds.items():
+            state = self.states[key]
+            for choice in choices:
+                if state.take(choice):
+                    self._to_build.append(_Candidate(state, state.task.form, choice))
 
     def _learn_from_before(self) -> None:
         for trial in self._database.trials(self._search.conditions):
@@ -387,9 +398,7 @@ class Loop:
             board,
             dict(ran.environment or {}) if ran is not None else {},
         )
-        self._database.add_workload(
-            candidate.form.workload, state.task.description, candidate.form.kernel
-        )
+        self._database.add_workload(candidate.form, state.task.description)
         self._database.append(self._run, self._search.conditions, trial)
         self._done += 1
         self._outcomes[outcome] += 1

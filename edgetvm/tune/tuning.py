@@ -11,18 +11,19 @@ from edgetvm.base.errors import BoardError
 from edgetvm.base.steps import step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm.inventory import Board
 from edgetvm.models.model import Model
 from edgetvm.tune.allocation import TaskState
 from edgetvm.tune.building import Builder, BuildJob, LocalBuilder
-from edgetvm.tune.cost_model import CostModel
+from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
 from edgetvm.tune.search import Budget, Loop, Search
 from edgetvm.tune.space import key_of
-from edgetvm.tune.tasks import tasks_of, variants
+from edgetvm.tune.tasks import Tasks, tasks_of, variants
 
 # In a final comparison: candidates of a task, turns with the default, boards that must agree.
 _FINALISTS = 2
@@ -37,6 +38,7 @@ class TunedKernel:
     """The verdict on one kernel.
 
     Attributes:
+        key: of its task in the database.
         name: of the kernel that the default compilation makes.
         description: its operators with their shapes.
         calls: in a run of the model.
@@ -45,12 +47,18 @@ class TunedKernel:
         trials: measured, of all searches.
     """
 
+    key: str
     name: str
     description: str
     calls: int
     default_ms: float
     best_ms: float
     trials: int
+
+    @property
+    def saved_ms(self) -> float:
+        """Of a run of the model, as far as kernels by themselves tell."""
+        return self.calls * (self.default_ms - self.best_ms)
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,12 @@ def tune_model(
     run = database.unfinished_run(what, conditions, str(budget))
     if run is None:
         run = database.begin_run(what, conditions, str(budget))
+    seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
     search = Search(
         tasks, profile, options, boards, conditions, how, budget,
         variants(model, profile, options, tasks),
+        seeds,
     )  # fmt: skip
-    _learn_from_others(cost_model, sources, conditions)
     made = (builder or _local_builder)()
     try:
         loop = Loop(search, database, made, cost_model, run, told)
@@ -147,10 +156,44 @@ def _local_builder() -> Builder:
     return LocalBuilder(len(os.sched_getaffinity(0)))
 
 
+# Trials of other boards count less than the profile's own.
+_FOREIGN = 0.3
+# Choices of other databases and boards that are tried first for each task.
+_SEEDS = 2
+
+
 def _learn_from_others(
-    model: CostModel, sources: Sequence[TuningDatabase], conditions: Conditions
-) -> None:
-    pass
+    model: CostModel,
+    databases: Sequence[TuningDatabase],
+    tasks: Tasks,
+    conditions: Conditions,
+) -> dict[str, list[KernelChoice]]:
+    """Teach the model what is known of other kernels and boards.
+
+    Returns:
+        for tasks that were tuned elsewhere, the choices that were best there.
+    """
+    mine = {task.key for task in tasks.tasks}
+    best: dict[str, list[Trial]] = {}
+    for at, database in enumerate(databases):
+        forms = database.forms()
+        own = database.trials(conditions)
+        # Of this database the search itself learns what it knows of its tasks.
+        known = [one for one in own if at > 0 or one.task not in mine]
+        foreign = database.trials_of_architecture(conditions)
+        learn_all(model, known, forms)
+        learn_all(model, foreign, forms, _FOREIGN)
+        for trial in (*(own if at > 0 else ()), *foreign):
+            if trial.task in mine and trial.workload == trial.task and trial.ratio < MARGIN:
+                best.setdefault(trial.task, []).append(trial)
+    return {key: _best_choices(trials) for key, trials in best.items()}
+
+
+def _best_choices(trials: list[Trial]) -> list[KernelChoice]:
+    found: dict[object, KernelChoice] = {}
+    for trial in sorted(trials, key=lambda one: one.ratio):
+        found.setdefault(_same(trial), trial.choice)
+    return list(found.values())[:_SEEDS]
 
 
 class _Final:
@@ -248,5 +291,5 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
     task = state.task
     best_ms = state.default_ms / gain
     return TunedKernel(
-        task.name, task.description, task.calls, state.default_ms, best_ms, state.trials
+        task.key, task.name, task.description, task.calls, state.default_ms, best_ms, state.trials
     )

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
-from edgetvm.base.steps import note
+from edgetvm.base.errors import NumericError
+from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import standing
+from edgetvm.farm.session import BoardSession, connect, standing
+from edgetvm.measure.deployment import deploy
+from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
 from edgetvm.tune.database import TuningDatabase, default_database
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.running import How
 from edgetvm.tune.search import Budget
 from edgetvm.tune.tuning import Tuned, conditions_of, tune_model
+from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Subject
+
+# Of the comparison of whole models: turns, runs in each, and seconds that those may take; the first
+# runs of a turn find cold caches.
+_TURNS = 5
+_RUNS = 200
+_TURN_S = 2.0
+_WARM = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What tuning a model came to.
+
+    Attributes:
+        tuned: the trials and what is taken of them.
+        default_ms, tuned_ms: median latency of the whole model, compared in turns on one board.
+    """
+
+    tuned: Tuned
+    default_ms: float
+    tuned_ms: float
 
 
 def tune(
@@ -32,7 +60,7 @@ def tune(
     sources: Sequence[Path] = (),
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
-) -> Tuned:
+) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
     Args:
@@ -58,10 +86,74 @@ def tune(
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
         up = [open_.enter_context(standing(one)) for one in boards]
-        return tune_model(
+        tuned = tune_model(
             model, profile, up, mine, budget, options,
             builder=builder, sources=others, how=how, told=told,
         )  # fmt: skip
+        return confirm(subject, up[0], mine, tuned, options)
+
+
+def confirm(
+    subject: Subject,
+    board: Board,
+    database: TuningDatabase,
+    tuned: Tuned,
+    options: CompileOptions = DEFAULTS,
+) -> Outcome:
+    """Compare the whole model, tuned and untuned, in turns on a board.
+
+    A kernel that wins by itself may lose inside the model. Where the tuned model is not faster, or
+    its answers are wrong, the verdicts that save least are taken back, half of them at a time.
+
+    Args:
+        subject: that was tuned.
+        board: whose server is up.
+        database: with the verdicts.
+        tuned: of `tune_model`.
+        options: how the model is compiled.
+
+    Raises:
+        ModelError, CompileError, NumericError: the untuned model cannot be built, or is wrong.
+        BoardError: the board failed.
+    """
+    profile = load_profile(board.profile)
+    conditions = conditions_of(profile, options)
+    plain = build(subject, profile, options=options).package
+    kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
+    with step("compare the whole model") as this, connect(board) as session:
+        default_ms = tuned_ms = _p50_ms(session, [plain])[0]
+        while kept:
+            try:
+                package = build(subject, profile, database.schedules(conditions), options=options)
+                default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
+            except NumericError as error:
+                warn(f"tuned, its answers are wrong: {error.what}")
+                tuned_ms = math.inf
+            if tuned_ms < default_ms:
+                break
+            kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
+            for one in dropped:
+                database.decide(conditions, one.key, None, 1.0)
+        else:
+            tuned_ms = default_ms
+        this.detail = f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
+    still = {one.key for one in kept}
+    kernels = tuple(
+        one if one.key in still else replace(one, best_ms=one.default_ms) for one in tuned.kernels
+    )
+    return Outcome(replace(tuned, kernels=kernels), default_ms, tuned_ms)
+
+
+def _p50_ms(session: BoardSession, packages: Sequence[Package]) -> list[float]:
+    """The median latency of each, opened anew in turns."""
+    runs: list[list[float]] = [[] for _ in packages]
+    for package in packages:
+        deploy(session, package)
+    for _ in range(_TURNS):
+        for package, mine in zip(packages, runs, strict=True):
+            session.open(package.data, None)
+            mine.extend(session.time_runs(_RUNS, _TURN_S)[_WARM:] / 1e6)
+    return [median(mine) for mine in runs]
 
 
 def tuned_schedules(

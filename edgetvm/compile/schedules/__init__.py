@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
-from edgetvm.base.errors import UsageError
+from edgetvm.base.errors import CompileError, UsageError
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.memory.strides import over, without_gaps
 from edgetvm.compile.options import DEFAULTS, CompileOptions
@@ -43,6 +45,35 @@ RULES: tuple[tuple[str, Rule], ...] = (
 )
 
 
+_PLUGINS = "edgetvm.schedule_rules"
+
+
+@functools.cache
+def all_rules() -> tuple[tuple[str, Rule], ...]:
+    """The rules that installed packages bring, by the name of their entry points, then ours.
+
+    Raises:
+        CompileError: a package's rule cannot be loaded, or has the title of one of ours.
+    """
+    brought = []
+    for entry in entry_points(group=_PLUGINS):
+        if entry.name in dict(RULES):
+            raise CompileError(
+                f"a schedule rule is called {entry.name!r}, as one of edgetvm's own",
+                where=f"entry point {entry.value}",
+                mend="rename it",
+            )
+        try:
+            brought.append((entry.name, entry.load()))
+        except Exception as error:  # whatever its module does
+            raise CompileError(
+                f"the schedule rule {entry.name!r} cannot be loaded: {error}",
+                where=f"entry point {entry.value}",
+                mend="mend or uninstall the package that brings it",
+            ) from error
+    return (*brought, *RULES)
+
+
 @dataclass(frozen=True)
 class Scheduled:
     """Where a kernel's schedule comes from.
@@ -60,8 +91,8 @@ class Scheduled:
 
 def rules_of(options: CompileOptions) -> tuple[tuple[str, Rule], ...]:
     """The rules of a level, in the order in which they are asked."""
-    kinds = {"none": (), "loops": RULES[-1:], "all": RULES}
-    return kinds[options.level.rules]
+    kinds = {"none": (), "loops": RULES[-1:]}
+    return kinds[options.level.rules] if options.level.rules in kinds else all_rules()
 
 
 def schedule_module(
@@ -124,7 +155,7 @@ def scheduled_as(
     """The kernel as tuning chose; None where that is no choice for it any more."""
     if choice.trace is not None:
         return _replayed(function, choice.trace)
-    rule = dict(RULES).get(choice.rule)
+    rule = dict(all_rules()).get(choice.rule)
     if rule is None:
         return None
     try:
