@@ -50,7 +50,7 @@ def scheduled(profile: BoardProfile, data: NDArray[Any], weights: NDArray[Any], 
         builder.emit_func_output(result)
     module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
     module = relax.transform.DeadCodeElimination()(module)
-    module, rules = schedule_module(module, profile, None)
+    module, rules = schedule_module(module, profile)
     assert "register tile" in {one.rule for one in rules.values()}
     return module
 

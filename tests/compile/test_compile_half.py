@@ -155,7 +155,7 @@ def library_of(function: Any, profile: BoardProfile) -> tuple[Any, str]:
     import tvm
 
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    module, rules = schedule_module(module, profile, None)
+    module, rules = schedule_module(module, profile)
     built = tvm.tirx.build(module, target=target_for(profile), pipeline=kernel_pipeline())
     return built, rules["main"].rule
 

@@ -98,7 +98,7 @@ def scheduled(
         builder.emit_func_output(result)
     module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
     module = relax.transform.DeadCodeElimination()(module)
-    module, rules = schedule_module(module, profile, None)
+    module, rules = schedule_module(module, profile)
     return module, {one.rule for one in rules.values()}
 
 
@@ -236,7 +236,7 @@ def test_sums_are_rounded_alike_on_arm(board: str, settling: Settling, tmp_path:
             )
             result = builder.emit_output(rounded)
         builder.emit_func_output(result)
-    module, _ = schedule_module(builder.get(), profile, None)
+    module, _ = schedule_module(builder.get(), profile)
     found = emulated(module, profile, sums, tmp_path)
     exact = np.rint(sums.astype(np.float32) * factor) + settling.zero_point
     np.testing.assert_array_equal(found, np.clip(exact, settling.low, settling.high))

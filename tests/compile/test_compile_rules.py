@@ -77,7 +77,7 @@ def scheduled(function: Any, profile: BoardProfile) -> tuple[Any, str]:
     import tvm
 
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    module, rules = schedule_module(module, profile, None)
+    module, rules = schedule_module(module, profile)
     return module, rules["main"].rule
 
 

@@ -19,7 +19,7 @@ from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.winograd import winograd
 from edgetvm.compile.schedules.written import columns, elements, rows
-from edgetvm.compile.tuned import KernelChoice, TunedSchedules, workload_key
+from edgetvm.compile.tuned import UNTUNED, KernelChoice, TunedSchedules, workload_key
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -98,7 +98,7 @@ def rules_of(options: CompileOptions) -> tuple[tuple[str, Rule], ...]:
 def schedule_module(
     module: IRModule,
     profile: BoardProfile,
-    tuned: TunedSchedules,
+    tuned: TunedSchedules = UNTUNED,
     options: CompileOptions = DEFAULTS,
 ) -> tuple[IRModule, dict[str, Scheduled]]:
     """Give every kernel its schedule: a tuned one where there is one, else a rule's default.
