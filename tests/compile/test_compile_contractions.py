@@ -151,6 +151,12 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], st
         {"strides": [3, 2], "pads": [2, 0, 1, 3]},
         "register tile",
     ),
+    "no whole strides of many features": (
+        (1, 8, 5, 7),
+        (8, 16, 3, 3),
+        {"strides": [2, 2], "pads": [1] * 4},
+        "register tile",
+    ),
     "one dimension": ((1, 6, 17), (6, 20, 5), {"strides": [2], "pads": [1, 2]}, "phases"),
     # Phases that are features of a plain convolution.
     "one feature": (

@@ -112,6 +112,22 @@ def test_resize_to_a_size_that_a_float_scale_misses(tmp_path: Path) -> None:
     agree(path, {"x": x}, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("transform", ["asymmetric", "align_corners"])
+def test_resize_to_a_size_whose_places_are_whole(tmp_path: Path, transform: str) -> None:
+    """11 / 33 as float32 is more than a third: 3, 6, 9 would be rounded down to 2, 5, 8."""
+    x = np.arange(33, dtype=np.float32).reshape(1, 1, 33, 1)
+    node = helper.make_node(
+        "Resize",
+        ["x", "", "", "sizes"],
+        ["y"],
+        coordinate_transformation_mode=transform,
+        nearest_mode="floor",
+    )
+    constants = {"sizes": np.array([1, 1, 11, 1])}
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y"], constants, opset=19)
+    agree(path, {"x": x}, tolerance=0)
+
+
 def test_the_largest_of_infinities(tmp_path: Path) -> None:
     x = np.array([[-np.inf, -np.inf], [1, -np.inf]], np.float32)
     nodes = [

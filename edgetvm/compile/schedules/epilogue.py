@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.compile.schedules.blocks import Block, is_in_place
+from edgetvm.compile.schedules.blocks import Block, is_in_place, uses
 from edgetvm.compile.schedules.loops import inline_producers
 
 
@@ -35,9 +35,25 @@ def pads_last(block: Block) -> bool:
     return bool(source) and source[-1] < block.spatial[-1]
 
 
-def padding_along(block: Block, axis: int) -> int:
-    """By how much a block makes its tensor longer along an axis."""
-    return block.spatial[axis] - int(block.node.reads[0].source.shape[axis])
+def padding_along(block: Block, main: Block, axis: int) -> int:
+    """By how much a block makes its tensor longer where the main one walks along an axis.
+
+    Args:
+        block: puts a border round its tensor.
+        main: reads what it makes; what others make of that first counts as without border.
+        axis: of the main block, whose axes need not be those of the tensor: phases have their own.
+    """
+    variable = main.spatial_variables[axis]
+    before = [int(size) for size in block.node.reads[0].source.shape]
+    made = block.node.writes[0].source
+    longer = (
+        extent - size
+        for read in main.node.reads
+        if read.source.same_as(made)
+        for part, extent, size in zip(read.region, block.spatial, before, strict=False)
+        if uses(part.min, variable)
+    )
+    return max(longer, default=0)
 
 
 def paddings_of(blocks: list[Block], main: Block) -> list[Block]:

@@ -173,7 +173,7 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     # borders, nor where several tiles lie in one, nor within a vector, whose elements would be told
     # from the border one by one, nor where elements are loaded together.
     together = steps_together(main, form, profile)
-    wide = max((padding_along(block, form.columns or 0) for block in paddings), default=0)
+    wide = max((padding_along(block, main, form.columns or 0) for block in paddings), default=0)
     inline = across >= 2 * tile.columns >= wide and together == 1
     inline = inline and not any(map(pads_last, paddings))
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")

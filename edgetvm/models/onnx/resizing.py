@@ -67,7 +67,7 @@ def _plain(node: Node) -> bool:
         return False
     if node.has(3) and not node.has(2):
         return False
-    if any(name in node.attributes for name in ("antialias", "keep_aspect_ratio_policy")):
+    if any(name in node.attributes for name in ("antialias", _POLICY)):
         return False
     scales = node.constant(2)
     if scales is None or scales.size != 4 or scales[0] != 1 or scales[1] != 1:
@@ -123,7 +123,7 @@ def _target(node: Node, shape: tuple[int, ...], axes: list[int]) -> tuple[list[f
     else:
         wanted = [int(size) for size in node.require(3, "sizes")]
         scales = [size / shape[axis] for size, axis in zip(wanted, axes, strict=True)]
-        policy = node.attributes.get("keep_aspect_ratio_policy", "stretch")
+        policy = node.attributes.get(_POLICY, "stretch")
         if policy == "stretch":
             return scales, wanted
         one = min(scales) if policy == "not_larger" else max(scales)
@@ -141,13 +141,16 @@ def _matrix(
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 
-    dropped = ("axes", "extrapolation_value", "keep_aspect_ratio_policy", "scales")
+    dropped = ("axes", "extrapolation_value", _POLICY, "scales")
     attributes: dict[str, Any] = {k: v for k, v in node.attributes.items() if k not in dropped}
     opset = max(18, node.opset)
     if node.operator == "Upsample" or node.opset < 11:
         attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    # A size that the scale gives is best told as the scale: coordinates depend on its exact value.
-    told = "scales" if math.floor(float(np.float32(scale)) * size) == new else "sizes"
+    # Coordinates depend on the scale's exact value: told as it is given. A scale that is made of
+    # sizes is rounded to float32, and takes places that are whole for those before them.
+    by_size = node.has(3) and node.attributes.get(_POLICY, "stretch") == "stretch"
+    exact = math.floor(float(np.float32(scale)) * size) == new
+    told = "scales" if exact and not by_size else "sizes"
     names = ["x", "roi" if region else "", *(["scales"] if told == "scales" else ["", "sizes"])]
 
     def run(rows: NDArray[Any], extra: dict[str, Any]) -> NDArray[Any]:
