@@ -181,7 +181,10 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     staged += [block for block in blocks if STAGED in block.node.annotations]
     cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
     around = surround(schedule, blocks, main, staged)
-    schedule = tile_contraction(schedule, main, around.owner, form, tile, cores, together)
+    outermost = decisions.choose("outermost", ("features", "points"), "features")
+    schedule = tile_contraction(
+        schedule, main, around.owner, form, tile, cores, together, outermost
+    )
     for block in blocks_of(schedule) or []:
         if block.node.name_hint in around.apart:
             spread(schedule, block, profile)
@@ -196,10 +199,11 @@ def tile_contraction(
     tile: Tile,
     cores: int,
     together: int,
+    outermost: str,
 ) -> Schedule:
     """Sum a contraction in register tiles; begins again where it must stretch the kernel."""
     schedule = stretched_contraction(schedule, main, owner, form, tile)
-    sum_in_tiles(schedule, main, owner, form, tile, cores, together)
+    sum_in_tiles(schedule, main, owner, form, tile, cores, together, outermost)
     return schedule
 
 
@@ -262,7 +266,14 @@ class _Nest:
 
 
 def sum_in_tiles(
-    schedule: Any, main: Block, owner: str, form: Form, tile: Tile, cores: int, together: int
+    schedule: Any,
+    main: Block,
+    owner: str,
+    form: Form,
+    tile: Tile,
+    cores: int,
+    together: int,
+    outermost: str = "features",
 ) -> None:
     """Sum a tile in registers, then store it from `owner`'s block, epilogue included."""
     result, store = schedule.get_sblock(main.node.name_hint), schedule.get_sblock(owner)
@@ -272,7 +283,8 @@ def sum_in_tiles(
         whole, result = result, _in_parts(schedule, result, dot, rank)
     if main.dtype == "float16":
         pieces = in_pieces(schedule, result, schedule.get_loops(result)[rank:], together)
-    nest = _nest(schedule, result, rank, form, tile, 1 if pieces is not None else together)
+    steps = 1 if pieces is not None else together
+    nest = _nest(schedule, result, rank, form, tile, steps, outermost)
     schedule.set_scope(result, 0, "local")
     if whole is not None:
         schedule.set_scope(whole, 0, "local")
@@ -300,7 +312,15 @@ def sum_in_tiles(
         schedule.unroll(loop)
 
 
-def _nest(schedule: Any, result: Any, rank: int, form: Form, tile: Tile, together: int) -> _Nest:
+def _nest(
+    schedule: Any,
+    result: Any,
+    rank: int,
+    form: Form,
+    tile: Tile,
+    together: int,
+    outermost: str,
+) -> _Nest:
     """Split the loops of the block that sums, and put them in order."""
     loops = schedule.get_loops(result)
     reduction, within = loops[rank:], []
@@ -316,9 +336,12 @@ def _nest(schedule: Any, result: Any, rank: int, form: Form, tile: Tile, togethe
             points.append(part)
     points.append(vectors)
     columns = [] if form.columns is None else [outer.pop(form.columns)]
-    # Features before rows: one block of weights stays in the cache while the rows go by.
+    # Features before points: one block of weights stays in the cache while the points go by. The
+    # other way round a tile's points do, and the weights go by.
     first = [loop for axis, loop in enumerate(outer) if axis != form.rows]
     rows = [] if form.rows is None else [outer[form.rows]]
+    if outermost == "points":
+        first, rows, columns = [*rows, *columns], first[:-1], first[-1:]
     steps: list[Any] = []
     if together > 1:
         reduction, step = _together(schedule, reduction, together, form.dot is None)
