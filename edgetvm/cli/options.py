@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import click
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     Schedules = Callable[[BoardProfile, CompileOptions], TunedSchedules]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
+_DASK = "dask://"
+_MOST_BUILDERS = 256
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 device_option = click.option(
@@ -107,6 +113,46 @@ class Percent(click.ParamType[float]):
         if not 0 <= percent <= 100:
             self.fail(f"{value!r} is no share: write 1% or 0.5%", param, ctx)
         return percent
+
+
+class Duration(click.ParamType[float]):
+    """A time such as `90s`, `30m` or `2h`, in seconds."""
+
+    name = "TIME"
+    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        text = str(value).strip()
+        number, unit = text[:-1], self._UNITS_S.get(text[-1:])
+        found_s = float(number) * unit if unit and _AMOUNT.fullmatch(number) else 0.0
+        if not 0 < found_s < math.inf:
+            self.fail(f"{value!r} is no time: write 90s, 30m or 2h", param, ctx)
+        return found_s
+
+
+class Builders(click.ParamType["int | str"]):
+    """A number of processes, or the HOST:PORT of a Dask scheduler."""
+
+    name = "N|dask://HOST:PORT"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        from edgetvm.base.errors import UsageError
+        from edgetvm.farm import Address
+
+        text = str(value).strip()
+        if text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_BUILDERS:
+            return int(text)
+        try:
+            if not text.startswith(_DASK):
+                raise UsageError("it names no cluster")
+            return str(Address.parse(text.removeprefix(_DASK)))
+        except UsageError:
+            self.fail(
+                f"{value!r} builds nothing: write a number up to {_MOST_BUILDERS}, or "
+                f"{_DASK}HOST:PORT",
+                param,
+                ctx,
+            )
 
 
 class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):

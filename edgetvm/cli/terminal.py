@@ -7,11 +7,13 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from edgetvm.base.steps import StepEvent, listening
@@ -19,6 +21,8 @@ from edgetvm.base.units import format_duration
 from edgetvm.base.words import printable
 
 _SIGN_EVERY_S = 10.0
+# What is shown in passing comes more often: there is more to see in it.
+_SHOWN_EVERY_S = 5.0
 
 
 class _Console(Console):
@@ -62,10 +66,9 @@ class Terminal:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[detail]}", markup=False),
             console=self._log,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
         )
+        self._shown: RenderableType = ""
+        self._last_shown_s = 0.0
         self._tasks: list[TaskID] = []
         self._last_sign_s: dict[str, float] = {}
 
@@ -93,8 +96,35 @@ class Terminal:
             with listening(self._plain):
                 yield
             return
-        with self._progress, listening(self._live):
+        with (
+            Live(
+                get_renderable=self._in_sight,
+                console=self._log,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                refresh_per_second=8,
+            ),
+            listening(self._live),
+        ):
             yield
+        self._shown = ""
+
+    def _in_sight(self) -> RenderableType:
+        return Group(self._shown, self._progress) if self._shown else self._progress
+
+    def show(self, shown: RenderableType, sentence: str) -> None:
+        """How things stand, told again and again.
+
+        Args:
+            shown: on a terminal; it stays in sight below the steps.
+            sentence: elsewhere; told every few seconds.
+        """
+        if self._log.is_terminal:
+            self._shown = shown
+        elif time.monotonic() - self._last_shown_s > _SHOWN_EVERY_S:
+            self._last_shown_s = time.monotonic()
+            self._log.print(f"… {printable(sentence)}")
 
     def _plain(self, event: StepEvent) -> None:
         if event.state in ("note", "warning"):

@@ -2,49 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgetvm.cli.options import Bound, compile_options, device_option, json_option, subject_options
+from edgetvm.cli.options import (
+    Bound,
+    Builders,
+    Duration,
+    compile_options,
+    json_option,
+    subject_options,
+)
 
 if TYPE_CHECKING:
     from edgetvm.compile import CompileOptions
+    from edgetvm.tune.building import Builder
 
 
 @click.command("tune", short_help="Search faster schedules on boards.")
 @click.argument("model", metavar="MODEL|RECIPE")
-@device_option
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME|PROFILE",
+    help="Board of the inventory, or a profile for all boards that have it; local is this machine.",
+)
 @subject_options
 @compile_options
-@click.option("--trials", type=click.IntRange(1), help="Candidates to measure at most.")
+@click.option("--trials", type=click.IntRange(1), metavar="N", help="Measure so many candidates.")
+@click.option("--time", "time_s", type=Duration(), help="Search for so long, as 90s, 30m or 2h.")
+@click.option(
+    "--until-flat", is_flag=True, help="End when no kernel gains any more: without a budget too."
+)
+@click.option(
+    "--boards", type=click.IntRange(1), metavar="K", help="Use so many boards of a profile at most."
+)
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run, or refuse.")
+@click.option(
+    "--from",
+    "sources",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DATABASE",
+    help="Learn from this tuning database too; repeatable.",
+)
+@click.option(
+    "--builders",
+    type=Builders(),
+    help="Processes of this machine that build, or a Dask scheduler; one a core without it.",
+)
+@click.option("--cold", is_flag=True, help="Flush the caches before every run of a candidate.")
 @click.option(
     "--database",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Where trials are kept; the user's own database without it.",
 )
+@click.option(
+    "--explain",
+    "task",
+    metavar="TASK",
+    help="Measure nothing: show the schedule that won for this kernel, as TVMScript.",
+)
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     model: str,
     device: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
     trials: int | None,
+    time_s: float | None,
+    until_flat: bool,
+    boards: int | None,
+    resume: bool,
+    sources: tuple[Path, ...],
+    builders: int | str | None,
+    cold: bool,
     database: Path | None,
+    task: str | None,
     as_json: bool,
 ) -> None:
-    """Search faster schedules for a model's kernels, measured on boards over RPC."""
+    """Search faster schedules for a model's kernels, measured on boards over RPC.
+
+    Every trial is kept when it is measured. The same command again goes on where a run was
+    stopped, and --tuned of bench, package and compile takes the best so far at any moment.
+    """
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.cli.views import tuned_document, tuned_view
-    from edgetvm.farm import find_board
-    from edgetvm.tune import Budget
-    from edgetvm.workflow import find_subject, tune
+    from edgetvm.cli.tune_live import LiveTuning
+    from edgetvm.cli.tune_views import (
+        explained_document,
+        explained_view,
+        next_command,
+        tuned_document,
+        tuned_view,
+    )
+    from edgetvm.farm import find_boards
+    from edgetvm.tune import Budget, default_database
+    from edgetvm.tune.running import How
+    from edgetvm.workflow import explain, find_profile, find_subject, tune
 
     terminal = Terminal(as_json)
-    with terminal.steps():
-        subject = find_subject(model, dict(shapes), dict(bindings))
-        outcome = tune(subject, [find_board(device)], Budget(trials), database, options)
-    terminal.result(tuned_document(outcome.tuned), tuned_view(outcome.tuned))
+    if task is not None:
+        with terminal.steps():
+            subject = find_subject(model, dict(shapes), dict(bindings))
+            explained = explain(subject, find_profile(device), task, database, options)
+        terminal.result(explained_document(explained), explained_view(explained))
+        return
+    live, kept_in = LiveTuning(terminal), database or default_database()
+    go_on = next_command(model, device, database)
+    try:
+        with terminal.steps():
+            outcome = tune(
+                find_subject(model, dict(shapes), dict(bindings)),
+                find_boards(device, boards),
+                Budget(trials, time_s, until_flat or (trials is None and time_s is None)),
+                database,
+                options,
+                builder=_builder(builders),
+                sources=sources,
+                how=How(cold=cold),
+                told=live,
+                resume=resume,
+            )
+    except KeyboardInterrupt:
+        terminal.say(live.stopped(kept_in, go_on))
+        context.exit(130)
+    terminal.result(tuned_document(outcome, kept_in), tuned_view(outcome, kept_in, go_on))
+
+
+def _builder(named: int | str | None) -> Callable[[], Builder] | None:
+    from edgetvm.tune.building import DaskBuilder, LocalBuilder
+
+    if named is None:
+        return None
+    return lambda: LocalBuilder(named) if isinstance(named, int) else DaskBuilder(named)

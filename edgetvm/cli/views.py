@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from edgetvm.models.model import TensorSpec
     from edgetvm.package import Package
     from edgetvm.recipes import Recipe
-    from edgetvm.tune import Tuned
     from edgetvm.workflow.doctor import Finding
     from edgetvm.workflow.running import RunResult
 
@@ -168,20 +167,6 @@ def run_view(result: RunResult, path: Path | None) -> RenderableType:
     facts: dict[str, object] = {"this run": format_ms(result.duration_ns / 1e6)}
     if path is not None:
         facts["written to"] = path
-    return Group(table, "", fact_table(facts))
-
-
-def tuned_document(tuned: Tuned) -> dict[str, Any]:
-    """`edgetvm tune --json`."""
-    return {"trials": tuned.trials, "kernels": [asdict(kernel) for kernel in tuned.kernels]}
-
-
-def tuned_view(tuned: Tuned) -> RenderableType:
-    """`edgetvm tune`."""
-    table = new_table("kernel", "default", "tuned", right=("default", "tuned"))
-    for kernel in tuned.kernels:
-        add_row(table, kernel.name, format_ms(kernel.default_ms), format_ms(kernel.best_ms))
-    facts = {"trials": tuned.trials, "next": "edgetvm bench MODEL --tuned"}
     return Group(table, "", fact_table(facts))
 
 

@@ -111,6 +111,24 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
     return boards
 
 
+def find_boards(name: str, most: int | None = None) -> list[Board]:
+    """The board of that name, or all boards of the inventory that have that profile.
+
+    Args:
+        name: of a board or of a board profile.
+        most: of a profile's boards, so many at most.
+
+    Raises:
+        NotFoundError: neither; says so when no board of the inventory has that profile.
+        ConfigurationError: the inventory cannot be read.
+    """
+    boards = load_inventory()
+    if name in boards:
+        return [boards[name]]
+    of_profile = [board for board in boards.values() if board.profile == name]
+    return of_profile[:most] or [find_board(name)]
+
+
 def find_board(name: str) -> Board:
     """The board of that name.
 

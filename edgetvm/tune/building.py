@@ -21,6 +21,7 @@ from edgetvm.base.errors import MissingToolError, UsageError
 from edgetvm.base.workers import Answer, Worker
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.tuned import KernelChoice
 
 _TIMEOUT_S = 60.0
@@ -70,15 +71,11 @@ def build_candidate(job: BuildJob) -> Built:
     from edgetvm.base.native import native_words_kept_back
     from edgetvm.compile.kernel_pipeline import kernel_pipeline
     from edgetvm.compile.linker import linked, scratch_folder
-    from edgetvm.compile.schedules.decisions import Decisions
     from edgetvm.compile.target import target_for
 
-    function, target = _kernel(job.kernel), target_for(job.profile, job.options)
-    decisions = Decisions(job.choice.decisions)
+    target = target_for(job.profile, job.options)
+    scheduled, decisions = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
     with native_words_kept_back(), target:
-        scheduled = _scheduled(function, job, decisions)
-        if scheduled is None:
-            raise UsageError(f"{job.choice.rule!r} has no such schedule for this kernel")
         module = ir.IRModule({"main": scheduled.with_attr("global_symbol", "main")})
         built = tirx.build(
             module, target=target, pipeline=kernel_pipeline(job.options.level.functions)
@@ -92,12 +89,33 @@ def answering() -> Answer:
     return build_candidate
 
 
-def _scheduled(function: Any, job: BuildJob, decisions: Any) -> Any:
-    from edgetvm.compile.schedules import all_rules, apply_rule, scheduled_as
+def scheduled_kernel(
+    kernel: str, choice: KernelChoice, profile: BoardProfile, options: CompileOptions
+) -> tuple[Any, Decisions]:
+    """A kernel as it was chosen, and the decisions that were taken.
 
-    if job.choice.trace is not None or job.choice.rule not in dict(all_rules()):
-        return scheduled_as(function, job.profile, job.choice) or function
-    return apply_rule(dict(all_rules())[job.choice.rule], function, job.profile, decisions)
+    Args:
+        kernel: unscheduled, as TVM's JSON.
+        choice: its schedule.
+        profile: of the board.
+        options: how it is compiled.
+
+    Raises:
+        UsageError: the schedule is no choice for this kernel.
+    """
+    from edgetvm.base.native import native_words_kept_back
+    from edgetvm.compile.schedules import all_rules, apply_rule, scheduled_as
+    from edgetvm.compile.target import target_for
+
+    function, decisions = _kernel(kernel), Decisions(choice.decisions)
+    rule = dict(all_rules()).get(choice.rule) if choice.trace is None else None
+    with native_words_kept_back(), target_for(profile, options):
+        if rule is None:
+            return scheduled_as(function, profile, choice) or function, decisions
+        scheduled = apply_rule(rule, function, profile, decisions)
+    if scheduled is None:
+        raise UsageError(f"{choice.rule!r} has no such schedule for this kernel")
+    return scheduled, decisions
 
 
 @functools.lru_cache(maxsize=256)

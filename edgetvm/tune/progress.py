@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 BoardState = Literal["busy", "idle", "lost"]
@@ -52,6 +52,7 @@ class Progress:
         elapsed_s: of this run, what was spent before it was stopped included.
         left_s: estimated until the budget is used up; None where it is not known.
         peak_gflops: of the board, all its cores, by its profile.
+        environments: what each board last said of itself, by name.
     """
 
     tasks: tuple[TaskProgress, ...]
@@ -61,6 +62,7 @@ class Progress:
     elapsed_s: float
     left_s: float | None
     peak_gflops: float
+    environments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def trials_per_s(self) -> float:

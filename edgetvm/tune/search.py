@@ -55,7 +55,9 @@ class Budget:
             parts.append(f"{self.trials} trials")
         if self.time_s is not None:
             parts.append(f"{self.time_s:g} s")
-        return ", ".join(parts) or "until flat"
+        if self.until_flat:
+            parts.append("until flat")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ class Loop:
         self._done = database.trials_in(run)
         self._spent_s = database.spent_s(run)
         self._outcomes: Counter[str] = Counter()
+        self._environments: dict[str, Mapping[str, object]] = {}
         self._variants = ThreadPoolExecutor(1, thread_name_prefix="forms")
         self._coming: Future[Mapping[str, Form] | None] | None = None
         self._no_more_forms = False
@@ -373,6 +376,8 @@ class Loop:
             candidate.attempts += 1
             self._boards.ready.put(candidate)
             return
+        if ran.environment:
+            self._environments[board] = ran.environment
         self._keep(candidate, ran.outcome, ran.error, ran, board)
 
     def _keep(
@@ -423,6 +428,7 @@ class Loop:
             self.elapsed_s,
             self._left_s(),
             _peak_gflops(self._search.profile),
+            dict(self._environments),
         )
 
     def _left_s(self) -> float | None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from edgetvm.base.errors import BoardError
-from edgetvm.base.steps import step
+from edgetvm.base.errors import BoardError, UsageError
+from edgetvm.base.steps import note, step
+from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import KernelChoice
@@ -42,6 +43,7 @@ class TunedKernel:
         name: of the kernel that the default compilation makes.
         description: its operators with their shapes.
         calls: in a run of the model.
+        multiply_adds: of one call.
         default_ms: latency of one call untuned.
         best_ms: with the schedule that is taken now; the default's where none beats it.
         trials: measured, of all searches.
@@ -51,9 +53,20 @@ class TunedKernel:
     name: str
     description: str
     calls: int
+    multiply_adds: int
     default_ms: float
     best_ms: float
     trials: int
+
+    @property
+    def gain(self) -> float:
+        """The default's latency over the one that is taken."""
+        return self.default_ms / self.best_ms if self.best_ms else 1.0
+
+    @property
+    def gflops(self) -> float:
+        """With the schedule that is taken, a multiply-add counted as two operations."""
+        return 2 * self.multiply_adds / self.best_ms / 1e6 if self.best_ms else 0.0
 
     @property
     def saved_ms(self) -> float:
@@ -75,6 +88,16 @@ class Tuned:
     kernels: tuple[TunedKernel, ...]
     progress: Progress
 
+    @property
+    def default_ms(self) -> float:
+        """All kernels of a run with default schedules."""
+        return sum(one.calls * one.default_ms for one in self.kernels)
+
+    @property
+    def best_ms(self) -> float:
+        """All kernels of a run with the schedules that are taken."""
+        return sum(one.calls * one.best_ms for one in self.kernels)
+
 
 def conditions_of(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Conditions:
     """Under which conditions trials of a profile and level are kept."""
@@ -93,6 +116,7 @@ def tune_model(
     sources: Sequence[TuningDatabase] = (),
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
+    resume: bool = False,
 ) -> Tuned:
     """Search schedules for the kernels of a model on boards of one profile.
 
@@ -110,8 +134,10 @@ def tune_model(
         sources: other databases to learn from.
         how: candidates are timed.
         told: is called with the progress.
+        resume: refuse to begin a new run.
 
     Raises:
+        UsageError: there is no run to resume.
         BoardError: a board has no tracker, or all are gone for good.
         CompileError: the model cannot be compiled.
         MissingToolError: xgboost is not installed.
@@ -126,9 +152,7 @@ def tune_model(
         tasks = tasks_of(model, profile, options)
         this.detail = f"{len(tasks.tasks)} kernels"
     what = f"{model.provenance.sha256} {options}"
-    run = database.unfinished_run(what, conditions, str(budget))
-    if run is None:
-        run = database.begin_run(what, conditions, str(budget))
+    run = _run_of(database, what, conditions, budget, resume)
     seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
     search = Search(
         tasks, profile, options, boards, conditions, how, budget,
@@ -150,6 +174,26 @@ def tune_model(
     return Tuned(
         progress.trials, tuple(_verdict(one, final) for one in loop.states.values()), progress
     )
+
+
+def _run_of(
+    database: TuningDatabase, what: str, conditions: Conditions, budget: Budget, resume: bool
+) -> int:
+    """The number of the run that goes on, or of a new one."""
+    run = database.unfinished_run(what, conditions, str(budget))
+    if run is not None:
+        note(
+            f"goes on with the unfinished run of this command: {database.trials_in(run)} trials, "
+            f"{format_duration(database.spent_s(run))} so far"
+        )
+        return run
+    if resume:
+        raise UsageError(
+            f"no run of this model, profile and budget ({budget}) is unfinished",
+            where=str(database.path),
+            mend="leave --resume out: what was measured before is used in any case",
+        )
+    return database.begin_run(what, conditions, str(budget))
 
 
 def _local_builder() -> Builder:
@@ -291,5 +335,12 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
     task = state.task
     best_ms = state.default_ms / gain
     return TunedKernel(
-        task.key, task.name, task.description, task.calls, state.default_ms, best_ms, state.trials
+        task.key,
+        task.name,
+        task.description,
+        task.calls,
+        task.multiply_adds,
+        state.default_ms,
+        best_ms,
+        state.trials,
     )

@@ -13,7 +13,7 @@ from edgetvm.workflow.subject import (
     find_target,
     new_recipe,
 )
-from edgetvm.workflow.tuning import tune, tuned_schedules
+from edgetvm.workflow.tuning import explain, tune, tuned_schedules
 
 __all__ = [
     "Built",
@@ -26,6 +26,7 @@ __all__ = [
     "build",
     "check_model",
     "compare",
+    "explain",
     "find_profile",
     "find_subject",
     "find_target",

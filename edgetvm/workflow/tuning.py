@@ -20,6 +20,7 @@ from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
 from edgetvm.tune.database import TuningDatabase, default_database
+from edgetvm.tune.explaining import Explained, explain_task
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.running import How
 from edgetvm.tune.search import Budget
@@ -60,6 +61,7 @@ def tune(
     sources: Sequence[Path] = (),
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
@@ -73,8 +75,10 @@ def tune(
         sources: other databases to learn from.
         how: candidates are timed.
         told: is called with the progress.
+        resume: refuse to begin a new run.
 
     Raises:
+        UsageError: there is no run to resume.
         ModelError, CompileError: the model cannot be built.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed.
@@ -88,7 +92,7 @@ def tune(
         up = [open_.enter_context(standing(one)) for one in boards]
         tuned = tune_model(
             model, profile, up, mine, budget, options,
-            builder=builder, sources=others, how=how, told=told,
+            builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
         return confirm(subject, up[0], mine, tuned, options)
 
@@ -178,3 +182,28 @@ def tuned_schedules(
         note(f"{path} has no schedule that beats a default one for {profile.name}")
         return UNTUNED
     return found
+
+
+def explain(
+    subject: Subject,
+    profile: BoardProfile,
+    kernel: str,
+    database: Path | None = None,
+    options: CompileOptions = DEFAULTS,
+) -> Explained:
+    """The schedule that is taken now for one kernel of a model.
+
+    Args:
+        subject: from `edgetvm.workflow.find_subject`.
+        profile: that was tuned for.
+        kernel: its name.
+        database: file of the trials; the user's own without it.
+        options: how the model is compiled.
+
+    Raises:
+        UsageError: the model has no such kernel.
+        ModelError, CompileError: the model cannot be built.
+        StorageError: there is no such database.
+    """
+    with TuningDatabase(database or default_database(), must_exist=True) as opened:
+        return explain_task(subject.load(), profile, opened, kernel, options)

@@ -1,0 +1,143 @@
+"""A search while it goes on: a table on a terminal, a sentence now and then elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from edgetvm.base.steps import warn
+from edgetvm.base.units import format_duration, format_ms
+from edgetvm.base.words import plural, printable
+from edgetvm.cli.tables import add_row, new_table
+
+if TYPE_CHECKING:
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.tune import Progress
+    from edgetvm.tune.progress import TaskProgress
+
+_STEADY = "performance"
+# Lines of the terminal that are not rows of the table: steps before and after, head, summary.
+_OTHER_LINES = 12
+_FEWEST_ROWS = 3
+_NAME_WIDTH = 40
+
+
+class LiveTuning:
+    """Listens to a search; call it with each progress."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        """Show on this terminal."""
+        self._terminal = terminal
+        self._last: Progress | None = None
+        self._warned: set[str] = set()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show it."""
+        self._last = progress
+        for sentence in complaints(progress.environments):
+            if sentence not in self._warned:
+                self._warned.add(sentence)
+                warn(sentence)
+        self._terminal.show(ProgressTable(progress), sentence_of(progress))
+
+    def stopped(self, database: Path, go_on: str) -> str:
+        """What to say when the user has stopped it."""
+        last = self._last
+        kept = "nothing was measured yet"
+        if last is not None and last.trials:
+            kept = (
+                f"{plural(last.trials, 'trial')} of this run are kept in {database} "
+                f"({model_latency(last)}); see what is gained so far: {go_on}"
+            )
+        return f"stopped by Ctrl-C; the same command again goes on from here: {kept}"
+
+
+def complaints(environments: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """What makes a board's times doubtful, by what it says of itself."""
+    found = []
+    for name, told in environments.items():
+        board = name.partition("#")[0]
+        governor = told.get("governor")
+        if governor not in (None, _STEADY):
+            found.append(
+                f"{board}: its clock governor is {governor!r}, so times vary; set it to {_STEADY!r}"
+            )
+        if told.get("throttled"):
+            found.append(f"{board}: it is too hot or lacks power, and throttles its clock: cool it")
+    return list(dict.fromkeys(found))
+
+
+def model_latency(progress: Progress) -> str:
+    """`kernels 12.3 ms -> 10.1 ms (1.22 times as fast)`."""
+    if not progress.default_ms:
+        return "no kernel is measured yet"
+    known = sum(one.default_ms > 0 for one in progress.tasks)
+    of = "" if known == len(progress.tasks) else f", {known} of {len(progress.tasks)} measured"
+    gain = progress.default_ms / progress.best_ms
+    return (
+        f"kernels {format_ms(progress.default_ms)} -> {format_ms(progress.best_ms)} "
+        f"({gain:.2f} times as fast{of})"
+    )
+
+
+def sentence_of(progress: Progress) -> str:
+    """All of it but the tasks, on one line."""
+    outcomes = ", ".join(
+        f"{count} {outcome}" for outcome, count in sorted(progress.outcomes.items()) if count
+    )
+    left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} left"
+    return (
+        f"{plural(progress.trials, 'trial')}, {progress.trials_per_s:.1f} a second"
+        f"{f' ({outcomes})' if outcomes else ''}; {_boards(progress.boards)}; "
+        f"{model_latency(progress)}{left}"
+    )
+
+
+def _boards(states: Mapping[str, str]) -> str:
+    counts = Counter(states.values())
+    told = [f"{counts[state]} {state}" for state in ("busy", "idle", "lost") if counts[state]]
+    return f"boards: {', '.join(told) or 'none yet'}"
+
+
+@dataclass(frozen=True)
+class ProgressTable:
+    """A progress as rich renders it: as many tasks as the terminal has room for."""
+
+    progress: Progress
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table and the line below it."""
+        tasks = self.progress.tasks
+        room = max(_FEWEST_ROWS, console.height - _OTHER_LINES)
+        table = new_table(
+            *("kernel", "share", "trials", "best", "gain", "GFLOP/s", "of peak"),
+            right=("share", "trials", "best", "gain", "GFLOP/s", "of peak"),
+        )
+        for task in tasks[:room]:
+            add_row(table, *_row(task, self.progress.peak_gflops))
+        yield table
+        if len(tasks) > room:
+            yield Text(f"… {plural(len(tasks) - room, 'smaller kernel')}", style="dim")
+        yield Text(printable(sentence_of(self.progress)), style="bold")
+
+
+def _row(task: TaskProgress, peak_gflops: float) -> tuple[str, ...]:
+    name = task.name if len(task.name) <= _NAME_WIDTH else f"{task.name[: _NAME_WIDTH - 1]}…"
+    if not task.best_ms:
+        return name, "", str(task.trials), "", "", "", ""
+    computes = task.gflops > 0 and peak_gflops > 0
+    return (
+        name,
+        f"{task.share:.1%}",
+        str(task.trials),
+        format_ms(task.best_ms),
+        f"{task.gain:.2f}",
+        f"{task.gflops:.1f}" if computes else "",
+        f"{task.gflops / peak_gflops:.0%}" if computes else "",
+    )

@@ -1,0 +1,119 @@
+"""What `edgetvm tune` prints at its end, and for `--explain`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgetvm.base.units import format_duration, format_ms
+from edgetvm.base.words import printable
+from edgetvm.cli.tables import add_row, fact_table, new_table
+
+if TYPE_CHECKING:
+    from edgetvm.tune import Tuned, TunedKernel
+    from edgetvm.tune.explaining import Explained
+    from edgetvm.workflow.tuning import Outcome
+
+
+def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
+    """`edgetvm tune --json`: times in milliseconds, of one call for kernels."""
+    tuned = outcome.tuned
+    return {
+        "trials": tuned.trials,
+        "outcomes": dict(tuned.progress.outcomes),
+        "elapsed_s": tuned.progress.elapsed_s,
+        "trials_per_s": tuned.progress.trials_per_s,
+        "default_ms": outcome.default_ms,
+        "tuned_ms": outcome.tuned_ms,
+        "kernels_default_ms": tuned.default_ms,
+        "kernels_tuned_ms": tuned.best_ms,
+        "peak_gflops": tuned.progress.peak_gflops,
+        "database": str(database),
+        "kernels": [
+            {**asdict(one), "share": _share(one, tuned), "gain": one.gain, "gflops": one.gflops}
+            for one in _by_share(tuned)
+        ],
+    }
+
+
+def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
+    """`edgetvm tune`."""
+    tuned = outcome.tuned
+    table = new_table(
+        *("kernel", "share", "calls", "default", "tuned", "gain", "GFLOP/s", "trials"),
+        right=("share", "calls", "default", "tuned", "gain", "GFLOP/s", "trials"),
+    )
+    for one in _by_share(tuned):
+        add_row(
+            table,
+            one.name,
+            f"{_share(one, tuned):.1%}",
+            str(one.calls),
+            format_ms(one.default_ms),
+            format_ms(one.best_ms),
+            f"{one.gain:.2f}",
+            f"{one.gflops:.1f}" if one.gflops else "",
+            str(one.trials),
+        )
+    progress = tuned.progress
+    facts = {
+        "kernels": _lowered(tuned.default_ms, tuned.best_ms),
+        "whole model": _lowered(outcome.default_ms, outcome.tuned_ms),
+        "trials": f"{tuned.trials} in {format_duration(progress.elapsed_s)}, "
+        f"{progress.trials_per_s:.1f} a second",
+        "kept in": database,
+        "next": go_on,
+    }
+    return Group(table, "", fact_table(facts))
+
+
+def _by_share(tuned: Tuned) -> list[TunedKernel]:
+    return sorted(tuned.kernels, key=lambda one: -one.calls * one.default_ms)
+
+
+def _share(kernel: TunedKernel, tuned: Tuned) -> float:
+    return kernel.calls * kernel.default_ms / tuned.default_ms if tuned.default_ms else 0.0
+
+
+def _lowered(default_ms: float, tuned_ms: float) -> str:
+    gain = default_ms / tuned_ms if tuned_ms else 1.0
+    return f"{format_ms(default_ms)} -> {format_ms(tuned_ms)} ({gain:.2f} times as fast)"
+
+
+def next_command(model: str, device: str, database: Path | None) -> str:
+    """How to bench what was found."""
+    words = ["edgetvm", "bench", model]
+    words += ["--device", device] if device != "local" else []
+    words += ["--database", str(database)] if database is not None else ["--tuned"]
+    return shlex.join(words)
+
+
+def explained_document(explained: Explained) -> dict[str, Any]:
+    """`edgetvm tune --explain --json`."""
+    return asdict(explained)
+
+
+def explained_view(explained: Explained) -> RenderableType:
+    """`edgetvm tune --explain`."""
+    table = new_table("decision", "taken", "default", "candidates")
+    for one in explained.decisions:
+        add_row(table, one.name, one.taken, one.default, ", ".join(one.candidates))
+    facts = {
+        "kernel": explained.name,
+        "computes": explained.description,
+        "schedule": explained.origin,
+        "rule": explained.rule,
+    }
+    code = "\n".join(printable_line(line) for line in explained.script.splitlines())
+    return Group(fact_table(facts), "", table, "", Text(code))
+
+
+def printable_line(line: str) -> str:
+    """A line of code without what a terminal would obey; its indent stays."""
+    indent = len(line) - len(line.lstrip(" "))
+    return line[:indent] + printable(line)
