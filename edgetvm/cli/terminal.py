@@ -83,7 +83,7 @@ class Terminal:
                 # Click would end the process with code 1 for one that has an error number.
                 raise BrokenPipeError from None
         else:
-            self._out.print(shown)
+            self._out.print(shown, crop=False)
 
     def say(self, sentence: str) -> None:
         """A sentence beside the result."""

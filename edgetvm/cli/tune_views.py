@@ -110,7 +110,7 @@ def explained_view(explained: Explained) -> RenderableType:
         "rule": explained.rule,
     }
     code = "\n".join(printable_line(line) for line in explained.script.splitlines())
-    return Group(fact_table(facts), "", table, "", Text(code))
+    return Group(fact_table(facts), "", table, "", Text(code, no_wrap=True, overflow="ignore"))
 
 
 def printable_line(line: str) -> str:

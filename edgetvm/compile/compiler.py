@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
 from edgetvm.base.native import native_words_kept_back
-from edgetvm.base.steps import Step, step, warn
+from edgetvm.base.steps import Step, note, step, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Artifact, ExecutorKind, MemoryUse
-from edgetvm.compile.fallbacks import hot_fallbacks
+from edgetvm.compile.fallbacks import hot_fallbacks, tuned_summary
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
 from edgetvm.compile.linker import linked, scratch_folder
@@ -129,6 +129,8 @@ def compile_model(
     with step(f"generate code for {profile.name}") as this:
         built = _built(job, scheduled, native, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
+    if tuned.kernels:
+        note(tuned_summary(kernels))
     if options.level.rules == "all":
         for sentence in hot_fallbacks(kernels):
             warn(sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from edgetvm.base.words import told_nodes
@@ -26,6 +27,17 @@ def work_shares(kernels: Sequence[Kernel]) -> list[float]:
         max(product / max(sum(products), 1), size / max(sum(moved), 1))
         for product, size in zip(products, moved, strict=True)
     ]
+
+
+def tuned_summary(kernels: Sequence[Kernel]) -> str:
+    """How much is tuned: `12 of 40 kernels are tuned, with 80 % of the multiply-adds`."""
+    products = [kernel.multiply_adds * kernel.calls for kernel in kernels]
+    tuned = [kernel.schedule == "tuned" for kernel in kernels]
+    share = sum(itertools.compress(products, tuned)) / max(sum(products), 1)
+    return (
+        f"{sum(tuned)} of {len(kernels)} kernels are tuned, with {100 * share:.0f} % of the "
+        "multiply-adds"
+    )
 
 
 def hot_fallbacks(kernels: Sequence[Kernel]) -> list[str]:
