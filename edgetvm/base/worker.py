@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-from edgetvm.base.workers import serve
+from edgetvm.base.workers import end_with_owner, serve
 
 
 def main(name: str, *arguments: str) -> None:
     """Answer requests with what the maker makes."""
+    end_with_owner()
     module, _, maker = name.partition(":")
     serve(getattr(importlib.import_module(module), maker)(*arguments))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 import zlib
@@ -27,22 +28,22 @@ MARGIN = 0.97
 _BUSY_TIMEOUT_S = 60.0
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS workloads (
+CREATE TABLE workloads (
     key TEXT PRIMARY KEY, description TEXT NOT NULL, form TEXT NOT NULL, kernel BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
+CREATE TABLE runs (
     id INTEGER PRIMARY KEY, what TEXT NOT NULL, profile TEXT NOT NULL, level INTEGER NOT NULL,
     budget TEXT NOT NULL, began_at REAL NOT NULL, spent_s REAL NOT NULL DEFAULT 0,
     finished_at REAL);
-CREATE TABLE IF NOT EXISTS trials (
+CREATE TABLE trials (
     id INTEGER PRIMARY KEY, run INTEGER REFERENCES runs(id),
     profile TEXT NOT NULL, architecture TEXT NOT NULL, level INTEGER NOT NULL,
     estimated INTEGER NOT NULL, task TEXT NOT NULL, workload TEXT NOT NULL, rule TEXT NOT NULL,
     decisions TEXT NOT NULL, trace TEXT, operators TEXT NOT NULL, outcome TEXT NOT NULL,
     times_ms TEXT NOT NULL, default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL,
     environment TEXT NOT NULL, measured_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS trials_of_a_task ON trials (profile, level, task);
-CREATE INDEX IF NOT EXISTS trials_of_a_run ON trials (run);
-CREATE TABLE IF NOT EXISTS verdicts (
+CREATE INDEX trials_of_a_task ON trials (profile, level, task);
+CREATE INDEX trials_of_a_run ON trials (run);
+CREATE TABLE verdicts (
     profile TEXT NOT NULL, level INTEGER NOT NULL, task TEXT NOT NULL, trial INTEGER,
     gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
     PRIMARY KEY (profile, level, task));
@@ -87,24 +88,69 @@ class TuningDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
             self._connection = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                _uri(path, must_exist),
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
-            # Written ahead and synced at each commit: a kill or a power cut loses no trial.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def _prepare(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > FORMAT:
+        execute = self._connection.execute
+        if self._format == 0:
+            execute("BEGIN IMMEDIATE")
+            try:
+                self._make()
+            finally:
+                if self._connection.in_transaction:
+                    execute("COMMIT")
+        if self._format > FORMAT:
             raise ConfigurationError(
-                f"this tuning database has format {version}, and this edgetvm reads {FORMAT}",
+                f"this tuning database has format {self._format}, and this edgetvm reads {FORMAT}",
                 where=str(self.path),
                 mend="use the edgetvm that wrote it, or a newer one",
             )
-        if version == 0:
-            self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
-            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+        # Written ahead and synced at each commit: a kill or a power cut loses no trial.
+        execute("PRAGMA synchronous = FULL")
+        self._write_ahead()
+
+    @property
+    def _format(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _make(self) -> None:
+        """All tables and the format at once, unless another process was quicker."""
+        if self._format != 0:
+            return
+        if self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() != (0,):
+            raise ConfigurationError(
+                "it is no tuning database: another program's tables are in it",
+                where=str(self.path),
+                mend="choose another file",
+            )
+        for statement in _SCHEMA.split(";"):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _write_ahead(self) -> None:
+        """Turn it on; SQLite does not wait by itself while another process does the same."""
+        until_s = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "readonly" in str(error):
+                    return
+                if "locked" not in str(error) or time.monotonic() > until_s:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -117,7 +163,11 @@ class TuningDatabase:
                     where=str(self.path),
                     mend="choose another file",
                 ) from error
-            raise StorageError(str(error), where=str(self.path)) from error
+            raise StorageError(
+                f"the tuning database cannot be used: {error}",
+                where=str(self.path),
+                mend="see who uses it, that its folder can be written, and that there is space",
+            ) from error
 
     def add_workload(self, form: Form, description: str) -> None:
         """Keep a kernel and how it may be scheduled.
@@ -316,12 +366,28 @@ def best_of(
     """
     winner, gain, through = verdict or (None, 1.0, 0)
     known = dict(trials)
+    wrong = [one for one in known.values() if one.outcome == "wrong result"]
     best = known.get(winner) if winner is not None else None
     limit = MARGIN / gain
     for number, trial in known.items():
-        if number > through and trial.ratio < limit:
+        if number > through and trial.ratio < limit and not _is_among(trial, wrong):
             best, limit = trial, trial.ratio
     return best
+
+
+def _is_among(trial: Trial, others: Iterable[Trial]) -> bool:
+    """Whether one of them is of the same candidate."""
+    return any(
+        (one.workload, one.choice, one.operators) == (trial.workload, trial.choice, trial.operators)
+        for one in others
+    )
+
+
+def _uri(path: Path, must_exist: bool) -> str:
+    """The file for SQLite; as one that nobody changes where it lies read-only and is only read."""
+    name = path.absolute().as_uri()
+    fixed = must_exist and not os.access(path.parent, os.W_OK, effective_ids=True)
+    return f"{name}?immutable=1" if fixed else name
 
 
 def _joined(best: Iterable[Trial]) -> TunedSchedules:

@@ -20,13 +20,13 @@ from edgetvm.farm.inventory import Board
 from edgetvm.farm.tracker_client import request_board
 from edgetvm.tune.records import Outcome
 
-# A session is given back after so long, and the board ends one that lasts much longer: that is how
-# it gets rid of a candidate that hangs.
-_SESSION_S = 12.0
-_SESSION_LIMIT_S = 30
+# A session is given back after so long. The board ends one that lasts longer than this and its last
+# job may, and a little more: that is how it gets rid of a candidate that hangs, after its host has.
+_SESSION_S = 6.0
+_GRACE_S = 3.0
 _WAIT_FOR_BOARD_S = 20.0
-# Beside what the candidate itself may take.
-_PATIENCE_S = _WAIT_FOR_BOARD_S + 10.0
+# Beside the wait for a board: starting the process, connecting.
+_PATIENCE_S = 20.0
 # The default is timed again after so long, so that a candidate has a yardstick of its own time.
 _YARDSTICK_S = 2.0
 _REPETITIONS = 5
@@ -97,6 +97,7 @@ class Ran:
 
     Attributes:
         error_ratio: largest difference from the default's answers over their largest value.
+        begun: whether the board was there when it began; else the candidate has no part in it.
     """
 
     outcome: Outcome
@@ -105,6 +106,21 @@ class Ran:
     error: str = ""
     environment: Mapping[str, object] | None = None
     error_ratio: float = 0.0
+    begun: bool = True
+
+
+@dataclass(frozen=True)
+class _Open:
+    """To the runner's process: have a session for a job that may take so long."""
+
+    allowed_s: float
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """From it: the session ended in the middle of a job; why, TVM's words do not tell."""
+
+    words: str
 
 
 class BoardRunner:
@@ -117,16 +133,38 @@ class BoardRunner:
 
     def run(self, job: RunJob) -> Ran:
         """Time a candidate. Whatever happens, it is told in the answer."""
-        timeout_s = job.how.timeout_s * job.rounds + _PATIENCE_S
+        allowed_s = job.how.timeout_s * job.rounds
         try:
-            answer: Ran = self._worker.ask(job, timeout_s)
+            self._open(allowed_s)
+        except BoardError as error:
+            return Ran("board lost", error=error.what, begun=False)
+        try:
+            answer: Ran | _Ended = self._worker.ask(job, allowed_s)
         except WorkerLate:
-            return Ran("timeout", error=f"no answer within {timeout_s:g} s")
+            return Ran("timeout", error=f"no answer within {allowed_s:g} s")
         except WorkerLost as error:
             return Ran("crash", error=f"the runner died: {error}")
+        return answer if isinstance(answer, Ran) else self._explained(answer, allowed_s)
+
+    def _open(self, allowed_s: float) -> Mapping[str, object]:
+        """What the board says of itself."""
+        try:
+            facts: Mapping[str, object] = self._worker.ask(
+                _Open(allowed_s), _WAIT_FOR_BOARD_S + _PATIENCE_S
+            )
+        except (WorkerLate, WorkerLost) as error:
+            raise BoardGoneError(f"it could not be reached: {error}") from error
+        return facts
+
+    def _explained(self, ended: _Ended, allowed_s: float) -> Ran:
+        """Whether the candidate's process died on the board, or the board with it."""
+        try:
+            facts = self._open(allowed_s)
         except BoardError as error:
             return Ran("board lost", error=error.what)
-        return answer
+        if facts and facts.get("last_exit_code") is None:
+            return Ran("board lost", error="its server was started anew", environment=facts)
+        return Ran("crash", error=ended.words, environment=facts)
 
     def close(self) -> None:
         """Give the board back."""
@@ -141,32 +179,42 @@ class _Session:
 
         self._tracker, self._key = Address.parse(tracker), key
         self._remote: Any = None
-        self._until_s = 0.0
+        self._until_s = self._allowed_s = 0.0
         self._kept: dict[object, Any] = {}
         self._yardsticks: dict[bytes, tuple[float, float]] = {}
         self.environment: Mapping[str, object] = {}
 
-    def open(self) -> Any:
-        if self._remote is None or time.monotonic() > self._until_s:
+    def open(self, allowed_s: float) -> Mapping[str, object]:
+        """Have one in which a job may take so long."""
+        late = time.monotonic() > self._until_s or allowed_s > self._allowed_s
+        if self._remote is None or late:
             self.drop()
-            self._connect()
-        return self._remote
+            self._connect(allowed_s)
+        return self.environment
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the board's end of it still answers."""
+        try:
+            self._remote.get_function("tvm.rpc.server.upload")
+        except Exception:  # whatever TVM raises on a connection that broke
+            return False
+        return True
 
     def drop(self) -> None:
         self._kept.clear()
         self._remote = None
 
-    def _connect(self) -> None:
+    def _connect(self, allowed_s: float) -> None:
         from tvm import rpc
 
         address, key = request_board(self._tracker, self._key, _WAIT_FOR_BOARD_S)
+        limit_s = math.ceil(_SESSION_S + allowed_s + _GRACE_S)
         try:
-            self._remote = rpc.connect(
-                address.host, address.port, key, session_timeout=_SESSION_LIMIT_S
-            )
+            self._remote = rpc.connect(address.host, address.port, key, session_timeout=limit_s)
         except Exception as error:  # whatever TVM's client raises: the board is not there
             raise BoardGoneError(f"its server at {address} does not answer") from error
-        self._until_s = time.monotonic() + _SESSION_S
+        self._until_s, self._allowed_s = time.monotonic() + _SESSION_S, allowed_s
         self.environment = self._ask("facts")
 
     def _ask(self, function: str) -> Mapping[str, object]:
@@ -248,7 +296,6 @@ def _values(tensor: Tensor, seed: int) -> Any:
 
 
 def _run(session: _Session, job: RunJob) -> Ran:
-    session.open()
     if job.rounds > 1:
         return _in_turns(session, job)
     default_ms = session.yardstick_ms(job.default, job.how)
@@ -285,15 +332,19 @@ def answering(tracker: str, key: str) -> Answer:
     """In the runner's process: answers jobs for one board."""
     session = _Session(tracker, key)
 
-    def answer(job: RunJob) -> Ran:
+    def answer(asked: _Open | RunJob) -> Mapping[str, object] | Ran | _Ended:
+        if isinstance(asked, _Open):
+            return session.open(asked.allowed_s)
         try:
-            return _run(session, job)
-        except BoardError:
+            return _run(session, asked)
+        except Exception as error:  # what the candidate raises, or TVM when the session ends
+            words = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            alive = session.is_alive
             session.drop()
-            raise
-        except Exception as error:  # what TVM raises when the session ends in the middle
-            session.drop()
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            return Ran("crash", error=words[-1], environment=session.environment)
+            return (
+                Ran("crash", error=words, environment=session.environment)
+                if alive
+                else _Ended(words)
+            )
 
     return answer

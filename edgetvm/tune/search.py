@@ -139,7 +139,8 @@ class _Boards:
                 candidate = self.ready.get(timeout=_TICK_S)
             except queue.Empty:
                 continue
-            self.states[name] = "busy"
+            if self.states[name] != "lost":
+                self.states[name] = "busy"
             ran = self._run(runner, candidate)
             if ran.outcome == "board lost":
                 self.states[name] = "lost"
@@ -372,8 +373,8 @@ class Loop:
             self._boards.ready.put(candidate)
 
     def _ran(self, candidate: _Candidate, ran: Ran, board: str) -> None:
-        if ran.outcome == "board lost" and candidate.attempts + 1 < _ATTEMPTS:
-            candidate.attempts += 1
+        candidate.attempts += ran.begun
+        if ran.outcome == "board lost" and candidate.attempts < _ATTEMPTS:
             self._boards.ready.put(candidate)
             return
         if ran.environment:

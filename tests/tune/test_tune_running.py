@@ -1,0 +1,90 @@
+"""Candidates that crash, hang or raise on a real board, and boards that go, told apart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgetvm.farm import LocalBoard
+from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor
+
+pytestmark = pytest.mark.board
+
+_HOW = How(timeout_s=2.0, least_ms=0.1)
+_BODIES = {
+    "fine": "return 0;",
+    "crash": "*(volatile int *)0 = 1; return 0;",
+    "hang": "for (volatile int i = 0;; i++) {} return 0;",
+    "raise": 'TVMFFIErrorSetRaisedFromCStr("ValueError", "refused by the kernel"); return -1;',
+}
+_SOURCE = """
+void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message);
+int __tvm_ffi_main(void *self, void *arguments, int count, void *result) {{ {body} }}
+"""
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loadable]:
+    """Kernels made by hand, by what they do."""
+    folder = tmp_path_factory.mktemp("kernels")
+    return {name: _compiled(folder, name, body) for name, body in _BODIES.items()}
+
+
+def _compiled(folder: Path, name: str, body: str) -> Loadable:
+    source, library = folder / f"{name}.c", folder / f"{name}.so"
+    source.write_text(_SOURCE.format(body=body))
+    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-nostdlib", "-fPIC", "-O1"]
+    options = ["-fno-sanitize=all", "-Wno-everything", "-Wl,--allow-shlib-undefined"]
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache")}
+    subprocess.run(
+        [*command, *options, "-o", str(library), str(source)], check=True, env=environment
+    )
+    return Loadable(library.read_bytes(), (Tensor((4,), "float32"), Tensor((4,), "float32")))
+
+
+@pytest.fixture
+def runner(fresh_board: LocalBoard) -> Iterator[BoardRunner]:
+    """Of a board of the test's own."""
+    made = BoardRunner(fresh_board.board)
+    yield made
+    made.close()
+
+
+def test_every_outcome_is_told_apart_and_the_next_candidate_runs(
+    runner: BoardRunner, kernels: dict[str, Loadable]
+) -> None:
+    fine = kernels["fine"]
+    for name, outcome in (("crash", "crash"), ("raise", "crash"), ("hang", "timeout")):
+        ran = runner.run(RunJob(fine, kernels[name], _HOW))
+        assert ran.outcome == outcome, ran
+        assert ran.error
+        after = runner.run(RunJob(fine, fine, _HOW))
+        assert after.outcome == "ok", (name, after)
+        assert len(after.times_ms) >= 5
+
+
+def test_a_server_that_is_killed_in_the_middle_is_no_fault_of_the_candidate(
+    fresh_board: LocalBoard, runner: BoardRunner, kernels: dict[str, Loadable]
+) -> None:
+    assert runner.run(RunJob(kernels["fine"], kernels["fine"], _HOW)).outcome == "ok"
+
+    def kill() -> None:
+        time.sleep(0.7)
+        os.killpg(fresh_board.processes["server"].pid, signal.SIGKILL)
+        os.killpg(fresh_board.processes["tracker"].pid, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    lost = runner.run(RunJob(kernels["fine"], kernels["hang"], How(timeout_s=10)))
+    killing.join()
+    assert (lost.outcome, lost.begun) == ("board lost", True), lost
+    again = runner.run(RunJob(kernels["fine"], kernels["fine"], _HOW))
+    assert (again.outcome, again.begun) == ("board lost", False), again

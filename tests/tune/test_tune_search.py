@@ -1,0 +1,107 @@
+"""Whole searches on the local board: stopped at any instant, continued, and what comes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from real_board import alive, imported, onnx_runtime, within
+from real_command import COMMAND
+
+from edgetvm.base.errors import BoardGoneError
+from edgetvm.boards import load_profile
+from edgetvm.compile import compile_model
+from edgetvm.farm import LocalBoard
+from edgetvm.package.executor import Executor
+from edgetvm.tune import Budget, TuningDatabase, conditions_of, search, tune_model
+
+pytestmark = pytest.mark.board
+
+_TRIALS = 16
+_PROFILE = load_profile("local")
+_HERE = conditions_of(_PROFILE)
+
+
+def tuning(model: Path, database: Path) -> subprocess.Popen[bytes]:
+    """`edgetvm tune`, on its own."""
+    words = ["tune", str(model), "--trials", str(_TRIALS), "--database", str(database)]
+    return subprocess.Popen(
+        [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def count(database: Path) -> int:
+    """Of trials, as another program reads it."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as looked:
+            return int(looked.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Of a database."""
+    yield tmp_path / "tuning.sqlite"
+    assert within(5, lambda: not left()), left()
+
+
+def left() -> list[list[str]]:
+    """Builders, runners and boards that this process has left."""
+    found = [one.cmdline() for one in psutil.Process().children() if alive(one.pid)]
+    rooms = ("edgetvm.base.worker", "edgetvm.farm.server", "edgetvm.farm.tracker")
+    return [words for words in found if any(room in words for room in rooms)]
+
+
+def test_a_tuning_that_is_killed_goes_on_and_ends_with_all_its_trials(
+    tiny_onnx: Path, path: Path
+) -> None:
+    for number in (signal.SIGKILL, signal.SIGINT):
+        before = count(path)
+        process = tuning(tiny_onnx, path)
+        assert within(60, lambda before=before: count(path) >= before + 2)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, number)
+        assert process.wait(30) == (-9 if number == signal.SIGKILL else 130)
+        assert within(5, lambda family=family: not any(alive(one.pid) for one in family))
+    assert tuning(tiny_onnx, path).wait(120) == 0
+    with TuningDatabase(path, must_exist=True) as database:
+        trials = database.trials(_HERE)
+        tried = [(one.workload, str(one.choice)) for one in trials if one.outcome == "ok"]
+        assert database.trials_in(1) == len(trials) >= _TRIALS
+        assert len(tried) == len(set(tried))
+        assert trials[0].is_default
+        tuned = compile_model(imported(tiny_onnx), _PROFILE, database.schedules(_HERE))
+    inputs = {"image": np.random.default_rng(9).standard_normal((1, 3, 8, 8), np.float32)}
+    found = Executor(tuned.library, tuned.signature).run(inputs)["scores"]
+    expected = onnx_runtime(tiny_onnx, inputs)["scores"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_two_boards_share_the_trials(tiny_onnx: Path, path: Path) -> None:
+    with LocalBoard() as one, LocalBoard() as other, TuningDatabase(path) as database:
+        boards = [one.board, other.board]
+        tune_model(imported(tiny_onnx), _PROFILE, boards, database, Budget(_TRIALS))
+        by_board = {one.board for one in database.trials(_HERE)}
+    assert by_board == {"local#0", "local#1"}
+
+
+def test_a_search_whose_boards_are_all_gone_ends(
+    tiny_onnx: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_ALL_LOST_S", 3.0)
+    with LocalBoard() as local, TuningDatabase(path) as database:
+        board = local.board
+        local.stop()
+        with pytest.raises(BoardGoneError, match="all boards"):
+            tune_model(imported(tiny_onnx), _PROFILE, [board], database, Budget(_TRIALS))
+        assert database.trials(_HERE) == []
