@@ -62,8 +62,28 @@ def facts(_request: dict[str, Any], _payload: bytes) -> Answer:
         "cores": len(os.sched_getaffinity(0)),
         "governor": governor.read_text().strip() if governor.is_file() else None,
         "load_average": os.getloadavg()[0],
+        "temperature_c": _temperature_c(),
+        "throttled": _throttled(),
         "last_exit_code": last_exit_code,
     }, b""
+
+
+def _temperature_c() -> float | None:
+    """The hottest sensor; None where there is none."""
+    found = []
+    for sensor in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
+        with suppress(OSError, ValueError):
+            found.append(int(sensor.read_text()) / 1000)
+    return max(found, default=None)
+
+
+def _throttled() -> bool | None:
+    """Whether a Raspberry Pi slows down now, for heat or lack of power; None on other boards."""
+    # The firmware's bits 0 to 3: under-voltage, capped, throttled, soft limit of temperature.
+    with suppress(OSError, ValueError):
+        told = Path("/sys/devices/platform/soc/soc:firmware/get_throttled").read_text()
+        return int(told, 16) & 0xF != 0
+    return None
 
 
 def open_package(request: dict[str, Any], _payload: bytes) -> Answer:

@@ -302,7 +302,14 @@ class TuningDatabase:
         values = [conditions.profile, conditions.level, conditions.estimated, task]
         return self._select("profile = ? AND level = ? AND estimated = ? AND task = ?", values)
 
-    def decide(self, conditions: Conditions, task: str, trial: int | None, gain: float) -> None:
+    def decide(
+        self,
+        conditions: Conditions,
+        task: str,
+        trial: int | None,
+        gain: float,
+        through: int | None = None,
+    ) -> None:
         """Keep what a comparison with the default ended with.
 
         Args:
@@ -310,12 +317,13 @@ class TuningDatabase:
             task: its key.
             trial: number of the winner; None for the default.
             gain: latency of the default over the winner's, in that comparison.
+            through: number of the last trial that was looked at; of the last there is without it.
         """
         with self._errors():
             self._connection.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?,"
-                " (SELECT COALESCE(MAX(id), 0) FROM trials), ?)",
-                (conditions.profile, conditions.level, task, trial, gain, time.time()),
+                " COALESCE(?, (SELECT COALESCE(MAX(id), 0) FROM trials)), ?)",
+                (conditions.profile, conditions.level, task, trial, gain, through, time.time()),
             )
 
     def verdicts(self, conditions: Conditions) -> dict[str, tuple[int | None, float, int]]:

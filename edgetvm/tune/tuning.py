@@ -282,7 +282,8 @@ class _Final:
             found = self._gain(state, trial, runners)
             if found is not None and found > max(gain, 1 / MARGIN):
                 best, gain = number, found
-        self._database.decide(self._search.conditions, state.task.key, best, gain)
+        last = max(number for number, _ in trials)
+        self._database.decide(self._search.conditions, state.task.key, best, gain, last)
         self.gains[state.task.key] = gain
 
     def _gain(self, state: TaskState, trial: Trial, runners: Sequence[BoardRunner]) -> float | None:

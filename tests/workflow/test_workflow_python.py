@@ -31,6 +31,7 @@ from edgetvm.package.archive import write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import load_recipe
 from edgetvm.report import write_report
+from edgetvm.tune import Budget
 from edgetvm.workflow import (
     bench,
     build,
@@ -41,6 +42,7 @@ from edgetvm.workflow import (
     read_inputs,
     run,
     tune,
+    tuned_schedules,
     write_outputs,
 )
 
@@ -363,13 +365,13 @@ def _wav(path: Path) -> Path:
     return path
 
 
-def test_tuned_schedules_that_are_not_there(tiny_onnx: Path, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"no such folder.*edgetvm tune"):
-        build(find_subject(str(tiny_onnx)), load_profile("local"), tmp_path / "gone")
+def test_tuned_schedules_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"no such tuning database.*edgetvm tune"):
+        tuned_schedules(load_profile("local"), database=tmp_path / "gone")
 
 
 def test_tuning_needs_a_model(board: Board, tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"\x00nonsense")
     with pytest.raises(ModelUnreadableError):
-        tune(find_subject(str(tmp_path / "bad.onnx")), board, 1, tmp_path / "records")
+        tune(find_subject(str(tmp_path / "bad.onnx")), [board], Budget(1), tmp_path / "records")
     assert not (tmp_path / "records").exists()
