@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=60, metavar="SECONDS", help="to wait for a quiet machine"
     )
-    parser.add_argument("--tuning-database", type=Path, metavar="FOLDER")
+    parser.add_argument("--tuning-database", type=Path, metavar="FILE")
     parser.add_argument("--json", type=Path, default=_RESULTS / "latency.json", metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG of the ratios")
     parser.add_argument(

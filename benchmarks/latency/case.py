@@ -63,6 +63,7 @@ class Task:
         engine: its name in `engines.ENGINES`.
         setting: which of the engine's settings; empty for the first.
         folder: where wheels are kept.
+        tuning_database: file of the trials that `edgetvm-tuned` takes schedules from.
     """
 
     engine: str

@@ -24,15 +24,19 @@ class _Loaded:
         from edgetvm.base.version import __version__
         from edgetvm.boards.profile import load_profile
         from edgetvm.compile import compile_model
+        from edgetvm.compile.tuned import UNTUNED
         from edgetvm.models import import_model
         from edgetvm.package.executor import Executor
+        from edgetvm.workflow.tuning import tuned_schedules
 
         profile = dataclasses.replace(load_profile("local"), cores=task.threads)
         began_s = time.monotonic()
         model = import_model(task.case.file)
         imported_s = time.monotonic()
-        database = task.tuning_database if task.engine == "edgetvm-tuned" else None
-        artifact = compile_model(model, profile, database)
+        tuned = UNTUNED
+        if task.engine == "edgetvm-tuned":
+            tuned = tuned_schedules(load_profile("local"), database=task.tuning_database)
+        artifact = compile_model(model, profile, tuned=tuned)
         self.facts: dict[str, Any] = {
             "version": __version__,
             "import_s": imported_s - began_s,
