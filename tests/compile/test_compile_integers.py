@@ -19,6 +19,7 @@ from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
 from edgetvm.compile.kernels.rounding import Settling, rounded_sums
 from edgetvm.compile.lowering import lower_contractions
+from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
 
@@ -301,3 +302,25 @@ def test_a_quantised_graph_is_summed_in_integers(tmp_path: Path) -> None:
     assert "edgetvm.dot" in text
     # One step of the output's quantisation, where a sum lies between two.
     check(path, inputs, tolerance=0.05 / 6)
+
+
+def test_a_quantised_graph_whose_channels_are_asked_for_in_blocks(tmp_path: Path) -> None:
+    """What sums integers gives channels last; what follows was told to read blocks."""
+    chance = np.random.default_rng(5)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "sx", "zx"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["dw"], axis=0),
+        helper.make_node("Conv", ["d", "dw"], ["c"]),
+        helper.make_node("Relu", ["c"], ["out"]),
+    ]
+    constants = {
+        "sx": np.float32(0.021),
+        "zx": np.uint8(113),
+        "w": chance.integers(-127, 128, (32, 1, 1, 1)).astype(np.int8),
+        "sw": chance.uniform(0.001, 0.01, 32).astype(np.float32),
+        "zw": np.zeros(32, np.int8),
+    }
+    inputs = {"x": random(1, 1, 3, 9)}
+    path = graph(tmp_path / "m.onnx", nodes, inputs, constants)
+    check(path, inputs, options=CompileOptions(layout="NCHWc"))

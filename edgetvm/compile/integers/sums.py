@@ -66,6 +66,8 @@ def _convolution(call: Any, matcher: Matcher, builder: Any) -> Summed | None:
     layout, kernel = str(attrs.data_layout), str(attrs.kernel_layout)
     if not (layout.endswith("C") and kernel.endswith("IO")):
         return None
+    if str(attrs.out_layout) not in ("", layout):
+        return None
     found = _operands(call, matcher)
     if found is None:
         return None

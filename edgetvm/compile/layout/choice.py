@@ -92,6 +92,10 @@ class Choice:
         """
         return self._known(call) is not None and self._saved_by_blocks(variable) > 0
 
+    def is_quantised(self, call: Any) -> bool:
+        """Whether a convolution's data are integers of a scale."""
+        return self._matcher.dequantised(call.args[0]) is not None
+
     def _saved_by_blocks(self, variable: Any) -> float:
         """What blocks save those that read a value; what is depthwise hands them on."""
         ends, saved = self._ends(variable), 0.0
@@ -127,8 +131,7 @@ class Choice:
 
     def _known(self, call: Any) -> Cost | None:
         """The costs; not of what will be summed in integers: those kernels have channels last."""
-        quantised = self._matcher.dequantised(call.args[0]) is not None
-        return None if quantised else self._costs(call)
+        return None if self.is_quantised(call) else self._costs(call)
 
     def wanted(self, variable: Any) -> set[Order]:
         """The orders in which a value is read in the end."""

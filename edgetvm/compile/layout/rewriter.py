@@ -47,6 +47,8 @@ class Layouts:
 
     def blocks_of_convolution(self, call: Any) -> tuple[int, int]:
         """The channels of a block of a convolution's data and of its result; 0 for none."""
+        if self._choice is not None and self._choice.is_quantised(call):
+            return 0, 0  # what sums integers has channels last
         possible = possible_blocks(call, self._lanes)
         if self._layout == "NCHWc":
             return possible
