@@ -58,6 +58,7 @@ _DOING = {
     "time_runs": "timing the model",
     "stream": "running the stream",
     "memory": "telling its memory",
+    "threads": "giving its threads cores",
 }
 
 
