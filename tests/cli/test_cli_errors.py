@@ -61,6 +61,8 @@ CASES = [
     Bad("recipes new {tiny} --name Not/A/Name!", 3, ("cannot be a recipe's name",)),
     Bad("recipes new {folder}/gone.onnx", 4, ("no such file or directory",)),
     Bad("bench {folder}/text.yaml", 3, ("text.yaml",)),
+    Bad("compile {tiny} --database {folder}/gone", 10, ("no such tuning database",)),
+    Bad("bench {tiny} --database {folder}/text.txt", 3, ("no tuning database",)),
 ]
 
 OPTIONS = [
@@ -87,8 +89,6 @@ OPTIONS = [
     Bad("tune {tiny} --builders dask://nowhere", 2, ("dask://HOST:PORT",)),
     Bad("tune {tiny} --from {folder}/gone", 2, ("--from", "does not exist")),
     Bad("tune {tiny} --database {folder}", 2, ("--database", "is a directory")),
-    Bad("compile {tiny} --database {folder}/gone", 2, ("--database", "does not exist")),
-    Bad("bench {tiny} --database {folder}/text.txt", 2, ("--database",)),
     Bad("compile {tiny} -o {folder}/no/x.so", 2, ("folder does not exist",)),
     Bad("package {tiny} -o {folder}/no/x.edgetvm", 2, ("folder does not exist",)),
     Bad("package {tiny} -o {folder}", 2, ("is a directory",)),
