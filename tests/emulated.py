@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from edgetvm.boards import BoardProfile
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
+from edgetvm.compile.lowering import lower_contractions
+from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
 
 _EMULATORS = {"aarch64": "qemu-aarch64", "armv7l": "qemu-arm"}
@@ -31,6 +33,16 @@ def emulator(profile: BoardProfile) -> str:
     if found is None:
         pytest.fail(f"{_EMULATORS[profile.architecture]} is not installed: run scripts/setup test")
     return found
+
+
+def kernels_for(module: Any, profile: BoardProfile) -> tuple[Any, set[str]]:
+    """The kernels of a graph, scheduled, and the rules that answered."""
+    from tvm import relax
+
+    module = relax.transform.LegalizeOps()(lower_contractions(profile)(module))
+    module = relax.transform.DeadCodeElimination()(module)
+    module, rules = schedule_module(module, profile)
+    return module, {one.rule for one in rules.values()}
 
 
 def emulated(module: Any, profile: BoardProfile, data: NDArray[Any], folder: Path) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from edgetvm.base.steps import warn
 from edgetvm.base.units import format_duration, format_ms
 from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, new_table
+from edgetvm.cli.tune_views import lowered
 
 if TYPE_CHECKING:
     from edgetvm.cli.terminal import Terminal
@@ -79,11 +80,7 @@ def model_latency(progress: Progress) -> str:
         return "no kernel is measured yet"
     known = sum(one.default_ms > 0 for one in progress.tasks)
     of = "" if known == len(progress.tasks) else f", {known} of {len(progress.tasks)} measured"
-    gain = progress.default_ms / progress.best_ms
-    return (
-        f"kernels {format_ms(progress.default_ms)} -> {format_ms(progress.best_ms)} "
-        f"({gain:.2f} times as fast{of})"
-    )
+    return f"kernels {lowered(progress.default_ms, progress.best_ms, of)}"
 
 
 def sentence_of(progress: Progress) -> str:

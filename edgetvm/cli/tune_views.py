@@ -62,8 +62,8 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
         )
     progress = tuned.progress
     facts = {
-        "kernels": _lowered(tuned.default_ms, tuned.best_ms),
-        "whole model": _lowered(outcome.default_ms, outcome.tuned_ms),
+        "kernels": lowered(tuned.default_ms, tuned.best_ms),
+        "whole model": lowered(outcome.default_ms, outcome.tuned_ms),
         "trials": f"{tuned.trials} in {format_duration(progress.elapsed_s)}, "
         f"{progress.trials_per_s:.1f} a second",
         "kept in": database,
@@ -80,9 +80,10 @@ def _share(kernel: TunedKernel, tuned: Tuned) -> float:
     return kernel.calls * kernel.default_ms / tuned.default_ms if tuned.default_ms else 0.0
 
 
-def _lowered(default_ms: float, tuned_ms: float) -> str:
+def lowered(default_ms: float, tuned_ms: float, of: str = "") -> str:
+    """`12.3 ms -> 10.1 ms (1.22 times as fast)`, with what else belongs into the brackets."""
     gain = default_ms / tuned_ms if tuned_ms else 1.0
-    return f"{format_ms(default_ms)} -> {format_ms(tuned_ms)} ({gain:.2f} times as fast)"
+    return f"{format_ms(default_ms)} -> {format_ms(tuned_ms)} ({gain:.2f} times as fast{of})"
 
 
 def next_command(model: str, device: str, database: Path | None) -> str:

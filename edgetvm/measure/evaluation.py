@@ -60,7 +60,7 @@ def evaluate(
         service_ns += durations_ns
         error = worst_error(found, expected, signature.quanta)
         answer = partial(_expected, signature, recipe)
-        allowed = tolerance + rounding_noise(answer, reference, inputs, signature.quanta)
+        allowed = tolerance + rounding_noise(answer, reference, inputs, expected, signature.quanta)
         if worst is None or not error.max_relative_error <= worst.max_relative_error:
             worst = Correctness(
                 reference=reference.name,

@@ -23,6 +23,7 @@ def rounding_noise(
     answer: Callable[[Runner, Arrays], Arrays],
     reference: Reference,
     inputs: Arrays,
+    expected: Arrays,
     quanta: Mapping[str, float],
 ) -> float:
     """How far a quantised graph's own answers move when it is changed by next to nothing.
@@ -36,6 +37,7 @@ def rounding_noise(
         answer: lets a runner answer.
         reference: runs the graph.
         inputs: arrays by name, that it is to be compared on.
+        expected: its answer to them.
         quanta: see `edgetvm.models.correctness.worst_error`.
 
     Returns:
@@ -43,7 +45,6 @@ def rounding_noise(
     """
     if not reference.shaken:
         return 0.0
-    expected = answer(reference, inputs)
     moved = (answer(one, _nudged(inputs, seed)) for seed, one in enumerate(reference.shaken))
     return _MARGIN * max(worst_error(one, expected, quanta).max_relative_error for one in moved)
 

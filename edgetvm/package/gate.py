@@ -91,6 +91,7 @@ def check(
             lambda runner, inputs: named_outputs(runner.run(inputs), model.signature),
             reference,
             sample,
+            expected,
             model.signature.quanta,
         )
         error = worst_error(found, expected, model.signature.quanta)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.tune.records import Trial
 from edgetvm.tune.running import Loadable
-from edgetvm.tune.space import Space, key_of
+from edgetvm.tune.space import Key, Space, candidate_of, key_of
 from edgetvm.tune.tasks import Form, Task
 
 # Candidates that a task is given at a time.
@@ -49,7 +49,7 @@ class TaskState:
     trials: int = 0
     dry: float = 0.0
     waiting: int = 0
-    _known: set[object] = field(default_factory=set)
+    _known: set[Key] = field(default_factory=set)
 
     @classmethod
     def of(cls, task: Task) -> TaskState:
@@ -62,14 +62,14 @@ class TaskState:
             return
         self.forms[form.workload] = form
         space = Space(form)
-        space.leave_out(self._known)  # type: ignore[arg-type]
+        space.leave_out(self._known)
         self.spaces.append(space)
         self.dry = min(self.dry, _FLAT - 2)
 
     def know(self, trial: Trial) -> None:
         """Take a trial of this search, or of one before, into account."""
         self.trials += 1
-        self._known.add(key_of(trial.workload, trial.choice))
+        self._known.add(candidate_of(trial))
         if trial.is_default:
             self.default_ms = trial.latency_ms if trial.outcome == "ok" else self.default_ms
             return
@@ -89,7 +89,7 @@ class TaskState:
     def leave_out_known(self) -> None:
         """Propose nothing that was tried in a search before."""
         for space in self.spaces:
-            space.leave_out(self._known)  # type: ignore[arg-type]
+            space.leave_out(self._known)
 
     @property
     def left(self) -> int:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Protocol
 
 from edgetvm.base.errors import MissingToolError, UsageError
@@ -51,13 +50,9 @@ class Built:
 
     Attributes:
         library: a shared object with the kernel as `main`.
-        decisions: all that the rule took, by name.
-        candidates: among which, by name.
     """
 
     library: bytes
-    decisions: Mapping[str, str] = field(default_factory=dict)
-    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def build_candidate(job: BuildJob) -> Built:
@@ -74,14 +69,14 @@ def build_candidate(job: BuildJob) -> Built:
     from edgetvm.compile.target import target_for
 
     target = target_for(job.profile, job.options)
-    scheduled, decisions = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
+    scheduled, _ = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
     with native_words_kept_back(), target:
         module = ir.IRModule({"main": scheduled.with_attr("global_symbol", "main")})
         built = tirx.build(
             module, target=target, pipeline=kernel_pipeline(job.options.level.functions)
         )
         with scratch_folder() as folder:
-            return Built(linked(built, folder), decisions.taken, decisions.candidates)
+            return Built(linked(built, folder))
 
 
 def answering() -> Answer:
@@ -144,7 +139,7 @@ class Builder(Protocol):
 
 
 class LocalBuilder:
-    """Processes of this machine that outlive candidates. Use with `with`."""
+    """Processes of this machine that outlive candidates."""
 
     def __init__(self, workers: int) -> None:
         """Start so many."""
@@ -180,17 +175,6 @@ class LocalBuilder:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._all:
             worker.close()
-
-    def __enter__(self) -> LocalBuilder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class DaskBuilder:
@@ -250,20 +234,3 @@ def _settle(future: Future[Built], remote: Any) -> None:
             future.set_exception(error)
         else:
             future.set_result(remote.result())
-
-
-def builder_of(where: str) -> Callable[[], Builder]:
-    """Whoever `--builders` names: a number of local processes, or `dask://HOST:PORT`.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if where.startswith(_DASK):
-        return functools.partial(DaskBuilder, where.removeprefix(_DASK))
-    if where.isdigit() and int(where) > 0:
-        return functools.partial(LocalBuilder, int(where))
-    raise UsageError(
-        f"{where!r} names no builders",
-        where="--builders",
-        mend=f"give a number of processes, or {_DASK}HOST:PORT",
-    )

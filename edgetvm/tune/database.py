@@ -20,6 +20,7 @@ from edgetvm.base.paths import data_folder
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import Tensor
+from edgetvm.tune.space import key_of
 from edgetvm.tune.tasks import Form
 
 FORMAT = 1
@@ -81,7 +82,7 @@ class TuningDatabase:
             raise StorageError(
                 "a tuning database is a file, not a folder",
                 where=str(path),
-                mend="MetaSchedule's records: edgetvm tune-records import FOLDER",
+                mend="name a file",
             )
         self.path = path
         with storage_errors(path):
@@ -269,11 +270,7 @@ class TuningDatabase:
 
     def trials(self, conditions: Conditions, task: str | None = None) -> list[Trial]:
         """All trials of a profile and level, in the order of their time; of one task if named."""
-        which = "profile = ? AND level = ? AND estimated = ?"
-        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
-        if task is not None:
-            which, values = f"{which} AND task = ?", [*values, task]
-        return [trial for _, trial in self._select(which, values)]
+        return [trial for _, trial in self.numbered(conditions, task)]
 
     def trials_of_architecture(self, conditions: Conditions) -> list[Trial]:
         """Trials of other profiles that have the same architecture."""
@@ -297,10 +294,13 @@ class TuningDatabase:
             ).fetchall()
         return [(int(row[0]), _trial(row[1:])) for row in rows]
 
-    def numbered(self, conditions: Conditions, task: str) -> list[tuple[int, Trial]]:
-        """The trials of a task with their numbers."""
-        values = [conditions.profile, conditions.level, conditions.estimated, task]
-        return self._select("profile = ? AND level = ? AND estimated = ? AND task = ?", values)
+    def numbered(self, conditions: Conditions, task: str | None = None) -> list[tuple[int, Trial]]:
+        """As `trials`, with their numbers."""
+        which = "profile = ? AND level = ? AND estimated = ?"
+        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
+        if task is not None:
+            which, values = f"{which} AND task = ?", [*values, task]
+        return self._select(which, values)
 
     def decide(
         self,
@@ -339,8 +339,7 @@ class TuningDatabase:
         """What the compiler is to take: the best of each task, where it beats the default."""
         verdicts = self.verdicts(conditions)
         by_task: dict[str, list[tuple[int, Trial]]] = {}
-        values = [conditions.profile, conditions.level, conditions.estimated]
-        for number, trial in self._select("profile = ? AND level = ? AND estimated = ?", values):
+        for number, trial in self.numbered(conditions):
             by_task.setdefault(trial.task, []).append((number, trial))
         best = [best_of(trials, verdicts.get(task)) for task, trials in by_task.items()]
         return _joined(one for one in best if one is not None)
@@ -374,21 +373,19 @@ def best_of(
     """
     winner, gain, through = verdict or (None, 1.0, 0)
     known = dict(trials)
-    wrong = [one for one in known.values() if one.outcome == "wrong result"]
+    wrong = {
+        key_of(one.workload, one.choice) for one in known.values() if one.outcome == "wrong result"
+    }
     best = known.get(winner) if winner is not None else None
     limit = MARGIN / gain
     for number, trial in known.items():
-        if number > through and trial.ratio < limit and not _is_among(trial, wrong):
+        if (
+            number > through
+            and trial.ratio < limit
+            and key_of(trial.workload, trial.choice) not in wrong
+        ):
             best, limit = trial, trial.ratio
     return best
-
-
-def _is_among(trial: Trial, others: Iterable[Trial]) -> bool:
-    """Whether one of them is of the same candidate."""
-    return any(
-        (one.workload, one.choice, one.operators) == (trial.workload, trial.choice, trial.operators)
-        for one in others
-    )
 
 
 def _uri(path: Path, must_exist: bool) -> str:

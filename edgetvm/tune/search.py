@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from edgetvm.base.errors import BoardGoneError
@@ -156,8 +157,8 @@ class _Boards:
         job = _job(candidate, self.how)
         if not runner.board.shares_cores:
             return runner.run(job)
-        with self.quiet, self.builder.paused():
-            return runner.run(job)
+        with self.quiet:
+            return undisturbed(runner, job, self.builder)
 
     @property
     def all_lost(self) -> bool:
@@ -169,6 +170,12 @@ class _Boards:
             runner.close()
         for thread in self._threads:
             thread.join(timeout=5)
+
+
+def undisturbed(runner: BoardRunner, job: RunJob, builder: Builder) -> Ran:
+    """A run while nothing is built on the board's own cores."""
+    with builder.paused() if runner.board.shares_cores else nullcontext():
+        return runner.run(job)
 
 
 def _job(candidate: _Candidate, how: How) -> RunJob:
@@ -367,10 +374,13 @@ class Loop:
                 candidate.state.default = Loadable(event.built.library, candidate.form.arguments)
                 if candidate.state.default_ms:
                     # Measured in a search before; only its library is needed.
-                    self._waiting -= 1
-                    candidate.state.waiting -= 1
+                    self._wait_no_longer(candidate)
                     return
             self._boards.ready.put(candidate)
+
+    def _wait_no_longer(self, candidate: _Candidate) -> None:
+        candidate.state.waiting -= 1
+        self._waiting -= 1
 
     def _ran(self, candidate: _Candidate, ran: Ran, board: str) -> None:
         candidate.attempts += ran.begun
@@ -389,9 +399,8 @@ class Loop:
         ran: Ran | None = None,
         board: str = "",
     ) -> None:
+        self._wait_no_longer(candidate)
         state = candidate.state
-        state.waiting -= 1
-        self._waiting -= 1
         trial = Trial(
             state.task.key,
             candidate.form.workload,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.records import Trial
 from edgetvm.tune.tasks import Form
 
 # A space is listed whole where it has no more schedules; of a larger one so many are drawn.
@@ -32,13 +33,18 @@ def key_of(workload: str, choice: KernelChoice) -> Key:
     return workload, tuple(sorted(choice.decisions.items())), choice.trace
 
 
+def candidate_of(trial: Trial) -> Key:
+    """The candidate that a trial was of."""
+    return key_of(trial.workload, trial.choice)
+
+
 class Space:
     """The schedules of one form of a task that were not tried yet."""
 
-    def __init__(self, form: Form, seed: int = 0) -> None:
+    def __init__(self, form: Form) -> None:
         """List them, or draw some."""
         self.form = form
-        self._random = random.Random(f"{form.workload} {seed}")  # noqa: S311 - a search
+        self._random = random.Random(form.workload)  # noqa: S311 - a search
         self._left = list(_choices(form, self._random))
 
     @property

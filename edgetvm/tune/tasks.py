@@ -20,7 +20,7 @@ from edgetvm.models.model import Model
 from edgetvm.tune.running import Tensor
 
 if TYPE_CHECKING:
-    from tvm.ir import IRModule
+    pass
 
 Operators = Mapping[str, Mapping[str, str]]
 
@@ -214,10 +214,3 @@ def _bytes(tensor: Tensor) -> int:
     import numpy as np
 
     return math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
-
-
-def module_of(kernel: str) -> IRModule:
-    """A kernel's JSON as a module with `main`."""
-    from tvm import ir
-
-    return ir.IRModule({"main": ir.load_json(kernel)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -22,8 +23,8 @@ from edgetvm.tune.database import MARGIN, TuningDatabase
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
-from edgetvm.tune.search import Budget, Loop, Search
-from edgetvm.tune.space import key_of
+from edgetvm.tune.search import Budget, Loop, Search, undisturbed
+from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Tasks, tasks_of, variants
 
 # In a final comparison: candidates of a task, turns with the default, boards that must agree.
@@ -159,8 +160,7 @@ def tune_model(
         variants(model, profile, options, tasks),
         seeds,
     )  # fmt: skip
-    made = (builder or _local_builder)()
-    try:
+    with closing((builder or _local_builder)()) as made:
         loop = Loop(search, database, made, cost_model, run, told)
         with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
             progress = loop.run()
@@ -169,8 +169,6 @@ def tune_model(
             final = _Final(search, database, made, run)
             final.compare(loop.states.values(), this.advance)
         database.finish_run(run)
-    finally:
-        made.close()
     return Tuned(
         progress.trials, tuple(_verdict(one, final) for one in loop.states.values()), progress
     )
@@ -236,7 +234,7 @@ def _learn_from_others(
 def _best_choices(trials: list[Trial]) -> list[KernelChoice]:
     found: dict[object, KernelChoice] = {}
     for trial in sorted(trials, key=lambda one: one.ratio):
-        found.setdefault(_same(trial), trial.choice)
+        found.setdefault(candidate_of(trial), trial.choice)
     return list(found.values())[:_SEEDS]
 
 
@@ -299,8 +297,7 @@ class _Final:
         compared = RunJob(state.default, candidate, search.how, _ROUNDS, compare=same)
         gains = []
         for runner in runners:
-            with self._builder.paused():
-                ran = runner.run(compared)
+            ran = undisturbed(runner, compared, self._builder)
             if ran.outcome == "ok" and ran.error_ratio > _WRONG:
                 ran = replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
             if ran.outcome not in ("ok", "board lost"):
@@ -317,18 +314,14 @@ def _failed(trial: Trial, ran: Ran) -> Trial:
 
 def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
     """The fastest of those that beat the default, each candidate once, and the winner so far."""
-    wrong = {_same(trial) for _, trial in trials if trial.outcome == "wrong result"}
+    wrong = {candidate_of(trial) for _, trial in trials if trial.outcome == "wrong result"}
     ordered = sorted(trials, key=lambda one: (one[0] != winner, one[1].ratio))
     found: dict[object, tuple[int, Trial]] = {}
     for number, trial in ordered:
         beats = not trial.is_default and (trial.ratio < MARGIN or number == winner)
-        if beats and _same(trial) not in wrong:
-            found.setdefault(_same(trial), (number, trial))
+        if beats and candidate_of(trial) not in wrong:
+            found.setdefault(candidate_of(trial), (number, trial))
     return list(found.values())[: _FINALISTS + (winner is not None)]
-
-
-def _same(trial: Trial) -> object:
-    return key_of(trial.workload, trial.choice)
 
 
 def _verdict(state: TaskState, final: _Final) -> TunedKernel:

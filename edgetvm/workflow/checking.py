@@ -81,7 +81,7 @@ def check_model(
                 answer = partial(_expected, model.signature, case.streamed)
                 expected = answer(reference, one)
                 errors.append(_compared(compiled, expected, model.signature, one, case.streamed))
-                noise = rounding_noise(answer, reference, one, model.signature.quanta)
+                noise = rounding_noise(answer, reference, one, expected, model.signature.quanta)
                 allowed = max(allowed, least + noise)
             worst = max(errors, key=badness)
             found.append(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compiled import check, graph, random
-from emulated import emulated
+from emulated import emulated, kernels_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from onnx import helper
 from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
 from edgetvm.compile.kernels.rounding import Settling, rounded_sums
-from edgetvm.compile.lowering import lower_contractions
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
@@ -97,10 +96,7 @@ def scheduled(
             )
             result = builder.emit_output(convolution)
         builder.emit_func_output(result)
-    module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
-    module = relax.transform.DeadCodeElimination()(module)
-    module, rules = schedule_module(module, profile)
-    return module, {one.rule for one in rules.values()}
+    return kernels_for(builder.get(), profile)
 
 
 def bytes_like(dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -181,11 +181,10 @@ def test_an_output_made_from_integers_says_so(tmp_path: Path) -> None:
 
 
 def noise_of(path: Path, x: list[list[float]]) -> float:
+    reference = reference_for(Source.of(import_model(path)))
+    inputs = {"x": np.array(x, np.float32)}
     return rounding_noise(
-        lambda runner, inputs: runner.run(inputs),
-        reference_for(Source.of(import_model(path))),
-        {"x": np.array(x, np.float32)},
-        {},
+        lambda runner, inputs: runner.run(inputs), reference, inputs, reference.run(inputs), {}
     )
 
 
