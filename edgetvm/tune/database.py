@@ -20,7 +20,7 @@ from edgetvm.base.paths import data_folder
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import Tensor
-from edgetvm.tune.space import key_of
+from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Form
 
 FORMAT = 1
@@ -373,17 +373,11 @@ def best_of(
     """
     winner, gain, through = verdict or (None, 1.0, 0)
     known = dict(trials)
-    wrong = {
-        key_of(one.workload, one.choice) for one in known.values() if one.outcome == "wrong result"
-    }
+    wrong = {candidate_of(one) for one in known.values() if one.outcome == "wrong result"}
     best = known.get(winner) if winner is not None else None
     limit = MARGIN / gain
     for number, trial in known.items():
-        if (
-            number > through
-            and trial.ratio < limit
-            and key_of(trial.workload, trial.choice) not in wrong
-        ):
+        if number > through and trial.ratio < limit and candidate_of(trial) not in wrong:
             best, limit = trial, trial.ratio
     return best
 
