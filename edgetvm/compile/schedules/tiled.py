@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.tirx import PrimFunc
 
+# Of one of NEON's registers.
+_NEON_SUMS = 4
 # Where one load brings the elements of several steps, so many loads at most in a round of the loop:
 # with more, LLVM keeps elements of all of them, and spills sums (Cortex-A72).
 _LOADS_UNROLLED = 2
@@ -299,10 +301,9 @@ def sum_in_tiles(
     sum_in_registers(
         schedule, result, nest.reduction, nest.steps, inner, form.elements, dot, together
     )
-    stored = tile.lanes
     if whole is not None:
         _join(schedule, whole, form, tile)
-        stored = tile.width
+    stored = _stored_lanes(dot, tile)
     ends = schedule.get_loops(store)
     stored = math.gcd(stored, int(schedule.get(ends[-1]).extent))
     vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
@@ -310,6 +311,13 @@ def sum_in_tiles(
     own = len(nest.points) + (form.blocks is not None)
     for loop in [*ends[-own:-1], vectors]:
         schedule.unroll(loop)
+
+
+def _stored_lanes(dot: Dot | None, tile: Tile) -> int:
+    """Of what is stored at once: four of NEON's registers of sums become one of bytes."""
+    if dot is None or dot.lanes != _NEON_SUMS:
+        return tile.lanes
+    return math.gcd(tile.width, 4 * _NEON_SUMS)
 
 
 def _nest(
