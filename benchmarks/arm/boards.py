@@ -62,6 +62,19 @@ BOARDS = (
         cycles=True,
         flags="fp asimd evtstrm crc32 fphp asimdhp asimddp cpuid",
     ),
+    # QEMU has no A720; its largest CPU has the instructions.
+    Board(
+        name="a720",
+        profile="orion-o6",
+        cpu="cortex-a720",
+        emulator="qemu-aarch64",
+        emulated_cpu="max",
+        zig=(*_A64, "-mcpu=cortex_a720"),
+        debian="arm64",
+        part=0xD81,
+        cycles=False,
+        flags="fp asimd evtstrm crc32 fphp asimdhp asimddp i8mm cpuid",
+    ),
     # llvm-mca prices NEON code of an A53 at four to ten times an A72's: not believable.
     Board(
         name="a53",

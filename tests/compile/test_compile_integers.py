@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from compiled import check, graph, random
 from emulated import emulated, kernels_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
+from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernels.rounding import Settling, rounded_sums
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import schedule_module
@@ -143,6 +146,14 @@ def on_arm(name: str) -> BoardProfile:
         ("rpi3-32", "odd channels", "uint8"),
         ("rpi5", "pointwise", "int8"),
         ("rpi5", "odd channels", "uint8"),
+        ("orion-o6", "pointwise", "int8"),
+        ("orion-o6", "pointwise", "uint8"),
+        ("orion-o6", "first layer", "uint8"),
+        ("orion-o6", "one channel", "int8"),
+        ("orion-o6", "odd channels", "int8"),
+        ("orion-o6", "dilated", "uint8"),
+        ("orion-o6", "one feature", "int8"),
+        ("orion-o6", "one element", "int8"),
     ],
 )
 def test_a_convolution_is_exact_on_arm(board: str, name: str, dtype: str, tmp_path: Path) -> None:
@@ -166,6 +177,125 @@ def test_unsigned_data_are_taken_as_they_are_where_the_core_does(tmp_path: Path)
     assert not [one for one in module.get_global_vars() if one.name_hint.startswith("stage")]
     found = emulated(module, profile, data, tmp_path)
     np.testing.assert_array_equal(found, summed(data, weights, form, 0))
+
+
+def assembly(module: Any, profile: BoardProfile) -> str:
+    """The code of a module's kernels."""
+    import tvm
+    from tvm import tirx
+
+    kernels = {
+        variable: function.with_attr("global_symbol", variable.name_hint)
+        for variable, function in module.functions.items()
+        if isinstance(function, tirx.PrimFunc)
+    }
+    built = tvm.compile(
+        tvm.IRModule(kernels), target=target_for(profile), tir_pipeline=kernel_pipeline()
+    )
+    raising = r"^__tvm_set_raised\w*:.*?^\.Lfunc_end"
+    return re.sub(raising, "", built.mod.inspect_source("asm"), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "columns", "channels", "instruction"),
+    [
+        ("int8", 49, 64, "smmla"),
+        ("uint8", 49, 64, "usmmla"),
+        ("int8", 7, 40, "smmla"),
+        # Half of what the instruction does would be for nothing.
+        ("int8", 1, 64, "sdot"),
+        ("int8", 49, 4, "sdot"),
+    ],
+)
+def test_two_points_are_taken_at_once_where_that_is_less(
+    dtype: str, columns: int, channels: int, instruction: str
+) -> None:
+    profile, form = on_arm("orion-o6"), ((1, 1), (1, 1), (0, 0, 0, 0))
+    data = bytes_like(dtype, (1, 1, columns, channels))
+    weights = np.random.default_rng(4).integers(-128, 128, (1, 1, channels, 32)).astype("int8")
+    module, _ = scheduled(profile, data, weights, form)
+    code = assembly(module, profile)
+    found = set(re.findall(r"\bu?s(?:mmla|dot)\b", code))
+    assert found == {instruction}
+    assert not re.findall(r"\bst[rp]\s+q\d+.*\[sp", code)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "features"),
+    [("int8", (13, 64), 24), ("uint8", (2, 3, 21), 10), ("int8", (1, 40), 17)],
+)
+def test_a_product_is_exact_on_arm(
+    dtype: str, shape: tuple[int, ...], features: int, tmp_path: Path
+) -> None:
+    from tvm import relax
+
+    profile = on_arm("orion-o6")
+    data = bytes_like(dtype, shape)
+    weights = np.random.default_rng(4).integers(-128, 128, (shape[-1], features)).astype("int8")
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(shape, dtype))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            product = relax.op.matmul(x, relax.const(weights), out_dtype="int32")
+            result = builder.emit_output(product)
+        builder.emit_func_output(result)
+    module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
+    module = relax.transform.DeadCodeElimination()(module)
+    module, rules = schedule_module(module, profile)
+    assert "register tile" in {one.rule for one in rules.values()}
+    found = emulated(module, profile, data, tmp_path)
+    np.testing.assert_array_equal(found, data.astype(np.int64) @ weights.astype(np.int64))
+
+
+def test_bytes_become_bytes_on_an_arm_core_that_takes_two_points(tmp_path: Path) -> None:
+    """A border, rows of odd length, zero points, and a scale and a zero point of each feature."""
+    from edgetvm.compile.compiler import optimise
+    from edgetvm.models import import_model
+
+    chance, profile = np.random.default_rng(5), on_arm("orion-o6")
+    data = bytes_like("int8", (1, 12, 9, 11))
+    weights = chance.integers(-100, 101, (20, 12, 3, 3)).astype(np.int8)
+    zeros = chance.integers(-20, 21, 20).astype(np.int8)
+    bias = chance.integers(-9000, 9000, 20).astype(np.int32)
+    scales = chance.uniform(0.001, 0.004, 20).astype(np.float32)
+    constants = {
+        "sx": np.float32(0.5),
+        "zx": np.int8(-7),
+        "w": weights,
+        "sw": scales,
+        "zw": zeros,
+        "sy": np.float32(1.0),
+        "zy": np.int8(9),
+        "b": bias,
+        "sb": scales * np.float32(0.5),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "sx", "zx"], ["dx"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["dw"], axis=0),
+        helper.make_node("DequantizeLinear", ["b", "sb"], ["db"], axis=0),
+        helper.make_node("Conv", ["dx", "dw", "db"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["c", "sy", "zy"], ["out"]),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.INT8, data.shape)],
+        [helper.make_tensor_value_info("out", TensorProto.INT8, (1, 20, 9, 11))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    onnx.save(
+        helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        tmp_path / "m.onnx",
+    )
+    module, _ = schedule_module(optimise(import_model(tmp_path / "m.onnx"), profile), profile)
+    assert "smmla" in assembly(module, profile)
+    found = emulated(module, profile, data, tmp_path)
+    centred = data.transpose(0, 2, 3, 1).astype(np.int64) + 7
+    form = ((1, 1), (1, 1), (1, 1, 1, 1))
+    kernel = weights.transpose(2, 3, 1, 0).astype(np.int64) - zeros
+    sums = summed(centred, kernel, form, 0) + bias
+    exact = np.rint(sums.astype(np.float32) * (scales * np.float32(0.5))) + 9
+    np.testing.assert_array_equal(found.transpose(0, 2, 3, 1), np.clip(exact, -128, 127))
 
 
 @pytest.mark.parametrize("board", ["rpi4", "rpi3-32"])

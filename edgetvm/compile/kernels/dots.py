@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.assembly import PAIRS_OF_SUMS
+from edgetvm.compile.kernels.point_pairs import of_pairs
 from edgetvm.compile.vectors import halves, instruction
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Dot:
         joined: from the `lanes` registers of a sum each to the register of whole sums.
         lowest: weight with which no intermediate result overflows.
         together: steps whose data come by one load, each taken from there by its place.
+        points: that it takes at once, neighbours; `added` is then given the sums of two features at
+            the first, then those at the second.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Dot:
     joined: Callable[[list[Any]], Any] = lambda sums: sums[0]
     lowest: int = -128
     together: int = 1
+    points: int = 1
 
     @property
     def registers(self) -> int:
@@ -114,6 +118,14 @@ def _sdot(sums: Any, data: Any, weights: Any) -> Any:
 def _usdot(sums: Any, data: Any, weights: Any) -> Any:
     every = _broadcast(data, 4, "uint8x16")
     return instruction("llvm.aarch64.neon.usdot.v4i32.v16i8", "int32x4", sums, every, weights)
+
+
+def _mmla(name: str) -> Callable[[Any, Any, Any], Any]:
+    def added(sums: Any, data: Any, weights: Any) -> Any:
+        whole = f"llvm.aarch64.neon.{name}.v4i32.v16i8"
+        return instruction(whole, "int32x4", sums, data, weights)
+
+    return added
 
 
 def _smull(data: Any, weights: Any) -> Any:
@@ -199,6 +211,7 @@ def _pairwise(bits: int, feature: str, joined: Callable[..., Any], *added: Any) 
     ]
 
 
+_I8MM = ("neon", "i8mm")
 # Of those that cost alike, one that takes the data as they are counts, then the first. AVX2 without
 # VNNI multiplies 16 bits: its instruction for bytes saturates.
 DOTS = (
@@ -216,13 +229,17 @@ DOTS = (
     ),
     Dot("pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", 2, _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)),
     Dot("sdot", ("dotprod",), 4, 4, "int8", "int8", 1, _sdot, together=4),
-    Dot("usdot", ("neon", "i8mm"), 4, 4, "uint8", "int8", 1, _usdot, together=4),
+    Dot("usdot", _I8MM, 4, 4, "uint8", "int8", 1, _usdot, together=4),
+    Dot("smmla", _I8MM, 4, 8, "int8", "int8", 2, _mmla("smmla"), together=2, points=2),
+    Dot("usmmla", _I8MM, 4, 8, "uint8", "int8", 2, _mmla("usmmla"), together=2, points=2),
     *_pairwise(64, "v8a", _joined_64, _both(_two_eights), _both(_sixteen), _both(_eight)),
     *_pairwise(32, "v7", _joined_32, *map(_assembled, PAIRS_OF_SUMS)),
 )
 
 
-def dot_for(profile: BoardProfile, given: str, length: int, lowest: int) -> Dot | None:
+def dot_for(
+    profile: BoardProfile, given: str, length: int, lowest: int, columns: int
+) -> Dot | None:
     """The instruction that a board has and that costs least; None: sums are better left to LLVM.
 
     Args:
@@ -230,14 +247,20 @@ def dot_for(profile: BoardProfile, given: str, length: int, lowest: int) -> Dot 
         given: type of the data: int8 or uint8.
         length: neighbouring elements that one sum takes in a row.
         lowest: of the weights.
+        columns: neighbouring points that are summed.
     """
-    fitting = [dot for dot in _dots_of(profile) if dot.lowest <= lowest]
-    return min(fitting, key=lambda dot: (_cost(dot, length), dot.shift(given) != 0), default=None)
+    fitting = [dot for dot in _dots_of(profile) if dot.lowest <= lowest and dot.points <= columns]
+    return min(
+        fitting,
+        key=lambda dot: (_cost(dot, length, columns), dot.shift(given) != 0),
+        default=None,
+    )
 
 
-def _cost(dot: Dot, length: int) -> float:
-    """Instructions for all products of one sum."""
-    return dot.instructions * dot.registers / dot.lanes * math.ceil(length / dot.depth)
+def _cost(dot: Dot, length: int, columns: int) -> float:
+    """Instructions for all products of the sums of one feature."""
+    steps = math.ceil(columns / dot.points) * math.ceil(length / dot.depth)
+    return dot.instructions * dot.registers / dot.lanes * steps
 
 
 @functools.lru_cache(maxsize=64)
@@ -258,18 +281,21 @@ def dot_named(name: str) -> Dot:
 
 
 @functools.cache
-def intrinsic(name: str, together: int = 1) -> str:
+def intrinsic(name: str, together: int = 1, between: int = 0) -> str:
     """The name under which TVM knows the tensor intrinsic of a `Dot`; declares it at first use.
 
     Args:
         name: of the `Dot`.
         together: steps at once.
+        between: elements from the data of a point to its neighbour's, where several are taken.
     """
     from tvm.s_tir import TensorIntrin
 
     dot = dot_named(name)
-    title = f"edgetvm.{name}.{together}"
-    if dot.parts > 1:
+    title = f"edgetvm.{name}.{together}.{between}"
+    if dot.points > 1:
+        declared = of_pairs(dot, together, between)
+    elif dot.parts > 1:
         declared = _in_parts(dot)
     else:
         declared = _whole(dot) if together == 1 else _steps(dot, together)

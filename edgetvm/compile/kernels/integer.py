@@ -22,6 +22,8 @@ from edgetvm.compile.kernels.dots import Dot
 DOT = "edgetvm.dot"
 # And of one that takes the data of several steps by one load: how many.
 TOGETHER = "edgetvm.together"
+# How many elements the data of neighbouring points are apart.
+BETWEEN = "edgetvm.between"
 # How a matrix product walks over a row of its data.
 ONE_ELEMENT = Window((1,), (1,), (1,), (0,), (0,))
 
@@ -130,8 +132,6 @@ def staged(
 
     Returns:
         [batch, ...spatial but the last..., width x channels + slack].
-
-    For a matrix product each row is one of the matrix, and nothing has a border.
     """
     from tvm import te, tirx
 
@@ -209,12 +209,22 @@ def convolution(
             PACKED: [features, width],
             DOT: dot.name,
             TOGETHER: run.together(dot),
+            BETWEEN: window.strides[-1] * channels,
         },
     )
 
 
-def product(rows: Any, packed: Any, run: Run, features: int, dot: Dot) -> Any:
-    """The sums of a matrix product: [..., rows, channels + slack] times packed weights."""
+def product(rows: Any, packed: Any, run: Run, count: int, features: int, dot: Dot) -> Any:
+    """The sums of a matrix product.
+
+    Args:
+        rows: [1, ..., count x channels + slack], one row behind the other.
+        packed: of `pack_dots`.
+        run: how it takes a row.
+        count: of the rows.
+        features: of the result, [..., count, features].
+        dot: the instruction.
+    """
     from tvm import te
 
     width = int(packed.shape[-2])
@@ -222,18 +232,19 @@ def product(rows: Any, packed: Any, run: Run, features: int, dot: Dot) -> Any:
     parts, part = within_step(dot)
 
     def element(*index: Any) -> Any:
-        value = rows[(*index[:-1], run.start(step) + part)]
+        value = rows[(0, *index[:-2], index[-2] * run.length + run.start(step) + part)]
         weight = packed_dot(packed, (step,), index[-1], part, features)
         return te.sum(value.astype("int32") * weight.astype("int32"), axis=[step, *parts])
 
     return te.compute(
-        (*rows.shape[:-1], features),
+        (*rows.shape[1:-1], count, features),
         element,
         name="contraction",
         attrs={
             PACKED: [features, width],
             DOT: dot.name,
             TOGETHER: run.together(dot),
+            BETWEEN: run.length,
         },
     )
 

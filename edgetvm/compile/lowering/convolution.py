@@ -87,7 +87,7 @@ def lower_convolution(site: Site, call: Any) -> Any:
     )
     out_dtype = str(call.ty.dtype)
     _, length = run_length(window, array.shape[-2])
-    dot = dot_of(site, data, array, length) if groups == 1 else None
+    dot = dot_of(site, data, array, length, out_shape[-2]) if groups == 1 else None
     if dot is not None:
         return integer_convolution(site, data, array, window, out_shape, dot)
     border = 0

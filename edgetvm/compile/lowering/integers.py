@@ -17,7 +17,7 @@ from edgetvm.compile.schedules.tile import Tile, choose_tile, widths
 from edgetvm.compile.schedules.work import shared_by
 
 
-def dot_of(site: Site, data: Any, array: Any, length: int) -> Dot | None:
+def dot_of(site: Site, data: Any, array: Any, length: int, columns: int) -> Dot | None:
     """The instruction for 8-bit data and weights that fit in 8 bits once they are centred.
 
     Args:
@@ -25,13 +25,14 @@ def dot_of(site: Site, data: Any, array: Any, length: int) -> Dot | None:
         data: of any type.
         array: the weights.
         length: neighbouring elements that one sum takes in a row.
+        columns: neighbouring points that are summed.
     """
     given = str(data.ty.dtype)
     if given not in ("int8", "uint8") or array.dtype.kind not in "iu":
         return None
     if int(array.max()) - int(array.min()) > 255:
         return None
-    return dot_for(site.profile, given, length, int(_centred(array)[0].min()))
+    return dot_for(site.profile, given, length, int(_centred(array)[0].min()), columns)
 
 
 def integer_convolution(
@@ -58,9 +59,8 @@ def integer_convolution(
         out_shape[0],
         site.profile,
         cores,
-        lanes=dot.lanes,
         together=run.together(dot),
-        registers=dot.registers,
+        dot=dot,
     )
     width = _packing(site, features, size, dot, run.together(dot), tile)
     packed = integer.pack_dots(array, run, dot, width)
@@ -97,18 +97,13 @@ def _packing(
     site: Site, features: int, points: Extents, dot: Dot, together: int, default: Tile
 ) -> int:
     """For how many features of a tile weights are packed."""
-    possible = widths(
-        features,
-        *last_two(points),
-        site.profile,
-        together=together,
-        lanes=dot.lanes,
-        registers=dot.registers,
-    )
+    possible = widths(features, *last_two(points), site.profile, together=together, dot=dot)
     return site.decisions.choose("packing", possible, default.width)
 
 
 def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot) -> Any:
+    from tvm import relax
+
     array, offset = _centred(array)
     shift = dot.shift(str(data.ty.dtype))
     features = array.shape[-1]
@@ -122,24 +117,24 @@ def integer_product(site: Site, data: Any, array: Any, shape: Extents, dot: Dot)
         math.prod(rows[:-2]),
         site.profile,
         shared_by(work // dot.depth, site.profile),
-        lanes=dot.lanes,
         together=run.together(dot),
-        registers=dot.registers,
+        dot=dot,
     )
     width = _packing(site, features, rows, dot, run.together(dot), tile)
     packed = integer.pack_dots(array[None], run, dot, width)[:, 0]
     none = (0,) * (len(shape) - 1)
-    staged_rows = data
+    flat = relax.op.reshape(data, [1, *shape[:-2], shape[-2] * shape[-1]])
+    staged_rows = site.builder.emit(flat)
     if is_staged or run.slack:
         staged_rows = site.builder.emit(
             site.builder.call_te(
                 lambda data: integer.staged(data, 1, none, none, 0, shift, dot, run.slack),
-                data,
+                staged_rows,
                 primfunc_name_hint="stage",
             )
         )
     sums = site.builder.call_te(
-        lambda rows, packed: integer.product(rows, packed, run, features, dot),
+        lambda rows, packed: integer.product(rows, packed, run, shape[-2], features, dot),
         staged_rows,
         constant(packed),
         primfunc_name_hint="matmul_int8",

@@ -26,7 +26,7 @@ def lower_matmul(site: Site, call: Any) -> Any:
     features = array.shape[-1]
     work = math.prod(out_shape) * array.shape[0]
     rows = (1, *out_shape[:-1])
-    dot = dot_of(site, data, array, shape[-1])
+    dot = dot_of(site, data, array, shape[-1], shape[-2])
     if dot is not None:
         return integer_product(site, data, array, shape, dot)
     out_dtype = str(call.ty.dtype)

@@ -82,12 +82,12 @@ def stretched(
 
     realizes = realizes_of(function, (main, owner))
     sums = realizes[main].block.writes[0].source
-    shape = [int(size) for size in sums.shape]
+    shape = list(sums.shape)
     if owner_axes is None:
         owner_axes = {axis: one for axis, one in axes.items() if one.tile <= one.extent}
     stretches = {main: axes, owner: owner_axes}
     for axis, stretch in axes.items():
-        shape[axis] = stretch.stretched
+        shape[axis] = like(shape[axis], stretch.stretched)
     extents = {
         realize.iter_values[axis]: stretch.stretched
         for name, realize in realizes.items()

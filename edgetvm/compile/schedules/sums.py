@@ -112,6 +112,7 @@ def sum_in_registers(
     read: int | None,
     dot: Dot | None = None,
     together: int = 1,
+    between: int = 0,
 ) -> None:
     """Unroll and vectorise a block's sums of one tile; they begin with zeros ahead of the terms.
 
@@ -120,16 +121,19 @@ def sum_in_registers(
         block: whose sums they are.
         reduction: its loops over the terms, the outermost first.
         steps: the loop over elements that are loaded together, if any.
-        inner: the loops over the tile, the innermost over the lanes of a vector.
+        inner: the loops over the tile, the innermost over the lanes of a vector; the one before it
+            over points, where the instruction takes several.
         read: which of the block's operands is loaded together.
         dot: the instruction that sums, where LLVM is not left to find one.
         together: steps that the instruction takes at once.
+        between: elements from the data of a point to the next one's that it takes.
     """
     in_parts = dot is not None and dot.parts > 1
     if in_parts:
         inner = [*inner[:-1], *schedule.split(inner[-1], [None, 2], preserve_unit_iters=True)]
+    taken = 2 if dot is not None and dot.points > 1 else 1
     # Marked before the reduction is split: afterwards its block is no longer complete.
-    for loop in [*steps, *inner[:-1]]:
+    for loop in [*steps, *inner[:-taken]]:
         schedule.unroll(loop)
     if steps:
         _load_together(schedule, block, read, reduction[-1])
@@ -137,7 +141,7 @@ def sum_in_registers(
         schedule.vectorize(inner[-1])
     start = schedule.decompose_reduction(block, reduction[0])
     if dot is not None:
-        schedule.tensorize(inner[-1], intrinsic(dot.name, together))
+        schedule.tensorize(inner[-taken], intrinsic(dot.name, together, between))
     *zeros, vector = schedule.get_loops(start)[-len(inner) - in_parts :]
     for loop in zeros:
         schedule.unroll(loop)

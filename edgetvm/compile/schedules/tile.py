@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.compile.kernels.dots import Dot
 
 # Sums in flight that hide the latency of a multiply-add.
 _CHAINS = 8
@@ -74,10 +75,9 @@ def choose_tile(
     profile: BoardProfile,
     cores: int,
     width: int | None = None,
-    lanes: int | None = None,
     together: int = 1,
     across: int | None = None,
-    registers: int = 1,
+    dot: Dot | None = None,
 ) -> Tile:
     """The tile that costs least for an output of outer x rows x columns x features.
 
@@ -90,13 +90,12 @@ def choose_tile(
         profile: of the board; its lanes and registers bound the tile.
         cores: that share the tiles.
         width: elements along the last axis, where the packing of weights has fixed them.
-        lanes: of a vector, where an instruction has fixed them.
         together: elements of the other operand that one load brings, see `elements_together`.
         across: columns of the tile, where the packing of weights has fixed them.
-        registers: that the sums of one vector take, and its weights.
+        dot: the instruction that sums, where LLVM is not left to find one.
     """
-    possible = tiles(features, rows, columns, profile, width, lanes, together, across, registers)
-    known = features, rows, columns, outer, profile, cores, together, registers
+    possible = tiles(features, rows, columns, profile, width, together, across, dot)
+    known = features, rows, columns, outer, profile, cores, together, dot
     return min(possible, key=lambda tile: tile_cost(tile, *known))
 
 
@@ -135,13 +134,10 @@ def widths(
     columns: int,
     profile: BoardProfile,
     together: int = 1,
-    lanes: int | None = None,
-    registers: int = 1,
+    dot: Dot | None = None,
 ) -> tuple[int, ...]:
     """For how many features of a tile weights may be packed; arguments as for `choose_tile`."""
-    possible = tiles(
-        features, rows, columns, profile, fixed=lanes, together=together, registers=registers
-    )
+    possible = tiles(features, rows, columns, profile, together=together, dot=dot)
     return tuple(sorted({tile.width for tile in possible}))
 
 
@@ -154,15 +150,19 @@ def tile_cost(
     profile: BoardProfile,
     cores: int,
     together: int = 1,
-    registers: int = 1,
+    dot: Dot | None = None,
 ) -> tuple[float, int]:
     """What each step of the sums costs with a tile, in multiply-adds of whole vectors.
 
     The second number tells apart tiles that cost the same. Arguments as for `choose_tile`.
     """
     points = tile.rows * tile.columns
+    registers = 1 if dot is None else dot.registers
     vectors = tile.vectors * registers
-    loads = vectors + points / together
+    pair = 1 if dot is None else dot.points
+    loads = pair * vectors + points / together
+    if pair > 1:
+        loads += points / pair  # whose elements are put into one register
     sums = max(vectors * points, _CHAINS) * profile.slowness(tile.lanes)
     step = max(sums, _LOAD_PORT * loads) + _LOAD * loads
     if registers > 1:
@@ -190,39 +190,40 @@ def tiles(
     columns: int,
     profile: BoardProfile,
     width: int | None = None,
-    fixed: int | None = None,
     together: int = 1,
     across: int | None = None,
-    registers: int = 1,
+    dot: Dot | None = None,
 ) -> Iterator[Tile]:
     """All tiles whose sums and operands have registers; arguments as for `choose_tile`."""
     full = min(profile.vector_lanes, power_of_two(max(1, width or features)))
-    if fixed is not None:
-        possible = {fixed}
+    if dot is not None:
+        possible = {dot.lanes}
     elif width is None:
         possible = {full, max(1, full // 2)}
     else:
         possible = {math.gcd(full, width)}
     for lanes in possible:
         if width is None:
-            choices = _vectors(max(1, features // lanes), profile, registers)
+            choices = _vectors(max(1, features // lanes), profile, dot)
         else:
             choices = [width // lanes]
         for vectors in choices:
-            points = _most_points(vectors, profile, together, registers)
+            points = _most_points(vectors, profile, together, dot)
             if across is not None:
                 if vectors == 1 or across <= points:
                     yield Tile(lanes, vectors, 1, across)
                 continue
-            for one in range(1, min(columns, points) + 1):
+            pair = 1 if dot is None else dot.points
+            for one in range(pair, min(columns, points) + 1, pair):
                 yield Tile(lanes, vectors, 1, one)
-            if columns <= points:
+            if columns <= points and columns % pair == 0:
                 for down in range(2, min(rows, points // columns) + 1):
                     yield Tile(lanes, vectors, down, columns)
 
 
-def _vectors(fitting: int, profile: BoardProfile, registers: int) -> list[int]:
+def _vectors(fitting: int, profile: BoardProfile, dot: Dot | None) -> list[int]:
     """How many vectors a tile may have, of those that fit."""
+    registers = 1 if dot is None else dot.registers
     if registers == 1:
         return list(range(1, min(_MOST_VECTORS, fitting) + 1))
     # Sums in parts take half of the registers for one point; their bytes are stored as one vector.
@@ -230,14 +231,19 @@ def _vectors(fitting: int, profile: BoardProfile, registers: int) -> list[int]:
     return [1 << n for n in range(min(most, fitting).bit_length())]
 
 
-def _most_points(vectors: int, profile: BoardProfile, together: int, registers: int) -> int:
+def _most_points(vectors: int, profile: BoardProfile, together: int, dot: Dot | None) -> int:
     """Points of that many vectors whose sums and operands have registers."""
+    registers = 1 if dot is None else dot.registers
     if registers > 1:
         kept, sums = _BETWEEN + 1, vectors * registers
         # Weights or elements stay, whichever are fewer; the others come one by one.
         by_weights = (profile.vector_registers - kept - sums) // sums
         by_points = (profile.vector_registers - kept) // (sums + 1)
         points = max(by_weights, min(by_points, sums))
+    elif dot is not None and dot.points > 1:
+        # A vector's weights fill a register for each of its points, and one holds a step of them.
+        left, elements = profile.vector_registers - dot.points * vectors, together / dot.points
+        points = max(dot.points, int(left / (vectors + elements)))
     else:
         left = profile.vector_registers - vectors
         # Elements that came together stay: a register for each point, not one for all.

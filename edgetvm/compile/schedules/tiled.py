@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.kernels.contraction import PACKED
 from edgetvm.compile.kernels.dots import Dot, dot_named, joining
-from edgetvm.compile.kernels.integer import DOT, TOGETHER
+from edgetvm.compile.kernels.integer import BETWEEN, DOT, TOGETHER
 from edgetvm.compile.kernels.planes import POINTS, STAGED
 from edgetvm.compile.schedules.beginnings import begin_with_bias
 from edgetvm.compile.schedules.blocks import Block, blocks_of, indices_of_reads, uses
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.tirx import PrimFunc
 
+# Of one of NEON's registers.
+_NEON_SUMS = 4
 # Where one load brings the elements of several steps, so many loads at most in a round of the loop:
 # with more, LLVM keeps elements of all of them, and spills sums (Cortex-A72).
 _LOADS_UNROLLED = 2
@@ -46,6 +48,8 @@ class Form:
         elements: which of the block's reads runs along its last reduction axis, without gaps and
             the same for all features of a group; None where none does.
         across: columns of a tile, where weights are packed for so many.
+        between: elements from the data of one column to the next one's, where an instruction takes
+            several.
         blocks: position of the axis of blocks of features, each one vector on the last axis, where
             weights are packed for whole tiles of them; None where all features of a group lie on
             the last axis.
@@ -58,6 +62,7 @@ class Form:
     dot: str | None = None
     elements: int | None = None
     across: int | None = None
+    between: int = 0
     blocks: int | None = None
 
 
@@ -106,6 +111,7 @@ def contraction_form(block: Block) -> Form | None:
         width,
         None if dot is None else str(dot),
         elements,
+        between=int(block.node.annotations.get(BETWEEN, 0)),
         blocks=1 if block.spatial[last] < features else None,
     )
 
@@ -214,11 +220,10 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     down = extent[form.rows] if form.rows is not None else 1
     outer = math.prod(extent) // (across * down * form.features)
     dot = None if form.dot is None else dot_named(form.dot)
-    lanes, registers = (None, 1) if dot is None else (dot.lanes, dot.registers)
     together = steps_together(main, form, profile)
     cores = shared_by(main.work, profile)
     known = form.features, down, across
-    given = form.width, lanes, together, form.across, registers
+    given = form.width, together, form.across, dot
     default = choose_tile(*known, outer, profile, cores, *given)
     candidates = tuple(tiles(form.features, down, across, profile, *given))
     return decisions.choose("tile", candidates, default)
@@ -254,7 +259,8 @@ class _Nest:
         reduction: loops over what is summed, round those of the tile.
         steps: of these, the innermost, where one load brings the elements of several.
         points: loops over the tile's points and vectors.
-        lanes: of a vector; the loops over what one instruction sums are inside.
+        lanes: of a vector, behind the points that one instruction takes where those are several;
+            the loops over what it sums are inside.
     """
 
     shared: Any
@@ -262,7 +268,7 @@ class _Nest:
     reduction: list[Any]
     steps: list[Any]
     points: list[Any]
-    lanes: Any
+    lanes: list[Any]
 
 
 def sum_in_tiles(
@@ -281,6 +287,8 @@ def sum_in_tiles(
     whole = pieces = None
     if dot is not None and dot.parts > 1:
         whole, result = result, _in_parts(schedule, result, dot, rank)
+    if dot is not None and dot.points > 1 and form.columns is not None:
+        _in_squares(schedule, result, form.columns, dot.points)
     if main.dtype == "float16":
         pieces = in_pieces(schedule, result, schedule.get_loops(result)[rank:], together)
     steps = 1 if pieces is not None else together
@@ -295,14 +303,21 @@ def sum_in_tiles(
     if pieces is not None:
         points = [axis for axis in (form.rows, form.columns) if axis is not None]
         sum_pieces(schedule, pieces, rank, points, tile.lanes, form.elements)
-    inner = [*nest.points, nest.lanes]
+    inner = [*nest.points, *nest.lanes]
     sum_in_registers(
-        schedule, result, nest.reduction, nest.steps, inner, form.elements, dot, together
+        schedule,
+        result,
+        nest.reduction,
+        nest.steps,
+        inner,
+        form.elements,
+        dot,
+        together,
+        form.between,
     )
-    stored = tile.lanes
     if whole is not None:
         _join(schedule, whole, form, tile)
-        stored = tile.width
+    stored = _stored_lanes(dot, tile)
     ends = schedule.get_loops(store)
     stored = math.gcd(stored, int(schedule.get(ends[-1]).extent))
     vectors, lanes = schedule.split(ends[-1], [None, stored], preserve_unit_iters=True)
@@ -310,6 +325,13 @@ def sum_in_tiles(
     own = len(nest.points) + (form.blocks is not None)
     for loop in [*ends[-own:-1], vectors]:
         schedule.unroll(loop)
+
+
+def _stored_lanes(dot: Dot | None, tile: Tile) -> int:
+    """Of what is stored at once: four of NEON's registers of sums become one of bytes."""
+    if dot is None or dot.lanes != _NEON_SUMS:
+        return tile.lanes
+    return math.gcd(tile.width, 4 * _NEON_SUMS)
 
 
 def _nest(
@@ -324,8 +346,9 @@ def _nest(
     """Split the loops of the block that sums, and put them in order."""
     loops = schedule.get_loops(result)
     reduction, within = loops[rank:], []
-    if form.dot is not None:
-        at = len(reduction) - len(dot_named(form.dot).within)
+    dot = None if form.dot is None else dot_named(form.dot)
+    if dot is not None:
+        at = len(reduction) - len(dot.within)
         reduction, within = reduction[:at], reduction[at:]
     outer, (vectors, lanes) = _in_vectors(schedule, loops[:rank], form, tile)
     points = []
@@ -334,6 +357,10 @@ def _nest(
             split = schedule.split(loops[axis], [None, size], preserve_unit_iters=True)
             outer[axis], part = split
             points.append(part)
+    taken = [lanes]
+    if dot is not None and dot.points > 1:
+        squares, column = schedule.split(points[-1], [None, dot.points], preserve_unit_iters=True)
+        points[-1], taken = squares, [column, lanes]
     points.append(vectors)
     columns = [] if form.columns is None else [outer.pop(form.columns)]
     # Features before points: one block of weights stays in the cache while the points go by. The
@@ -344,16 +371,16 @@ def _nest(
         first, rows, columns = [*rows, *columns], first[:-1], first[-1:]
     steps: list[Any] = []
     if together > 1:
-        reduction, step = _together(schedule, reduction, together, form.dot is None)
+        reduction, step = _together(schedule, reduction, together, dot is None)
         # An instruction of several steps takes their elements from their places itself.
-        steps, within = ([step], within) if form.dot is None else ([], [step, *within])
-    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *points, lanes, *within)
+        steps, within = ([step], within) if dot is None else ([], [step, *within])
+    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *points, *taken, *within)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
     shared_loop = schedule.fuse(*shared) if len(shared) > 1 else shared[0]
     at = columns[-1] if columns else shared_loop
-    return _Nest(shared_loop, at, reduction, steps, points, lanes)
+    return _Nest(shared_loop, at, reduction, steps, points, taken)
 
 
 def _together(
@@ -395,6 +422,16 @@ def _in_vectors(
 def _in_parts(schedule: Any, sums: Any, dot: Dot, rank: int) -> Any:
     """Give each sum's parts a block of their own; the sums' block adds them up."""
     return schedule.rfactor(schedule.get_loops(sums)[-len(dot.within)], factor_axis=rank)
+
+
+def _in_squares(schedule: Any, sums: Any, column: int, size: int) -> None:
+    """Put sums where an instruction leaves them that takes as many columns as features."""
+
+    def placed(*index: Any) -> list[Any]:
+        outer = [at // size if axis == column else at for axis, at in enumerate(index[:-1])]
+        return [*outer, index[-1] // size, index[column] % size, index[-1] % size]
+
+    schedule.transform_layout(sums, ("write", 0), placed)
 
 
 def _join(schedule: Any, sums: Any, form: Form, tile: Tile) -> None:
