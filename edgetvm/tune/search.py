@@ -20,6 +20,7 @@ from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
 from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.drawing import DrawJob
 from edgetvm.tune.progress import BoardState, Progress, TaskProgress
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -94,6 +95,11 @@ class _Candidate:
     choice: KernelChoice
     library: bytes = b""
     attempts: int = 0
+
+    @property
+    def is_default(self) -> bool:
+        form = self.state.task.form
+        return self.form is form and self.choice == default_choice(form)
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ class Loop:
         """
         self._search, self._database, self._builder = search, database, builder
         self._model, self._run, self._told = model, run, told
-        self.states = {task.key: TaskState.of(task) for task in search.tasks.tasks}
+        self.states = {task.key: TaskState.of(task, self._draw) for task in search.tasks.tasks}
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._quiet = threading.Lock()
         self._boards = _Boards(search.boards, search.how, builder, self._quiet, self._events)
@@ -287,6 +293,8 @@ class Loop:
             return False
         if budget.trials is not None and self._done >= budget.trials:
             return True
+        if any(one.is_drawing for one in self.states.values()):
+            return False
         return self._no_more_forms and self._next_state() is None
 
     def _feed(self) -> None:
@@ -303,6 +311,14 @@ class Loop:
                 candidate.form.kernel, candidate.choice, self._search.profile, self._search.options
             )
             self._builder.submit(job).add_done_callback(_told_built(self._events, candidate))
+
+    def _draw(
+        self, form: Form, count: int, seed: int, parents: tuple[str, ...]
+    ) -> Future[tuple[str, ...]]:
+        search = self._search
+        return self._builder.draw(
+            DrawJob(form.kernel, search.profile, search.options, count, seed, parents)
+        )
 
     def _next_state(self) -> TaskState | None:
         return next_task(self.states.values(), self._search.budget.until_flat)
@@ -363,7 +379,7 @@ class Loop:
             self._keep(candidate, outcome, words)
         else:
             candidate.library = event.built.library
-            if not candidate.choice.decisions and candidate.form is candidate.state.task.form:
+            if candidate.is_default:
                 candidate.state.default = Loadable(event.built.library, candidate.form.arguments)
                 if candidate.state.default_ms:
                     # Measured in a search before; only its library is needed.

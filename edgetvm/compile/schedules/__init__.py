@@ -164,13 +164,18 @@ def scheduled_as(
         return None
 
 
-def _replayed(function: PrimFunc, trace: str) -> PrimFunc:
-    """The kernel as one of MetaSchedule's traces schedules it."""
+def _replayed(function: PrimFunc, trace: str) -> PrimFunc | None:
+    """The kernel as one of MetaSchedule's traces schedules it; None where it is none for it."""
     import json
 
-    from tvm import s_tir
+    from tvm import ir, s_tir
 
-    # Traces are over whole tensors, wherever those lie in this model.
-    schedule = s_tir.Schedule(without_gaps(function).with_attr("global_symbol", "main"))
-    s_tir.Trace.apply_json_to_schedule(json.loads(trace), schedule)
+    # Traces are over whole tensors, wherever those lie in this model. A copy is scheduled: TVM
+    # changes in place what it takes for its own, and a kernel's loops are the caller's.
+    whole = ir.load_json(ir.save_json(without_gaps(function)))
+    schedule = s_tir.Schedule(whole.with_attr("global_symbol", "main"), error_render_level="none")
+    try:
+        s_tir.Trace.apply_json_to_schedule(json.loads(trace), schedule)
+    except (RuntimeError, TypeError, ValueError):
+        return None
     return over(schedule.mod["main"], function.params).with_attrs(function.attrs)
