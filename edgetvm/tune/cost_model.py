@@ -68,7 +68,7 @@ class CostModel:
             trial: what became of it.
             weight: less than 1 where it was measured on another board.
         """
-        if trial.outcome == "board lost":
+        if trial.outcome == "board lost" or trial.is_from_elsewhere:
             return
         self._rows[trial.choice.rule].append(features(form, trial.choice))
         ratio = min(trial.ratio, _FAILED)

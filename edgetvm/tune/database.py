@@ -48,6 +48,8 @@ CREATE TABLE verdicts (
     gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
     PRIMARY KEY (profile, level, task));
 """
+# Number of the winner or None for the default, its gain, and the last trial that was known.
+Verdict = tuple[int | None, float, int]
 _COLUMNS = (
     "task, workload, rule, decisions, trace, operators, outcome, times_ms, default_ms, error, "
     "board, environment"
@@ -81,7 +83,7 @@ class TuningDatabase:
             raise StorageError(
                 "a tuning database is a file, not a folder",
                 where=str(path),
-                mend="MetaSchedule's records: edgetvm tune-records import FOLDER",
+                mend="MetaSchedule's records: edgetvm records import FOLDER",
             )
         self.path = path
         with storage_errors(path):
@@ -268,12 +270,23 @@ class TuningDatabase:
         return int(cursor.lastrowid or 0)
 
     def trials(self, conditions: Conditions, task: str | None = None) -> list[Trial]:
-        """All trials of a profile and level, in the order of their time; of one task if named."""
-        which = "profile = ? AND level = ? AND estimated = ?"
-        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
-        if task is not None:
-            which, values = f"{which} AND task = ?", [*values, task]
-        return [trial for _, trial in self._select(which, values)]
+        """The same as `numbered`, without the numbers."""
+        return [trial for _, trial in self.numbered(conditions, task)]
+
+    def conditions(self, profile: str | None = None) -> list[Conditions]:
+        """Under which trials were made; of one profile if named."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT DISTINCT profile, architecture, level, estimated FROM trials"
+                " WHERE ? IS NULL OR profile = ? ORDER BY profile, level, estimated",
+                (profile, profile),
+            ).fetchall()
+        return [Conditions(name, cores, level, bool(est)) for name, cores, level, est in rows]
+
+    def descriptions(self) -> dict[str, str]:
+        """What kernels compute, by key."""
+        with self._errors():
+            return dict(self._connection.execute("SELECT key, description FROM workloads"))
 
     def trials_of_architecture(self, conditions: Conditions) -> list[Trial]:
         """Trials of other profiles that have the same architecture."""
@@ -297,10 +310,13 @@ class TuningDatabase:
             ).fetchall()
         return [(int(row[0]), _trial(row[1:])) for row in rows]
 
-    def numbered(self, conditions: Conditions, task: str) -> list[tuple[int, Trial]]:
-        """The trials of a task with their numbers."""
-        values = [conditions.profile, conditions.level, conditions.estimated, task]
-        return self._select("profile = ? AND level = ? AND estimated = ? AND task = ?", values)
+    def numbered(self, conditions: Conditions, task: str | None = None) -> list[tuple[int, Trial]]:
+        """The trials of a profile and level with their numbers; of one task if named."""
+        which = "profile = ? AND level = ? AND estimated = ?"
+        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
+        if task is not None:
+            which, values = f"{which} AND task = ?", [*values, task]
+        return self._select(which, values)
 
     def decide(
         self,
@@ -326,7 +342,7 @@ class TuningDatabase:
                 (conditions.profile, conditions.level, task, trial, gain, through, time.time()),
             )
 
-    def verdicts(self, conditions: Conditions) -> dict[str, tuple[int | None, float, int]]:
+    def verdicts(self, conditions: Conditions) -> dict[str, Verdict]:
         """By task: the winner's number or None, its gain, and the last trial that was known."""
         with self._errors():
             rows = self._connection.execute(
@@ -339,8 +355,7 @@ class TuningDatabase:
         """What the compiler is to take: the best of each task, where it beats the default."""
         verdicts = self.verdicts(conditions)
         by_task: dict[str, list[tuple[int, Trial]]] = {}
-        values = [conditions.profile, conditions.level, conditions.estimated]
-        for number, trial in self._select("profile = ? AND level = ? AND estimated = ?", values):
+        for number, trial in self.numbered(conditions):
             by_task.setdefault(trial.task, []).append((number, trial))
         best = [best_of(trials, verdicts.get(task)) for task, trials in by_task.items()]
         return _joined(one for one in best if one is not None)
@@ -361,9 +376,7 @@ class TuningDatabase:
         self.close()
 
 
-def best_of(
-    trials: Iterable[tuple[int, Trial]], verdict: tuple[int | None, float, int] | None
-) -> Trial | None:
+def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Trial | None:
     """The trial of a task to use; None for the default.
 
     A verdict counts until a later trial is faster than it by the margin.

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.schedules.traces import trace_json
 
 # Draws for each trace wanted: some decisions contradict each other.
 _PATIENCE = 3
@@ -147,8 +148,3 @@ def _all_but(at: int) -> Any:
         return None if number == at else decision
 
     return provide
-
-
-def trace_json(trace: Any) -> str:
-    """A schedule's trace as JSON text, as MetaSchedule's own records hold it."""
-    return json.dumps(trace.as_json(), default=lambda one: one.value)

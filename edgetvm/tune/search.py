@@ -266,7 +266,7 @@ class Loop:
     def _learn_from_before(self) -> None:
         for trial in self._database.trials(self._search.conditions):
             state = self.states.get(trial.task)
-            if state is not None:
+            if state is not None and not trial.is_from_elsewhere:
                 state.know(trial)
                 state.dry = 0.0
                 form = state.forms.get(trial.workload)
