@@ -113,6 +113,26 @@ def import_command(
         terminal.say(f"left out: {len(read.damaged) - _TOLD} lines more; all with --json")
 
 
+@command.command("report")
+@click.argument("page", metavar="FILE.html", type=click.Path(dir_okay=False, path_type=Path))
+@_database_option
+@_profile_option
+@json_option
+def report_command(page: Path, database: Path | None, device: str | None, as_json: bool) -> None:
+    """Write a page of all that was tuned: curves, kernels, outcomes, boards."""
+    from edgetvm.base.files import write_text
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.report import check_page, render_tuning
+    from edgetvm.tune import TuningDatabase, default_database
+    from edgetvm.tune.history import history
+
+    check_page(page)
+    with TuningDatabase(database or default_database(), must_exist=True) as opened:
+        told = [history(opened, one) for one in opened.conditions(_profile(device))]
+    write_text(page, render_tuning([one for one in told if one is not None]))
+    Terminal(as_json).result({"report": str(page.resolve())}, f"report: {page.resolve()}")
+
+
 def _profile(device: str | None) -> str | None:
     from edgetvm.workflow import find_profile
 

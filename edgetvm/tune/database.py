@@ -283,6 +283,17 @@ class TuningDatabase:
             ).fetchall()
         return [Conditions(name, cores, level, bool(est)) for name, cores, level, est in rows]
 
+    def measured_at(self, conditions: Conditions) -> dict[int, float]:
+        """When the trials of a profile and level were measured, by number: seconds since 1970."""
+        with self._errors():
+            return dict(
+                self._connection.execute(
+                    "SELECT id, measured_at FROM trials"
+                    " WHERE profile = ? AND level = ? AND estimated = ? ORDER BY id",
+                    (conditions.profile, conditions.level, conditions.estimated),
+                )
+            )
+
     def descriptions(self) -> dict[str, str]:
         """What kernels compute, by key."""
         with self._errors():

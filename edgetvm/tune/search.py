@@ -444,7 +444,7 @@ class Loop:
             dict(self._boards.states),
             self.elapsed_s,
             self._left_s(),
-            _peak_gflops(self._search.profile),
+            peak_gflops(self._search.profile),
             dict(self._environments),
         )
 
@@ -472,7 +472,8 @@ def _of_task(state: TaskState, total_ms: float) -> TaskProgress:
     )
 
 
-def _peak_gflops(profile: BoardProfile) -> float:
+def peak_gflops(profile: BoardProfile) -> float:
+    """What all cores of a board can do, a multiply-add counted as two operations."""
     return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
 
 
