@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from edgetvm.boards import load_profile
 from edgetvm.compile import CompileOptions, compile_model
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules, workload_key
 from edgetvm.package.executor import Executor
+from edgetvm.tune.allocation import TaskState
 from edgetvm.tune.building import scheduled_kernel
 from edgetvm.tune.cost_model import CostModel, features
 from edgetvm.tune.drawing import DrawJob, draw_traces
 from edgetvm.tune.generic import LOT, TITLE, GenericSpace, is_uncovered
+from edgetvm.tune.records import Trial
 from edgetvm.tune.space import key_of
-from edgetvm.tune.tasks import Form, tasks_of
+from edgetvm.tune.tasks import Form, Task, tasks_of
 
 _PROFILE = load_profile("local")
 _LOOPS = CompileOptions(opt_level=1)
@@ -85,6 +88,20 @@ def test_those_ranked_first_are_tried_first_and_are_the_next_ones_parents() -> N
     assert [one.trace for one in space.propose(2, _PrefersLong())] == ["bbb", "cc"]
     seed, parents, _ = hand.asked[-1]
     assert (seed, parents) == (2, ("bbb", "cc", "a"))
+
+
+def test_a_trace_from_elsewhere_is_tried_once() -> None:
+    form, hand = replace(made_form({}), rule="none"), _Hand()
+    state = TaskState.of(Task("conv", 1, ("conv",), "conv2d", 0, 0, form), hand)
+    choice = KernelChoice(TITLE, trace="[[], []]")
+    assert state.take(choice)
+    trial = Trial(form.workload, form.workload, choice, {}, "ok", (1.0,), 2.0)
+    state.know(trial)
+    assert not state.take(choice)
+    state.next_space().propose(8, _KNOWS_NOTHING)
+    assert state.is_drawing
+    hand.answer("[[], []]")
+    assert state.left == 0 and not state.is_drawing
 
 
 def test_models_answer_right_with_drawn_schedules(tiny_onnx: Path) -> None:
