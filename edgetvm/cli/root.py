@@ -22,6 +22,7 @@ COMMANDS = {
     "quantize": "quantize",
     "package": "package",
     "tune": "tune",
+    "records": "records",
     "report": "report",
     "boards": "boards",
     "recipes": "recipes",

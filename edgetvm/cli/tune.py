@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     metavar="TASK",
     help="Measure nothing: show the schedule that won for this kernel, as TVMScript.",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write what it came to as a page.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -87,6 +93,7 @@ def command(
     cold: bool,
     database: Path | None,
     task: str | None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Search faster schedules for a model's kernels, measured on boards over RPC.
@@ -94,6 +101,7 @@ def command(
     Every trial is kept when it is measured. The same command again goes on where a run was
     stopped, and --tuned of bench, package and compile takes the best so far at any moment.
     """
+    from edgetvm.base.files import write_text
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.tune_live import LiveTuning
     from edgetvm.cli.tune_views import (
@@ -104,7 +112,9 @@ def command(
         tuned_view,
     )
     from edgetvm.farm import find_boards
-    from edgetvm.tune import Budget, default_database
+    from edgetvm.report import check_page, render_tuning
+    from edgetvm.tune import Budget, TuningDatabase, conditions_of, default_database
+    from edgetvm.tune.history import history
     from edgetvm.tune.running import How
     from edgetvm.workflow import explain, find_profile, find_subject, tune
 
@@ -115,6 +125,8 @@ def command(
             explained = explain(subject, find_profile(device), task, database, options)
         terminal.result(explained_document(explained), explained_view(explained))
         return
+    if report is not None:
+        check_page(report)
     live, kept_in = LiveTuning(terminal), database or default_database()
     go_on = next_command(model, device, database)
     try:
@@ -135,6 +147,12 @@ def command(
         terminal.say(live.stopped(kept_in, go_on))
         context.exit(130)
     terminal.result(tuned_document(outcome, kept_in), tuned_view(outcome, kept_in, go_on))
+    if report is not None:
+        conditions = conditions_of(find_profile(device), options)
+        with TuningDatabase(kept_in, must_exist=True) as opened:
+            told = history(opened, conditions, outcome.tuned, Path(model).stem)
+        write_text(report, render_tuning([told] if told is not None else []))
+        terminal.say(f"report: {report.resolve()}")
 
 
 def _builder(named: int | str | None) -> Callable[[], Builder] | None:

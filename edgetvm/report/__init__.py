@@ -1,4 +1,4 @@
-"""Measurements as a terminal table, HTML, Markdown, CSV and JSON.
+"""Measurements as a terminal table, HTML, Markdown, CSV and JSON; tuning as HTML.
 
 Rich and jinja2 are imported by the functions that need them, so importing this is cheap.
 """
@@ -6,15 +6,18 @@ Rich and jinja2 are imported by the functions that need them, so importing this 
 from edgetvm.report.html import render_html
 from edgetvm.report.table import summary_table, warning_lines
 from edgetvm.report.text import render_csv, render_json, render_markdown
+from edgetvm.report.tuning import check_page, render_tuning
 from edgetvm.report.write import RENDERERS, check_format, write_report
 
 __all__ = [
     "RENDERERS",
     "check_format",
+    "check_page",
     "render_csv",
     "render_html",
     "render_json",
     "render_markdown",
+    "render_tuning",
     "summary_table",
     "warning_lines",
     "write_report",

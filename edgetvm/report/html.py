@@ -128,7 +128,8 @@ def _unbroken(text: str) -> str:
     return Markup(_ERROR.sub(r'<span class="n">\g<0></span>', str(escape(text))))  # noqa: S704
 
 
-def _jinja() -> Environment:
+def environment() -> Environment:
+    """Templates of reports, with the words and figures that they may use."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -172,7 +173,7 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
     groups = [[of_result[id(result)] for result in group] for group in by_model(found)]
     times = sorted(shown(result.measurement.taken_at) for result in found)
     return (
-        _jinja()
+        environment()
         .get_template("report.html.j2")
         .render(
             title=shown(title, 200),

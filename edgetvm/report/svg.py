@@ -191,3 +191,25 @@ def timeline(steps: Sequence[tuple[str, float]], title: str) -> str:
     Bars begin at zero and not one after the other: the record does not tell which steps overlap.
     """
     return bars([(name, spent, format_duration(spent)) for name, spent in steps], title, 220)
+
+
+def descent(points: Sequence[tuple[float, float]], title: str, x_name: str, y_name: str) -> str:
+    """A line of steps through the (x, y) of points, from zero, x growing; at least one point.
+
+    Points that lie on no step of their own are left out.
+    """
+    top, bottom = 30, 190
+    highest, last = max(y for _, y in points), points[-1][0]
+    y_scale = fitted(0.0, highest, bottom, top, zero=True)
+    x_scale = Scale(0.0, last or 1.0, _LEFT, _RIGHT)
+    commands = [f"M{x_scale(points[0][0]):.1f} {y_scale(points[0][1]):.1f}"]
+    for (_, before), (x, y) in pairwise(points):
+        if y != before:
+            commands.append(f"H{x_scale(x):.1f}V{y_scale(y):.1f}")
+    line = "".join([*commands, f"H{x_scale(last):.1f}"])
+    drawn = f'<path class="stroke" fill="none" stroke="#2f6db5" stroke-width="2" d="{line}"/>'
+    return _drawing(
+        bottom + 38,
+        title,
+        [*_y_axis(y_scale, y_name), drawn, *_x_axis(x_scale, bottom, x_name)],
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.generic import Draw, GenericSpace, is_uncovered
 from edgetvm.tune.records import Trial
 from edgetvm.tune.running import Loadable
 from edgetvm.tune.space import Key, Space, candidate_of, key_of
@@ -32,6 +33,7 @@ class TaskState:
         task: the task.
         forms: that it may take, by workload key; the default one first.
         spaces: of the forms.
+        draw: draws from MetaSchedule's space, for forms that no rule covers.
         default: its default kernel, once it is built.
         default_ms: latency of one call untuned.
         best: the fastest trial.
@@ -42,7 +44,8 @@ class TaskState:
 
     task: Task
     forms: dict[str, Form]
-    spaces: list[Space]
+    spaces: list[Space | GenericSpace]
+    draw: Draw
     default: Loadable | None = None
     default_ms: float = 0.0
     best: Trial | None = None
@@ -52,18 +55,18 @@ class TaskState:
     _known: set[Key] = field(default_factory=set)
 
     @classmethod
-    def of(cls, task: Task) -> TaskState:
+    def of(cls, task: Task, draw: Draw) -> TaskState:
         """A task of which nothing is known."""
-        return cls(task, {task.key: task.form}, [Space(task.form)])
+        return cls(task, {task.key: task.form}, _spaces(task.form, draw), draw)
 
     def add_form(self, form: Form) -> None:
         """Another way to compute it."""
         if form.workload in self.forms:
             return
         self.forms[form.workload] = form
-        space = Space(form)
-        space.leave_out(self._known)
-        self.spaces.append(space)
+        for space in _spaces(form, self.draw):
+            space.leave_out(self._known)
+            self.spaces.append(space)
         self.dry = min(self.dry, _FLAT - 2)
 
     def know(self, trial: Trial) -> None:
@@ -81,10 +84,19 @@ class TaskState:
 
     def take(self, choice: KernelChoice) -> bool:
         """Take a choice of the default form out of what is left; whether it was there."""
+        if choice.trace is not None:
+            return self._take_trace(choice)
         space = self.spaces[0]
         before = space.left
         space.leave_out([key_of(self.task.key, choice)])
         return space.left < before
+
+    def _take_trace(self, choice: KernelChoice) -> bool:
+        """Traces are drawn, not listed: any that was not tried is left."""
+        key = key_of(self.task.key, choice)
+        for space in self.spaces:
+            space.leave_out([key])
+        return key not in self._known
 
     def leave_out_known(self) -> None:
         """Propose nothing that was tried in a search before."""
@@ -95,6 +107,11 @@ class TaskState:
     def left(self) -> int:
         """Candidates that were not tried."""
         return sum(one.left for one in self.spaces)
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether more candidates are to come."""
+        return any(isinstance(one, GenericSpace) and one.is_drawing for one in self.spaces)
 
     @property
     def best_ms(self) -> float:
@@ -118,9 +135,14 @@ class TaskState:
         """What a run of the model may gain by its next trials."""
         return float(self.weight_ms * _HOPE * _FADING**self.dry)
 
-    def next_space(self) -> Space:
+    def next_space(self) -> Space | GenericSpace:
         """The space to draw from: the least explored that has something left."""
         return max((one for one in self.spaces if one.left), key=lambda one: one.left)
+
+
+def _spaces(form: Form, draw: Draw) -> list[Space | GenericSpace]:
+    own: list[Space | GenericSpace] = [Space(form)]
+    return [*own, GenericSpace(form, draw)] if is_uncovered(form) else own
 
 
 def next_task(states: Iterable[TaskState], until_flat: bool = True) -> TaskState | None:

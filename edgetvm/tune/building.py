@@ -22,6 +22,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.drawing import DrawJob, draw_traces
 
 _TIMEOUT_S = 60.0
 _DASK = "dask://"
@@ -80,8 +81,12 @@ def build_candidate(job: BuildJob) -> Built:
 
 
 def answering() -> Answer:
-    """In a worker: builds each job that it is sent."""
-    return build_candidate
+    """In a worker: builds or draws whatever job it is sent."""
+    return _answer
+
+
+def _answer(job: BuildJob | DrawJob) -> Built | tuple[str, ...]:
+    return draw_traces(job) if isinstance(job, DrawJob) else build_candidate(job)
 
 
 def scheduled_kernel(
@@ -105,9 +110,12 @@ def scheduled_kernel(
     function, decisions = _kernel(kernel), Decisions(choice.decisions)
     rule = dict(all_rules()).get(choice.rule) if choice.trace is None else None
     with native_words_kept_back(), target_for(profile, options):
-        if rule is None:
-            return scheduled_as(function, profile, choice) or function, decisions
-        scheduled = apply_rule(rule, function, profile, decisions)
+        if rule is not None:
+            scheduled = apply_rule(rule, function, profile, decisions)
+        elif choice.trace is not None:
+            scheduled = scheduled_as(function, profile, choice)
+        else:
+            return function, decisions
     if scheduled is None:
         raise UsageError(f"{choice.rule!r} has no such schedule for this kernel")
     return scheduled, decisions
@@ -131,6 +139,9 @@ class Builder(Protocol):
         """Begin to build. The future raises whatever the build raised, `WorkerLost` or
         `WorkerLate` where its process died or hung."""
 
+    def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
+        """Begin to draw traces of MetaSchedule's space; the future raises as that of `submit`."""
+
     def paused(self) -> AbstractContextManager[None]:
         """Keep it from computing on this machine meanwhile."""
 
@@ -151,15 +162,17 @@ class LocalBuilder:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="build")
 
     def submit(self, job: BuildJob) -> Future[Built]:
-        return self._threads.submit(self._build, job)
+        return self._threads.submit(self._ask, job)
 
-    def _build(self, job: BuildJob) -> Built:
+    def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
+        return self._threads.submit(self._ask, job)
+
+    def _ask(self, job: BuildJob | DrawJob) -> Any:
         worker = self._free.get()
         try:
-            built: Built = worker.ask(job, _TIMEOUT_S)
+            return worker.ask(job, _TIMEOUT_S)
         finally:
             self._free.put(worker)
-        return built
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -215,8 +228,14 @@ class DaskBuilder:
             )
 
     def submit(self, job: BuildJob) -> Future[Built]:
-        future: Future[Built] = Future()
-        remote = self._client.submit(build_candidate, job, pure=False)
+        return self._ask(job)
+
+    def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
+        return self._ask(job)
+
+    def _ask(self, job: BuildJob | DrawJob) -> Future[Any]:
+        future: Future[Any] = Future()
+        remote = self._client.submit(_answer, job, pure=False)
         remote.add_done_callback(functools.partial(_settle, future))
         return future
 
@@ -227,7 +246,7 @@ class DaskBuilder:
         self._client.close()
 
 
-def _settle(future: Future[Built], remote: Any) -> None:
+def _settle(future: Future[Any], remote: Any) -> None:
     with contextlib.suppress(Exception):  # the search has ended and cancelled it
         error = remote.exception()
         if error is not None:

@@ -6,6 +6,7 @@ each schedule rule, as in Chen et al. 2018, "Learning to Optimize Tensor Program
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import defaultdict
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import MissingToolError
 from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.generic import TITLE
 from edgetvm.tune.records import Trial
 from edgetvm.tune.tasks import Form
 
@@ -29,6 +31,8 @@ _NUMBERS = 6
 _EXTENTS = 6
 # Decisions that are told; a rule has fewer.
 _DECISIONS = 8
+# Numbers of a trace that are told.
+_TRACE_NUMBERS = 48
 # What a candidate that failed counts as.
 _FAILED = 4.0
 _DIGITS = re.compile(r"\d+")
@@ -64,21 +68,22 @@ class CostModel:
             trial: what became of it.
             weight: less than 1 where it was measured on another board.
         """
-        if trial.outcome == "board lost":
+        if trial.outcome == "board lost" or trial.is_from_elsewhere:
             return
-        self._rows[form.rule].append(features(form, trial.choice))
+        self._rows[trial.choice.rule].append(features(form, trial.choice))
         ratio = min(trial.ratio, _FAILED)
-        self._targets[form.rule].append(math.log(max(ratio, 1e-3)))
-        self._weights[form.rule].append(weight)
+        self._targets[trial.choice.rule].append(math.log(max(ratio, 1e-3)))
+        self._weights[trial.choice.rule].append(weight)
 
     def predict(self, form: Form, choices: list[KernelChoice]) -> list[float] | None:
         """The logarithm of the latency of each over the default's; None with too few trials."""
-        count = len(self._targets[form.rule])
+        rule = choices[0].rule
+        count = len(self._targets[rule])
         if count < _LEAST:
             return None
-        grown = self._grown.get(form.rule)
+        grown = self._grown.get(rule)
         if grown is None or count - grown[0] >= _STALE:
-            grown = self._grown[form.rule] = count, self._grow(form.rule)
+            grown = self._grown[rule] = count, self._grow(rule)
         rows = np.stack([features(form, one) for one in choices])
         return [float(one) for one in grown[1].predict(self._xgboost.DMatrix(rows))]
 
@@ -94,17 +99,30 @@ def features(form: Form, choice: KernelChoice) -> NDArray[np.float32]:
     """`[n]` numbers that describe a candidate, the same n for all forms of a rule.
 
     Logarithms of the extents of its tensors, then for each decision, in the order of names, the
-    numbers in its text (`1x7 points of 3x16 lanes`) and where it stands among its candidates.
+    numbers in its text (`1x7 points of 3x16 lanes`) and where it stands among its candidates. Of a
+    trace, the numbers that it decides on.
     """
     numbers: list[float] = []
     for tensor in _ends(form):
         extents = [math.log2(max(size, 1)) for size in tensor[-_EXTENTS:]]
         numbers += [*extents, *[0.0] * (_EXTENTS - len(extents))]
+    if choice.trace is not None:
+        return np.asarray([*numbers, *_of_trace(choice.trace)], "float32")
     taken = {**form.defaults, **choice.decisions}
     for name in sorted(form.candidates)[:_DECISIONS]:
         numbers += _told(taken[name], form.candidates[name])
     length = 3 * _EXTENTS + _DECISIONS * (1 + _NUMBERS)
     return np.asarray([*numbers, *[0.0] * (length - len(numbers))], "float32")
+
+
+def _of_trace(trace: str) -> list[float]:
+    """How many instructions it has, which tells sketches apart, and the numbers it decides on."""
+    instructions, decisions = json.loads(trace)
+    decided = [
+        number for _, one in decisions for number in (one if isinstance(one, list) else [one])
+    ]
+    found = [math.log2(1 + max(number, -0.5)) for number in decided][:_TRACE_NUMBERS]
+    return [len(instructions), *found, *[0.0] * (_TRACE_NUMBERS - len(found))]
 
 
 def _ends(form: Form) -> Iterable[tuple[int, ...]]:
@@ -125,5 +143,5 @@ def learn_all(
     """Learn from trials whose forms are known, by workload key."""
     for trial in trials:
         form = forms.get(trial.workload)
-        if form is not None and form.rule == trial.choice.rule:
+        if form is not None and trial.choice.rule in (form.rule, TITLE):
             model.learn(form, trial, weight)

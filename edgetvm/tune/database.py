@@ -49,6 +49,8 @@ CREATE TABLE verdicts (
     gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
     PRIMARY KEY (profile, level, task));
 """
+# Number of the winner or None for the default, its gain, and the last trial that was known.
+Verdict = tuple[int | None, float, int]
 _COLUMNS = (
     "task, workload, rule, decisions, trace, operators, outcome, times_ms, default_ms, error, "
     "board, environment"
@@ -82,7 +84,7 @@ class TuningDatabase:
             raise StorageError(
                 "a tuning database is a file, not a folder",
                 where=str(path),
-                mend="name a file",
+                mend="MetaSchedule's records: edgetvm records import FOLDER",
             )
         self.path = path
         with storage_errors(path):
@@ -269,8 +271,34 @@ class TuningDatabase:
         return int(cursor.lastrowid or 0)
 
     def trials(self, conditions: Conditions, task: str | None = None) -> list[Trial]:
-        """All trials of a profile and level, in the order of their time; of one task if named."""
+        """The same as `numbered`, without the numbers."""
         return [trial for _, trial in self.numbered(conditions, task)]
+
+    def conditions(self, profile: str | None = None) -> list[Conditions]:
+        """Under which trials were made; of one profile if named."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT DISTINCT profile, architecture, level, estimated FROM trials"
+                " WHERE ? IS NULL OR profile = ? ORDER BY profile, level, estimated",
+                (profile, profile),
+            ).fetchall()
+        return [Conditions(name, cores, level, bool(est)) for name, cores, level, est in rows]
+
+    def measured_at(self, conditions: Conditions) -> dict[int, float]:
+        """When the trials of a profile and level were measured, by number: seconds since 1970."""
+        with self._errors():
+            return dict(
+                self._connection.execute(
+                    "SELECT id, measured_at FROM trials"
+                    " WHERE profile = ? AND level = ? AND estimated = ? ORDER BY id",
+                    (conditions.profile, conditions.level, conditions.estimated),
+                )
+            )
+
+    def descriptions(self) -> dict[str, str]:
+        """What kernels compute, by key."""
+        with self._errors():
+            return dict(self._connection.execute("SELECT key, description FROM workloads"))
 
     def trials_of_architecture(self, conditions: Conditions) -> list[Trial]:
         """Trials of other profiles that have the same architecture."""
@@ -295,7 +323,7 @@ class TuningDatabase:
         return [(int(row[0]), _trial(row[1:])) for row in rows]
 
     def numbered(self, conditions: Conditions, task: str | None = None) -> list[tuple[int, Trial]]:
-        """As `trials`, with their numbers."""
+        """The trials of a profile and level with their numbers; of one task if named."""
         which = "profile = ? AND level = ? AND estimated = ?"
         values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
         if task is not None:
@@ -326,7 +354,7 @@ class TuningDatabase:
                 (conditions.profile, conditions.level, task, trial, gain, through, time.time()),
             )
 
-    def verdicts(self, conditions: Conditions) -> dict[str, tuple[int | None, float, int]]:
+    def verdicts(self, conditions: Conditions) -> dict[str, Verdict]:
         """By task: the winner's number or None, its gain, and the last trial that was known."""
         with self._errors():
             rows = self._connection.execute(
@@ -360,9 +388,7 @@ class TuningDatabase:
         self.close()
 
 
-def best_of(
-    trials: Iterable[tuple[int, Trial]], verdict: tuple[int | None, float, int] | None
-) -> Trial | None:
+def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Trial | None:
     """The trial of a task to use; None for the default.
 
     A verdict counts until a later trial is faster than it by the margin.

@@ -70,6 +70,11 @@ class Trial:
         return self.latency_ms / self.default_ms if self.default_ms > 0 else float("inf")
 
     @property
+    def is_from_elsewhere(self) -> bool:
+        """Whether its time has no yardstick: it was imported, and is worth measuring first."""
+        return self.outcome == "ok" and self.default_ms <= 0
+
+    @property
     def is_default(self) -> bool:
         """Whether nothing is decided otherwise than untuned."""
         return not self.choice.decisions and self.choice.trace is None and not self.operators

@@ -21,6 +21,7 @@ from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
 from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.drawing import DrawJob
 from edgetvm.tune.progress import BoardState, Progress, TaskProgress
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -95,6 +96,11 @@ class _Candidate:
     choice: KernelChoice
     library: bytes = b""
     attempts: int = 0
+
+    @property
+    def is_default(self) -> bool:
+        form = self.state.task.form
+        return self.form is form and self.choice == default_choice(form)
 
 
 @dataclass(frozen=True)
@@ -207,7 +213,7 @@ class Loop:
         """
         self._search, self._database, self._builder = search, database, builder
         self._model, self._run, self._told = model, run, told
-        self.states = {task.key: TaskState.of(task) for task in search.tasks.tasks}
+        self.states = {task.key: TaskState.of(task, self._draw) for task in search.tasks.tasks}
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._quiet = threading.Lock()
         self._boards = _Boards(search.boards, search.how, builder, self._quiet, self._events)
@@ -267,7 +273,7 @@ class Loop:
     def _learn_from_before(self) -> None:
         for trial in self._database.trials(self._search.conditions):
             state = self.states.get(trial.task)
-            if state is not None:
+            if state is not None and not trial.is_from_elsewhere:
                 state.know(trial)
                 state.dry = 0.0
                 form = state.forms.get(trial.workload)
@@ -294,6 +300,8 @@ class Loop:
             return False
         if budget.trials is not None and self._done >= budget.trials:
             return True
+        if any(one.is_drawing for one in self.states.values()):
+            return False
         return self._no_more_forms and self._next_state() is None
 
     def _feed(self) -> None:
@@ -310,6 +318,14 @@ class Loop:
                 candidate.form.kernel, candidate.choice, self._search.profile, self._search.options
             )
             self._builder.submit(job).add_done_callback(_told_built(self._events, candidate))
+
+    def _draw(
+        self, form: Form, count: int, seed: int, parents: tuple[str, ...]
+    ) -> Future[tuple[str, ...]]:
+        search = self._search
+        return self._builder.draw(
+            DrawJob(form.kernel, search.profile, search.options, count, seed, parents)
+        )
 
     def _next_state(self) -> TaskState | None:
         return next_task(self.states.values(), self._search.budget.until_flat)
@@ -370,7 +386,7 @@ class Loop:
             self._keep(candidate, outcome, words)
         else:
             candidate.library = event.built.library
-            if not candidate.choice.decisions and candidate.form is candidate.state.task.form:
+            if candidate.is_default:
                 candidate.state.default = Loadable(event.built.library, candidate.form.arguments)
                 if candidate.state.default_ms:
                     # Measured in a search before; only its library is needed.
@@ -437,7 +453,7 @@ class Loop:
             dict(self._boards.states),
             self.elapsed_s,
             self._left_s(),
-            _peak_gflops(self._search.profile),
+            peak_gflops(self._search.profile),
             dict(self._environments),
         )
 
@@ -465,7 +481,8 @@ def _of_task(state: TaskState, total_ms: float) -> TaskProgress:
     )
 
 
-def _peak_gflops(profile: BoardProfile) -> float:
+def peak_gflops(profile: BoardProfile) -> float:
+    """What all cores of a board can do, a multiply-add counted as two operations."""
     return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
 
 

@@ -59,17 +59,25 @@ class Space:
 
     def propose(self, count: int, ranking: Ranking) -> list[KernelChoice]:
         """The next candidates, most of them those that are ranked first."""
-        predicted = ranking.predict(self.form, self._left) if self._left else None
-        order = list(range(len(self._left)))
-        self._random.shuffle(order)
-        if predicted is not None:
-            blind = order[: round(count * _BLIND)]
-            ranked = sorted(set(order) - set(blind), key=lambda at: predicted[at])
-            order = [*ranked[: count - len(blind)], *blind]
-        taken = set(order[:count])
-        chosen = [self._left[at] for at in order[:count]]
-        self._left = [one for at, one in enumerate(self._left) if at not in taken]
+        at = picked(self.form, self._left, count, ranking, self._random)
+        chosen = [self._left[one] for one in at]
+        gone = set(at)
+        self._left = [one for place, one in enumerate(self._left) if place not in gone]
         return chosen
+
+
+def picked(
+    form: Form, choices: list[KernelChoice], count: int, ranking: Ranking, draw: random.Random
+) -> list[int]:
+    """Places of the choices to try next: most of them ranked first, some drawn blindly."""
+    order = list(range(len(choices)))
+    draw.shuffle(order)
+    predicted = ranking.predict(form, choices) if choices else None
+    if predicted is not None:
+        blind = order[: round(count * _BLIND)]
+        ranked = sorted(set(order) - set(blind), key=lambda at: predicted[at])
+        order = [*ranked[: count - len(blind)], *blind]
+    return order[:count]
 
 
 def _choices(form: Form, draw: random.Random) -> Iterator[KernelChoice]:
@@ -78,12 +86,10 @@ def _choices(form: Form, draw: random.Random) -> Iterator[KernelChoice]:
         yield KernelChoice(form.rule)
     names = list(form.candidates)
     if math.prod(len(one) for one in form.candidates.values()) <= _LISTED:
-        picked: Iterable[tuple[str, ...]] = itertools.product(*form.candidates.values())
+        lots: Iterable[tuple[str, ...]] = itertools.product(*form.candidates.values())
     else:
-        picked = {
-            tuple(draw.choice(one) for one in form.candidates.values()) for _ in range(_LISTED)
-        }
-    for values in picked:
+        lots = {tuple(draw.choice(one) for one in form.candidates.values()) for _ in range(_LISTED)}
+    for values in lots:
         decisions = _differing(dict(zip(names, values, strict=True)), form.defaults)
         if decisions:
             yield KernelChoice(form.rule, decisions)

@@ -104,7 +104,7 @@ def tasks_of(model: Model, profile: BoardProfile, options: CompileOptions) -> Ta
     module, operations = optimise_told(model, profile, options, choices)
     found: dict[str, Task] = {}
     for name, calls in kernel_calls(module, model.nodes).items():
-        form = _form(module[name], profile, options, {})
+        form = form_of(module[name], profile, options, {})
         if form is None:
             continue
         task = found.get(form.workload)
@@ -141,7 +141,7 @@ def variants(
         found = {}
         for name, calls in kernel_calls(module, model.nodes).items():
             task = keys.get(calls.nodes[0])
-            form = _form(module[name], profile, options, wanted)
+            form = form_of(module[name], profile, options, wanted)
             if task is not None and form is not None and form.workload != task.key:
                 found[task.key] = form
         yield found
@@ -170,9 +170,11 @@ def _in_turn(lists: list[list[tuple[str, str]]]) -> Iterator[list[tuple[str, str
         yield [one[at] for one in lists if at < len(one)]
 
 
-def _form(
+def form_of(
     function: Any, profile: BoardProfile, options: CompileOptions, operators: Operators
 ) -> Form | None:
+    """A kernel and the rule that has it; None where a shape is not known, or an argument is no
+    tensor."""
     from tvm import ir
 
     arguments = _arguments(function)

@@ -225,15 +225,16 @@ def _learn_from_others(
         foreign = database.trials_of_architecture(conditions)
         learn_all(model, known, forms)
         learn_all(model, foreign, forms, _FOREIGN)
-        for trial in (*(own if at > 0 else ()), *foreign):
-            if trial.task in mine and trial.workload == trial.task and trial.ratio < MARGIN:
+        for trial in (*(one for one in own if at > 0 or one.is_from_elsewhere), *foreign):
+            promising = trial.ratio < MARGIN or trial.is_from_elsewhere
+            if promising and trial.task in mine and trial.workload == trial.task:
                 best.setdefault(trial.task, []).append(trial)
     return {key: _best_choices(trials) for key, trials in best.items()}
 
 
 def _best_choices(trials: list[Trial]) -> list[KernelChoice]:
     found: dict[object, KernelChoice] = {}
-    for trial in sorted(trials, key=lambda one: one.ratio):
+    for trial in sorted(trials, key=lambda one: (one.ratio, one.latency_ms)):
         found.setdefault(candidate_of(trial), trial.choice)
     return list(found.values())[:_SEEDS]
 

@@ -239,10 +239,8 @@ def test_a_product_is_exact_on_arm(
             product = relax.op.matmul(x, relax.const(weights), out_dtype="int32")
             result = builder.emit_output(product)
         builder.emit_func_output(result)
-    module = relax.transform.LegalizeOps()(lower_contractions(profile)(builder.get()))
-    module = relax.transform.DeadCodeElimination()(module)
-    module, rules = schedule_module(module, profile)
-    assert "register tile" in {one.rule for one in rules.values()}
+    module, rules = kernels_for(builder.get(), profile)
+    assert "register tile" in rules
     found = emulated(module, profile, data, tmp_path)
     np.testing.assert_array_equal(found, data.astype(np.int64) @ weights.astype(np.int64))
 

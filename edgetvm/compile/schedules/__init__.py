@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from edgetvm.base.errors import CompileError, UsageError
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.memory.strides import over, without_gaps
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.depthwise import depthwise
 from edgetvm.compile.schedules.loops import loops
 from edgetvm.compile.schedules.phases import phases
 from edgetvm.compile.schedules.tiled import tiled
+from edgetvm.compile.schedules.traces import replayed
 from edgetvm.compile.schedules.winograd import winograd
 from edgetvm.compile.schedules.written import columns, elements, rows
 from edgetvm.compile.tuned import UNTUNED, KernelChoice, TunedSchedules, workload_key
@@ -154,7 +154,7 @@ def scheduled_as(
 ) -> PrimFunc | None:
     """The kernel as tuning chose; None where that is no choice for it any more."""
     if choice.trace is not None:
-        return _replayed(function, choice.trace)
+        return replayed(function, choice.trace)
     rule = dict(all_rules()).get(choice.rule)
     if rule is None:
         return None
@@ -162,15 +162,3 @@ def scheduled_as(
         return apply_rule(rule, function, profile, Decisions(choice.decisions))
     except UsageError:
         return None
-
-
-def _replayed(function: PrimFunc, trace: str) -> PrimFunc:
-    """The kernel as one of MetaSchedule's traces schedules it."""
-    import json
-
-    from tvm import s_tir
-
-    # Traces are over whole tensors, wherever those lie in this model.
-    schedule = s_tir.Schedule(without_gaps(function).with_attr("global_symbol", "main"))
-    s_tir.Trace.apply_json_to_schedule(json.loads(trace), schedule)
-    return over(schedule.mod["main"], function.params).with_attrs(function.attrs)

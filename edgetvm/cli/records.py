@@ -1,0 +1,162 @@
+"""`edgetvm records`: what tuning has measured, and MetaSchedule's JSON records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgetvm.cli.options import compile_options, json_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgetvm.compile import CompileOptions
+    from edgetvm.tune.summary import TaskSummary
+
+# Damaged lines that are told one by one.
+_TOLD = 10
+
+
+def _database_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--database",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Where trials are kept; the user's own database without it.",
+    )(command)
+
+
+def _profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--device", metavar="NAME|PROFILE", help="Only trials of this profile.")(
+        command
+    )
+
+
+@click.group("records", short_help="Trials of tuning; MetaSchedule's records.")
+def command() -> None:
+    """What tuning has measured, and MetaSchedule's JSON records."""
+
+
+@command.command("list")
+@_database_option
+@_profile_option
+@json_option
+def list_command(database: Path | None, device: str | None, as_json: bool) -> None:
+    """Each kernel that was tuned: trials, latencies, gain."""
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.tune import TuningDatabase, default_database
+    from edgetvm.tune.summary import summaries
+
+    path = database or default_database()
+    with TuningDatabase(path, must_exist=True) as opened:
+        found = summaries(opened, _profile(device))
+    document = [{**asdict(one), "gain": one.gain} for one in found]
+    Terminal(as_json).result(document, _view(found))
+
+
+@command.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_database_option
+@_profile_option
+@json_option
+def export_command(folder: Path, database: Path | None, device: str | None, as_json: bool) -> None:
+    """Write the trials that a trace can tell to FOLDER, as MetaSchedule's JSON records."""
+    from edgetvm.base.words import plural
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.tune import TuningDatabase, default_database
+    from edgetvm.tune.metaschedule import export_records
+
+    terminal = Terminal(as_json)
+    with TuningDatabase(database or default_database(), must_exist=True) as opened:
+        written = export_records(opened, folder, _profile(device))
+    terminal.result(
+        asdict(written),
+        f"{plural(written.records, 'record')} of {plural(written.workloads, 'kernel')} in {folder}",
+    )
+    for rule, count in written.left_out.items():
+        terminal.say(
+            f"left out: {plural(count, 'trial')} of {rule!r}, which rewrites kernels beside "
+            "scheduling them: no trace tells that"
+        )
+
+
+@command.command("import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--device", required=True, metavar="NAME|PROFILE", help="Profile that they were measured on."
+)
+@_database_option
+@compile_options
+@json_option
+def import_command(
+    folder: Path, device: str, database: Path | None, options: CompileOptions, as_json: bool
+) -> None:
+    """Read MetaSchedule's JSON records of FOLDER; tuning then tries the best of them first."""
+    from edgetvm.base.words import plural
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.tune import TuningDatabase, default_database
+    from edgetvm.tune.metaschedule import import_records
+    from edgetvm.workflow import find_profile
+
+    terminal, profile = Terminal(as_json), find_profile(device)
+    with TuningDatabase(database or default_database()) as opened:
+        read = import_records(opened, folder, profile, options)
+    told = f"{plural(read.added, 'new trial')}, {read.known} known before"
+    terminal.result(asdict(read), f"{told}, {plural(len(read.damaged), 'line')} left out")
+    for one in read.damaged[:_TOLD]:
+        terminal.say(f"left out: {one.file}, line {one.line}: {one.what}")
+    if len(read.damaged) > _TOLD:
+        terminal.say(f"left out: {len(read.damaged) - _TOLD} lines more; all with --json")
+
+
+@command.command("report")
+@click.argument("page", metavar="FILE.html", type=click.Path(dir_okay=False, path_type=Path))
+@_database_option
+@_profile_option
+@json_option
+def report_command(page: Path, database: Path | None, device: str | None, as_json: bool) -> None:
+    """Write a page of all that was tuned: curves, kernels, outcomes, boards."""
+    from edgetvm.base.files import write_text
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.report import check_page, render_tuning
+    from edgetvm.tune import TuningDatabase, default_database
+    from edgetvm.tune.history import history
+
+    check_page(page)
+    with TuningDatabase(database or default_database(), must_exist=True) as opened:
+        told = [history(opened, one) for one in opened.conditions(_profile(device))]
+    write_text(page, render_tuning([one for one in told if one is not None]))
+    Terminal(as_json).result({"report": str(page.resolve())}, f"report: {page.resolve()}")
+
+
+def _profile(device: str | None) -> str | None:
+    from edgetvm.workflow import find_profile
+
+    return None if device is None else find_profile(device).name
+
+
+def _view(found: list[TaskSummary]) -> Table:
+    from edgetvm.base.units import format_ms
+    from edgetvm.cli.tables import add_row, new_table
+
+    table = new_table(
+        *("task", "profile", "level", "trials", "failed", "default", "best", "gain", "rule"),
+        right=("level", "trials", "failed", "default", "best", "gain"),
+    )
+    for one in found:
+        add_row(
+            table,
+            f"{one.task[:8]} {one.description}"[:60],
+            one.conditions.profile,
+            str(one.conditions.level),
+            str(one.trials),
+            str(one.failed),
+            *("" if ms is None else format_ms(ms) for ms in (one.default_ms, one.best_ms)),
+            f"{one.gain:.2f}",
+            one.rule,
+        )
+    return table
