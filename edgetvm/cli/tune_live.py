@@ -117,24 +117,23 @@ class ProgressTable:
             right=("share", "trials", "best", "gain", "GFLOP/s", "of peak"),
         )
         for task in tasks[:room]:
-            add_row(table, *_row(task, self.progress.peak_gflops))
+            add_row(table, *_row(task))
         yield table
         if len(tasks) > room:
             yield Text(f"… {plural(len(tasks) - room, 'smaller kernel')}", style="dim")
         yield Text(printable(sentence_of(self.progress)), style="bold")
 
 
-def _row(task: TaskProgress, peak_gflops: float) -> tuple[str, ...]:
+def _row(task: TaskProgress) -> tuple[str, ...]:
     name = task.name if len(task.name) <= _NAME_WIDTH else f"{task.name[: _NAME_WIDTH - 1]}…"
     if not task.best_ms:
         return name, "", str(task.trials), "", "", "", ""
-    computes = task.gflops > 0 and peak_gflops > 0
     return (
         name,
         f"{task.share:.1%}",
         str(task.trials),
         format_ms(task.best_ms),
         f"{task.gain:.2f}",
-        f"{task.gflops:.1f}" if computes else "",
-        f"{task.gflops / peak_gflops:.0%}" if computes else "",
+        f"{task.gflops:.1f}" if task.gflops else "",
+        f"{task.of_peak:.0%}" if task.of_peak else "",
     )

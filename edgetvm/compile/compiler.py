@@ -113,6 +113,7 @@ def compile_model(
         UsageError: the board has no arithmetic for the precision.
         CompileError: a pass, code generation or the linker refused the model.
     """
+    options = tuned.options_for(model.provenance.sha256, options)
     if not emulate:
         _check_precision(profile, options)
     job = _Job(model, profile, options, OperatorChoices(tuned.operators))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgetvm.compile.memory.strides import without_gaps
+from edgetvm.compile.options import CompileOptions, Layout
 from edgetvm.compile.schedules.decisions import Decisions
 
 if TYPE_CHECKING:
@@ -35,10 +36,18 @@ class TunedSchedules:
     Attributes:
         kernels: by `workload_key`.
         operators: what is decided before there are kernels, by operator key: decisions by name.
+        layouts: in which a whole model is fastest, by the SHA-256 of its source; for models whose
+            layout nobody forces.
     """
 
     kernels: Mapping[str, KernelChoice] = field(default_factory=dict)
     operators: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+
+    def options_for(self, model_sha256: str, options: CompileOptions) -> CompileOptions:
+        """How a model is compiled: its layout is the tuned one unless another is forced."""
+        layout = self.layouts.get(model_sha256, "auto") if options.layout == "auto" else "auto"
+        return options if layout == "auto" else replace(options, layout=layout)
 
 
 UNTUNED = TunedSchedules()

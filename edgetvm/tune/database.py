@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,13 +17,14 @@ from typing import Any
 from edgetvm.base.errors import ConfigurationError, StorageError
 from edgetvm.base.files import sha256_of, storage_errors
 from edgetvm.base.paths import data_folder
+from edgetvm.compile.options import Layout
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import Tensor
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Form
 
-FORMAT = 1
+FORMAT = 2
 # What a candidate must gain over the default to be taken before it was compared with it.
 MARGIN = 0.97
 _BUSY_TIMEOUT_S = 60.0
@@ -45,9 +46,13 @@ CREATE TABLE trials (
 CREATE INDEX trials_of_a_task ON trials (profile, level, task);
 CREATE INDEX trials_of_a_run ON trials (run);
 CREATE TABLE verdicts (
-    profile TEXT NOT NULL, level INTEGER NOT NULL, task TEXT NOT NULL, trial INTEGER,
-    gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
-    PRIMARY KEY (profile, level, task));
+    profile TEXT NOT NULL, level INTEGER NOT NULL, estimated INTEGER NOT NULL, task TEXT NOT NULL,
+    trial INTEGER, gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
+    PRIMARY KEY (profile, level, estimated, task));
+CREATE TABLE layouts (
+    profile TEXT NOT NULL, level INTEGER NOT NULL, estimated INTEGER NOT NULL, model TEXT NOT NULL,
+    layout TEXT NOT NULL, gain REAL NOT NULL, decided_at REAL NOT NULL,
+    PRIMARY KEY (profile, level, estimated, model));
 """
 # Number of the winner or None for the default, its gain, and the last trial that was known.
 Verdict = tuple[int | None, float, int]
@@ -112,11 +117,11 @@ class TuningDatabase:
             finally:
                 if self._connection.in_transaction:
                     execute("COMMIT")
-        if self._format > FORMAT:
+        if self._format != FORMAT:
             raise ConfigurationError(
                 f"this tuning database has format {self._format}, and this edgetvm reads {FORMAT}",
                 where=str(self.path),
-                mend="use the edgetvm that wrote it, or a newer one",
+                mend="use the edgetvm that wrote it, or another file",
             )
         # Written ahead and synced at each commit: a kill or a power cut loses no trial.
         execute("PRAGMA synchronous = FULL")
@@ -322,10 +327,13 @@ class TuningDatabase:
             ).fetchall()
         return [(int(row[0]), _trial(row[1:])) for row in rows]
 
-    def numbered(self, conditions: Conditions, task: str | None = None) -> list[tuple[int, Trial]]:
-        """The trials of a profile and level with their numbers; of one task if named."""
-        which = "profile = ? AND level = ? AND estimated = ?"
-        values: list[object] = [conditions.profile, conditions.level, conditions.estimated]
+    def numbered(
+        self, conditions: Conditions, task: str | None = None, after: int = 0
+    ) -> list[tuple[int, Trial]]:
+        """The trials of a profile and level with their numbers; of one task if named, and only
+        those after a number."""
+        which = "id > ? AND profile = ? AND level = ? AND estimated = ?"
+        values: list[object] = [after, conditions.profile, conditions.level, conditions.estimated]
         if task is not None:
             which, values = f"{which} AND task = ?", [*values, task]
         return self._select(which, values)
@@ -349,19 +357,48 @@ class TuningDatabase:
         """
         with self._errors():
             self._connection.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?,"
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?,"
                 " COALESCE(?, (SELECT COALESCE(MAX(id), 0) FROM trials)), ?)",
-                (conditions.profile, conditions.level, task, trial, gain, through, time.time()),
+                (*_where(conditions), task, trial, gain, through, time.time()),
             )
 
     def verdicts(self, conditions: Conditions) -> dict[str, Verdict]:
         """By task: the winner's number or None, its gain, and the last trial that was known."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT task, trial, gain, through FROM verdicts WHERE profile = ? AND level = ?",
-                (conditions.profile, conditions.level),
+                "SELECT task, trial, gain, through FROM verdicts"
+                " WHERE profile = ? AND level = ? AND estimated = ?",
+                _where(conditions),
             ).fetchall()
         return {task: (trial, gain, through) for task, trial, gain, through in rows}
+
+    def choose_layout(
+        self, conditions: Conditions, model: str, layout: Layout, gain: float
+    ) -> None:
+        """Keep which layout a whole model is fastest in.
+
+        Args:
+            conditions: of the comparison.
+            model: SHA-256 of its source.
+            layout: the fastest; `auto` where none beats the compiler's own choice.
+            gain: latency by the compiler's own choice over that.
+        """
+        with self._errors():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*_where(conditions), model, layout, gain, time.time()),
+            )
+
+    def layouts(self, conditions: Conditions) -> dict[str, Layout]:
+        """The layouts that whole models are fastest in, by the SHA-256 of their sources."""
+        with self._errors():
+            return dict(
+                self._connection.execute(
+                    "SELECT model, layout FROM layouts"
+                    " WHERE profile = ? AND level = ? AND estimated = ?",
+                    _where(conditions),
+                )
+            )
 
     def schedules(self, conditions: Conditions) -> TunedSchedules:
         """What the compiler is to take: the best of each task, where it beats the default."""
@@ -370,7 +407,9 @@ class TuningDatabase:
         for number, trial in self.numbered(conditions):
             by_task.setdefault(trial.task, []).append((number, trial))
         best = [best_of(trials, verdicts.get(task)) for task, trials in by_task.items()]
-        return _joined(one for one in best if one is not None)
+        found = _joined(one for one in best if one is not None)
+        layouts = self.layouts(conditions).items()
+        return replace(found, layouts={key: one for key, one in layouts if one != "auto"})
 
     def close(self) -> None:
         """Close the file."""
@@ -406,6 +445,10 @@ def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Tri
         if number > through and trial.ratio < limit and candidate_of(trial) not in wrong:
             best, limit = trial, trial.ratio
     return best
+
+
+def _where(conditions: Conditions) -> tuple[str, int, bool]:
+    return conditions.profile, conditions.level, conditions.estimated
 
 
 def _uri(path: Path, must_exist: bool) -> str:

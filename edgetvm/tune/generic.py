@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from edgetvm.compile.tuned import KernelChoice
-from edgetvm.tune.space import Key, Ranking, key_of, picked
+from edgetvm.tune.space import Key, Ranking, chance_of, key_of, picked
 from edgetvm.tune.tasks import Form
 
 TITLE = "MetaSchedule"
@@ -33,12 +32,11 @@ class GenericSpace:
         """Draw nothing yet: most kernels without a rule take too little time to be worth it."""
         self.form = form
         self._draw = draw
-        self._random = random.Random(form.workload)  # noqa: S311 - a search
+        self._random = chance_of(form)
         self._ready: list[KernelChoice] = []
         self._drawn: list[KernelChoice] = []
         self._seen: set[Key] = set()
         self._coming: Future[tuple[str, ...]] | None = None
-        self._lots = 0
         self._is_over = False
 
     @property
@@ -70,8 +68,8 @@ class GenericSpace:
         self._ready = [one for at, one in enumerate(self._ready) if at not in gone]
         self._seen.update(map(self._key, chosen))
         if len(self._ready) < count and self._coming is None and not self._is_over:
-            self._lots += 1
-            self._coming = self._draw(self.form, LOT, self._lots, self._parents(ranking))
+            seed = self._random.randrange(1 << 30)
+            self._coming = self._draw(self.form, LOT, seed, self._parents(ranking))
         return chosen
 
     def _parents(self, ranking: Ranking) -> tuple[str, ...]:

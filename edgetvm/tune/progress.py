@@ -21,6 +21,8 @@ class TaskProgress:
         trials: measured, failed ones included, of all searches.
         default_ms, best_ms: of one call; 0 where they are not known yet.
         gflops: at the best latency, a multiply-add counted as two operations.
+        of_peak: that over what all cores can do in float32; None for kernels of 8-bit numbers,
+            which have no such bound.
         left: candidates that were not tried.
     """
 
@@ -32,6 +34,7 @@ class TaskProgress:
     default_ms: float
     best_ms: float
     gflops: float
+    of_peak: float | None
     left: int
 
     @property

@@ -30,6 +30,13 @@ _PATIENCE_S = 20.0
 # The default is timed again after so long, so that a candidate has a yardstick of its own time.
 _YARDSTICK_S = 2.0
 _REPETITIONS = 5
+# Kernels that take longer are timed so often, and once only: two dozen runs would take minutes.
+_SLOW_MS = 300.0
+_SLOW_REPETITIONS = 3
+# Runs of the default that a candidate may take as long as: the yardstick's, and its own.
+_RUNS = 30
+# Where the default's latency is not known, a job may take so many times as long.
+_UNKNOWN = 3
 # A candidate that is so many times slower than the default is timed once.
 _HOPELESS = 3.0
 # Repetitions that differ by so much are repeated.
@@ -64,7 +71,7 @@ class How:
     Attributes:
         least_ms: shortest time of one repetition; short kernels are run many times in it.
         cold: flush the caches before every repetition, which then runs the kernel once.
-        timeout_s: that one candidate may take on the board.
+        timeout_s: that one candidate of a quick kernel may take on the board.
     """
 
     least_ms: float = 4.0
@@ -82,6 +89,7 @@ class RunJob:
         how: it is timed.
         rounds: times that default and candidate take turns; 1 for a trial.
         compare: whether the answers are compared too; they must take the same arguments.
+        default_ms: latency of the default; 0 where it is not known.
     """
 
     default: Loadable
@@ -89,6 +97,14 @@ class RunJob:
     how: How
     rounds: int = 1
     compare: bool = False
+    default_ms: float = 0.0
+
+    @property
+    def allowed_s(self) -> float:
+        """How long the board may take for it."""
+        timeout_s = self.how.timeout_s
+        times = math.ceil(_RUNS * self.default_ms / 1000 / timeout_s) or _UNKNOWN
+        return timeout_s * times * self.rounds
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ class BoardRunner:
 
     def run(self, job: RunJob) -> Ran:
         """Time a candidate. Whatever happens, it is told in the answer."""
-        allowed_s = job.how.timeout_s * job.rounds
+        allowed_s = job.allowed_s
         try:
             self._open(allowed_s)
         except BoardError as error:
@@ -186,7 +202,7 @@ class _Session:
 
     def open(self, allowed_s: float) -> Mapping[str, object]:
         """Have one in which a job may take so long."""
-        late = time.monotonic() > self._until_s or allowed_s > self._allowed_s
+        late = time.monotonic() > self._until_s or allowed_s != self._allowed_s
         if self._remote is None or late:
             self.drop()
             self._connect(allowed_s)
@@ -264,6 +280,8 @@ class _Session:
         if first_ms > limit_ms:
             return (first_ms,)
         number = 1 if how.cold else max(1, int(how.least_ms / max(first_ms, 1e-5)))
+        if first_ms > _SLOW_MS:
+            return timed(1, _SLOW_REPETITIONS)
         found = timed(number, _REPETITIONS)
         if max(found) > _UNSTEADY * min(found):
             # Something else ran meanwhile: the median of twice as many leaves more of it out.

@@ -186,7 +186,8 @@ def undisturbed(runner: BoardRunner, job: RunJob, builder: Builder) -> Ran:
 
 def _job(candidate: _Candidate, how: How) -> RunJob:
     mine = Loadable(candidate.library, candidate.form.arguments)
-    return RunJob(candidate.state.default or mine, mine, how)
+    default_ms = candidate.state.default_ms
+    return RunJob(candidate.state.default or mine, mine, how, default_ms=default_ms)
 
 
 class Loop:
@@ -223,6 +224,8 @@ class Loop:
         self._spent_s = database.spent_s(run)
         self._outcomes: Counter[str] = Counter()
         self._environments: dict[str, Mapping[str, object]] = {}
+        # The last trial that was read, and those after it that this search has made itself.
+        self._read, self._mine = 0, set[int]()
         self._variants = ThreadPoolExecutor(1, thread_name_prefix="forms")
         self._coming: Future[Mapping[str, Form] | None] | None = None
         self._no_more_forms = False
@@ -239,7 +242,9 @@ class Loop:
         Raises:
             BoardGoneError: all boards are gone, and none came back.
         """
-        self._learn_from_before()
+        self._read_trials()
+        for state in self.states.values():
+            state.dry = 0.0
         self._boards.start()
         last_told_s = 0.0
         try:
@@ -254,6 +259,7 @@ class Loop:
                 self._take()
                 if time.monotonic() - last_told_s > _TICK_S:
                     last_told_s = time.monotonic()
+                    self._read_trials()
                     self._tell()
             self._tell()
         finally:
@@ -270,17 +276,22 @@ class Loop:
                 if state.take(choice):
                     self._to_build.append(_Candidate(state, state.task.form, choice))
 
-    def _learn_from_before(self) -> None:
-        for trial in self._database.trials(self._search.conditions):
+    def _read_trials(self) -> None:
+        """Learn from what was measured before, and from what other processes measure meanwhile."""
+        told = set()
+        for number, trial in self._database.numbered(self._search.conditions, after=self._read):
+            self._read = number
             state = self.states.get(trial.task)
-            if state is not None and not trial.is_from_elsewhere:
-                state.know(trial)
-                state.dry = 0.0
-                form = state.forms.get(trial.workload)
-                if form is not None:
-                    self._model.learn(form, trial)
-        for state in self.states.values():
-            state.leave_out_known()
+            if number in self._mine or state is None or trial.is_from_elsewhere:
+                continue
+            state.know(trial)
+            told.add(trial.task)
+            form = state.forms.get(trial.workload)
+            if form is not None:
+                self._model.learn(form, trial)
+        self._mine.clear()
+        for task in told:
+            self.states[task].leave_out_known()
 
     def _is_over(self) -> bool:
         budget = self._search.budget
@@ -430,7 +441,7 @@ class Loop:
             dict(ran.environment or {}) if ran is not None else {},
         )
         self._database.add_workload(candidate.form, state.task.description)
-        self._database.append(self._run, self._search.conditions, trial)
+        self._mine.add(self._database.append(self._run, self._search.conditions, trial))
         self._done += 1
         self._outcomes[outcome] += 1
         state.know(trial)
@@ -446,14 +457,15 @@ class Loop:
         """How far it is."""
         states = sorted(self.states.values(), key=lambda one: -one.task.calls * one.default_ms)
         total_ms = sum(one.task.calls * one.default_ms for one in states) or 1.0
+        peak = peak_gflops(self._search.profile)
         return Progress(
-            tuple(_of_task(one, total_ms) for one in states),
+            tuple(_of_task(one, total_ms, peak) for one in states),
             self._done,
             dict(self._outcomes),
             dict(self._boards.states),
             self.elapsed_s,
             self._left_s(),
-            peak_gflops(self._search.profile),
+            peak,
             dict(self._environments),
         )
 
@@ -466,8 +478,10 @@ class Loop:
         return min(left, default=None)
 
 
-def _of_task(state: TaskState, total_ms: float) -> TaskProgress:
+def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
     best_ms = state.best_ms
+    gflops = 2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0
+    in_floats = all(one.dtype != "int8" for one in state.task.form.arguments)
     return TaskProgress(
         state.task.name,
         state.task.description,
@@ -476,7 +490,8 @@ def _of_task(state: TaskState, total_ms: float) -> TaskProgress:
         state.trials,
         state.default_ms,
         best_ms,
-        2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0,
+        gflops,
+        gflops / peak if in_floats and peak else None,
         state.left,
     )
 

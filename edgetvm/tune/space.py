@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
@@ -44,7 +45,7 @@ class Space:
     def __init__(self, form: Form) -> None:
         """List them, or draw some."""
         self.form = form
-        self._random = random.Random(form.workload)  # noqa: S311 - a search
+        self._random = chance_of(form)
         self._left = list(_choices(form, self._random))
 
     @property
@@ -64,6 +65,11 @@ class Space:
         gone = set(at)
         self._left = [one for place, one in enumerate(self._left) if place not in gone]
         return chosen
+
+
+def chance_of(form: Form) -> random.Random:
+    """Chance of one's own in each process: two that tune the same do not try the same."""
+    return random.Random(f"{form.workload} {os.getpid()}")  # noqa: S311 - a search
 
 
 def picked(
@@ -88,7 +94,9 @@ def _choices(form: Form, draw: random.Random) -> Iterator[KernelChoice]:
     if math.prod(len(one) for one in form.candidates.values()) <= _LISTED:
         lots: Iterable[tuple[str, ...]] = itertools.product(*form.candidates.values())
     else:
-        lots = {tuple(draw.choice(one) for one in form.candidates.values()) for _ in range(_LISTED)}
+        lots = dict.fromkeys(
+            tuple(draw.choice(one) for one in form.candidates.values()) for _ in range(_LISTED)
+        )
     for values in lots:
         decisions = _differing(dict(zip(names, values, strict=True)), form.defaults)
         if decisions:

@@ -295,7 +295,9 @@ class _Final:
         job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
         candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
         same = candidate.arguments == state.default.arguments
-        compared = RunJob(state.default, candidate, search.how, _ROUNDS, compare=same)
+        compared = RunJob(
+            state.default, candidate, search.how, _ROUNDS, same, default_ms=state.default_ms
+        )
         gains = []
         for runner in runners:
             ran = undisturbed(runner, compared, self._builder)

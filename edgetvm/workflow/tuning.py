@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,14 +13,14 @@ from statistics import median
 from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
-from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, connect, standing
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
-from edgetvm.tune.database import TuningDatabase, default_database
+from edgetvm.tune.database import MARGIN, TuningDatabase, default_database
 from edgetvm.tune.explaining import Explained, explain_task
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.running import How
@@ -65,6 +66,8 @@ def tune(
 ) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
+    The layout of the whole model is measured first, on one board, unless one is forced.
+
     Args:
         subject: from `edgetvm.workflow.find_subject`.
         boards: from `edgetvm.farm`; this machine without them.
@@ -90,11 +93,59 @@ def tune(
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
         up = [open_.enter_context(standing(one)) for one in boards]
+        choose_layout(subject, up[0], mine, options)
+        layouts = mine.schedules(conditions_of(profile, options))
         tuned = tune_model(
-            model, profile, up, mine, budget, options,
+            model, profile, up, mine, budget,
+            layouts.options_for(model.provenance.sha256, options),
             builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
         return confirm(subject, up[0], mine, tuned, options)
+
+
+def choose_layout(
+    subject: Subject,
+    board: Board,
+    database: TuningDatabase,
+    options: CompileOptions = DEFAULTS,
+) -> None:
+    """Measure the model, untuned, in each layout, and keep which is the fastest, once and for all.
+
+    What a layout gains in one kernel it may lose in the transposes around it: whole models are
+    compared. A model whose layout is forced, or that has no image in it, is left alone.
+
+    Args:
+        subject: to be tuned.
+        board: whose server is up.
+        database: for what is found.
+        options: how the model is compiled.
+
+    Raises:
+        ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
+        BoardError: the board failed.
+    """
+    profile = load_profile(board.profile)
+    conditions = conditions_of(profile, options)
+    if options.layout != "auto" or options.level.rules != "all":
+        return
+    plain = build(subject, profile, options=options).package
+    model = plain.manifest.provenance.sha256
+    has_images = any(one.layout for one in plain.manifest.kernels)
+    if model in database.layouts(conditions) or not has_images:
+        return
+    with step("compare layouts") as this, connect(board) as session:
+        packages = {"auto": plain}
+        for layout in LAYOUTS:
+            forced = replace(options, layout=layout)
+            with contextlib.suppress(NumericError):
+                packages.setdefault(layout, build(subject, profile, options=forced).package)
+        times_ms = dict(zip(packages, _p50_ms(session, list(packages.values())), strict=True))
+        best = min(LAYOUTS, key=lambda one: times_ms.get(one, math.inf))
+        gain = times_ms["auto"] / times_ms[best]
+        chosen = best if gain > 1 / MARGIN else "auto"
+        database.choose_layout(conditions, model, chosen, gain if chosen == best else 1.0)
+        told = ", ".join(f"{one} {ms:.4g} ms" for one, ms in times_ms.items())
+        this.detail = f"{told}: {chosen} is taken"
 
 
 def confirm(
@@ -107,7 +158,8 @@ def confirm(
     """Compare the whole model, tuned and untuned, in turns on a board.
 
     A kernel that wins by itself may lose inside the model. Where the tuned model is not faster, or
-    its answers are wrong, the verdicts that save least are taken back, half of them at a time.
+    its answers are wrong, the verdicts that save least are taken back, half of them at a time, and
+    a layout at last.
 
     Args:
         subject: that was tuned.
@@ -123,10 +175,11 @@ def confirm(
     profile = load_profile(board.profile)
     conditions = conditions_of(profile, options)
     plain = build(subject, profile, options=options).package
+    model = plain.manifest.provenance.sha256
     kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
     with step("compare the whole model") as this, connect(board) as session:
         default_ms = tuned_ms = _p50_ms(session, [plain])[0]
-        while kept:
+        while kept or model in database.schedules(conditions).layouts:
             try:
                 package = build(subject, profile, database.schedules(conditions), options=options)
                 default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
@@ -135,6 +188,8 @@ def confirm(
                 tuned_ms = math.inf
             if tuned_ms < default_ms:
                 break
+            if not kept:
+                database.choose_layout(conditions, model, "auto", 1.0)
             kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
             for one in dropped:
                 database.decide(conditions, one.key, None, 1.0)
@@ -178,7 +233,7 @@ def tuned_schedules(
     path = database or default_database()
     with TuningDatabase(path, must_exist=True) as opened:
         found = opened.schedules(conditions_of(profile, options))
-    if not found.kernels:
+    if found == UNTUNED:
         note(f"{path} has no schedule that beats a default one for {profile.name}")
         return UNTUNED
     return found

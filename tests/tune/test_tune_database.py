@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,20 @@ def test_a_writer_killed_at_any_instant_loses_nothing_that_was_appended(tmp_path
         database.append(None, HERE, made_trial("after all"))
     with sqlite3.connect(path) as looked:
         assert looked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_verdicts_and_layouts_of_estimates_are_apart(database: TuningDatabase) -> None:
+    estimated = replace(HERE, estimated=True)
+    number = database.append(None, HERE, made_trial(decisions=_FAST, ratio=0.5))
+    database.decide(HERE, "task", number, 2.0)
+    database.decide(estimated, "task", None, 1.0)
+    database.choose_layout(HERE, "a", "NCHW", 1.2)
+    database.choose_layout(HERE, "b", "auto", 1.0)
+    assert database.verdicts(HERE) == {"task": (number, 2.0, number)}
+    assert database.verdicts(estimated)["task"][0] is None
+    assert database.layouts(HERE) == {"a": "NCHW", "b": "auto"}
+    assert database.schedules(HERE).layouts == {"a": "NCHW"}
+    assert database.layouts(estimated) == {}
 
 
 def test_a_newer_format_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,11 @@ def test_a_server_that_is_killed_in_the_middle_is_no_fault_of_the_candidate(
     assert (lost.outcome, lost.begun) == ("board lost", True), lost
     again = runner.run(RunJob(kernels["fine"], kernels["fine"], _HOW))
     assert (again.outcome, again.begun) == ("board lost", False), again
+
+
+def test_slow_kernels_are_given_time_and_unknown_ones_some(kernels: dict[str, Loadable]) -> None:
+    job = RunJob(kernels["fine"], kernels["fine"], How(timeout_s=10.0))
+    assert job.allowed_s == 30
+    assert replace(job, default_ms=0.5).allowed_s == 10
+    assert replace(job, default_ms=1500.0).allowed_s == 50
+    assert replace(job, default_ms=1500.0, rounds=7).allowed_s == 350

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -19,9 +20,14 @@ from real_command import COMMAND
 from edgetvm.base.errors import BoardGoneError
 from edgetvm.boards import load_profile
 from edgetvm.compile import compile_model
+from edgetvm.compile.options import DEFAULTS
+from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm import LocalBoard
 from edgetvm.package.executor import Executor
 from edgetvm.tune import Budget, TuningDatabase, conditions_of, search, tune_model
+from edgetvm.tune.progress import Progress
+from edgetvm.tune.records import Trial
+from edgetvm.tune.tasks import Form, Task, tasks_of
 
 pytestmark = pytest.mark.board
 
@@ -95,6 +101,42 @@ def test_two_boards_share_the_trials(tiny_onnx: Path, path: Path) -> None:
         tune_model(imported(tiny_onnx), _PROFILE, boards, database, Budget(_TRIALS))
         by_board = {one.board for one in database.trials(_HERE)}
     assert by_board == {"local#0", "local#1"}
+
+
+def test_what_another_process_measures_meanwhile_is_not_measured_again(
+    tiny_onnx: Path, path: Path
+) -> None:
+    model = imported(tiny_onnx)
+    largest = max(tasks_of(model, _PROFILE, DEFAULTS).tasks, key=lambda one: one.form.size)
+    told: list[Progress] = []
+
+    def another(progress: Progress) -> None:
+        if progress.trials and not told:
+            told.append(progress)
+            with TuningDatabase(path) as theirs:
+                for choice in choices(largest.form):
+                    theirs.append(None, _HERE, failed(largest, choice))
+
+    with LocalBoard() as local, TuningDatabase(path) as database:
+        tune_model(model, _PROFILE, [local.board], database, Budget(60), told=another)
+        mine = [one for one in database.trials(_HERE) if one.board != "theirs"]
+    # What was being built or measured when the other's came is done all the same.
+    assert told
+    assert sum(one.workload == largest.key for one in mine) < largest.form.size / 2
+
+
+def choices(form: Form) -> Iterator[KernelChoice]:
+    """All schedules of a form, but the default."""
+    for lot in itertools.product(*form.candidates.values()):
+        taken = dict(zip(form.candidates, lot, strict=True))
+        decisions = {name: one for name, one in taken.items() if one != form.defaults[name]}
+        if decisions:
+            yield KernelChoice(form.rule, decisions)
+
+
+def failed(task: Task, choice: KernelChoice) -> Trial:
+    """A trial that another process made."""
+    return Trial(task.key, task.key, choice, {}, "crash", (), 0.0, board="theirs")
 
 
 def test_a_search_whose_boards_are_all_gone_ends(

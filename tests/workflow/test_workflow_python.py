@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,16 +23,16 @@ from edgetvm.base.errors import (
 )
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
-from edgetvm.compile import compile_model
+from edgetvm.compile import CompileOptions, compile_model
 from edgetvm.farm import Board
 from edgetvm.measure import Plan, latest, load
 from edgetvm.models import IMPORTERS, ImportOptions, import_model
-from edgetvm.package import read_package
+from edgetvm.package import Package, read_package
 from edgetvm.package.archive import write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import load_recipe
 from edgetvm.report import write_report
-from edgetvm.tune import Budget
+from edgetvm.tune import Budget, TuningDatabase, conditions_of
 from edgetvm.workflow import (
     bench,
     build,
@@ -45,6 +46,7 @@ from edgetvm.workflow import (
     tuned_schedules,
     write_outputs,
 )
+from edgetvm.workflow.tuning import choose_layout
 
 QUICK = Plan(runs=12, warmup=2, max_s=5.0)
 
@@ -368,6 +370,29 @@ def _wav(path: Path) -> Path:
 def test_tuned_schedules_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"no such tuning database.*edgetvm tune"):
         tuned_schedules(load_profile("local"), database=tmp_path / "gone")
+
+
+def test_the_layout_that_is_fastest_on_the_board_is_taken_once(
+    board: Board, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are made up: which layout wins on this machine, no test can know."""
+    compared: list[int] = []
+
+    def made_up(_session: object, packages: Sequence[Package]) -> list[float]:
+        compared.append(len(packages))
+        return [1.0 if one.manifest.options.layout == "NCHW" else 2.0 for one in packages]
+
+    monkeypatch.setattr("edgetvm.workflow.tuning._p50_ms", made_up)
+    subject, profile = find_subject(str(tiny_onnx)), load_profile("local")
+    with TuningDatabase(tmp_path / "tuning.sqlite") as database:
+        for _ in range(2):
+            choose_layout(subject, board, database)
+        schedules = database.schedules(conditions_of(profile))
+    assert compared == [4]
+    artifact = compile_model(subject.load(), profile, schedules)
+    assert {one.layout for one in artifact.kernels if one.layout} == {"NCHW"}
+    forced = compile_model(subject.load(), profile, schedules, CompileOptions(layout="NHWC"))
+    assert "NCHW" not in {one.layout for one in forced.kernels}
 
 
 def test_tuning_needs_a_model(board: Board, tmp_path: Path) -> None:
