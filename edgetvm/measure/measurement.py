@@ -54,6 +54,18 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class ThreadTurns:
+    """Runs on all threads of a measurement and on one, taken in turns after its timed runs.
+
+    Attributes:
+        all_ns, one_ns: duration of each, in nanoseconds, in the order taken.
+    """
+
+    all_ns: Annotated[tuple[int, ...], Field(min_length=1)]
+    one_ns: Annotated[tuple[int, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
 class StepRecord:
     """A step on the way to the measurement, and how long it took."""
 
@@ -90,6 +102,7 @@ class Measurement:
         environment: see `Environment`.
         steps: what was done before the measurement.
         options: that the model was compiled with.
+        thread_turns: None where it ran on one thread, or took too long to run again.
     """
 
     id: str
@@ -113,6 +126,7 @@ class Measurement:
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
     options: CompileOptions = DEFAULTS
+    thread_turns: ThreadTurns | None = None
     schema_version: int = SCHEMA_VERSION
 
 

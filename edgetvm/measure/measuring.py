@@ -17,6 +17,7 @@ from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.statistics import percentile
+from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
@@ -108,6 +109,10 @@ def measure(
     else:
         while len(samples_ns) < plan.runs and sum(samples_ns) < plan.max_s * 1e9:
             samples_ns += session.stream(inputs)[0].tolist()
+    peak_memory_bytes = session.peak_memory_bytes()
+    turns = None
+    if not profile.emulated:
+        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
     return Measurement(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,7 +123,7 @@ def measure(
         warmup=plan.warmup,
         open_ns=deployment.opened.open_ns,
         first_run_ns=deployment.opened.first_run_ns,
-        peak_memory_bytes=session.peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes,
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
         library_size_bytes=manifest.sizes_bytes[LIBRARY_NAME],
@@ -132,6 +137,7 @@ def measure(
         ),
         steps=tuple(steps),
         options=manifest.options,
+        thread_turns=turns,
     )
 
 

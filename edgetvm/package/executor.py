@@ -24,6 +24,8 @@ from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
 
 # What kernels that share their work among threads call.
 _PARALLEL = b"TVMBackendParallelLaunch"
+# TVM's `ThreadGroup::kBig`. Threads are not bound to cores, so it only stands in its place.
+_ANY_CORES = 1
 
 
 def check_machine(needs: TargetNeeds) -> None:
@@ -103,6 +105,16 @@ class Executor:
         """
         self.signature.check_inputs(inputs)
         self._engine.set_inputs([np.asarray(inputs[spec.name]) for spec in self.signature.inputs])
+
+    def share_among(self, threads: int) -> None:
+        """Have the next runs of this thread use fewer threads, or all of them again.
+
+        Args:
+            threads: at most those that the executor was made with.
+        """
+        import tvm
+
+        tvm.get_global_func("runtime.config_threadpool")(_ANY_CORES, min(threads, self.threads))
 
     def run_ns(self) -> int:
         """One run on the inputs that were set. Answers with its duration in nanoseconds."""
