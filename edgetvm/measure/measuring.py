@@ -150,7 +150,7 @@ def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[in
             portion = session.time_runs(plan.runs - len(samples_ns), _PORTION_S)
             samples_ns += portion.tolist()
             spent_s += float(portion.sum()) / 1e9
-            p50_ms = percentile(sorted(portion.tolist()), 0.5) / 1e6
+            p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
             this.advance(len(samples_ns), plan.runs, f"p50 {format_ms(p50_ms)}")
     return samples_ns
 

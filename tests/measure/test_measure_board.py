@@ -18,10 +18,13 @@ from real_board import imported, onnx_runtime, session_process
 import edgetvm
 from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import StepEvent, listening
+from edgetvm.base.units import format_ms
 from edgetvm.boards import load_profile
 from edgetvm.farm import Board, LocalBoard, connect
+from edgetvm.farm.inventory import LOCAL
 from edgetvm.farm.session import BoardSession
-from edgetvm.measure import Measurement, Plan, measure
+from edgetvm.measure import Measurement, Plan, measure, percentile
+from edgetvm.measure.measuring import _single_stream
 from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.reference import Source, reference_for, run_stream
@@ -120,6 +123,26 @@ def test_on_one_thread_there_is_nothing_to_compare(
 def test_what_takes_long_is_not_run_again() -> None:
     """Runs of one second: nothing is asked of the board, so there need be none."""
     assert threads_in_turns(cast(BoardSession, None), 2, [10**9] * 10) is None
+
+
+def test_the_p50_on_the_way_is_that_of_all_runs() -> None:
+    """Portions whose medians lie apart: the last word of the step is the table's figure."""
+
+    class Portions:
+        board = LOCAL
+
+        def __init__(self) -> None:
+            self.left = [[1_000_000] * 3, [9_000_000] * 2]
+
+        def time_runs(self, count: int, *_: object) -> NDArray[np.int64]:
+            portion = self.left.pop(0) if count else []
+            return np.asarray(portion, np.int64)
+
+    events: list[StepEvent] = []
+    with listening(events.append):
+        samples_ns = _single_stream(cast(BoardSession, Portions()), {}, Plan(5, 0, 1e3))
+    p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
+    assert events[-1].detail == f"p50 {format_ms(p50_ms)}" == "p50 1.00 ms"
 
 
 def test_a_measurement_stops_at_its_time_limit(
