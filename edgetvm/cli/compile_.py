@@ -48,9 +48,11 @@ def command(
 ) -> None:
     """Compile a model for a board and show its kernels. It is not checked: package does that."""
     from edgetvm.base.files import write_bytes
+    from edgetvm.base.steps import warn
     from edgetvm.cli.compile_views import artifact_document, artifact_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.compile import compile_model
+    from edgetvm.compile.fallbacks import schedule_warnings
     from edgetvm.workflow import find_profile, find_subject
 
     terminal = Terminal(as_json)
@@ -58,6 +60,8 @@ def command(
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
         artifact = compile_model(subject.load(), target, schedules(target, options), options)
+        for sentence in schedule_warnings(artifact.kernels, options):
+            warn(sentence)
         if output is not None:
             write_bytes(output, artifact.library)
     terminal.result(artifact_document(artifact, output), artifact_view(artifact, output))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgetvm.base.words import told_nodes
 from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.options import CompileOptions
 
 # The rules of kernels that are left as they are, or whose loops only run on all cores.
 FALLBACKS = ("none", "parallel loops")
@@ -40,8 +41,15 @@ def tuned_summary(kernels: Sequence[Kernel]) -> str:
     )
 
 
-def hot_fallbacks(kernels: Sequence[Kernel]) -> list[str]:
-    """A sentence for each naive kernel that does more than a few percent of the work."""
+def schedule_warnings(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
+    """A sentence for each naive kernel that does more than a few percent of the work.
+
+    Args:
+        kernels: of a compiled model.
+        options: that it was compiled with.
+    """
+    if options.level.rules != "all":
+        return []
     return [
         f"{told_nodes(kernel.nodes)}: no schedule rule covers it, so it runs in plain loops "
         f"({kernel.rule!r}), and it does {share:.0%} of the model's work"

@@ -10,7 +10,7 @@ from edgetvm.base.steps import step, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Kernel
 from edgetvm.compile.compiler import compile_model
-from edgetvm.compile.fallbacks import hot_fallbacks, work_shares
+from edgetvm.compile.fallbacks import schedule_warnings, work_shares
 from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.measure.kernel_times import KernelTimes, time_kernels
@@ -128,12 +128,9 @@ def inspect_package(
     times = None
     if timed:
         times = _timed(package.members[LIBRARY_NAME], manifest.signature, threads)
-    found = _inspection(
+    return _inspection(
         manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times=times
     )
-    for sentence in found.warnings:
-        warn(sentence)
-    return found
 
 
 def _check_local(profile: str, timed: bool) -> None:
@@ -163,7 +160,9 @@ def _inspection(
     errors: tuple[Deviation, ...] = (),
 ) -> Inspection:
     shares = work_shares(kernels)
-    warnings = tuple(hot_fallbacks(kernels)) if options.level.rules == "all" else ()
+    warnings = tuple(schedule_warnings(kernels, options))
+    for sentence in warnings:
+        warn(sentence)
     if times is None:
         told = tuple(map(InspectedKernel, kernels, shares))
         return Inspection(name, profile, options, told, warnings, deviations=errors)
