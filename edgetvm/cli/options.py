@@ -217,7 +217,8 @@ def compile_options(command: Command) -> Command:
         type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"]),
         default="auto",
         show_default=True,
-        help="How images lie in memory; auto chooses for each convolution.",
+        help="How images lie in memory; auto chooses for each convolution. Those on 8-bit integers "
+        "have NHWC always: no other sums integers.",
     )
     precision = click.option(
         "--precision",
