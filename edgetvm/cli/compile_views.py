@@ -139,10 +139,11 @@ def _told(inspection: Inspection) -> Table:
         "work": f"{inspection.gflop:.3g} GFLOP (a multiply-add counts as two)",
     }
     if inspection.run_us is not None:
-        runtime_ms = (inspection.runtime_us or 0.0) / 1e3
+        kernels_ms, runtime_us = inspection.kernels_us / 1e3, inspection.runtime_us or 0.0
+        runtime = f", and {format_ms(runtime_us / 1e3)} in the runtime" if runtime_us else ""
         rows["a run"] = (
             f"{format_ms(inspection.run_us / 1e3)} on {plural(inspection.threads or 1, 'thread')} "
-            f"of this machine, {runtime_ms:.3g} ms of it in the runtime"
+            f"of this machine; its kernels, timed one by one: {format_ms(kernels_ms)}{runtime}"
         )
         share = "time of the kernels"
     rows["share"] = f"of the {share}"

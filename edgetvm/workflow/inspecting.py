@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step, warn
+from edgetvm.base.units import format_ms
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Kernel
 from edgetvm.compile.compiler import compile_model
@@ -23,6 +24,10 @@ from edgetvm.workflow.deviation import Deviation, deviations
 from edgetvm.workflow.subject import Subject
 
 _LOCAL = "local"
+# What a run and its kernels, timed one after the other, may differ by: a share of the run, and what
+# subtracting the stamps leaves open.
+_APART = 0.2
+_STAMPED_US = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Inspection:
         kernels: in the order of their first call.
         warnings: kernels in plain loops that do much of the work.
         run_us: of a run on this machine; None where nothing was timed.
-        runtime_us: of it in the runtime's own functions.
+        runtime_us: in the runtime's own functions, timed beside the kernels.
         threads: that the run was on.
         deviations: of an approximate level, or of float16, from others.
     """
@@ -72,6 +77,11 @@ class Inspection:
     def gflop(self) -> float:
         """Of a run, a multiply-add counted as two."""
         return sum(one.kernel.gflop for one in self.kernels)
+
+    @property
+    def kernels_us(self) -> float:
+        """Of all kernels, timed one by one."""
+        return sum(one.us or 0.0 for one in self.kernels)
 
 
 def inspect(
@@ -147,6 +157,11 @@ def _timed(library: bytes, signature: Signature, threads: int | None) -> KernelT
         executor.set_inputs(fill(signature, "random"))
         times = time_kernels(executor)
         this.detail = f"{times.run_us / 1e3:.3g} ms a run"
+    if abs(times.sum_us - times.run_us) > _APART * times.run_us + _STAMPED_US:
+        warn(
+            f"a run takes {format_ms(times.run_us / 1e3)} and its kernels, timed one by one, "
+            f"{format_ms(times.sum_us / 1e3)}: something else ran; close it and time again"
+        )
     return times
 
 
