@@ -41,6 +41,9 @@ profile_option = click.option(
     metavar="NAME",
     help="Board, or board profile, to compile for (see: edgetvm boards list).",
 )
+all_option = click.option(
+    "--all", "all_rows", is_flag=True, help="Show all kernels, not only the first 40."
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1),

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
 from edgetvm.base.words import plural
+from edgetvm.cli.compile_views import told_memory
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def package_view(package: Package, path: Path) -> RenderableType:
             "size": format_bytes(package.size_bytes),
             "sha256": package.sha256,
             **_tensors(manifest.signature),
+            "activations": told_memory(manifest.memory, manifest.options),
             "answers": _correctness(manifest.correctness),
         }
     )

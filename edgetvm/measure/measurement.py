@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness
 
@@ -102,6 +102,7 @@ class Measurement:
         environment: see `Environment`.
         steps: what was done before the measurement.
         options: that the model was compiled with.
+        memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
     """
 
@@ -126,6 +127,7 @@ class Measurement:
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
     options: CompileOptions = DEFAULTS
+    memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
     schema_version: int = SCHEMA_VERSION
 

@@ -137,6 +137,7 @@ def measure(
         ),
         steps=tuple(steps),
         options=manifest.options,
+        memory=manifest.memory,
         thread_turns=turns,
     )
 

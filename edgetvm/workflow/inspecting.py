@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step, warn
 from edgetvm.base.units import format_ms
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.fallbacks import schedule_warnings, work_shares
 from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
@@ -60,6 +60,7 @@ class Inspection:
         run_us: of a run on this machine; None where nothing was timed.
         runtime_us: in the runtime's own functions, timed beside the kernels.
         threads: that the run was on.
+        memory: that a run takes; None where it is not known.
         deviations: of an approximate level, or of float16, from others.
     """
 
@@ -71,6 +72,7 @@ class Inspection:
     run_us: float | None = None
     runtime_us: float | None = None
     threads: int | None = None
+    memory: MemoryUse | None = None
     deviations: tuple[Deviation, ...] = ()
 
     @property
@@ -114,9 +116,8 @@ def inspect(
     errors: tuple[Deviation, ...] = ()
     if options.opt_level == LEVELS[-1].number or options.precision == "fp16":
         errors = deviations(model, subject.recipe, options)
-    return _inspection(
-        subject.name, profile.name, options, artifact.kernels, times=times, errors=errors
-    )
+    found = _inspection(subject.name, profile.name, options, artifact.kernels, times)
+    return replace(found, memory=artifact.memory, deviations=errors)
 
 
 def inspect_package(
@@ -138,9 +139,10 @@ def inspect_package(
     times = None
     if timed:
         times = _timed(package.members[LIBRARY_NAME], manifest.signature, threads)
-    return _inspection(
-        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times=times
+    found = _inspection(
+        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times
     )
+    return replace(found, memory=manifest.memory)
 
 
 def _check_local(profile: str, timed: bool) -> None:
@@ -170,26 +172,27 @@ def _inspection(
     profile: str,
     options: CompileOptions,
     kernels: Sequence[Kernel],
-    *,
     times: KernelTimes | None,
-    errors: tuple[Deviation, ...] = (),
 ) -> Inspection:
-    shares = work_shares(kernels)
     warnings = tuple(schedule_warnings(kernels, options))
     for sentence in warnings:
         warn(sentence)
-    if times is None:
-        told = tuple(map(InspectedKernel, kernels, shares))
-        return Inspection(name, profile, options, told, warnings, deviations=errors)
+    told = tuple(map(InspectedKernel, kernels, work_shares(kernels)))
+    found = Inspection(name, profile, options, told, warnings)
+    return found if times is None else _with_times(found, times)
+
+
+def _with_times(found: Inspection, times: KernelTimes) -> Inspection:
     known = {one.name: one.us for one in times.functions}
-    all_us = sum(known.get(kernel.name, 0.0) for kernel in kernels)
-    told = tuple(
-        InspectedKernel(kernel, share, us, us / all_us if all_us else 0.0)
-        for kernel, share in zip(kernels, shares, strict=True)
-        for us in [known.get(kernel.name, 0.0)]
-    )
-    names = {kernel.name for kernel in kernels}
-    runtime_us = sum(one.us for one in times.functions if one.name not in names)
-    return Inspection(
-        name, profile, options, told, warnings, times.run_us, runtime_us, times.threads, errors
+    each_us = [known.pop(one.kernel.name, 0.0) for one in found.kernels]
+    all_us = sum(each_us) or 1.0
+    return replace(
+        found,
+        kernels=tuple(
+            replace(one, us=us, time_share=us / all_us)
+            for one, us in zip(found.kernels, each_us, strict=True)
+        ),
+        run_us=times.run_us,
+        runtime_us=sum(known.values()),
+        threads=times.threads,
     )
