@@ -4,6 +4,7 @@ from edgetvm.workflow.bench import bench
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
+from edgetvm.workflow.package_files import keep_package, package_path
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.subject import (
@@ -32,7 +33,9 @@ __all__ = [
     "find_target",
     "inspect",
     "inspect_package",
+    "keep_package",
     "new_recipe",
+    "package_path",
     "quantize",
     "read_inputs",
     "run",
