@@ -1,6 +1,6 @@
 """The verbs: what each command does, for Python callers too."""
 
-from edgetvm.workflow.bench import bench
+from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
@@ -17,6 +17,7 @@ from edgetvm.workflow.subject import (
 from edgetvm.workflow.tuning import explain, tune, tuned_schedules
 
 __all__ = [
+    "Benched",
     "Built",
     "Comparison",
     "Inspection",
@@ -24,6 +25,7 @@ __all__ = [
     "RunResult",
     "Subject",
     "bench",
+    "bench_each",
     "build",
     "check_model",
     "compare",
