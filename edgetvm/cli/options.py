@@ -217,7 +217,8 @@ def compile_options(command: Command) -> Command:
     )
     order = click.option(
         "--layout",
-        type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"]),
+        type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"], case_sensitive=False),
+        metavar="[auto|NHWC|NCHW|NCHWc]",
         default="auto",
         show_default=True,
         help="How images lie in memory; auto chooses for each convolution. Those on 8-bit integers "
@@ -225,7 +226,7 @@ def compile_options(command: Command) -> Command:
     )
     precision = click.option(
         "--precision",
-        type=click.Choice(["fp32", "fp16"]),
+        type=click.Choice(["fp32", "fp16"], case_sensitive=False),
         default="fp32",
         show_default=True,
         help="fp16 computes in half precision, on boards that have it.",
