@@ -69,6 +69,9 @@ def command(
 ) -> None:
     """Compile models, check them against their reference runtime, and measure them on a board.
 
+    Of several models one that cannot be measured is told with its reason, and the others are
+    measured all the same; the exit code is then that of the first that could not.
+
     \b
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
@@ -76,31 +79,40 @@ def command(
     """
     from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm import find_board, standing
+    from edgetvm.cli.views import failure_document
+    from edgetvm.farm import find_board
     from edgetvm.measure import Plan
     from edgetvm.report import check_format, render_json, summary_table, warning_lines, write_report
-    from edgetvm.workflow import bench, find_subject
+    from edgetvm.workflow import bench_each
 
     terminal = Terminal(as_json)
-    named = find_board(device)
+    board = find_board(device)
     if report_path is not None:
         check_format(report_path)
     plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
-    measurements = []
     with terminal.steps():
-        subjects = [find_subject(name, dict(shapes), dict(bindings)) for name in models]
-        tuned = schedules(load_profile(named.profile), options)
-        with standing(named) as board:
-            for subject in subjects:
-                measurements.append(bench(subject, board, plan, tuned, options))
-    document: Any = None
-    if as_json:
-        import json
+        tuned = schedules(load_profile(board.profile), options)
+        found = bench_each(
+            models, board, plan, tuned, options, shapes=dict(shapes), bindings=dict(bindings)
+        )
+    measurements, failures = found.measurements, found.failures
+    first_error = next(iter(failures.values()), None)
+    if first_error is not None and len(models) == 1:
+        raise first_error
+    if measurements:
+        document: Any = None
+        if as_json:
+            import json
 
-        document = json.loads(render_json(measurements))
-    terminal.result(document, summary_table(measurements))
-    for line in warning_lines(measurements):
-        terminal.say(line)
-    if report_path is not None:
-        write_report(measurements, report_path)
-        terminal.say(f"report: {report_path.resolve()}")
+            document = json.loads(render_json(measurements))
+            document["failures"] = failure_document(failures)
+        terminal.result(document, summary_table(measurements, failures))
+        for line in warning_lines(measurements):
+            terminal.say(line)
+        if report_path is not None:
+            write_report(measurements, report_path)
+            terminal.say(f"report: {report_path.resolve()}")
+    for name, error in failures.items():
+        terminal.say(f"error: {error}" if name in str(error) else f"error: {name}: {error}")
+    if first_error is not None:
+        click.get_current_context().exit(first_error.exit_code)

@@ -10,6 +10,7 @@ import click
 from edgetvm.cli.options import (
     Bound,
     NewFile,
+    all_option,
     compile_options,
     json_option,
     profile_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Library to write (.so).",
 )
+@all_option
 @json_option
 def command(
     model: str,
@@ -44,13 +46,16 @@ def command(
     options: CompileOptions,
     schedules: Schedules,
     output: Path | None,
+    all_rows: bool,
     as_json: bool,
 ) -> None:
     """Compile a model for a board and show its kernels. It is not checked: package does that."""
     from edgetvm.base.files import write_bytes
-    from edgetvm.cli.compile_views import artifact_document, artifact_view
+    from edgetvm.base.steps import warn
+    from edgetvm.cli.compile_views import MOST_ROWS, artifact_document, artifact_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.compile import compile_model
+    from edgetvm.compile.fallbacks import schedule_warnings
     from edgetvm.workflow import find_profile, find_subject
 
     terminal = Terminal(as_json)
@@ -58,6 +63,9 @@ def command(
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
         artifact = compile_model(subject.load(), target, schedules(target, options), options)
+        for sentence in schedule_warnings(artifact.kernels, options):
+            warn(sentence)
         if output is not None:
             write_bytes(output, artifact.library)
-    terminal.result(artifact_document(artifact, output), artifact_view(artifact, output))
+    shown = artifact_view(artifact, output, None if all_rows else MOST_ROWS)
+    terminal.result(artifact_document(artifact, output), shown)

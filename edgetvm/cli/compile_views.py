@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from edgetvm.compile import Artifact, CompileOptions, Kernel, MemoryUse
     from edgetvm.workflow.inspecting import InspectedKernel, Inspection
 
-_MOST_ROWS = 40
+MOST_ROWS = 40
 
 
 def _kernels(kernels: Sequence[Kernel]) -> Table:
     table = new_table("kernel", "calls", "schedule", "rule", "nodes", right=("calls",))
-    for kernel in kernels[:_MOST_ROWS]:
+    # Names of fused kernels are the longest: they give way, not what follows them.
+    for column in table.columns:
+        column.no_wrap = column.header in ("calls", "schedule", "rule")
+        column.overflow = "fold"
+    for kernel in kernels:
         nodes = told_nodes(kernel.nodes)
         add_row(table, kernel.name, str(kernel.calls), kernel.schedule, kernel.rule, nodes)
-    if len(kernels) > _MOST_ROWS:
-        add_row(table, f"… and {len(kernels) - _MOST_ROWS} more", "", "", "", "")
     return table
+
+
+def _left_out(count: int, most_rows: int | None) -> list[str]:
+    """What stands below a table of so many kernels of which not all are shown."""
+    if most_rows is None or count <= most_rows:
+        return []
+    return [f"… and {count - most_rows} more: --all shows them"]
 
 
 def _options(options: CompileOptions) -> str:
@@ -49,18 +58,21 @@ def artifact_document(artifact: Artifact, path: Path | None) -> dict[str, Any]:
     }
 
 
-def artifact_view(artifact: Artifact, path: Path | None) -> RenderableType:
+def artifact_view(
+    artifact: Artifact, path: Path | None, most_rows: int | None = MOST_ROWS
+) -> RenderableType:
     """`edgetvm compile`."""
     facts = {
         "model": artifact.name,
         "target": f"{artifact.profile.name} ({artifact.profile.triple}, {artifact.profile.cpu})",
         "compiled with": _options(artifact.options),
         "library": format_bytes(len(artifact.library)),
-        "activations": _memory(artifact.memory),
+        "activations": told_memory(artifact.memory, artifact.options),
     }
     if path is not None:
         facts["written to"] = str(path)
-    return Group(_kernels(artifact.kernels), "", fact_table(facts))
+    left_out = _left_out(len(artifact.kernels), most_rows)
+    return Group(_kernels(artifact.kernels[:most_rows]), *left_out, "", fact_table(facts))
 
 
 def passes_document(options: CompileOptions) -> dict[str, Any]:
@@ -98,13 +110,15 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     return document
 
 
-def inspection_view(inspection: Inspection) -> RenderableType:
+def inspection_view(
+    inspection: Inspection, most_rows: int | None = MOST_ROWS, decisions: bool = False
+) -> RenderableType:
     """`edgetvm inspect`: the kernels with most work, or time, first."""
     timed = inspection.run_us is not None
     columns = ("share", *(("ms",) if timed else ()), "calls", "GFLOP")
     columns += ("GFLOP/s",) if timed else ()
     kernels = new_table(*columns, "rule", "nodes, and what they compute", right=columns)
-    for one in sorted(inspection.kernels, key=_share, reverse=True)[:_MOST_ROWS]:
+    for one in sorted(inspection.kernels, key=_share, reverse=True)[:most_rows]:
         kernel = one.kernel
         figures = [f"{_share(one):.1%}", str(kernel.calls), _figure(kernel.gflop)]
         if timed:
@@ -112,12 +126,19 @@ def inspection_view(inspection: Inspection) -> RenderableType:
             figures.insert(1, _figure(us / 1e3))
             figures.append(f"{kernel.gflop / us * 1e6:.1f}" if kernel.gflop and us else "")
         rule = "tuned" if kernel.schedule == "tuned" else kernel.rule
-        told = kernel.workload or kernel.name
-        words = f"{kernel.layout} {told}" if kernel.layout else told
-        lines = Text.assemble(printable(told_nodes(kernel.nodes)), "\n", (printable(words), "dim"))
-        kernels.add_row(*figures, rule, lines)
-    left = len(inspection.kernels) - _MOST_ROWS
-    return Group(kernels, *([f"… and {left} more"] if left > 0 else []), "", _told(inspection))
+        kernels.add_row(*figures, rule, _computed(kernel, decisions))
+    left_out = _left_out(len(inspection.kernels), most_rows)
+    return Group(kernels, *left_out, "", _told(inspection))
+
+
+def _computed(kernel: Kernel, decisions: bool) -> Text:
+    """The nodes of a kernel, below them what it computes, and below that what was decided."""
+    told = kernel.workload or kernel.name
+    lines = [f"{kernel.layout} {told}" if kernel.layout else told]
+    if decisions and kernel.decisions:
+        lines.append(", ".join(f"{name}: {value}" for name, value in kernel.decisions.items()))
+    below = "\n".join(map(printable, lines))
+    return Text.assemble(printable(told_nodes(kernel.nodes)), "\n", (below, "dim"))
 
 
 def _figure(value: float) -> str:
@@ -136,13 +157,15 @@ def _told(inspection: Inspection) -> Table:
         "model": f"{inspection.name}, {plural(len(inspection.kernels), 'kernel')} called {count} "
         "times in a run",
         "compiled with": f"{_options(inspection.options)} for {inspection.profile}",
+        "activations": told_memory(inspection.memory, inspection.options),
         "work": f"{inspection.gflop:.3g} GFLOP (a multiply-add counts as two)",
     }
     if inspection.run_us is not None:
-        runtime_ms = (inspection.runtime_us or 0.0) / 1e3
+        kernels_ms, runtime_us = inspection.kernels_us / 1e3, inspection.runtime_us or 0.0
+        runtime = f", and {format_ms(runtime_us / 1e3)} in the runtime" if runtime_us else ""
         rows["a run"] = (
             f"{format_ms(inspection.run_us / 1e3)} on {plural(inspection.threads or 1, 'thread')} "
-            f"of this machine, {runtime_ms:.3g} ms of it in the runtime"
+            f"of this machine; its kernels, timed one by one: {format_ms(kernels_ms)}{runtime}"
         )
         share = "time of the kernels"
     rows["share"] = f"of the {share}"
@@ -154,8 +177,14 @@ def _told(inspection: Inspection) -> Table:
     return fact_table(rows)
 
 
-def _memory(memory: MemoryUse | None) -> str:
-    if memory is None:
-        return "not known: the model has branches or dynamic shapes"
-    least = format_bytes(memory.live_bytes_lower_bound)
-    return f"{format_bytes(memory.peak_activation_bytes)} ({least} live at one time)"
+def told_memory(memory: MemoryUse | None, options: CompileOptions) -> str:
+    """The peak of the activations, beside its lower bound."""
+    from edgetvm.compile.passes import plans_memory
+
+    if memory is not None:
+        least = format_bytes(memory.live_bytes_lower_bound)
+        peak = format_bytes(memory.peak_activation_bytes)
+        return f"{peak} at their peak; {least} at least are needed at one time"
+    if not plans_memory(options):
+        return f"not planned at -O{options.opt_level}: each tensor is allocated by itself"
+    return "not known: the model has branches or dynamic shapes"

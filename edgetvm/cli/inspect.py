@@ -9,6 +9,7 @@ import click
 
 from edgetvm.cli.options import (
     Bound,
+    all_option,
     compile_options,
     json_option,
     profile_option,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     help="Run it on this machine and time each kernel. Not for other boards.",
 )
 @threads_option
+@click.option("--decisions", is_flag=True, help="Show what each schedule rule decided.")
+@all_option
 @json_option
 def command(
     model: str,
@@ -45,6 +48,8 @@ def command(
     schedules: Schedules,
     timed: bool,
     threads: int | None,
+    decisions: bool,
+    all_rows: bool,
     as_json: bool,
 ) -> None:
     """Show a compiled model kernel by kernel: nodes, shapes, layout, schedule rule, share of work.
@@ -57,7 +62,7 @@ def command(
     edgetvm inspect model.onnx --device rpi4     what a board will run
     edgetvm inspect model.edgetvm                what is in a package
     """
-    from edgetvm.cli.compile_views import inspection_document, inspection_view
+    from edgetvm.cli.compile_views import MOST_ROWS, inspection_document, inspection_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.package import read_package
     from edgetvm.workflow import find_profile, find_subject, inspect, inspect_package
@@ -71,4 +76,5 @@ def command(
             target = find_profile(profile)
             tuned = schedules(target, options)
             found = inspect(subject, target, options, tuned, timed, threads)
-    terminal.result(inspection_document(found), inspection_view(found))
+    shown = inspection_view(found, None if all_rows else MOST_ROWS, decisions)
+    terminal.result(inspection_document(found), shown)

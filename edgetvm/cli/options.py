@@ -41,6 +41,9 @@ profile_option = click.option(
     metavar="NAME",
     help="Board, or board profile, to compile for (see: edgetvm boards list).",
 )
+all_option = click.option(
+    "--all", "all_rows", is_flag=True, help="Show all kernels, not only the first 40."
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1),
@@ -214,14 +217,16 @@ def compile_options(command: Command) -> Command:
     )
     order = click.option(
         "--layout",
-        type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"]),
+        type=click.Choice(["auto", "NHWC", "NCHW", "NCHWc"], case_sensitive=False),
+        metavar="[auto|NHWC|NCHW|NCHWc]",
         default="auto",
         show_default=True,
-        help="How images lie in memory; auto chooses for each convolution.",
+        help="How images lie in memory; auto chooses for each convolution. Those on 8-bit integers "
+        "have NHWC always: no other sums integers.",
     )
     precision = click.option(
         "--precision",
-        type=click.Choice(["fp32", "fp16"]),
+        type=click.Choice(["fp32", "fp16"], case_sensitive=False),
         default="fp32",
         show_default=True,
         help="fp16 computes in half precision, on boards that have it.",

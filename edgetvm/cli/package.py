@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     "--output",
     type=NewFile(),
     metavar="FILE",
-    help="Package to write; MODEL-DEVICE.edgetvm in this folder without it.",
+    help="Package to write; MODEL-DEVICE.edgetvm in this folder without it, and what is unusual "
+    "in its name too: MODEL-DEVICE-O2-fp16-tuned.edgetvm.",
 )
 @json_option
 def command(
@@ -53,13 +54,18 @@ def command(
     from edgetvm.base.files import write_bytes
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import package_document, package_view
-    from edgetvm.workflow import build, find_profile, find_subject
+    from edgetvm.compile.tuned import UNTUNED
+    from edgetvm.workflow import build, find_profile, find_subject, keep_package, package_path
 
     terminal = Terminal(as_json)
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         target = find_profile(profile)
-        built = build(subject, target, schedules(target, options), allow_mismatch, options)
-        path = output or Path(f"{subject.name.replace('/', '-')}-{target.name}.edgetvm")
-        write_bytes(path, built.package.data)
+        tuned = schedules(target, options)
+        built = build(subject, target, tuned, allow_mismatch, options)
+        path = output or package_path(subject.name, [target.name], options, tuned != UNTUNED)
+        if output is None:
+            keep_package(built.package, path)
+        else:
+            write_bytes(path, built.package.data)
     terminal.result(package_document(built.package, path), package_view(built.package, path))

@@ -95,9 +95,10 @@ def command(
     edgetvm quantize model.onnx --data inputs.npz --device my-rpi4
     """
     from edgetvm.base.errors import AccuracyError
-    from edgetvm.cli.quantize_views import quantized_document, quantized_view
+    from edgetvm.cli.quantize_views import next_command, quantized_document, quantized_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Plan
+    from edgetvm.report import warning_lines
     from edgetvm.workflow import compare, find_subject, find_target, quantize
 
     terminal = Terminal(as_json)
@@ -115,10 +116,16 @@ def command(
         )
         if not no_measure:
             compared = compare(subject, made, target, Plan(runs, threads=threads), options)
-    terminal.result(quantized_document(made, compared), quantized_view(made, compared))
-    if compared is not None and not compared.within(max_loss_pct):
+    shown = quantized_view(made, compared, next_command(made, target))
+    terminal.result(quantized_document(made, compared), shown)
+    if compared is None:
+        return
+    for line in warning_lines(compared.measurements) if compared.measurements else ():
+        terminal.say(line)
+    if not compared.within(max_loss_pct):
         raise AccuracyError(
-            f"compiled, it loses more than {max_loss_pct:g} % on {compared.device}",
+            f"compiled, it loses {compared.loss_pct:.3g} % on {compared.device}, and --max-loss "
+            f"allows {max_loss_pct:g} %",
             where=str(made.path),
-            mend="ask for less than you allow: --max-loss; its figures are above",
+            mend="allow more, or give a smaller --max-loss: then more layers stay in float",
         )

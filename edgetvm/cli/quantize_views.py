@@ -13,6 +13,8 @@ from edgetvm.base.words import plural
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
+    from edgetvm.boards import BoardProfile
+    from edgetvm.farm import Board
     from edgetvm.workflow.quantising import Comparison, Figure, Quantized, Side
 
 # The rest of the layers cost less still; JSON has all.
@@ -65,15 +67,34 @@ def _comparison_document(compared: Comparison) -> dict[str, Any]:
     }
 
 
-def quantized_view(made: Quantized, compared: Comparison | None) -> RenderableType:
-    """The result for people."""
+def next_command(made: Quantized, target: Board | BoardProfile) -> str:
+    """What to do with the new model: measure it on the board, or package it where there is none."""
+    from edgetvm.boards import BoardProfile
+
+    verb = "package" if isinstance(target, BoardProfile) else "bench"
+    device = "" if target.name == "local" else f" --device {target.name}"
+    return f"edgetvm {verb} {made.recipe_path or made.path}{device}"
+
+
+def quantized_view(
+    made: Quantized, compared: Comparison | None, next_command: str
+) -> RenderableType:
+    """The result for people.
+
+    Args:
+        made, compared: it, and how it compares with float.
+        next_command: told unless it loses more than was allowed.
+    """
     parts: list[RenderableType] = []
     if made.max_loss_pct is not None:
         parts += [_layers(made), ""]
     parts += [_figures(made, compared), ""]
     if compared is not None:
         parts += [_sides(compared), ""]
-    parts.append(fact_table(_facts(made)))
+    facts = _facts(made)
+    if compared is None or compared.within(made.max_loss_pct):
+        facts["next"] = next_command
+    parts.append(fact_table(facts))
     return Group(*parts)
 
 
@@ -135,4 +156,4 @@ def _facts(made: Quantized) -> dict[str, object]:
     }
     if made.recipe_path is not None:
         facts["recipe"] = made.recipe_path
-    return {**facts, "next": f"edgetvm bench {made.recipe_path or made.path}"}
+    return facts

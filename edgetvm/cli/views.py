@@ -14,10 +14,12 @@ from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
 from edgetvm.base.words import plural
+from edgetvm.cli.compile_views import told_memory
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
     from edgetvm.base.cache import CacheEntry
+    from edgetvm.base.errors import EdgetvmError
     from edgetvm.boards import BoardProfile
     from edgetvm.models import Model, Signature
     from edgetvm.models.correctness import Correctness
@@ -132,6 +134,7 @@ def package_view(package: Package, path: Path) -> RenderableType:
             "size": format_bytes(package.size_bytes),
             "sha256": package.sha256,
             **_tensors(manifest.signature),
+            "activations": told_memory(manifest.memory, manifest.options),
             "answers": _correctness(manifest.correctness),
         }
     )
@@ -168,6 +171,14 @@ def run_view(result: RunResult, path: Path | None) -> RenderableType:
     if path is not None:
         facts["written to"] = path
     return Group(table, "", fact_table(facts))
+
+
+def failure_document(failures: Mapping[str, EdgetvmError]) -> list[dict[str, Any]]:
+    """Models that could not be measured, in `edgetvm bench --json`."""
+    return [
+        {"model": name, "error": str(error), "exit_code": error.exit_code}
+        for name, error in failures.items()
+    ]
 
 
 def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:

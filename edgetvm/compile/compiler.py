@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
 from edgetvm.base.native import native_words_kept_back
-from edgetvm.base.steps import Step, note, step, warn
+from edgetvm.base.steps import Step, note, step
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Artifact, ExecutorKind, MemoryUse
-from edgetvm.compile.fallbacks import hot_fallbacks, tuned_summary
+from edgetvm.compile.fallbacks import tuned_summary
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernel_records import kernel_calls, kernels_of
 from edgetvm.compile.linker import linked, scratch_folder
@@ -132,9 +132,6 @@ def compile_model(
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
     if tuned.kernels:
         note(tuned_summary(kernels))
-    if options.level.rules == "all":
-        for sentence in hot_fallbacks(kernels):
-            warn(sentence)
     return Artifact(
         name=model.name,
         library=built.library,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from edgetvm.base.words import told_nodes
+from edgetvm.base.words import plural, told_nodes
 from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.options import LEVELS, CompileOptions
 
 # The rules of kernels that are left as they are, or whose loops only run on all cores.
 FALLBACKS = ("none", "parallel loops")
@@ -40,11 +41,32 @@ def tuned_summary(kernels: Sequence[Kernel]) -> str:
     )
 
 
-def hot_fallbacks(kernels: Sequence[Kernel]) -> list[str]:
-    """A sentence for each naive kernel that does more than a few percent of the work."""
+def schedule_warnings(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
+    """A sentence for each naive kernel that does more than a few percent of the work.
+
+    At a level without the schedule rules all are naive: one sentence says so.
+
+    Args:
+        kernels: of a compiled model.
+        options: that it was compiled with.
+    """
+    if options.level.rules != "all":
+        return _left_naive(kernels, options)
     return [
         f"{told_nodes(kernel.nodes)}: no schedule rule covers it, so it runs in plain loops "
         f"({kernel.rule!r}), and it does {share:.0%} of the model's work"
         for kernel, share in zip(kernels, work_shares(kernels), strict=True)
         if is_naive(kernel) and share >= _HOT_SHARE
+    ]
+
+
+def _left_naive(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
+    """The sentence about a level that has no rules."""
+    count = sum(map(is_naive, kernels))
+    if not count:
+        return []
+    first = next(level.number for level in LEVELS if level.rules == "all")
+    return [
+        f"{plural(count, 'kernel')} that sum run in plain loops, because the schedule rules begin "
+        f"with -O{first} and this is -O{options.opt_level}"
     ]

@@ -116,12 +116,13 @@ KERNEL_PASSES = (
 PLACING_PASSES = (Pass("join tensors in place", lambda *_: join_in_place, level=2),)
 
 # From scheduled kernels to calls of them, memory planned: all that a plain list of calls needs.
+_ARENA = "place tensors in an arena"
 PLANNING_PASSES = (
     Pass("leave dataflow form", _relax("ToNonDataflow")),
     Pass("allow side effects", _relax("RemovePurityChecking")),
     Pass("call kernels by destination", _relax("CallTIRRewrite")),
     Pass("give kernels their scratch memory", lambda *_: scratch_as_arguments, level=1),
-    Pass("place tensors in an arena", lambda *_: plan_arenas, level=1),
+    Pass(_ARENA, lambda *_: plan_arenas, level=1),
 )
 
 # From there to the virtual machine's program, for models that are more than such a list.
@@ -146,3 +147,8 @@ def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, .
         for one in passes
         if one.level <= options.opt_level and options.precision in one.precisions
     )
+
+
+def plans_memory(options: CompileOptions) -> bool:
+    """Whether a level gives all tensors places in one arena, where their shapes are known."""
+    return any(one.title == _ARENA for one in at_level(PLANNING_PASSES, options))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated
@@ -139,14 +139,22 @@ def find_board(name: str) -> Board:
     boards = load_inventory()
     if name in boards:
         return boards[name]
-    if name in {profile.name for profile in list_profiles()}:
+    profiles = [profile.name for profile in list_profiles()]
+    if name in profiles:
         raise NotFoundError(
             f"{name!r} is a board profile, and no board of the inventory is called so",
             mend=f"add the board to {inventory_path()}; `edgetvm package` needs no board",
         )
+    raise NotFoundError(f"no board is called {name!r}", mend=_nearest(name, boards, profiles))
+
+
+def _nearest(name: str, boards: Iterable[str], profiles: Iterable[str]) -> str:
+    """The board that may have been meant, or else the profile of one."""
     near = difflib.get_close_matches(name, boards, n=1)
-    known = ", ".join(boards)
-    raise NotFoundError(
-        f"no board is called {name!r}",
-        mend=f"did you mean {near[0]!r}?" if near else f"known boards: {known}",
-    )
+    if near:
+        return f"did you mean {near[0]!r}?"
+    mend = f"known boards: {', '.join(boards)}"
+    near = difflib.get_close_matches(name, profiles, n=1)
+    if near:
+        mend += f"; {near[0]!r} is a board profile: add a board of it to {inventory_path()}"
+    return mend

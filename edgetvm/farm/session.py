@@ -148,11 +148,21 @@ class BoardSession:
         return header["duration_ns"], unpack(header["arrays"], data)
 
     def time_runs(
-        self, count: int, max_s: float, inputs: Arrays | None = None, deadline_s: float = 300.0
+        self,
+        count: int,
+        max_s: float,
+        inputs: Arrays | None = None,
+        threads: int | None = None,
+        deadline_s: float = 300.0,
     ) -> NDArray[np.int64]:
-        """Run `count` times, or for `max_s` seconds. Answers with each duration in nanoseconds."""
+        """Run `count` times, or for `max_s` seconds. Answers with each duration in nanoseconds.
+
+        Args:
+            inputs: to run on; those that were last set without them.
+            threads: to share these runs among; those that the package was opened with without it.
+        """
         described, payload = pack(inputs or {})
-        request = {"count": count, "max_s": max_s, "arrays": described}
+        request = {"count": count, "max_s": max_s, "arrays": described, "threads": threads}
         _, data = self._ask("time_runs", request, payload, max_s + deadline_s)
         return np.frombuffer(data, "<i8").astype(np.int64)
 

@@ -1,17 +1,24 @@
 """Where the time of a run goes: each call of a kernel, timed in real runs on this machine.
 
 The caches are as in a run. What a time stamp itself costs is subtracted.
+
+Each kernel's time is a mean over the same runs, so that they add up to a run. Medians do not: where
+something else runs now and then, most calls of each kernel are quick in runs that are slow all the
+same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
+from statistics import fmean
+from typing import TypeVar
 
+from edgetvm.package.engines import TimedCall
 from edgetvm.package.executor import Executor
+
+Run = TypeVar("Run")
 
 _WARM = 3
 
@@ -23,7 +30,7 @@ class KernelTime:
     Attributes:
         name: of a kernel, or of a function of the runtime.
         calls: in a run.
-        us: of all calls together, the median of the runs.
+        us: of all calls together, the mean of the runs that were neither slow nor quick.
     """
 
     name: str
@@ -37,13 +44,18 @@ class KernelTimes:
 
     Attributes:
         functions: in the order of their first call.
-        run_us: a whole run without stamps, the median.
+        run_us: a whole run without stamps, the mean of those that were neither slow nor quick.
         threads: that it ran on.
     """
 
     functions: tuple[KernelTime, ...]
     run_us: float
     threads: int
+
+    @property
+    def sum_us(self) -> float:
+        """Of all functions."""
+        return sum(one.us for one in self.functions)
 
 
 def time_kernels(executor: Executor, runs: int = 30, max_s: float = 20.0) -> KernelTimes:
@@ -55,17 +67,29 @@ def time_kernels(executor: Executor, runs: int = 30, max_s: float = 20.0) -> Ker
         max_s: begin no run after so long; there is one at least.
     """
     ends = time.monotonic() + max_s
-    whole_us = median(_repeated(executor.run_ns, runs, ends - max_s / 2)) / 1e3
+    whole = _middle(_repeated(executor.run_ns, runs, ends - max_s / 2), float)
+    stamped = _middle(_repeated(executor.timed_calls, runs, ends), _total_ns)
     totals: dict[str, tuple[int, float]] = {}
-    for samples in zip(*_repeated(executor.timed_calls, runs, ends), strict=True):
+    for samples in zip(*stamped, strict=True):
         name = samples[0].name
         calls, us = totals.get(name, (0, 0.0))
-        totals[name] = calls + 1, us + median(one.ns for one in samples) / 1e3
+        totals[name] = calls + 1, us + fmean(one.ns for one in samples) / 1e3
+    whole_us = fmean(whole) / 1e3
     found = tuple(KernelTime(name, calls, us) for name, (calls, us) in totals.items())
     return KernelTimes(found, whole_us, executor.threads)
 
 
-def _repeated(run: Callable[[], Any], runs: int, ends: float) -> list[Any]:
+def _total_ns(calls: Sequence[TimedCall]) -> float:
+    return sum(one.ns for one in calls)
+
+
+def _middle(samples: list[Run], ns: Callable[[Run], float]) -> list[Run]:
+    """The half of the runs that is left without the quickest and the slowest quarter."""
+    cut = len(samples) // 4
+    return sorted(samples, key=ns)[cut : len(samples) - cut]
+
+
+def _repeated(run: Callable[[], Run], runs: int, ends: float) -> list[Run]:
     """What the runs after the warm-up give."""
     for _ in range(_WARM):
         if time.monotonic() < ends:

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.models.correctness import Correctness
 
@@ -51,6 +51,18 @@ class Environment:
     governor: str | None
     load_average: float
     versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ThreadTurns:
+    """Runs on all threads of a measurement and on one, taken in turns after its timed runs.
+
+    Attributes:
+        all_ns, one_ns: duration of each, in nanoseconds, in the order taken.
+    """
+
+    all_ns: Annotated[tuple[int, ...], Field(min_length=1)]
+    one_ns: Annotated[tuple[int, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,8 @@ class Measurement:
         environment: see `Environment`.
         steps: what was done before the measurement.
         options: that the model was compiled with.
+        memory: that a run takes, as planned; None where it is not known.
+        thread_turns: None where it ran on one thread, or took too long to run again.
     """
 
     id: str
@@ -113,6 +127,8 @@ class Measurement:
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
     options: CompileOptions = DEFAULTS
+    memory: MemoryUse | None = None
+    thread_turns: ThreadTurns | None = None
     schema_version: int = SCHEMA_VERSION
 
 

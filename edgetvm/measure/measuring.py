@@ -17,6 +17,7 @@ from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.statistics import percentile
+from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
@@ -108,6 +109,10 @@ def measure(
     else:
         while len(samples_ns) < plan.runs and sum(samples_ns) < plan.max_s * 1e9:
             samples_ns += session.stream(inputs)[0].tolist()
+    peak_memory_bytes = session.peak_memory_bytes()
+    turns = None
+    if not profile.emulated:
+        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
     return Measurement(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -118,7 +123,7 @@ def measure(
         warmup=plan.warmup,
         open_ns=deployment.opened.open_ns,
         first_run_ns=deployment.opened.first_run_ns,
-        peak_memory_bytes=session.peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes,
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
         library_size_bytes=manifest.sizes_bytes[LIBRARY_NAME],
@@ -132,6 +137,8 @@ def measure(
         ),
         steps=tuple(steps),
         options=manifest.options,
+        memory=manifest.memory,
+        thread_turns=turns,
     )
 
 
@@ -144,7 +151,7 @@ def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[in
             portion = session.time_runs(plan.runs - len(samples_ns), _PORTION_S)
             samples_ns += portion.tolist()
             spent_s += float(portion.sum()) / 1e9
-            p50_ms = percentile(sorted(portion.tolist()), 0.5) / 1e6
+            p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
             this.advance(len(samples_ns), plan.runs, f"p50 {format_ms(p50_ms)}")
     return samples_ns
 

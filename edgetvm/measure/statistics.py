@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.measurement import Measurement, ThreadTurns
 
 # Below it the 99th percentile is the slowest run, or the next to it.
 _FEWEST_FOR_P99 = 200
+# What lies closer to one thread's speed may be chance.
+_THREADS_LOSE = 0.9
 
 
 def percentile(sorted_values: Sequence[float], fraction: float) -> float:
@@ -23,6 +25,11 @@ def percentile(sorted_values: Sequence[float], fraction: float) -> float:
     if not sorted_values or not 0 <= fraction <= 1:
         raise ValueError("a percentile needs samples and a fraction between 0 and 1")
     return sorted_values[min(math.floor(len(sorted_values) * fraction), len(sorted_values) - 1)]
+
+
+def thread_gain(turns: ThreadTurns) -> float:
+    """How many times faster a run is on all threads than on one, by the medians."""
+    return percentile(sorted(turns.one_ns), 0.5) / percentile(sorted(turns.all_ns), 0.5)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,12 @@ def _warnings(measurement: Measurement, p50_ms: float, p90_ms: float) -> tuple[s
         )
     if p90_ms > 1.25 * p50_ms:
         found.append("p90 is over 1.25 times p50: something else ran; close it and measure again")
+    turns = measurement.thread_turns
+    if turns is not None and thread_gain(turns) < _THREADS_LOSE:
+        found.append(
+            f"{environment.threads} threads take {1 / thread_gain(turns):.2g} times as long as one "
+            "(timed in turns): run it with --threads 1"
+        )
     if environment.governor not in (None, "performance"):
         found.append(
             f"the clock governor is {environment.governor}: set it to performance for steady times"

@@ -47,7 +47,7 @@ def noting_workers(call: Callable[[], T]) -> T:
     return result
 
 
-def apart(run: Callable[[], object], threads: int) -> Callable[[], object]:
+def apart(run: Callable[[], T], threads: int) -> Callable[[], T]:
     """The run, with the workers kept off the core that it is called on.
 
     Args:
@@ -58,7 +58,7 @@ def apart(run: Callable[[], object], threads: int) -> Callable[[], object]:
     if not 1 < threads <= len(allowed):
         return run
 
-    def placing_run() -> object:
+    def placing_run() -> T:
         core = _sched_getcpu()
         if _POOL.core == core:
             return run()

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,12 @@ from edgetvm.package.cores import apart, noting_workers
 from edgetvm.package.engines import Engine, TimedCall, engine_of
 from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
 
+Result = TypeVar("Result")
+
 # What kernels that share their work among threads call.
 _PARALLEL = b"TVMBackendParallelLaunch"
+# TVM's `ThreadGroup::kBig`. Threads are not bound to cores, so it only stands in its place.
+_ANY_CORES = 1
 
 
 def check_machine(needs: TargetNeeds) -> None:
@@ -82,8 +87,8 @@ class Executor:
             path = Path(folder, LIBRARY_NAME)
             write_bytes(path, library)
             self._engine: Engine = engine_of(path, signature)
-        shared = _PARALLEL in library
-        self.invoke = apart(self._engine.invoke, self.threads) if shared else self._engine.invoke
+        self._is_shared = _PARALLEL in library
+        self.invoke = self._placed(self._engine.invoke)
 
     @classmethod
     def of(cls, package: Package, threads: int | None = None) -> Executor:
@@ -95,6 +100,10 @@ class Executor:
         check_machine(package.manifest.target)
         return cls(package.members[LIBRARY_NAME], package.manifest.signature, threads)
 
+    def _placed(self, run: Callable[[], Result]) -> Callable[[], Result]:
+        """A run with workers, where it has any, off the caller's core."""
+        return apart(run, self.threads) if self._is_shared else run
+
     def set_inputs(self, inputs: Arrays) -> None:
         """Set what the next runs take.
 
@@ -103,6 +112,16 @@ class Executor:
         """
         self.signature.check_inputs(inputs)
         self._engine.set_inputs([np.asarray(inputs[spec.name]) for spec in self.signature.inputs])
+
+    def share_among(self, threads: int) -> None:
+        """Have the next runs of this thread use fewer threads, or all of them again.
+
+        Args:
+            threads: at most those that the executor was made with.
+        """
+        import tvm
+
+        tvm.get_global_func("runtime.config_threadpool")(_ANY_CORES, min(threads, self.threads))
 
     def run_ns(self) -> int:
         """One run on the inputs that were set. Answers with its duration in nanoseconds."""
@@ -115,7 +134,7 @@ class Executor:
 
         Later runs may be slower.
         """
-        return self._engine.timed_calls()
+        return self._placed(self._engine.timed_calls)()
 
     def watch(self, watcher: Callable[..., int]) -> None:
         """Have TVM call `watcher(function, name, before, value, *arguments)` round every call.

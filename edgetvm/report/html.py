@@ -48,6 +48,8 @@ def _drawings(result: Result, rows: int, dots: int) -> Drawings:
         ("package file", measurement.package_size_bytes),
         ("library in it", measurement.library_size_bytes),
     ]
+    if measurement.memory is not None:
+        sizes.insert(1, ("activations in it", measurement.memory.peak_activation_bytes))
     steps = [
         (f"{step.title} ({step.detail})" if step.detail else step.title, step.elapsed_s)
         for step in measurement.steps[:rows]

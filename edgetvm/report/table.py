@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report.results import Result, results
-from edgetvm.report.words import format_factor, format_figure, shown, told_error
+from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +22,7 @@ _CAPTION = (
     "real board. ✓ ✗: largest relative error against the reference; for quantised models the root "
     "mean square too."
 )
+_LONGEST_WHY = 160
 _EMULATED = "Emulated, unranked"
 
 
@@ -68,8 +70,23 @@ def _add_rows(table: Table, rows: Iterable[Result]) -> None:
         )
 
 
-def summary_table(measurements: Sequence[Measurement]) -> Table:
+def _add_failures(table: Table, failures: Mapping[str, EdgetvmError]) -> None:
+    from rich.text import Text
+
+    for name, error in failures.items():
+        table.add_row()
+        why = Text.assemble(("✗ not measured", "bold red"), f"\n{shown(error.what, _LONGEST_WHY)}")
+        table.add_row(Text(shown(name), style="bold"), *[NONE] * 5, why)
+
+
+def summary_table(
+    measurements: Sequence[Measurement], failures: Mapping[str, EdgetvmError] | None = None
+) -> Table:
     """One row for each measurement; emulated devices stand in a section of their own.
+
+    Args:
+        measurements: at least one.
+        failures: why others could not be measured, by the model's name.
 
     Raises:
         UsageError: no measurements.
@@ -100,6 +117,7 @@ def summary_table(measurements: Sequence[Measurement]) -> Table:
         table.add_row(Text(_EMULATED, style="italic yellow"))
         table.add_row()
         _add_rows(table, emulated)
+    _add_failures(table, failures or {})
     return table
 
 

@@ -111,7 +111,7 @@ def _csv_cell(value: object) -> object:
 def _csv_row(result: Result) -> dict[str, object]:
     measurement, summary = result.measurement, result.summary
     environment = measurement.environment
-    correctness = measurement.correctness
+    correctness, memory = measurement.correctness, measurement.memory
     return {
         "model": measurement.model,
         "device": environment.device,
@@ -140,6 +140,8 @@ def _csv_row(result: Result) -> dict[str, object]:
         "first_run_ms": measurement.first_run_ns / 1e6,
         "cold_start_ms": summary.cold_start_ms,
         "peak_memory_bytes": measurement.peak_memory_bytes,
+        "peak_activation_bytes": memory.peak_activation_bytes if memory else None,
+        "live_bytes_lower_bound": memory.live_bytes_lower_bound if memory else None,
         "package_size_bytes": measurement.package_size_bytes,
         "library_size_bytes": measurement.library_size_bytes,
         "correct": correctness.passed,

@@ -1,9 +1,10 @@
 """The verbs: what each command does, for Python callers too."""
 
-from edgetvm.workflow.bench import bench
+from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
+from edgetvm.workflow.package_files import keep_package, package_path
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.subject import (
@@ -16,6 +17,7 @@ from edgetvm.workflow.subject import (
 from edgetvm.workflow.tuning import explain, tune, tuned_schedules
 
 __all__ = [
+    "Benched",
     "Built",
     "Comparison",
     "Inspection",
@@ -23,6 +25,7 @@ __all__ = [
     "RunResult",
     "Subject",
     "bench",
+    "bench_each",
     "build",
     "check_model",
     "compare",
@@ -32,7 +35,9 @@ __all__ = [
     "find_target",
     "inspect",
     "inspect_package",
+    "keep_package",
     "new_recipe",
+    "package_path",
     "quantize",
     "read_inputs",
     "run",

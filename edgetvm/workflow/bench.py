@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgetvm.base.errors import (
+    BoardBusyError,
+    BoardGoneError,
+    BoardTimeoutError,
+    EdgetvmError,
+    TrackerUnreachableError,
+)
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import connected
+from edgetvm.farm.session import connected, standing
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.store import save
 from edgetvm.workflow.build import build
-from edgetvm.workflow.subject import Subject
+from edgetvm.workflow.subject import Binding, Subject, find_subject
+
+# After these the board is not there for the next model.
+_ENDING = (BoardGoneError, BoardTimeoutError, BoardBusyError, TrackerUnreachableError)
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What came of several models.
+
+    Attributes:
+        measurements: of those that could be measured, in the order given.
+        failures: why others could not, by the name that was given.
+    """
+
+    measurements: tuple[Measurement, ...]
+    failures: Mapping[str, EdgetvmError]
 
 
 def bench(
@@ -56,3 +82,46 @@ def bench(
             )
     save(measurement)
     return measurement
+
+
+def bench_each(
+    names: Sequence[str],
+    board: Board = LOCAL,
+    plan: Plan | None = None,
+    tuned: TunedSchedules = UNTUNED,
+    options: CompileOptions = DEFAULTS,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    bindings: Mapping[str, Binding] | None = None,
+) -> Benched:
+    """Measure several models on a board; one that cannot be is no reason to leave out the others.
+
+    Args:
+        names: of model files and recipes.
+        board, plan, tuned, options: see `bench`.
+        shapes, bindings: see `edgetvm.workflow.find_subject`.
+
+    Raises:
+        BoardError: the local board did not come up.
+    """
+    failures: dict[str, EdgetvmError] = {}
+    subjects = []
+    for name in names:
+        try:
+            subjects.append((name, find_subject(name, shapes, bindings)))
+        except EdgetvmError as error:
+            failures[name] = error
+    measurements = []
+    if subjects:
+        with standing(board) as up:
+            gone: EdgetvmError | None = None
+            for name, subject in subjects:
+                try:
+                    if gone is not None:
+                        raise gone
+                    measurements.append(bench(subject, up, plan, tuned, options))
+                except EdgetvmError as error:
+                    failures[name] = error
+                    gone = error if isinstance(error, _ENDING) else None
+    in_order = {name: failures[name] for name in names if name in failures}
+    return Benched(tuple(measurements), in_order)

@@ -14,6 +14,7 @@ from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
+from edgetvm.compile.fallbacks import schedule_warnings
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
@@ -102,6 +103,8 @@ def build(
         note(f"{subject.name} for {profile.name} is taken from the cache")
     path = folder / _FILE
     package = read_package(path)
+    for sentence in schedule_warnings(package.manifest.kernels, package.manifest.options):
+        warn(sentence)
     for change in package.manifest.provenance.changes:
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")

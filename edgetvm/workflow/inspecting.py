@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step, warn
+from edgetvm.base.units import format_ms
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.compile.artifact import Kernel
+from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.compiler import compile_model
-from edgetvm.compile.fallbacks import hot_fallbacks, work_shares
+from edgetvm.compile.fallbacks import schedule_warnings, work_shares
 from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.measure.kernel_times import KernelTimes, time_kernels
@@ -23,6 +24,10 @@ from edgetvm.workflow.deviation import Deviation, deviations
 from edgetvm.workflow.subject import Subject
 
 _LOCAL = "local"
+# What a run and its kernels, timed one after the other, may differ by: a share of the run, and what
+# subtracting the stamps leaves open.
+_APART = 0.2
+_STAMPED_US = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,9 @@ class Inspection:
         kernels: in the order of their first call.
         warnings: kernels in plain loops that do much of the work.
         run_us: of a run on this machine; None where nothing was timed.
-        runtime_us: of it in the runtime's own functions.
+        runtime_us: in the runtime's own functions, timed beside the kernels.
         threads: that the run was on.
+        memory: that a run takes; None where it is not known.
         deviations: of an approximate level, or of float16, from others.
     """
 
@@ -66,12 +72,18 @@ class Inspection:
     run_us: float | None = None
     runtime_us: float | None = None
     threads: int | None = None
+    memory: MemoryUse | None = None
     deviations: tuple[Deviation, ...] = ()
 
     @property
     def gflop(self) -> float:
         """Of a run, a multiply-add counted as two."""
         return sum(one.kernel.gflop for one in self.kernels)
+
+    @property
+    def kernels_us(self) -> float:
+        """Of all kernels, timed one by one."""
+        return sum(one.us or 0.0 for one in self.kernels)
 
 
 def inspect(
@@ -104,9 +116,8 @@ def inspect(
     errors: tuple[Deviation, ...] = ()
     if options.opt_level == LEVELS[-1].number or options.precision == "fp16":
         errors = deviations(model, subject.recipe, options)
-    return _inspection(
-        subject.name, profile.name, options, artifact.kernels, times=times, errors=errors
-    )
+    found = _inspection(subject.name, profile.name, options, artifact.kernels, times)
+    return replace(found, memory=artifact.memory, deviations=errors)
 
 
 def inspect_package(
@@ -129,11 +140,9 @@ def inspect_package(
     if timed:
         times = _timed(package.members[LIBRARY_NAME], manifest.signature, threads)
     found = _inspection(
-        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times=times
+        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times
     )
-    for sentence in found.warnings:
-        warn(sentence)
-    return found
+    return replace(found, memory=manifest.memory)
 
 
 def _check_local(profile: str, timed: bool) -> None:
@@ -150,6 +159,11 @@ def _timed(library: bytes, signature: Signature, threads: int | None) -> KernelT
         executor.set_inputs(fill(signature, "random"))
         times = time_kernels(executor)
         this.detail = f"{times.run_us / 1e3:.3g} ms a run"
+    if abs(times.sum_us - times.run_us) > _APART * times.run_us + _STAMPED_US:
+        warn(
+            f"a run takes {format_ms(times.run_us / 1e3)} and its kernels, timed one by one, "
+            f"{format_ms(times.sum_us / 1e3)}: something else ran; close it and time again"
+        )
     return times
 
 
@@ -158,24 +172,27 @@ def _inspection(
     profile: str,
     options: CompileOptions,
     kernels: Sequence[Kernel],
-    *,
     times: KernelTimes | None,
-    errors: tuple[Deviation, ...] = (),
 ) -> Inspection:
-    shares = work_shares(kernels)
-    warnings = tuple(hot_fallbacks(kernels)) if options.level.rules == "all" else ()
-    if times is None:
-        told = tuple(map(InspectedKernel, kernels, shares))
-        return Inspection(name, profile, options, told, warnings, deviations=errors)
+    warnings = tuple(schedule_warnings(kernels, options))
+    for sentence in warnings:
+        warn(sentence)
+    told = tuple(map(InspectedKernel, kernels, work_shares(kernels)))
+    found = Inspection(name, profile, options, told, warnings)
+    return found if times is None else _with_times(found, times)
+
+
+def _with_times(found: Inspection, times: KernelTimes) -> Inspection:
     known = {one.name: one.us for one in times.functions}
-    all_us = sum(known.get(kernel.name, 0.0) for kernel in kernels)
-    told = tuple(
-        InspectedKernel(kernel, share, us, us / all_us if all_us else 0.0)
-        for kernel, share in zip(kernels, shares, strict=True)
-        for us in [known.get(kernel.name, 0.0)]
-    )
-    names = {kernel.name for kernel in kernels}
-    runtime_us = sum(one.us for one in times.functions if one.name not in names)
-    return Inspection(
-        name, profile, options, told, warnings, times.run_us, runtime_us, times.threads, errors
+    each_us = [known.pop(one.kernel.name, 0.0) for one in found.kernels]
+    all_us = sum(each_us) or 1.0
+    return replace(
+        found,
+        kernels=tuple(
+            replace(one, us=us, time_share=us / all_us)
+            for one, us in zip(found.kernels, each_us, strict=True)
+        ),
+        run_us=times.run_us,
+        runtime_us=sum(known.values()),
+        threads=times.threads,
     )

@@ -34,6 +34,7 @@ CASES = [
     Bad(
         "bench {tiny} --device nowhere", 3, ("no board is called 'nowhere'", "known boards: local")
     ),
+    Bad("bench {tiny} --device rpi9", 3, ("known boards: local", "rpi", "is a board profile")),
     Bad("bench {tiny} --device rpi4", 3, ("is a board profile", "boards.yaml")),
     Bad("run {tiny} --device lokal", 3, ("did you mean 'local'?",)),
     Bad("import {folder}/empty.onnx", 4, ("empty",)),

@@ -134,3 +134,13 @@ def test_the_schema_of_the_inventory() -> None:
     good = {"boards": {"kitchen": {"profile": "rpi4", "tracker": "h:1", "key": "k"}}}
     assert validator.is_valid(good)
     assert not validator.is_valid({"boards": {"kitchen": {"profile": "rpi4"}}})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("nhwc", "NHWC"), ("nchw", "NCHW"), ("nchwC", "NCHWc"), ("AUTO", "auto")]
+)
+def test_layouts_may_be_written_in_any_case(given: str, meant: str) -> None:
+    done = edgetvm("passes", "--layout", given, "--precision", "FP16", "--json")
+    assert done.code == 0, done.err
+    options = done.document["options"]
+    assert (options["layout"], options["precision"]) == (meant, "fp16")

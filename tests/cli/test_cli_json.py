@@ -127,10 +127,34 @@ def test_bench_and_report_tell_the_same(home: Home, tiny_onnx: Path, tmp_path: P
     report = tmp_path / "r.html"
     arguments = ["bench", tiny_onnx, "--runs", "7", "--warmup", "1", "--threads", "1"]
     benched = ask(home, *arguments, "--report", report)
+    assert benched.pop("failures") == []
     reported = ask(home, "report", "--last", "1")
     assert benched == reported
     assert "tiny" in report.read_text()
     assert ask(home, "report", home.measurement) != benched
+
+
+@pytest.mark.board
+def test_one_bad_model_does_not_cost_the_others_their_rows(
+    home: Home, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.onnx"
+    bad.write_text("no model")
+    arguments = ("bench", "gone", tiny_onnx, bad, "--runs", "5")
+    done = home.edgetvm(*arguments)
+    # That of the first which could not be measured.
+    assert done.code == 3
+    assert done.is_clean()
+    assert "onnxruntime" in done.out
+    assert done.out.count("✗ not measured") == 2
+    told = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 2
+    assert str(bad) in told[1]
+    document = home.edgetvm(*arguments, "--json").document
+    assert [one["measurement"]["model"] for one in document["measurements"]] == ["tiny"]
+    assert [one["exit_code"] for one in document["failures"]] == [3, 4]
+    alone = home.edgetvm("bench", bad, "gone")
+    assert (alone.code, alone.out) == (4, "")
 
 
 def test_report_of_nothing(isolated_home: Path) -> None:

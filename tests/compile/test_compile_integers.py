@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from compiled import check, graph, random
+from compiled import check, checked, graph, random
 from emulated import emulated, kernels_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
 from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernels.rounding import Settling, rounded_sums
-from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.options import CompileOptions, Layout
 from edgetvm.compile.schedules import schedule_module
 from edgetvm.compile.target import target_for
 
@@ -428,23 +428,33 @@ def test_a_quantised_graph_is_summed_in_integers(tmp_path: Path) -> None:
     check(path, inputs, tolerance=0.05 / 6)
 
 
-def test_a_quantised_graph_whose_channels_are_asked_for_in_blocks(tmp_path: Path) -> None:
-    """What sums integers gives channels last; what follows was told to read blocks."""
+@pytest.mark.parametrize("layout", ["NCHW", "NCHWc"])
+def test_a_quantised_graph_keeps_its_integers_whatever_layout_is_asked_for(
+    layout: Layout, tmp_path: Path
+) -> None:
+    """What sums integers has channels last; what follows was told to read others."""
     chance = np.random.default_rng(5)
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "sx", "zx"], ["d"]),
         helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["dw"], axis=0),
         helper.make_node("Conv", ["d", "dw"], ["c"]),
-        helper.make_node("Relu", ["c"], ["out"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Conv", ["r", "f"], ["out"]),
     ]
     constants = {
         "sx": np.float32(0.021),
         "zx": np.uint8(113),
-        "w": chance.integers(-127, 128, (32, 1, 1, 1)).astype(np.int8),
+        "w": chance.integers(-127, 128, (32, 16, 1, 1)).astype(np.int8),
         "sw": chance.uniform(0.001, 0.01, 32).astype(np.float32),
         "zw": np.zeros(32, np.int8),
+        "f": random(32, 32, 3, 3),
     }
-    inputs = {"x": random(1, 1, 3, 9)}
+    inputs = {"x": random(1, 16, 3, 9)}
     path = graph(tmp_path / "m.onnx", nodes, inputs, constants)
-    check(path, inputs, options=CompileOptions(layout="NCHWc"))
+    sums = [one for one in checked(path, inputs, options=CompileOptions(layout=layout))
+            if "conv2d" in one.workload]  # fmt: skip
+    integers, floats = sums
+    assert integers.layout == "NHWC"
+    assert "int8" in integers.workload
+    assert floats.layout.startswith("NCHW")

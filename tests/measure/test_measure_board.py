@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -18,9 +18,14 @@ from real_board import imported, onnx_runtime, session_process
 import edgetvm
 from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import StepEvent, listening
+from edgetvm.base.units import format_ms
 from edgetvm.boards import load_profile
 from edgetvm.farm import Board, LocalBoard, connect
-from edgetvm.measure import Measurement, Plan, measure
+from edgetvm.farm.inventory import LOCAL
+from edgetvm.farm.session import BoardSession
+from edgetvm.measure import Measurement, Plan, measure, percentile
+from edgetvm.measure.measuring import _single_stream
+from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.reference import Source, reference_for, run_stream
 from edgetvm.package.archive import Package, build_package, verify_package
@@ -98,9 +103,46 @@ def test_a_measurement_records_all_that_it_was_taken_in(
     assert environment.versions["apache-tvm"] == "0.27.0.post1"
     assert {"onnx", "edgetvm", "apache-tvm"} <= set(environment.versions)
     titles = [event.title for event in events if event.state == "finished"]
-    assert titles[-2:] == ["deploy and self-test", "time 23 runs on local"]
+    assert titles[-3:] == [
+        "deploy and self-test",
+        "time 23 runs on local",
+        "compare with one thread on local",
+    ]
     progress = [event for event in events if event.state == "advanced"]
     assert (progress[-1].done, progress[-1].total) == (23, 23)
+    assert found.thread_turns is not None
+    assert len(found.thread_turns.one_ns) >= 3
+
+
+def test_on_one_thread_there_is_nothing_to_compare(
+    board: Board, tiny_package: Package, tiny_onnx: Path
+) -> None:
+    assert measured(board, tiny_package, tiny_onnx, runs=5, threads=1).thread_turns is None
+
+
+def test_what_takes_long_is_not_run_again() -> None:
+    """Runs of one second: nothing is asked of the board, so there need be none."""
+    assert threads_in_turns(cast(BoardSession, None), 2, [10**9] * 10) is None
+
+
+def test_the_p50_on_the_way_is_that_of_all_runs() -> None:
+    """Portions whose medians lie apart: the last word of the step is the table's figure."""
+
+    class Portions:
+        board = LOCAL
+
+        def __init__(self) -> None:
+            self.left = [[1_000_000] * 3, [9_000_000] * 2]
+
+        def time_runs(self, count: int, *_: object) -> NDArray[np.int64]:
+            portion = self.left.pop(0) if count else []
+            return np.asarray(portion, np.int64)
+
+    events: list[StepEvent] = []
+    with listening(events.append):
+        samples_ns = _single_stream(cast(BoardSession, Portions()), {}, Plan(5, 0, 1e3))
+    p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
+    assert events[-1].detail == f"p50 {format_ms(p50_ms)}" == "p50 1.00 ms"
 
 
 def test_a_measurement_stops_at_its_time_limit(

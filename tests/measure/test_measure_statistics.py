@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
 from made_measurements import MS, make
 
 from edgetvm.measure import percentile, summarise
+from edgetvm.measure.measurement import ThreadTurns
 
 SAMPLES = st.lists(st.integers(1, 10**12), min_size=1, max_size=200)
 
@@ -127,3 +128,26 @@ def test_each_doubt_has_its_warning_and_remedy() -> None:
     assert "4.5 on 4 cores" in load
     assert warnings(load_average=4.0) == ()
     assert len(warnings(emulated=True, samples_ns=(MS, MS, MS, 9 * MS), governor="ondemand")) == 4
+
+
+@pytest.mark.parametrize(
+    ("all_ns", "one_ns", "said"),
+    [
+        ((30, 10, 30), (10, 10, 90), "4 threads take 3 times as long as one"),
+        ((10, 10, 10), (30, 30, 30), None),
+        # What lies this near may be chance.
+        ((105, 105, 105), (100, 100, 100), None),
+        ((120, 120, 120), (100, 100, 100), "4 threads take 1.2 times as long as one"),
+    ],
+)
+def test_threads_that_cost_more_than_they_give_are_told(
+    all_ns: tuple[int, ...], one_ns: tuple[int, ...], said: str | None
+) -> None:
+    measurement = make(samples_ns=(MS,) * 200, thread_turns=ThreadTurns(all_ns, one_ns))
+    warnings = summarise(measurement).warnings
+    if said is None:
+        assert warnings == ()
+    else:
+        (warning,) = warnings
+        assert said in warning
+        assert "--threads 1" in warning

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +125,42 @@ def test_one_thread_is_left_alone() -> None:
 
     assert cores.apart(run, 1) is run
     assert cores.apart(run, 1 + len(os.sched_getaffinity(0))) is run
+
+
+def test_runs_share_their_work_among_fewer_threads_and_then_all(
+    tmp_path: Path, all_cores: set[int]
+) -> None:
+    path = graph(
+        tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["out"])], {"x": random(4, 4)}, {}
+    )
+    artifact = compile_model(import_model(path), load_profile("local"))
+    shares: list[int] = []
+
+    class Environment(ctypes.Structure):
+        """TVM's `TVMParallelGroupEnv`."""
+
+        _fields_ = (("sync_handle", ctypes.c_void_p), ("num_task", ctypes.c_int32))
+
+    kind = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.c_int, ctypes.POINTER(Environment), ctypes.c_void_p
+    )
+
+    def work(_task: int, environment: Any, _data: object) -> int:
+        shares.append(environment.contents.num_task)
+        return 0
+
+    def use() -> None:
+        import tvm.base
+
+        launch = tvm.base._LOADED_LIBS["tvm_runtime"].TVMBackendParallelLaunch
+        executor = Executor(artifact.library, artifact.signature, len(all_cores))
+        for threads in (1, len(all_cores), 1 + len(all_cores)):
+            executor.share_among(threads)
+            launch(kind(work), None, 0)
+            shares.append(-1)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    every = [len(all_cores)] * len(all_cores)
+    assert shares == [1, -1, *every, -1, *every, -1]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.compile.integers.matching import Matcher
+from edgetvm.compile.integers.matching import BYTES, Matcher, dtype_of
 from edgetvm.compile.layout.stored import Order, identity, is_constant, shape_of
 from edgetvm.compile.origins import bindings_of
 
@@ -93,8 +93,9 @@ class Choice:
         return self._known(call) is not None and self._saved_by_blocks(variable) > 0
 
     def is_quantised(self, call: Any) -> bool:
-        """Whether a convolution's data are integers of a scale."""
-        return self._matcher.dequantised(call.args[0]) is not None
+        """Whether a convolution's data are 8-bit integers, or stand for such."""
+        data = call.args[0]
+        return dtype_of(data) in BYTES or self._matcher.dequantised(data) is not None
 
     def _saved_by_blocks(self, variable: Any) -> float:
         """What blocks save those that read a value; what is depthwise hands them on."""

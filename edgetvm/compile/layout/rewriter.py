@@ -39,6 +39,8 @@ class Layouts:
     def order_of_convolution(self, call: Any) -> Order:
         """The order in which a convolution is computed."""
         last, first = orders_of(str(call.attrs.data_layout))
+        if self._choice is not None and self._choice.is_quantised(call):
+            return last  # as what sums integers has them
         if self._layout == "auto" and self._choice is not None:
             data = self.lying(call.args[0])
             lying = last if data.block else data.order
@@ -48,7 +50,7 @@ class Layouts:
     def blocks_of_convolution(self, call: Any) -> tuple[int, int]:
         """The channels of a block of a convolution's data and of its result; 0 for none."""
         if self._choice is not None and self._choice.is_quantised(call):
-            return 0, 0  # what sums integers has channels last
+            return 0, 0
         possible = possible_blocks(call, self._lanes)
         if self._layout == "NCHWc":
             return possible

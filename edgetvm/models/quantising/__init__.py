@@ -3,7 +3,7 @@
 from edgetvm.models.quantising.layers import Layer, layers_of
 from edgetvm.models.quantising.quantiser import GraphRunner, quantised
 from edgetvm.models.quantising.ranges import METHODS, QUICK_METHODS, Method, ranges
-from edgetvm.models.quantising.ready import ready_for_quantising, ready_graph
+from edgetvm.models.quantising.ready import check_format, ready_for_quantising, ready_graph
 
 __all__ = [
     "METHODS",
@@ -11,6 +11,7 @@ __all__ = [
     "GraphRunner",
     "Layer",
     "Method",
+    "check_format",
     "layers_of",
     "quantised",
     "ranges",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgetvm.base.errors import MissingToolError, ModelError
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.pins import installed_version
+from edgetvm.models.importers import importer_for
 from edgetvm.models.model import Model
 from edgetvm.models.onnx.apart import WORKER
 from edgetvm.models.onnx.file import load
@@ -30,6 +31,21 @@ _MENDS = {
 }
 
 
+def check_format(path: Path) -> None:
+    """Refuse a file that is not ONNX, before any work on it.
+
+    Raises:
+        ModelError: it is of another format, or cannot be read.
+    """
+    found = importer_for(path)
+    if found.name != "onnx":
+        raise ModelError(
+            f"only ONNX files can be quantised here, and it is one of {found.name}",
+            where=str(path),
+            mend=_MENDS[found.name],
+        )
+
+
 def ready_for_quantising(model: Model) -> onnx.ModelProto:
     """The graph of an imported float model, ready to be quantised.
 
@@ -38,18 +54,13 @@ def ready_for_quantising(model: Model) -> onnx.ModelProto:
         MissingToolError: ONNX Runtime, which quantises, is not installed.
     """
     where = str(model.source)
+    check_format(model.source)
     if model.quantised:
         kinds = ", ".join(map(str, model.quantised))
         raise ModelError(
             f"it is quantised already ({kinds})",
             where=where,
             mend="use it as it is: edgetvm bench",
-        )
-    if model.provenance.importer != "onnx":
-        raise ModelError(
-            "only ONNX files can be quantised here",
-            where=where,
-            mend=_MENDS[model.provenance.importer],
         )
     if installed_version("onnxruntime") is None:
         raise MissingToolError(

@@ -62,9 +62,20 @@ class Comparison:
         a, b = self.original.p50_ms, self.quantised.p50_ms
         return None if a is None or b is None else a / b
 
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Of both; empty where there is no board."""
+        both = (self.original.measurement, self.quantised.measurement)
+        return tuple(one for one in both if one is not None)
+
+    @property
+    def loss_pct(self) -> float | None:
+        """Of the compiled quantised model on the board; None where there is none."""
+        return loss_pct(self.figures) if self.figures else None
+
     def within(self, max_loss_pct: float | None) -> bool:
         """Whether what was measured on the board keeps to a bound."""
-        return not self.figures or max_loss_pct is None or loss_pct(self.figures) <= max_loss_pct
+        return self.loss_pct is None or max_loss_pct is None or self.loss_pct <= max_loss_pct
 
 
 def compare(

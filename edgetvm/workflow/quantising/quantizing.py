@@ -19,6 +19,7 @@ from edgetvm.models.quantising import (
     QUICK_METHODS,
     Layer,
     Method,
+    check_format,
     ranges,
 )
 from edgetvm.workflow.quantising.data import gathered
@@ -120,6 +121,7 @@ def quantize(
         MissingToolError: ONNX Runtime is not installed.
         StorageError: the file cannot be written.
     """
+    check_format(subject.path)
     output = output or Path(f"{subject.name.rsplit('/', 1)[-1]}.int8.onnx")
     check_free(output, subject)
     model = subject.load()
