@@ -100,7 +100,7 @@ def tune(
             layouts.options_for(model.provenance.sha256, options),
             builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
-        return confirm(subject, up[0], mine, tuned, options)
+        return confirm(subject, tuned.boards[0], mine, tuned, options)
 
 
 def choose_layout(
