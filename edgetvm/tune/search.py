@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from edgetvm.base.errors import BoardGoneError
+from edgetvm.base.errors import BoardGoneError, MissingToolError
 from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
@@ -256,6 +256,7 @@ class Loop:
 
         Raises:
             BoardGoneError: all boards are gone, and none came back.
+            MissingToolError: the builders are gone.
         """
         self._read_trials()
         for state in self.states.values():
@@ -403,6 +404,8 @@ class Loop:
         candidate = event.candidate
         if event.ran is not None:
             self._ran(candidate, event.ran, event.board)
+        elif isinstance(event.error, MissingToolError):
+            raise event.error  # no candidate can be built any more
         elif event.built is None:
             outcome, words = build_failure(event.error)
             self._keep(candidate, outcome, words)

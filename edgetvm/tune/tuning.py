@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
 
-from edgetvm.base.errors import BoardError, UsageError
+from edgetvm.base.errors import BoardError, MissingToolError, UsageError
 from edgetvm.base.steps import note, step
 from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
@@ -143,7 +143,7 @@ def tune_model(
         UsageError: there is no run to resume.
         BoardError: a board has no tracker, or all are gone for good.
         CompileError: the model cannot be compiled.
-        MissingToolError: xgboost is not installed.
+        MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: the database cannot be written.
     """
     for board in boards:
@@ -342,6 +342,8 @@ class _Final:
         job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
         try:
             candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
+        except MissingToolError:
+            raise
         except Exception as error:  # whatever a build raises: see `Builder.submit`
             self._fail(trial, *build_failure(error))
             return None

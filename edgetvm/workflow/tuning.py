@@ -84,7 +84,7 @@ def tune(
         UsageError: there is no run to resume.
         ModelError, CompileError: the model cannot be built.
         BoardError: a board failed for good.
-        MissingToolError: xgboost is not installed.
+        MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
     profile = load_profile(boards[0].profile)
