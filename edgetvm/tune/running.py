@@ -245,6 +245,8 @@ class _Session:
         try:
             ask = self._remote.get_function(f"edgetvm.{function}")
         except (AttributeError, RuntimeError):
+            if not self.is_alive:
+                raise
             return {}  # a stock server
         return decode(bytes(ask(encode({}, b""))))[0]
 

@@ -175,6 +175,27 @@ def test_a_board_that_dies_for_good_leaves_the_search_to_the_others(
     assert outcome.default_ms > 0
 
 
+def test_a_board_that_is_not_there_to_begin_with_holds_nothing_up(
+    farm: Farm, boards: list[Board], here: Conditions, tiny_onnx: Path, hand: HandBuilder,
+    database: TuningDatabase, impatient: None,
+) -> None:  # fmt: skip
+    farm.kill("a")
+    heard: list[StepEvent] = []
+    with listening(heard.append):
+        outcome = tune(
+            find_subject(str(tiny_onnx)), boards[:2], Budget(6), database.path, builder=lambda: hand
+        )
+    warnings = [one.detail for one in heard if one.state == "warning"]
+    assert warnings == ["a: its server is not registered with its tracker: begins without it"]
+    assert outcome.tuned.trials == 6
+    assert {one.board for one in database.trials(here)} == {"b#1"}
+    # Layouts, kernels and the whole model were compared, all on the other one.
+    assert len(database.layouts(here)) == 1
+    assert [one.name for one in outcome.tuned.boards] == ["b"]
+    connected = {one.title for one in heard if one.title.startswith("connect to")}
+    assert connected == {"connect to b"}
+
+
 def test_a_search_whose_boards_all_die_keeps_what_was_measured_and_goes_on_later(
     farm: Farm, boards: list[Board], here: Conditions, model: Model, hand: HandBuilder,
     database: TuningDatabase, impatient: None,
