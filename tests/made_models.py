@@ -196,3 +196,11 @@ def write_leaky(path: Path) -> Path:
         [value("y", shape), value("next", shape)],
         constants,
     )
+
+
+def write_product(path: Path, seed: int = 0) -> Path:
+    """`x` float32[64, 64] -> a product with a constant -> `y` float32[64, 64]: one kernel."""
+    weights = np.random.default_rng(seed).standard_normal((64, 64), np.float32)
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"], "product")
+    shape = [64, 64]
+    return write(path, [node], [value("x", shape)], [value("y", shape)], {"weights": weights})

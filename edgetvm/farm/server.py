@@ -16,6 +16,7 @@ import socket
 import time
 from typing import Any
 
+from edgetvm.base.workers import end_with_owner
 from edgetvm.farm import board_service
 from edgetvm.farm.listening import address, listener_of, parser_for
 from edgetvm.farm.tracker_client import Address
@@ -24,18 +25,24 @@ _EXIT_CODE = re.compile(r"error code (-?\d+)")
 
 
 def serve(listener: socket.socket, tracker: Address, key: str) -> None:
-    """Serve one session after the other, for ever. Each runs in a process of its own."""
+    """Serve one session after the other, for ever. Each runs in a process of its own, which ends
+    with this one."""
     from tvm.rpc import server
 
     server.logger.setLevel(logging.ERROR)
-    serve_one = server._serving
+    serve_one, answer_calls = server._serving, server._serve_loop
+
+    def answering(*arguments: Any) -> None:
+        # In the session's process: it holds the port, and its code may hang.
+        end_with_owner()
+        answer_calls(*arguments)
 
     def serving(*arguments: Any) -> None:
         serve_one(*arguments)
         # It ended well: what became of a session before it is of no concern to the next.
         board_service.last_exit_code = None
 
-    server._serving = serving
+    server._serving, server._serve_loop = serving, answering
     board_service.register()
     host, port = listener.getsockname()
     while True:

@@ -373,6 +373,16 @@ def standing(board: Board) -> Iterator[Board]:
         yield local.board
 
 
+def is_there(board: Board) -> bool:
+    """Whether the board's server is registered with its tracker now."""
+    if board.tracker is None:
+        return False
+    try:
+        return board.key in registered_keys(board.tracker)
+    except TrackerUnreachableError:
+        return False
+
+
 @contextmanager
 def connected(board: Board) -> Iterator[BoardSession]:
     """A session with any board, `local` included.

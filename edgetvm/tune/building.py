@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from edgetvm.base.errors import MissingToolError, UsageError
-from edgetvm.base.workers import Answer, Worker
+from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
@@ -25,6 +26,10 @@ from edgetvm.compile.tuned import KernelChoice
 from edgetvm.tune.drawing import DrawJob, draw_traces
 
 _TIMEOUT_S = 60.0
+# Beside it, for a cluster to bring a job to a worker, and to another where the first one died.
+_CLUSTER_S = 60.0
+# For a cluster to answer, at first or again.
+_CONNECT_S = 10
 _DASK = "dask://"
 
 
@@ -191,7 +196,10 @@ class LocalBuilder:
 
 
 class DaskBuilder:
-    """The workers of a Dask cluster, each with edgetvm installed."""
+    """The workers of a Dask cluster, each with edgetvm installed.
+
+    A future also raises `MissingToolError` where the cluster is gone: no candidate is to blame.
+    """
 
     def __init__(self, address: str) -> None:
         """Connect to a scheduler.
@@ -210,46 +218,75 @@ class DaskBuilder:
                 "distributed, which reaches a Dask cluster, is not installed",
                 mend="run: pip install 'edgetvm[dask]'",
             ) from error
+        self._named = f"--builders {_DASK}{address}"
         try:
             self._client = distributed.Client(
-                f"tcp://{address}", timeout="10s", set_as_default=False
+                f"tcp://{address}", timeout=_CONNECT_S, set_as_default=False
             )
         except (OSError, TimeoutError) as error:
-            raise UsageError(
-                "no Dask scheduler answers there", where=f"--builders {_DASK}{address}"
-            ) from error
+            raise UsageError("no Dask scheduler answers there", where=self._named) from error
         self.workers = sum(self._client.nthreads().values())
         if self.workers == 0:
             self._client.close()
             raise UsageError(
                 "this Dask cluster has no workers",
-                where=f"--builders {_DASK}{address}",
+                where=self._named,
                 mend=f"start some: dask worker tcp://{address}",
             )
+        # No more jobs at a time than the cluster has threads: none waits there for another.
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="dask")
 
     def submit(self, job: BuildJob) -> Future[Built]:
-        return self._ask(job)
+        return self._threads.submit(self._ask, job)
 
     def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
-        return self._ask(job)
+        return self._threads.submit(self._ask, job)
 
-    def _ask(self, job: BuildJob | DrawJob) -> Future[Any]:
-        future: Future[Any] = Future()
-        remote = self._client.submit(_answer, job, pure=False)
-        remote.add_done_callback(functools.partial(_settle, future))
-        return future
+    def _ask(self, job: BuildJob | DrawJob) -> Any:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            remote = self._client.submit(_answer_apart, job, pure=False)
+        except Exception as error:  # whatever Dask raises where it has lost the scheduler
+            raise self._gone() from error
+        try:
+            return remote.result(_TIMEOUT_S + _CLUSTER_S)
+        except KilledWorker as error:
+            raise WorkerLost("each Dask worker that had it died") from error
+        except CancelledError as error:
+            raise self._gone() from error
+        except TimeoutError as error:
+            if not self._has_workers():
+                raise self._gone() from error
+            raise WorkerLate(f"no answer within {_TIMEOUT_S + _CLUSTER_S:g} s") from error
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except Exception:  # whatever Dask raises where it has lost the scheduler
+            return False
+
+    def _gone(self) -> MissingToolError:
+        return MissingToolError(
+            "this Dask cluster is gone, or has no workers any more",
+            where=self._named,
+            mend="run the same command again: what was measured is kept",
+        )
 
     def paused(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
 
-def _settle(future: Future[Any], remote: Any) -> None:
-    with contextlib.suppress(Exception):  # the search has ended and cancelled it
-        error = remote.exception()
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(remote.result())
+_mine = threading.local()
+
+
+def _answer_apart(job: BuildJob | DrawJob) -> Any:
+    """In a Dask worker: answers in a process of the thread's own, so that a candidate that crashes
+    or hangs costs itself and not the worker."""
+    if not hasattr(_mine, "worker"):
+        _mine.worker = Worker(answering)
+    return _mine.worker.ask(job, _TIMEOUT_S)

@@ -127,9 +127,14 @@ class Ran:
 
 @dataclass(frozen=True)
 class _Open:
-    """To the runner's process: have a session for a job that may take so long."""
+    """To the runner's process: have a session for a job that may take so long.
+
+    Attributes:
+        wait_s: for the board, where another one has it or it is not there.
+    """
 
     allowed_s: float
+    wait_s: float
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ class BoardRunner:
         """What the board says of itself."""
         try:
             facts: Mapping[str, object] = self._worker.ask(
-                _Open(allowed_s), _WAIT_FOR_BOARD_S + _PATIENCE_S
+                _Open(allowed_s, _WAIT_FOR_BOARD_S), _WAIT_FOR_BOARD_S + _PATIENCE_S
             )
         except (WorkerLate, WorkerLost) as error:
             raise BoardGoneError(f"it could not be reached: {error}") from error
@@ -200,12 +205,12 @@ class _Session:
         self._yardsticks: dict[bytes, tuple[float, float]] = {}
         self.environment: Mapping[str, object] = {}
 
-    def open(self, allowed_s: float) -> Mapping[str, object]:
-        """Have one in which a job may take so long."""
-        late = time.monotonic() > self._until_s or allowed_s != self._allowed_s
+    def open(self, wanted: _Open) -> Mapping[str, object]:
+        """Have one as it is wanted."""
+        late = time.monotonic() > self._until_s or wanted.allowed_s != self._allowed_s
         if self._remote is None or late:
             self.drop()
-            self._connect(allowed_s)
+            self._connect(wanted)
         return self.environment
 
     @property
@@ -221,17 +226,18 @@ class _Session:
         self._kept.clear()
         self._remote = None
 
-    def _connect(self, allowed_s: float) -> None:
+    def _connect(self, wanted: _Open) -> None:
         from tvm import rpc
 
-        address, key = request_board(self._tracker, self._key, _WAIT_FOR_BOARD_S)
-        limit_s = math.ceil(_SESSION_S + allowed_s + _GRACE_S)
+        address, key = request_board(self._tracker, self._key, wanted.wait_s)
+        limit_s = math.ceil(_SESSION_S + wanted.allowed_s + _GRACE_S)
         try:
             self._remote = rpc.connect(address.host, address.port, key, session_timeout=limit_s)
+            self.environment = self._ask("facts")
         except Exception as error:  # whatever TVM's client raises: the board is not there
+            self.drop()
             raise BoardGoneError(f"its server at {address} does not answer") from error
-        self._until_s, self._allowed_s = time.monotonic() + _SESSION_S, allowed_s
-        self.environment = self._ask("facts")
+        self._until_s, self._allowed_s = time.monotonic() + _SESSION_S, wanted.allowed_s
 
     def _ask(self, function: str) -> Mapping[str, object]:
         from edgetvm.farm.board_service import decode, encode
@@ -239,6 +245,8 @@ class _Session:
         try:
             ask = self._remote.get_function(f"edgetvm.{function}")
         except (AttributeError, RuntimeError):
+            if not self.is_alive:
+                raise
             return {}  # a stock server
         return decode(bytes(ask(encode({}, b""))))[0]
 
@@ -352,7 +360,7 @@ def answering(tracker: str, key: str) -> Answer:
 
     def answer(asked: _Open | RunJob) -> Mapping[str, object] | Ran | _Ended:
         if isinstance(asked, _Open):
-            return session.open(asked.allowed_s)
+            return session.open(asked)
         try:
             return _run(session, asked)
         except Exception as error:  # what the candidate raises, or TVM when the session ends

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from edgetvm.base.errors import BoardGoneError
+from edgetvm.base.errors import BoardGoneError, MissingToolError
 from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
@@ -132,7 +132,7 @@ class _Boards:
     def start(self) -> None:
         self._runners = [BoardRunner(board) for board in self.boards]
         self._threads = [
-            threading.Thread(target=self._serve, args=(one, f"{one.board.name}#{at}"), daemon=True)
+            threading.Thread(target=self._serve, args=(one, _name(one.board, at)), daemon=True)
             for at, one in enumerate(self._runners)
         ]
         for thread in self._threads:
@@ -167,6 +167,12 @@ class _Boards:
             return undisturbed(runner, job, self.builder)
 
     @property
+    def standing(self) -> list[Board]:
+        """Those that are not lost."""
+        named = {_name(board, at): board for at, board in enumerate(self.boards)}
+        return [board for name, board in named.items() if self.states.get(name) != "lost"]
+
+    @property
     def all_lost(self) -> bool:
         return bool(self.states) and set(self.states.values()) == {"lost"}
 
@@ -176,6 +182,10 @@ class _Boards:
             runner.close()
         for thread in self._threads:
             thread.join(timeout=5)
+
+
+def _name(board: Board, at: int) -> str:
+    return f"{board.name}#{at}"
 
 
 def undisturbed(runner: BoardRunner, job: RunJob, builder: Builder) -> Ran:
@@ -236,11 +246,17 @@ class Loop:
         """Of this run, with what was spent before it was stopped."""
         return self._spent_s + time.monotonic() - self._began_s
 
+    @property
+    def standing(self) -> list[Board]:
+        """The boards that are not lost."""
+        return self._boards.standing
+
     def run(self) -> Progress:
         """Search until the budget is used up, or nothing is left.
 
         Raises:
             BoardGoneError: all boards are gone, and none came back.
+            MissingToolError: the builders are gone.
         """
         self._read_trials()
         for state in self.states.values():
@@ -300,11 +316,7 @@ class Loop:
         if self._boards.all_lost:
             self._boards.lost_since_s = self._boards.lost_since_s or time.monotonic()
             if time.monotonic() - self._boards.lost_since_s > _ALL_LOST_S:
-                raise BoardGoneError(
-                    "all boards of this search are gone",
-                    where=", ".join(one.name for one in self._search.boards),
-                    mend="run the same command again: what was measured is kept",
-                )
+                raise all_gone(", ".join(one.name for one in self._search.boards))
         else:
             self._boards.lost_since_s = None
         if self._waiting or self._to_build:
@@ -392,8 +404,10 @@ class Loop:
         candidate = event.candidate
         if event.ran is not None:
             self._ran(candidate, event.ran, event.board)
+        elif isinstance(event.error, MissingToolError):
+            raise event.error  # no candidate can be built any more
         elif event.built is None:
-            outcome, words = _failure(event.error)
+            outcome, words = build_failure(event.error)
             self._keep(candidate, outcome, words)
         else:
             candidate.library = event.built.library
@@ -516,7 +530,17 @@ def _told_built(
     return told
 
 
-def _failure(error: Exception | None) -> tuple[Outcome, str]:
+def all_gone(names: str) -> BoardGoneError:
+    """What to raise where no board is left."""
+    return BoardGoneError(
+        "all boards of this search are gone",
+        where=names,
+        mend="run the same command again: what was measured is kept",
+    )
+
+
+def build_failure(error: Exception | None) -> tuple[Outcome, str]:
+    """What became of a candidate that could not be built, and why."""
     if isinstance(error, WorkerLate):
         return "timeout", f"while it was built: {error}"
     if isinstance(error, WorkerLost):

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
 
-from edgetvm.base.errors import BoardError, UsageError
+from edgetvm.base.errors import BoardError, MissingToolError, UsageError
 from edgetvm.base.steps import note, step
 from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
@@ -21,9 +21,9 @@ from edgetvm.tune.building import Builder, BuildJob, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
 from edgetvm.tune.progress import Progress
-from edgetvm.tune.records import Conditions, Trial
+from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
-from edgetvm.tune.search import Budget, Loop, Search, undisturbed
+from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Tasks, tasks_of, variants
 
@@ -83,11 +83,13 @@ class Tuned:
         trials: of this run, failed ones included.
         kernels: of the model.
         progress: at its end.
+        boards: that were there to the end.
     """
 
     trials: int
     kernels: tuple[TunedKernel, ...]
     progress: Progress
+    boards: tuple[Board, ...] = ()
 
     @property
     def default_ms(self) -> float:
@@ -141,7 +143,7 @@ def tune_model(
         UsageError: there is no run to resume.
         BoardError: a board has no tracker, or all are gone for good.
         CompileError: the model cannot be compiled.
-        MissingToolError: xgboost is not installed.
+        MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: the database cannot be written.
     """
     for board in boards:
@@ -165,13 +167,15 @@ def tune_model(
         with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
             progress = loop.run()
             this.detail = f"{progress.trials} trials"
-        with step("compare with the defaults") as this:
-            final = _Final(search, database, made, run)
+        with (
+            step("compare with the defaults") as this,
+            closing(_Judges(loop.standing or boards, made)) as judges,
+        ):
+            final = _Final(search, database, made, run, judges)
             final.compare(loop.states.values(), this.advance)
         database.finish_run(run)
-    return Tuned(
-        progress.trials, tuple(_verdict(one, final) for one in loop.states.values()), progress
-    )
+    verdicts = tuple(_verdict(one, final) for one in loop.states.values())
+    return Tuned(progress.trials, verdicts, progress, judges.boards)
 
 
 def _run_of(
@@ -239,13 +243,65 @@ def _best_choices(trials: list[Trial]) -> list[KernelChoice]:
     return list(found.values())[:_SEEDS]
 
 
+class _Judges:
+    """The boards that compare: the first ones, and the next where one of these is lost."""
+
+    def __init__(self, boards: Sequence[Board], builder: Builder) -> None:
+        self._runners, self._builder = [BoardRunner(one) for one in boards], builder
+        self._names = ", ".join(one.name for one in boards)
+
+    @property
+    def boards(self) -> tuple[Board, ...]:
+        """Those that were not lost."""
+        return tuple(one.board for one in self._runners)
+
+    def answers(self, job: RunJob) -> list[Ran]:
+        """What each found, up to the first that found a failure.
+
+        Raises:
+            BoardGoneError: all are lost.
+        """
+        found: list[Ran] = []
+        for runner in list(self._runners):
+            ran = self._asked(runner, job)
+            if ran.outcome == "board lost":
+                self._runners.remove(runner)
+                runner.close()
+                continue
+            found.append(ran)
+            if ran.outcome != "ok" or len(found) == _JUDGES:
+                return found
+        if not found:
+            raise all_gone(self._names)
+        return found
+
+    def _asked(self, runner: BoardRunner, job: RunJob) -> Ran:
+        ran = undisturbed(runner, job, self._builder)
+        if ran.outcome == "board lost" and ran.begun:
+            ran = undisturbed(runner, job, self._builder)  # its server was started anew
+        if ran.outcome == "ok" and ran.error_ratio > _WRONG:
+            return replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
+        return ran
+
+    def close(self) -> None:
+        """Give the boards back."""
+        for runner in self._runners:
+            runner.close()
+
+
 class _Final:
     """The candidates that look fastest, compared with the defaults in turns."""
 
     def __init__(
-        self, search: Search, database: TuningDatabase, builder: Builder, run: int
+        self,
+        search: Search,
+        database: TuningDatabase,
+        builder: Builder,
+        run: int,
+        judges: _Judges,
     ) -> None:
         self._search, self._database, self._builder, self._run = search, database, builder, run
+        self._judges = judges
         self.gains: dict[str, float] = {}
 
     def compare(
@@ -260,32 +316,23 @@ class _Final:
             if state.default is not None and any(number > last[2] for number, _ in trials):
                 worth.append((state, trials, last))
             self.gains[state.task.key] = last[1]
-        runners = [BoardRunner(board) for board in self._search.boards[:_JUDGES]]
-        try:
-            for at, (state, trials, last) in enumerate(worth):
-                self._decide(state, trials, last[0], runners)
-                advance(at + 1, len(worth), state.task.name)
-        finally:
-            for runner in runners:
-                runner.close()
+        for at, (state, trials, last) in enumerate(worth):
+            self._decide(state, trials, last[0])
+            advance(at + 1, len(worth), state.task.name)
 
     def _decide(
-        self,
-        state: TaskState,
-        trials: list[tuple[int, Trial]],
-        winner: int | None,
-        runners: Sequence[BoardRunner],
+        self, state: TaskState, trials: list[tuple[int, Trial]], winner: int | None
     ) -> None:
         best, gain = None, 1.0
         for number, trial in _finalists(trials, winner):
-            found = self._gain(state, trial, runners)
+            found = self._gain(state, trial)
             if found is not None and found > max(gain, 1 / MARGIN):
                 best, gain = number, found
         last = max(number for number, _ in trials)
         self._database.decide(self._search.conditions, state.task.key, best, gain, last)
         self.gains[state.task.key] = gain
 
-    def _gain(self, state: TaskState, trial: Trial, runners: Sequence[BoardRunner]) -> float | None:
+    def _gain(self, state: TaskState, trial: Trial) -> float | None:
         """Of the default's latency over the candidate's, the least on all boards; None where it
         failed or is wrong."""
         form = state.forms.get(trial.workload)
@@ -293,26 +340,26 @@ class _Final:
             return None
         search = self._search
         job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
-        candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
+        try:
+            candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
+        except MissingToolError:
+            raise
+        except Exception as error:  # whatever a build raises: see `Builder.submit`
+            self._fail(trial, *build_failure(error))
+            return None
         same = candidate.arguments == state.default.arguments
         compared = RunJob(
             state.default, candidate, search.how, _ROUNDS, same, default_ms=state.default_ms
         )
-        gains = []
-        for runner in runners:
-            ran = undisturbed(runner, compared, self._builder)
-            if ran.outcome == "ok" and ran.error_ratio > _WRONG:
-                ran = replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
-            if ran.outcome not in ("ok", "board lost"):
-                self._database.append(self._run, search.conditions, _failed(trial, ran))
-                return None
-            if ran.outcome == "ok":
-                gains.append(ran.default_ms / median(ran.times_ms))
-        return min(gains, default=None)
+        answers = self._judges.answers(compared)
+        if answers[-1].outcome != "ok":
+            self._fail(trial, answers[-1].outcome, answers[-1].error)
+            return None
+        return min(one.default_ms / median(one.times_ms) for one in answers)
 
-
-def _failed(trial: Trial, ran: Ran) -> Trial:
-    return replace(trial, outcome=ran.outcome, error=ran.error, times_ms=())
+    def _fail(self, trial: Trial, outcome: Outcome, error: str) -> None:
+        failed = replace(trial, outcome=outcome, error=error, times_ms=())
+        self._database.append(self._run, self._search.conditions, failed)
 
 
 def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:

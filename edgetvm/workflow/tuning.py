@@ -16,7 +16,7 @@ from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import BoardSession, connect, standing
+from edgetvm.farm.session import BoardSession, connect, is_there, standing
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
@@ -66,7 +66,8 @@ def tune(
 ) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
-    The layout of the whole model is measured first, on one board, unless one is forced.
+    The layout of the whole model is measured first, on one board, unless one is forced. A board
+    that is not there may come later, and one that goes leaves the search to the others.
 
     Args:
         subject: from `edgetvm.workflow.find_subject`.
@@ -84,7 +85,7 @@ def tune(
         UsageError: there is no run to resume.
         ModelError, CompileError: the model cannot be built.
         BoardError: a board failed for good.
-        MissingToolError: xgboost is not installed.
+        MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
     profile = load_profile(boards[0].profile)
@@ -93,14 +94,23 @@ def tune(
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
         up = [open_.enter_context(standing(one)) for one in boards]
-        choose_layout(subject, up[0], mine, options)
+        choose_layout(subject, _first_there(up), mine, options)
         layouts = mine.schedules(conditions_of(profile, options))
         tuned = tune_model(
             model, profile, up, mine, budget,
             layouts.options_for(model.provenance.sha256, options),
             builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
-        return confirm(subject, up[0], mine, tuned, options)
+        return confirm(subject, tuned.boards[0], mine, tuned, options)
+
+
+def _first_there(boards: Sequence[Board]) -> Board:
+    """The first board that is there; says which are not. The first of all where none is."""
+    there = [one for one in boards if is_there(one)]
+    for one in boards:
+        if there and one not in there:
+            warn(f"{one.name}: its server is not registered with its tracker: begins without it")
+    return (there or boards)[0]
 
 
 def choose_layout(

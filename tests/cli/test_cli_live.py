@@ -21,7 +21,7 @@ pytestmark = pytest.mark.board
 
 def in_a_terminal(
     *arguments: str | Path,
-    at: Callable[[bytes], bool] | None = None,
+    at: Callable[[bytes], object] | None = None,
     deed: Callable[[int], object] | None = None,
 ) -> tuple[int, str]:
     """Run a command on a pseudo-terminal. Answers with its exit code and all that was shown.
@@ -54,6 +54,11 @@ def in_a_terminal(
     return os.waitstatus_to_exitcode(status), shown.decode()
 
 
+def plain(shown: str) -> str:
+    """Without what a terminal obeys."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r", "")
+
+
 def test_a_live_display_shows_steps_and_ends_clean(tiny_onnx: Path) -> None:
     code, shown = in_a_terminal("bench", tiny_onnx, "--runs", "30")
     assert code == 0
@@ -61,21 +66,21 @@ def test_a_live_display_shows_steps_and_ends_clean(tiny_onnx: Path) -> None:
     # It was live: escape codes, a hidden cursor, and the cursor back at the end.
     assert "\x1b[?25l" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    text = plain(shown)
     for title in ("import tiny.onnx", "optimise the graph", "check against the reference"):
-        assert f"✓ {title}" in plain
-    assert "✓ time 30 runs on local" in plain
-    assert "tiny" in plain.split("✓ time 30 runs")[1]
+        assert f"✓ {title}" in text
+    assert "✓ time 30 runs on local" in text
+    assert "tiny" in text.split("✓ time 30 runs")[1]
 
 
 def test_an_error_on_a_terminal_ends_clean(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"\x00nonsense")
     code, shown = in_a_terminal("bench", tmp_path / "bad.onnx")
     assert code == 4
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    assert "✗ import bad.onnx" in plain
-    assert "error: " in plain
-    assert "Traceback" not in plain
+    text = plain(shown)
+    assert "✗ import bad.onnx" in text
+    assert "error: " in text
+    assert "Traceback" not in text
     assert shown.count("\x1b[?25h") >= shown.count("\x1b[?25l")
 
 
@@ -153,16 +158,34 @@ def test_ctrl_c_in_mid_run_ends_with_130_and_leaves_nothing(
     assert files(root) == before
 
 
-def test_ctrl_c_while_tuning_leaves_no_worker(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
-    code, out, said, below = stopped(
-        home,
-        *("tune", tiny_onnx, "--trials", "64", "--database", tmp_path / "records"),
-        after="start the local board",
-        whole_group=True,
+_TUNED_ROW = re.compile(r"^fused_conv\w* +[\d.]+% +[1-9]\d* +[\d.]+ ms +\d+\.\d\d ", re.M)
+
+
+def test_ctrl_c_while_tuning_on_a_terminal_leaves_no_worker(
+    tiny_onnx: Path, tmp_path: Path
+) -> None:
+    below: list[psutil.Process] = []
+
+    def stop(pid: int) -> None:
+        below.extend(descendants(pid))
+        os.killpg(pid, signal.SIGINT)
+
+    code, shown = in_a_terminal(
+        *("tune", tiny_onnx, "--trials", "999", "--database", tmp_path / "records"),
+        at=lambda shown: _TUNED_ROW.search(plain(shown.decode(errors="replace"))),
+        deed=stop,
     )
-    assert (code, out) == (130, "")
-    assert "Traceback" not in said
-    assert said.strip().splitlines()[-1].startswith("stopped by Ctrl-C")
-    assert below
+    text = plain(shown)
+    assert code == 130
+    assert "Traceback" not in text
+    # The table was in sight, and the line below it.
+    assert _TUNED_ROW.search(text)
+    assert re.search(r"^kernel +share +trials +best +gain +GFLOP/s +of peak", text, re.M)
+    assert re.search(r"^\d+ trials?, [\d.]+ a second .*boards: 1 (busy|idle)", text, re.M)
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+    last = " ".join(text.strip().splitlines()[-3:])
+    assert "stopped by Ctrl-C; the same command again goes on from here" in last
+    # Tracker, server and its session, the runner, and the builders were there, and are gone.
+    assert len(below) >= 5
     _, left = psutil.wait_procs(below, timeout=10)
     assert left == []

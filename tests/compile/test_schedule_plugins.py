@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from brought_rules import MODULE, bring, forgotten  # noqa: F401 - a fixture
 from made_models import value, write
 from onnx import helper
 
@@ -26,30 +26,13 @@ def first(function, profile, decisions):
 """
 
 
-def bring(folder: Path, monkeypatch: pytest.MonkeyPatch, title: str, value: str) -> None:
-    """Install a package with one rule."""
-    information = folder / "brought_rules-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: brought-rules\nVersion: 1.0\n"
-    )
-    (information / "entry_points.txt").write_text(f"[edgetvm.schedule_rules]\n{title} = {value}\n")
-    (folder / "brought_rules.py").write_text(_RULE)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "brought_rules", raising=False)
-    all_rules.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> object:
-    yield None
-    all_rules.cache_clear()
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def test_a_rule_of_a_package_is_asked_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring(tmp_path, monkeypatch, "brought", "brought_rules:first")
+    bring(tmp_path, monkeypatch, "brought", f"{MODULE}:first", _RULE)
     node = helper.make_node("Relu", ["x"], ["y"])
     model = write(tmp_path / "relu.onnx", [node], [value("x", [3, 5])], [value("y", [3, 5])], {})
     artifact = compile_model(import_model(model), load_profile("local"))
@@ -64,15 +47,15 @@ def test_a_rule_of_a_package_is_asked_first(
 @pytest.mark.parametrize(
     ("title", "value", "words"),
     [
-        ("rows", "brought_rules:first", "one of edgetvm's own"),
-        ("brought", "brought_rules:missing", "cannot be loaded"),
+        ("rows", f"{MODULE}:first", "one of edgetvm's own"),
+        ("brought", f"{MODULE}:missing", "cannot be loaded"),
         ("brought", "no_such_module:rule", "no_such_module"),
     ],
 )
 def test_a_rule_that_cannot_be_is_told_with_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str, value: str, words: str
 ) -> None:
-    bring(tmp_path, monkeypatch, title, value)
+    bring(tmp_path, monkeypatch, title, value, _RULE)
     with pytest.raises(CompileError, match=words) as caught:
         all_rules()
     assert value in str(caught.value)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from real_board import group, packaged, session_process, within
+from real_board import alive, group, packaged, session_process, within
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -66,13 +66,16 @@ def is_a_clear_sentence(error: EdgetvmError) -> bool:
     return "\n" not in text and bool(error.where) and bool(error.mend) and "Traceback" not in text
 
 
-def test_a_server_killed_in_mid_run_is_gone(fresh_board: LocalBoard, tiny_package: Package) -> None:
+def test_a_server_killed_in_mid_run_is_gone_and_its_session_with_it(
+    fresh_board: LocalBoard, tiny_package: Package
+) -> None:
     began_s = time.monotonic()
     with connect(fresh_board.board) as session:
         session.open(tiny_package.data, None)
-        server = fresh_board.processes["server"].pid
+        process = session_process(fresh_board)
         with pytest.raises(BoardGoneError, match=r"broke while timing the model.*power") as caught:
-            in_mid_run(session, lambda: os.killpg(server, signal.SIGKILL))
+            in_mid_run(session, fresh_board.processes["server"].kill)
+    assert not alive(process.pid)
     assert is_a_clear_sentence(caught.value)
     assert time.monotonic() - began_s < 20
 

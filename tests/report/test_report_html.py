@@ -6,9 +6,11 @@ import random
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from browser import looks
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_measurements import MS, make
@@ -82,6 +84,17 @@ def test_page_is_whole_and_loads_nothing(measurements: list[Measurement]) -> Non
     assert not re.search("https?://", page.replace('xmlns="http://www.w3.org/2000/svg"', ""))
     assert "<title>Nightly</title>" in page and "<h1>Nightly</h1>" in page
     assert "prefers-color-scheme:dark" in page
+
+
+def test_a_browser_lays_it_out_for_a_phone_and_for_a_desk(
+    measurements: list[Measurement], tmp_path: Path
+) -> None:
+    page = render_html([*measurements, make(HOSTILE, "board" * 40)], "word" * 40)
+    for look in looks(page, tmp_path):
+        assert look.needed <= look.room
+        assert look.scripts == 0
+        assert HOSTILE in look.text and "5.10 ms per run at p50" in look.text
+        assert look.drawings and all(width > 100 and height > 10 for width, height in look.drawings)
 
 
 def test_page_shows_the_figures(measurements: list[Measurement]) -> None:

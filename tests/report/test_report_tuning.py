@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browser import looks
 from click.testing import CliRunner
 from test_report_html import HOSTILE, checked
 
@@ -89,6 +90,20 @@ def test_the_page_tells_all_of_it_and_obeys_nothing(database: TuningDatabase) ->
     for expected in ("21.0 ms", "11.0 ms", "1.91", "95.2 %", "Cortex-A72", "rpi4#0", "timeout"):
         assert expected in texts
     assert re.search(r"1\.0 \(\d+ %\)", texts)
+
+
+def test_a_browser_lays_it_out_for_a_phone_and_for_a_desk(
+    database: TuningDatabase, tmp_path: Path
+) -> None:
+    told = [history(database, _HERE, _TUNED, f"model {HOSTILE}"), history(database, _HERE)]
+    page = render_tuning([one for one in told if one is not None], "word" * 40)
+    for look in looks(page, tmp_path):
+        assert look.needed <= look.room
+        assert look.scripts == 0
+        for expected in (HOSTILE, "21.0 ms", "11.0 ms", "Latency over time", "Cortex-A72"):
+            assert expected in look.text
+        assert len(look.drawings) == 6
+        assert all(width > 200 and height > 20 for width, height in look.drawings)
 
 
 def test_a_database_without_any_time_makes_a_page_too(tmp_path: Path) -> None:

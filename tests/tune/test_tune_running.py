@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from made_kernels import compiled
 
 from edgetvm.farm import LocalBoard
 from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor
@@ -36,19 +34,11 @@ int __tvm_ffi_main(void *self, void *arguments, int count, void *result) {{ {bod
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loadable]:
     """Kernels made by hand, by what they do."""
     folder = tmp_path_factory.mktemp("kernels")
-    return {name: _compiled(folder, name, body) for name, body in _BODIES.items()}
-
-
-def _compiled(folder: Path, name: str, body: str) -> Loadable:
-    source, library = folder / f"{name}.c", folder / f"{name}.so"
-    source.write_text(_SOURCE.format(body=body))
-    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-nostdlib", "-fPIC", "-O1"]
-    options = ["-fno-sanitize=all", "-Wno-everything", "-Wl,--allow-shlib-undefined"]
-    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache")}
-    subprocess.run(
-        [*command, *options, "-o", str(library), str(source)], check=True, env=environment
-    )
-    return Loadable(library.read_bytes(), (Tensor((4,), "float32"), Tensor((4,), "float32")))
+    tensor = Tensor((4,), "float32")
+    return {
+        name: Loadable(compiled(folder, name, _SOURCE.format(body=body)), (tensor, tensor))
+        for name, body in _BODIES.items()
+    }
 
 
 @pytest.fixture

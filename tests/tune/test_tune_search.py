@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import sqlite3
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from made_models import write_product
 from real_board import alive, imported, onnx_runtime, within
 from real_command import COMMAND
 
@@ -36,11 +39,12 @@ _PROFILE = load_profile("local")
 _HERE = conditions_of(_PROFILE)
 
 
-def tuning(model: Path, database: Path) -> subprocess.Popen[bytes]:
-    """`edgetvm tune`, on its own."""
-    words = ["tune", str(model), "--trials", str(_TRIALS), "--database", str(database)]
+def tuning(model: Path, database: Path, *words: str) -> subprocess.Popen[bytes]:
+    """`edgetvm tune`, on its own; so many trials without other words."""
+    words = words or ("--trials", str(_TRIALS))
     return subprocess.Popen(
-        [*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        [*COMMAND, "tune", str(model), "--database", str(database), *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 
@@ -123,6 +127,31 @@ def test_what_another_process_measures_meanwhile_is_not_measured_again(
     # What was being built or measured when the other's came is done all the same.
     assert told
     assert sum(one.workload == largest.key for one in mine) < largest.form.size / 2
+
+
+def test_tunings_of_the_same_and_of_another_model_share_a_database(
+    tiny_onnx: Path, path: Path, tmp_path: Path
+) -> None:
+    product = write_product(tmp_path / "product.onnx")
+    budget = ("--trials", str(_TRIALS), "--builders", "1", "--json")
+    running = [tuning(model, path, *budget) for model in (tiny_onnx, product, tiny_onnx)]
+    outs = [one.communicate(timeout=180)[0] for one in running]
+    assert [one.returncode for one in running] == [0] * 3
+    told = [json.loads(one) for one in outs]
+    with TuningDatabase(path, must_exist=True) as database:
+        trials = database.trials(_HERE)
+        runs = [database.trials_in(run) for run in (1, 2, 3)]
+        verdicts = database.verdicts(_HERE)
+    # Each process counts what it has measured itself: all of that is there, once.
+    measured = Counter[str]()
+    for one in told:
+        measured.update(one["outcomes"])
+    assert measured == Counter(one.outcome for one in trials)
+    assert sum(runs) == len(trials)
+    assert min(one["trials"] for one in told) >= _TRIALS
+    assert {one["key"] for each in told for one in each["kernels"]} == set(verdicts)
+    with closing(sqlite3.connect(path)) as looked:
+        assert looked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def choices(form: Form) -> Iterator[KernelChoice]:

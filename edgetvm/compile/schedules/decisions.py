@@ -44,5 +44,6 @@ class Decisions:
                 )
             chosen = found[0]
         self.taken[name] = str(chosen)
-        self.candidates[name] = tuple(str(one) for one in candidates)
+        # A board of one core makes two candidates the same: `(1, profile.cores)`.
+        self.candidates[name] = tuple(dict.fromkeys(map(str, candidates)))
         return chosen
