@@ -70,9 +70,11 @@ def _warnings(measurement: Measurement, p50_ms: float, p90_ms: float) -> tuple[s
         found.append("p90 is over 1.25 times p50: something else ran; close it and measure again")
     turns = measurement.thread_turns
     if turns is not None and thread_gain(turns) < _THREADS_LOSE:
+        times = 1 / thread_gain(turns)
+        told = f"{times:.1f}" if times < 10 else f"{times:.0f}"
         found.append(
-            f"{environment.threads} threads take {1 / thread_gain(turns):.2g} times as long as one "
-            "(timed in turns): run it with --threads 1"
+            f"{environment.threads} threads take {told} times as long as one (timed in turns): run "
+            "it with --threads 1"
         )
     if environment.governor not in (None, "performance"):
         found.append(

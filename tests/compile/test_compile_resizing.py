@@ -9,6 +9,8 @@ import pytest
 from compiled import check, graph, random
 from onnx import helper
 
+from edgetvm.compile.options import CompileOptions
+
 
 @pytest.mark.parametrize("mode", ["half_pixel", "asymmetric", "pytorch_half_pixel"])
 @pytest.mark.parametrize(
@@ -56,3 +58,25 @@ def test_sizes_are_interpolated_by_tables_too(
     constants = {"sizes": np.array([1, 8, *size], np.int64)}
     rules = check(graph(tmp_path / "m.onnx", [node], inputs, constants), inputs, tolerance=1e-5)
     assert rules == ["elements", "elements"]
+
+
+@pytest.mark.parametrize("level", [0, 1, 3])
+@pytest.mark.parametrize("size", [(1, 4), (6, 1), (1, 1)])
+@pytest.mark.parametrize(
+    "mode", ["half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners"]
+)
+def test_one_pixel_is_left_at_every_level(
+    mode: str, size: tuple[int, int], level: int, tmp_path: Path
+) -> None:
+    """Where corners are aligned, or pixels counted as PyTorch does, it is the first one."""
+    node = helper.make_node(
+        "Resize",
+        ["x", "", "", "sizes"],
+        ["out"],
+        mode="linear",
+        coordinate_transformation_mode=mode,
+    )
+    inputs = {"x": random(1, 3, 7, 5)}
+    constants = {"sizes": np.array([1, 3, *size], np.int64)}
+    path = graph(tmp_path / "m.onnx", [node], inputs, constants)
+    check(path, inputs, tolerance=1e-5, options=CompileOptions(level))

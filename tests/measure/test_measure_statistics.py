@@ -133,7 +133,8 @@ def test_each_doubt_has_its_warning_and_remedy() -> None:
 @pytest.mark.parametrize(
     ("all_ns", "one_ns", "said"),
     [
-        ((30, 10, 30), (10, 10, 90), "4 threads take 3 times as long as one"),
+        ((30, 10, 30), (10, 10, 90), "4 threads take 3.0 times as long as one"),
+        ((1200, 1200, 1200), (10, 10, 10), "4 threads take 120 times as long as one"),
         ((10, 10, 10), (30, 30, 30), None),
         # What lies this near may be chance.
         ((105, 105, 105), (100, 100, 100), None),

@@ -90,6 +90,8 @@ def _linear_by_sizes(node: Node, shape: tuple[int, ...], sizes: list[int]) -> bo
         given
         and node.attributes.get("mode", "nearest") == "linear"
         and mode in _BY_SIZES
+        # TVM divides by the size less one.
+        and not (mode == "align_corners" and 1 in sizes[2:])
         and len(shape) == len(sizes) == 4
         and shape[:2] == tuple(sizes[:2])
         and dtype_of(node.inputs[0]) == "float32"
