@@ -160,11 +160,11 @@ def test_a_board_that_dies_for_good_leaves_the_search_to_the_others(
             builder=lambda: hand, told=told,
         )  # fmt: skip
     trials = database.trials(here)
-    assert killed_at and killed_at[0] < 150
+    assert killed_at and killed_at[0] < 130
     assert outcome.tuned.trials == len(trials) == 150
     assert {one.outcome for one in trials} == {"ok"}
-    # A trial of the dead board may have been on its way.
-    later = {one.board.partition("#")[0] for one in trials[killed_at[0] + 2 :]}
+    # Some trials of the dead board may have been on their way.
+    later = {one.board.partition("#")[0] for one in trials[killed_at[0] + 6 :]}
     assert later == {"b", "c"}
     assert outcome.tuned.progress.boards["a#0"] == "lost"
     # Kernels and the whole model were compared all the same, on boards that are there.
