@@ -160,11 +160,11 @@ def test_a_board_that_dies_for_good_leaves_the_search_to_the_others(
             builder=lambda: hand, told=told,
         )  # fmt: skip
     trials = database.trials(here)
-    assert killed_at and killed_at[0] < 150
+    assert killed_at and killed_at[0] < 130
     assert outcome.tuned.trials == len(trials) == 150
     assert {one.outcome for one in trials} == {"ok"}
-    # A trial of the dead board may have been on its way.
-    later = {one.board.partition("#")[0] for one in trials[killed_at[0] + 2 :]}
+    # Some trials of the dead board may have been on their way.
+    later = {one.board.partition("#")[0] for one in trials[killed_at[0] + 6 :]}
     assert later == {"b", "c"}
     assert outcome.tuned.progress.boards["a#0"] == "lost"
     # Kernels and the whole model were compared all the same, on boards that are there.
@@ -196,7 +196,7 @@ def test_a_board_that_is_not_there_to_begin_with_holds_nothing_up(
     assert connected == {"connect to b"}
 
 
-def test_a_search_whose_boards_all_die_keeps_what_was_measured_and_goes_on_later(
+def test_a_search_whose_boards_all_die_keeps_what_was_measured(
     farm: Farm, boards: list[Board], here: Conditions, model: Model, hand: HandBuilder,
     database: TuningDatabase, impatient: None,
 ) -> None:  # fmt: skip
@@ -208,24 +208,18 @@ def test_a_search_whose_boards_all_die_keeps_what_was_measured_and_goes_on_later
             farm.kill("a")
             farm.kill("b")
 
-    def run() -> int:
-        return tune_model(
-            model, load_profile(PROFILE), boards[:2], database, Budget(12),
-            builder=lambda: hand, told=told,
-        ).trials  # fmt: skip
-
     with pytest.raises(BoardGoneError, match="all boards of this search are gone") as caught:
-        run()
+        tune_model(
+            model, load_profile(PROFILE), boards[:2], database, Budget(99),
+            builder=lambda: hand, told=told,
+        )  # fmt: skip
     assert "a, b" in str(caught.value) and "is kept" in str(caught.value)
     kept = database.trials(here)
-    assert len(kept) >= killed_at[0]
+    assert killed_at[0] <= len(kept) < 99
+    assert database.trials_in(1) == len(kept)
     assert {one.outcome for one in kept} == {"ok"}
+    # Nothing is decided on boards that are gone.
     assert database.verdicts(here) == {}
-    # The same command goes on from there: the budget is what is left of it.
-    farm.mend()
-    assert run() == 12
-    assert database.trials(here)[: len(kept)] == kept
-    assert len(database.trials(here)) == 12
 
 
 def test_where_two_boards_disagree_the_least_gain_of_both_decides(

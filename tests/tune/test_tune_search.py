@@ -134,7 +134,7 @@ def test_tunings_of_the_same_and_of_another_model_share_a_database(
 ) -> None:
     product = write_product(tmp_path / "product.onnx")
     budget = ("--trials", str(_TRIALS), "--builders", "1", "--json")
-    running = [tuning(model, path, *budget) for model in (tiny_onnx, product, tiny_onnx)]
+    running = [tuning(model, path, *budget) for model in (product, tiny_onnx, product)]
     outs = [one.communicate(timeout=180)[0] for one in running]
     assert [one.returncode for one in running] == [0] * 3
     told = [json.loads(one) for one in outs]

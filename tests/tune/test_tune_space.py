@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_trials import made_form
@@ -20,6 +21,14 @@ Taken = frozenset[tuple[str, str]]
 _values = st.lists(st.text("0123456789xabc", max_size=3), min_size=1, max_size=5, unique=True)
 _candidates = st.dictionaries(st.sampled_from("tile order lanes cores".split()), _values)
 _operators = st.sampled_from([{}, {"conv2d": {"packing": "8"}}])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_chance() -> Iterator[None]:
+    """The same in every run of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.getpid", lambda: 1)
+        yield
 
 
 class _KnowsNothing:
@@ -119,6 +128,17 @@ def test_where_nothing_is_known_all_are_drawn() -> None:
     assert lots[0] != lots[1]
     assert all(lot != sorted(lot) for lot in lots)
     assert max(map(max, lots)) > 25
+
+
+def test_two_processes_that_tune_the_same_try_different_things_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lots = []
+    for process in (1, 2):
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
+        lots.append([*map(_number, Space(numbered(50)).propose(50, _KnowsNothing()))])
+    assert lots[0][:8] != lots[1][:8]
+    assert sorted(lots[0]) == sorted(lots[1])
 
 
 def test_a_space_too_large_to_list_is_drawn_from() -> None:
