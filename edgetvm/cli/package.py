@@ -13,7 +13,6 @@ from edgetvm.cli.options import (
     compile_options,
     json_option,
     mismatch_option,
-    profile_option,
     subject_options,
     tuned_options,
 )
@@ -25,7 +24,15 @@ if TYPE_CHECKING:
 
 @click.command("package", short_help="Write one verified file to copy to the board.")
 @click.argument("model", metavar="MODEL|RECIPE")
-@profile_option
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    metavar="NAME",
+    help="Board, or board profile, to compile for; repeat it for several in one file.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: str,
-    profile: str,
+    devices: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -49,17 +56,23 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Compile a model, compare it with its reference runtime, and write one verified file."""
+    """Compile a model, compare it with its reference runtime, and write one verified file.
+
+    A board takes the first target that fits it, in the order of --device.
+    """
     from edgetvm.base.files import write_bytes
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import package_document, package_view
-    from edgetvm.workflow import build, find_profile, find_subject
+    from edgetvm.workflow import build_for_several, find_profile, find_subject
 
     terminal = Terminal(as_json)
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
-        target = find_profile(profile)
-        built = build(subject, target, schedules(target, options), allow_mismatch, options)
-        path = output or Path(f"{subject.name.replace('/', '-')}-{target.name}.edgetvm")
-        write_bytes(path, built.package.data)
-    terminal.result(package_document(built.package, path), package_view(built.package, path))
+        profiles = [find_profile(device) for device in devices]
+        package = build_for_several(
+            subject, profiles, lambda one: schedules(one, options), allow_mismatch, options
+        )
+        names = "-".join(profile.name for profile in profiles)
+        path = output or Path(f"{subject.name.replace('/', '-')}-{names}.edgetvm")
+        write_bytes(path, package.data)
+    terminal.result(package_document(package, path), package_view(package, path))

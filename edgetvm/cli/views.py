@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgetvm.models.correctness import Correctness
     from edgetvm.models.model import TensorSpec
     from edgetvm.package import Package
+    from edgetvm.package.manifest import PackagedTarget
     from edgetvm.recipes import Recipe
     from edgetvm.workflow.doctor import Finding
     from edgetvm.workflow.running import RunResult
@@ -126,14 +127,19 @@ def package_view(package: Package, path: Path) -> RenderableType:
         {
             "package": path,
             "model": manifest.name,
-            "target": f"{manifest.target.profile} ({manifest.target.triple}, "
-            f"{manifest.target.cpu})",
-            "compiled with": str(manifest.options),
             "size": format_bytes(package.size_bytes),
             "sha256": package.sha256,
             **_tensors(manifest.signature),
-            "answers": _correctness(manifest.correctness),
+            **{f"for {target.profile}": _target(package, target) for target in manifest.targets},
         }
+    )
+
+
+def _target(package: Package, target: PackagedTarget) -> str:
+    code_bytes = package.manifest.sizes_bytes[target.library]
+    return (
+        f"{target.triple}, {target.cpu}; {format_bytes(code_bytes)} at {target.options}; "
+        f"{_correctness(target.correctness)}"
     )
 
 

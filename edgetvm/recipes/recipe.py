@@ -304,6 +304,25 @@ def recipe_text(recipe: Recipe) -> str:
     return text
 
 
+def processing_of(recipe: Recipe) -> dict[str, Any] | None:
+    """`preprocess`, `postprocess` and `stream` as plain data; None where a recipe has none."""
+    document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude_defaults=True)
+    found: dict[str, Any] = {
+        key: {"name": document[key]["name"], **_plain(document[key]["parameters"])}
+        for key in ("preprocess", "postprocess")
+        if key in document
+    }
+    if "stream" in document:
+        found["stream"] = document["stream"]
+    return found or None
+
+
+def label_names(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the classes that the model chooses from, where its recipe tells them."""
+    parameters = recipe.postprocess.parameters if recipe.postprocess else {}
+    return tuple(parameters.get("labels") or ())
+
+
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters without those of their records that say nothing."""
     return {

@@ -1,7 +1,7 @@
 """The verbs: what each command does, for Python callers too."""
 
 from edgetvm.workflow.bench import bench
-from edgetvm.workflow.build import Built, build
+from edgetvm.workflow.build import Built, build, build_for_several
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
@@ -24,6 +24,7 @@ __all__ = [
     "Subject",
     "bench",
     "build",
+    "build_for_several",
     "check_model",
     "compare",
     "explain",

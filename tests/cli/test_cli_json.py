@@ -89,7 +89,7 @@ def test_package_names_its_file(home: Home, tiny_onnx: Path, tmp_path: Path) -> 
     found = ask(home, "package", tiny_onnx, "--device", "rpi4", folder=tmp_path)
     assert found["path"] == "tiny-rpi4.edgetvm"
     assert (tmp_path / found["path"]).stat().st_size == found["size_bytes"]
-    assert found["manifest"]["target"]["architecture"] == "aarch64"
+    assert [one["architecture"] for one in found["manifest"]["targets"]] == ["aarch64"]
 
 
 @pytest.mark.board

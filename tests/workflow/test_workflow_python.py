@@ -26,8 +26,7 @@ from edgetvm.compile import compile_model
 from edgetvm.farm import Board
 from edgetvm.measure import Plan, latest, load
 from edgetvm.models import IMPORTERS, ImportOptions, import_model
-from edgetvm.package import read_package
-from edgetvm.package.archive import write_package
+from edgetvm.package import read_package, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import load_recipe
 from edgetvm.report import write_report
