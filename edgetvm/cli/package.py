@@ -1,4 +1,4 @@
-"""`edgetvm package`: one file to copy to the board."""
+"""`edgetvm package`: one file to copy to the board, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,28 @@ if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
 
+_file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
-@click.command("package", short_help="Write one verified file to copy to the board.")
+
+class _Package(click.Group):
+    """A group whose first command may be left out: `edgetvm package MODEL` writes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("package", cls=_Package, short_help="Write one verified file to copy to the board.")
+def command() -> None:
+    """Packages: one verified file to copy to the board.
+
+    \b
+    edgetvm package MODEL [OPTIONS]     is edgetvm package write MODEL [OPTIONS]
+    """
+
+
+@command.command("write", short_help="Compile a model and write its package.")
 @click.argument("model", metavar="MODEL|RECIPE")
 @click.option(
     "--device",
@@ -45,7 +65,7 @@ if TYPE_CHECKING:
     help="Package to write; MODEL-DEVICE.edgetvm in this folder without it.",
 )
 @json_option
-def command(
+def write_command(
     model: str,
     devices: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
@@ -61,8 +81,8 @@ def command(
     A board takes the first target that fits it, in the order of --device.
     """
     from edgetvm.base.files import write_bytes
+    from edgetvm.cli.package_views import package_document, package_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.cli.views import package_document, package_view
     from edgetvm.workflow import build_for_several, find_profile, find_subject
 
     terminal = Terminal(as_json)
@@ -76,3 +96,89 @@ def command(
         path = output or Path(f"{subject.name.replace('/', '-')}-{names}.edgetvm")
         write_bytes(path, package.data)
     terminal.result(package_document(package, path), package_view(package, path))
+
+
+@command.command("inspect")
+@_file_argument
+@json_option
+def inspect_command(file: Path, as_json: bool) -> None:
+    """Verify a package and show all that it holds. `edgetvm inspect` shows its kernels."""
+    from edgetvm.cli.package_views import package_document, whole_package_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import read_package
+
+    package = read_package(file)
+    Terminal(as_json).result(package_document(package, file), whole_package_view(package, file))
+
+
+@command.command("verify")
+@_file_argument
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="PUBLIC.pem",
+    help="Refuse it unless this key signed it.",
+)
+@json_option
+def verify_command(file: Path, key: Path | None, as_json: bool) -> None:
+    """Verify a package: whole, unaltered, and its signature, where it has one. Nothing is run."""
+    from edgetvm.cli.package_views import package_document, package_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import check_signer, read_package, read_public_key
+
+    package = read_package(file)
+    if key is not None:
+        check_signer(package, read_public_key(key), str(file))
+    Terminal(as_json).result(package_document(package, file), package_view(package, file))
+
+
+@command.command("diff")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def diff_command(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
+    """Show what differs between two packages: manifest, targets, kernels, members with sizes.
+
+    Ends with 1 where anything does.
+    """
+    from edgetvm.cli.package_views import difference_document, difference_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import differences, read_package
+
+    changes = differences(read_package(first), read_package(second))
+    Terminal(as_json).result(difference_document(changes), difference_view(changes))
+    ctx.exit(1 if changes else 0)
+
+
+@command.command("sign")
+@_file_argument
+@click.option(
+    "--key",
+    "key_path",
+    type=NewFile(),
+    required=True,
+    metavar="KEY.pem",
+    help="Private Ed25519 key.",
+)
+@click.option("--new-key", is_flag=True, help="Make it, and KEY.pub.pem to give away.")
+@json_option
+def sign_command(file: Path, key_path: Path, new_key: bool, as_json: bool) -> None:
+    """Sign a package, in its place. A signature that it has is replaced.
+
+    \b
+    edgetvm package sign model.edgetvm --key mine.pem --new-key    the first time
+    edgetvm package sign model.edgetvm --key mine.pem
+    edgetvm package verify model.edgetvm --key mine.pub.pem        who has only the public key
+    """
+    from edgetvm.base.files import write_bytes
+    from edgetvm.cli.package_views import package_document, package_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import new_key as made_key
+    from edgetvm.package import read_key, read_package, signed
+
+    package = read_package(file)
+    key = made_key(key_path) if new_key else read_key(key_path)
+    write_bytes(file, signed(package, key), file.stat().st_mode & 0o777)
+    package = read_package(file)
+    Terminal(as_json).result(package_document(package, file), package_view(package, file))

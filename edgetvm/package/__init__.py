@@ -2,19 +2,28 @@
 
 from edgetvm.package.archive import Package, read_package
 from edgetvm.package.assembly import Notes, joined, write_package
+from edgetvm.package.difference import Change, differences
 from edgetvm.package.executor import Executor
 from edgetvm.package.gate import TOLERANCE, check
 from edgetvm.package.manifest import FORMAT_VERSION, Manifest
+from edgetvm.package.signing import check_signer, new_key, read_key, read_public_key, signed
 
 __all__ = [
     "FORMAT_VERSION",
     "TOLERANCE",
+    "Change",
     "Executor",
     "Manifest",
     "Notes",
     "Package",
     "check",
+    "check_signer",
+    "differences",
     "joined",
+    "new_key",
+    "read_key",
     "read_package",
+    "read_public_key",
+    "signed",
     "write_package",
 ]

@@ -1,4 +1,4 @@
-"""Writing and reading `.edgetvm` files: plain ZIP, members stored, the manifest first.
+"""Writing and reading `.edgetvm` files.
 
 The same content gives the same bytes. A package is untrusted until every member's size and
 SHA-256 agree with the manifest; members are read into memory and never unpacked by name.
@@ -6,9 +6,6 @@ SHA-256 agree with the manifest; members are read into memory and never unpacked
 
 from __future__ import annotations
 
-import io
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,14 +18,11 @@ from edgetvm.base.errors import PackageError, UsageError
 from edgetvm.base.files import sha256_of, storage_errors
 from edgetvm.models.model import TensorSpec
 from edgetvm.package.arrays import from_bytes
+from edgetvm.package.container import unzipped, zipped
 from edgetvm.package.manifest import (
     LABELS_NAME,
     LICENCE_FOLDER,
     MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    MAX_MEMBERS,
-    MAX_SIGNATURE_BYTES,
-    MAX_TOTAL_BYTES,
     SIGNATURE_NAME,
     Manifest,
     Member,
@@ -38,15 +32,7 @@ from edgetvm.package.manifest import (
     runner_member,
     sample_member,
 )
-
-# ZIP's own epoch: a package's bytes do not depend on when it was made.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-# Libraries begin where a page of memory may begin, so that a reader can map them from the file.
-ALIGNMENT_BYTES = 4096
-_LOCAL_HEADER_BYTES = 30
-# The extra field of Android's zipalign: identifier, size of what follows, alignment, zeros.
-_PADDING = struct.Struct("<HHH")
-_PADDING_ID = 0xD935
+from edgetvm.package.signing import signer_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,7 @@ class Package:
         data: the file's bytes.
         begin: where in `data` the package begins: after the program, in a single executable.
         manifest_json: the manifest's own bytes, which a signature is of.
-        signature_json: the signature; None where there is none.
+        signed_by: the public key that signed it, in hexadecimal; None where it is not signed.
     """
 
     manifest: Manifest
@@ -67,7 +53,7 @@ class Package:
     data: bytes
     begin: int
     manifest_json: bytes
-    signature_json: bytes | None
+    signed_by: str | None
 
     @property
     def sha256(self) -> str:
@@ -110,39 +96,8 @@ def packed(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
     """
     ordered = {name: files[name] for name in manifest.member_names}
     members = tuple(Member(name, sha256_of(data), len(data)) for name, data in ordered.items())
-    return zipped(manifest_to_json(replace(manifest, members=members)), ordered)
-
-
-def zipped(
-    manifest_json: bytes, members: Mapping[str, bytes], signature_json: bytes | None = None
-) -> bytes:
-    """The bytes of a package file of which all parts are ready.
-
-    Raises:
-        PackageError: more than a package may hold.
-    """
-    parts = {MANIFEST_NAME: manifest_json, **members}
-    if signature_json is not None:
-        parts[SIGNATURE_NAME] = signature_json
-    if len(parts) > MAX_MEMBERS or sum(map(len, parts.values())) >= MAX_TOTAL_BYTES:
-        raise PackageError("it is more than a package may hold", mend="package fewer targets")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in parts.items():
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            runs = name.endswith(runner_member(""))
-            entry.external_attr = (0o755 if runs else 0o644) << 16
-            if name.endswith(library_member("")):
-                entry.extra = _padding(buffer.tell() + _LOCAL_HEADER_BYTES + len(name))
-            archive.writestr(entry, data)
-            entry.extra = b""  # in the member's own header alone, as zipalign has it
-    return buffer.getvalue()
-
-
-def _padding(at: int) -> bytes:
-    """An extra field at `at` that ends where a library may begin."""
-    zeros = -(at + _PADDING.size) % ALIGNMENT_BYTES
-    return _PADDING.pack(_PADDING_ID, 2 + zeros, ALIGNMENT_BYTES) + bytes(zeros)
+    whole = replace(manifest, members=members)
+    return zipped({MANIFEST_NAME: manifest_to_json(whole), **ordered})
 
 
 def read_package(path: Path) -> Package:
@@ -166,57 +121,30 @@ def verify_package(data: bytes, where: str) -> Package:
         PackageError: not a package, cut off, altered, of a newer format, or over the limits of
             `edgetvm.package.manifest`.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, where)
-            signature = entries.pop() if entries[-1].filename == SIGNATURE_NAME else None
-            manifest_json = archive.read(entries[0])
-            manifest = manifest_from_json(manifest_json, where)
-            _check_names(manifest, entries, where)
-            members = {entry.filename: archive.read(entry) for entry in entries[1:]}
-            signature_json = archive.read(signature) if signature else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
-        if isinstance(error, PackageError):
-            raise
-        raise PackageError(
-            "not an .edgetvm package, or cut off", where=where, mend="copy it again"
-        ) from error
+    begin, members = unzipped(data, where)
+    manifest_json = members.pop(MANIFEST_NAME)
+    signed = next(reversed(members), None) == SIGNATURE_NAME
+    signature_json = members.pop(SIGNATURE_NAME) if signed else None
+    manifest = manifest_from_json(manifest_json, where)
+    signed_by = None
+    if signature_json is not None:
+        signed_by = signer_of(signature_json, manifest_json, where)
+    _check_names(manifest, list(members), where)
     for member in manifest.members:
         data_of = members[member.name]
         if len(data_of) != member.size_bytes or sha256_of(data_of) != member.sha256:
             raise PackageError(
                 f"{member.name} was altered", where=where, mend="copy it again, or package anew"
             )
-    begin = entries[0].header_offset
-    package = Package(manifest, members, data, begin, manifest_json, signature_json)
+    package = Package(manifest, members, data, begin, manifest_json, signed_by)
     _check_content(package, where)
     return package
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], where: str) -> None:
-    mend = "package the model again with edgetvm"
-    if not entries or entries[0].filename != MANIFEST_NAME:
-        raise PackageError("it does not begin with a manifest", where=where, mend=mend)
-    if len(entries) > MAX_MEMBERS or sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
-        raise PackageError("it claims more than a package may hold", where=where, mend=mend)
-    if entries[0].file_size > MAX_MANIFEST_BYTES:
-        raise PackageError("its manifest is too large", where=where, mend=mend)
-    if entries[-1].filename == SIGNATURE_NAME and entries[-1].file_size > MAX_SIGNATURE_BYTES:
-        raise PackageError("its signature is too large", where=where, mend=mend)
-    for entry in entries:
-        stored = (
-            entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
-        )
-        if not stored or entry.flag_bits & 0x1:
-            raise PackageError(f"{entry.filename} is not plain", where=where, mend=mend)
-
-
-def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str) -> None:
-    present = [entry.filename for entry in entries[1:]]
+def _check_names(manifest: Manifest, present: list[str], where: str) -> None:
     promised = [member.name for member in manifest.members]
-    if present != promised or len({MANIFEST_NAME, *promised}) != len(entries):
-        strange = sorted(set(present) ^ set(promised)) or ["a member stands twice or out of order"]
+    if present != promised:
+        strange = sorted(set(present) ^ set(promised)) or ["they stand in another order"]
         raise PackageError(
             f"its members are not those of its manifest: {strange[0]}",
             where=where,

@@ -194,7 +194,18 @@ _ADAPTER = TypeAdapter(Manifest)
 def manifest_to_json(manifest: Manifest) -> bytes:
     """The manifest as JSON text: the same manifest gives the same bytes."""
     document = _ADAPTER.dump_python(manifest, mode="json")
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def manifest_from_json(data: bytes, where: str) -> Manifest:
@@ -204,7 +215,7 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
         PackageError: not a manifest, or of a newer format version.
     """
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
     version = document.get("format_version") if isinstance(document, dict) else None

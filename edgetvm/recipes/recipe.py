@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -305,8 +306,8 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def processing_of(recipe: Recipe) -> dict[str, Any] | None:
-    """`preprocess`, `postprocess` and `stream` as plain data; None where a recipe has none."""
-    document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude_defaults=True)
+    """`preprocess`, `postprocess` and `stream` as JSON knows them; None where it has none."""
+    document = json.loads(TypeAdapter(Recipe).dump_json(recipe, exclude_defaults=True))
     found: dict[str, Any] = {
         key: {"name": document[key]["name"], **_plain(document[key]["parameters"])}
         for key in ("preprocess", "postprocess")

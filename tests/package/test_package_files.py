@@ -301,6 +301,37 @@ def central(field: int, layout: str, number: int) -> Callable[[bytes], bytes]:
     return damage
 
 
+def local(field: int, layout: str, number: int) -> Callable[[bytes], bytes]:
+    """Overwrite a field of the second member's own header (APPNOTE 4.3.7)."""
+
+    def damage(data: bytes) -> bytes:
+        at = data.index(b"PK\x03\x04", 4) + field
+        size = struct.calcsize(layout)
+        return data[:at] + struct.pack(layout, number) + data[at + size :]
+
+    return damage
+
+
+def with_gap(data: bytes) -> bytes:
+    """A byte that belongs to nothing between members and directory, which every offset allows."""
+    at = data.index(b"PK\x01\x02")
+    end = bytearray(data[-22:])
+    struct.pack_into("<I", end, 16, struct.unpack_from("<I", end, 16)[0] + 1)
+    return data[:at] + b"\0" + data[at:-22] + bytes(end)
+
+
+def with_comment(data: bytes) -> bytes:
+    return data[:-2] + struct.pack("<H", 3) + b"abc"
+
+
+def manifest_text(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    def change(members: Members) -> None:
+        assert old in members["manifest.json"]
+        members["manifest.json"] = members["manifest.json"].replace(old, new)
+
+    return with_member(change)
+
+
 def tensor(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
     return with_manifest(lambda manifest: change(manifest["signature"]["inputs"][0]))
 
@@ -383,8 +414,29 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "unknown compression": (central(10, "<H", 99), "is not plain|not an .edgetvm"),
     "huge claimed size": (central(24, "<I", 0xFFFFFFF0), "claims more than a package may hold"),
     "claimed size too large": (central(24, "<I", 10**8), "is not plain"),
+    "a comment": (with_comment, "cut off"),
+    "a gap": (with_gap, "cut off"),
+    "something after it": (lambda data: data + b"\n", "cut off"),
+    "another name in its own header": (local(30, "<B", ord("x")), "cut off"),
+    "another size in its own header": (local(22, "<I", 7), "cut off"),
+    "another CRC in its own header": (local(14, "<I", 7), "cut off"),
+    "a flag in its own header": (local(6, "<H", 8), "cut off"),
+    "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
+    "a key twice": (
+        manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
+        "manifest is not JSON",
+    ),
+    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is not JSON"),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
+    "a signature that is none": (
+        with_member(lambda m: m.update({"signature.json": b""})),
+        "its signature.json is no signature",
+    ),
+    "a signature too large": (
+        with_member(lambda m: m.update({"signature.json": b" " * 5000})),
+        "signature.json is too large",
+    ),
     "manifest not JSON": (
         with_member(lambda m: m.update({"manifest.json": b"{"})),
         "manifest is not JSON",
@@ -403,7 +455,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "manifest too large": (
         with_member(lambda m: m.update({"manifest.json": b" " * (5 << 20)})),
-        "manifest is too large",
+        "manifest.json is too large",
     ),
     "newer format": (with_manifest(lambda m: m.update(format_version=2)), "has package format 2"),
     "no format": (with_manifest(lambda m: m.pop("format_version")), "has package format None"),
@@ -414,7 +466,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "wrong size": (first_member(size_bytes=7), "local/model.so was altered"),
     "negative size": (first_member(size_bytes=-1), "wrong at members.0.size_bytes"),
     "size beyond limit": (first_member(size_bytes=1 << 40), "wrong at members.0.size_bytes"),
-    "duplicate names": (twice, "stands twice or out of order"),
+    "duplicate names": (twice, "local/model.so stands twice"),
     "unknown dtype": (tensor(lambda t: t.update(dtype="object")), "object\\[2, 3\\] is no tensor"),
     "pickled dtype": (tensor(lambda t: t.update(dtype="O")), "is no tensor"),
     "another dtype": (tensor(lambda t: t.update(dtype="float64")), "'in/x:0' is damaged: 24 bytes"),
