@@ -20,6 +20,7 @@ from edgetvm.cli.options import (
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
+    from edgetvm.workflow.packaging import Form
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
@@ -62,7 +63,19 @@ def command() -> None:
     "--output",
     type=NewFile(),
     metavar="FILE",
-    help="Package to write; MODEL-DEVICE.edgetvm in this folder without it.",
+    help="File to write; MODEL-DEVICE.edgetvm in this folder without it.",
+)
+@click.option(
+    "--executable",
+    "form",
+    flag_value="executable",
+    help="Write one program with the model in it, for one device.",
+)
+@click.option(
+    "--no-runtime",
+    "form",
+    flag_value="bare",
+    help="Leave edgetvm-run out; the board then needs it, or edgetvm.",
 )
 @json_option
 def write_command(
@@ -74,27 +87,38 @@ def write_command(
     schedules: Schedules,
     allow_mismatch: bool,
     output: Path | None,
+    form: Form | None,
     as_json: bool,
 ) -> None:
     """Compile a model, compare it with its reference runtime, and write one verified file.
 
-    A board takes the first target that fits it, in the order of --device.
+    A board takes the first target that fits it, in the order of --device. The file brings
+    edgetvm-run, a static program that checks, tests, runs and times it there.
+
+    \b
+    edgetvm package model.onnx --device rpi4 --device rpi3-32    one file for both
+    edgetvm package model.onnx --device rpi4 --executable        one program, with the model in it
     """
     from edgetvm.base.files import write_bytes
     from edgetvm.cli.package_views import package_document, package_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.workflow import build_for_several, find_profile, find_subject
+    from edgetvm.workflow import find_profile, find_subject, package_for
 
     terminal = Terminal(as_json)
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         profiles = [find_profile(device) for device in devices]
-        package = build_for_several(
-            subject, profiles, lambda one: schedules(one, options), allow_mismatch, options
+        package = package_for(
+            subject,
+            profiles,
+            lambda one: schedules(one, options),
+            allow_mismatch,
+            options,
+            form or "whole",
         )
-        names = "-".join(profile.name for profile in profiles)
-        path = output or Path(f"{subject.name.replace('/', '-')}-{names}.edgetvm")
-        write_bytes(path, package.data)
+        names = "-".join([subject.name.replace("/", "-"), *(one.name for one in profiles)])
+        path = output or Path(names if form == "executable" else f"{names}.edgetvm")
+        write_bytes(path, package.data, 0o777 if form == "executable" else 0o666)
     terminal.result(package_document(package, path), package_view(package, path))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package, packed
 from edgetvm.package.arrays import to_bytes
+from edgetvm.package.container import ALIGNMENT_BYTES
+from edgetvm.package.crossbuild import runner_licences
 from edgetvm.package.manifest import (
     FORMAT_VERSION,
     LABELS_NAME,
@@ -25,6 +27,7 @@ from edgetvm.package.manifest import (
     PackagedTarget,
     TargetNeeds,
     library_member,
+    runner_member,
     sample_member,
 )
 
@@ -128,6 +131,52 @@ def joined(packages: Sequence[Package]) -> bytes:
             )
     files = {name: data for package in reversed(packages) for name, data in package.members.items()}
     return packed(replace(first.manifest, targets=targets), files)
+
+
+def with_runners(
+    package: Package,
+    wanted: Callable[[PackagedTarget], bool],
+    runner_of: Callable[[str], bytes],
+) -> bytes:
+    """The package file with a program for each target that runs it without anything else.
+
+    Args:
+        wanted: whether a target gets one.
+        runner_of: the program for an architecture; see `edgetvm.package.crossbuild`.
+    """
+    names = {one.profile: runner_member(one.profile) for one in package.manifest.targets}
+    chosen = [one for one in package.manifest.targets if wanted(one)]
+    if not chosen:
+        return package.data
+    programs = {names[one.profile]: runner_of(one.architecture) for one in chosen}
+    targets = tuple(
+        replace(one, runtime=names[one.profile] if one in chosen else None)
+        for one in package.manifest.targets
+    )
+    licences, texts = _runtime_licences()
+    manifest = replace(
+        package.manifest, targets=targets, licences=(*package.manifest.licences, *licences)
+    )
+    return packed(manifest, {**package.members, **programs, **texts})
+
+
+def single_executable(package: Package, runner: bytes) -> bytes:
+    """One program with the model in it: the static runner, filled up to a page, and the package.
+
+    Args:
+        package: that brings no runner of its own.
+    """
+    licences, texts = _runtime_licences()
+    manifest = replace(package.manifest, licences=(*package.manifest.licences, *licences))
+    filled = runner + bytes(-len(runner) % ALIGNMENT_BYTES)
+    return filled + packed(manifest, {**package.members, **texts})
+
+
+def _runtime_licences() -> tuple[tuple[Licence, ...], dict[str, bytes]]:
+    """Of what a static runner holds beside edgetvm, and their texts by the member's name."""
+    texts = {f"{LICENCE_FOLDER}{name}.txt": text for name, text in runner_licences().items()}
+    licences = tuple(Licence(Path(member).stem, "MIT", member) for member in texts)
+    return licences, texts
 
 
 def _target(artifact: Artifact, correctness: Correctness | None, notes: Notes) -> PackagedTarget:

@@ -5,14 +5,15 @@ Built once for each platform: a build is cached by the hash of all that it depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edgetvm.base import cache
 from edgetvm.base.errors import NotFoundError
-from edgetvm.base.files import sha256_of_file
+from edgetvm.base.files import sha256_of_file, storage_errors
 from edgetvm.base.pins import installed_version
 from edgetvm.base.steps import step
 from edgetvm.base.zig import run_zig, zig_folder
@@ -26,28 +27,45 @@ LIBRARY_FILE = "libedgetvm.so"
 ARCHIVE_FILE = "libedgetvm.a"
 RUNNER_FILE = "edgetvm-run"
 
-# By `uname -m`: Zig's target for each C library, and the processor that any such board has. 2.17 is
-# the oldest glibc with all that is called (2012).
-_PLATFORMS: Mapping[str, Mapping[Libc, Sequence[str]]] = {
-    "aarch64": {
-        "glibc": ("-target", "aarch64-linux-gnu.2.17"),
-        "musl": ("-target", "aarch64-linux-musl"),
-    },
-    "armv7l": {
-        "glibc": ("-target", "thumb-linux-gnueabihf.2.17", "-mcpu=generic+v7a+vfp3d16"),
-        "musl": ("-target", "thumb-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"),
-    },
-    "x86_64": {
-        "glibc": ("-target", "x86_64-linux-gnu.2.17"),
-        "musl": ("-target", "x86_64-linux-musl"),
-    },
+
+@dataclass(frozen=True)
+class _Platform:
+    """How Zig is told of an architecture and a C library.
+
+    Attributes:
+        target: with the oldest glibc that has all that is called, 2.17 of 2012.
+        cpu: what every such board has.
+        code: what the sources are compiled for beside; Thumb takes two thirds of Arm's bytes.
+    """
+
+    target: str
+    cpu: str = "baseline"
+    code: str = ""
+
+
+_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode")
+_PLATFORMS: dict[tuple[str, Libc], _Platform] = {
+    ("aarch64", "glibc"): _Platform("aarch64-linux-gnu.2.17"),
+    ("aarch64", "musl"): _Platform("aarch64-linux-musl"),
+    ("armv7l", "glibc"): _Platform("arm-linux-gnueabihf.2.17", *_ARMV7),
+    # Zig has this C library in Thumb as well.
+    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0]),
+    ("x86_64", "glibc"): _Platform("x86_64-linux-gnu.2.17"),
+    ("x86_64", "musl"): _Platform("x86_64-linux-musl"),
 }
+ARCHITECTURES = tuple(dict.fromkeys(architecture for architecture, _ in _PLATFORMS))
 _COMPILE = (
-    *("-std=c11", "-Os", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
+    *("-std=c11", "-Os", "-fPIC", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
     *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
-    *("-Wall", "-Wextra", "-Werror", "-Iinclude", "-Isrc"),
+    *("-Iinclude", "-Isrc"),
 )
-_LINK = ("-s", "-pthread", "-lm", "-Wl,--gc-sections", "-Wl,--build-id=none")
+_LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
+# Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
+_SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
+_STATIC_LIBC = ("-static", "-lm", "-pthread")
+_EXPORTS = "{ global: edgetvm_*; local: *; };"
+# No exception passes through C, and musl's tables for them are a sixth of a static program.
+_DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
 
 
 @dataclass(frozen=True)
@@ -55,42 +73,43 @@ class BuiltRuntime:
     """The runtime for one architecture and C library.
 
     Attributes:
-        folder: with `libedgetvm.so`, `libedgetvm.a` and `edgetvm-run`.
+        folder: with `libedgetvm.so`, `libedgetvm.a` and `edgetvm-run`. With musl the runner is
+            static: it runs on any Linux.
         architecture: as `uname -m` prints it.
-        libc: of the libraries; with musl the runner is static and needs none.
     """
 
     folder: Path
     architecture: str
     libc: Libc
 
+    @property
+    def runner(self) -> bytes:
+        """The program that runs packages."""
+        return (self.folder / RUNNER_FILE).read_bytes()
 
-def build_runtime(architecture: str, libc: Libc = "musl") -> BuiltRuntime:
+
+def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
     """The runtime for boards of an architecture, built or taken from the cache.
 
     Raises:
-        NotFoundError: no runtime is known for that architecture.
+        NotFoundError: there is none for that architecture.
         CompileError: it cannot be built.
         MissingToolError: the ziglang package is not installed.
         StorageError: the cache folder cannot be written.
     """
-    if architecture not in _PLATFORMS:
-        raise NotFoundError(
-            f"there is no C runtime for {architecture}", mend=f"it is for {', '.join(_PLATFORMS)}"
-        )
-    platform = _PLATFORMS[architecture][libc]
+    platform = _PLATFORMS.get((architecture, libc))
+    if platform is None:
+        known = ", ".join(ARCHITECTURES)
+        raise NotFoundError(f"there is no C runtime for {architecture}", mend=f"it is for {known}")
     depends_on = {
-        "sources": {
-            str(path.relative_to(RUNTIME_FOLDER)): sha256_of_file(path) for path in _sources()
-        },
-        "platform": [*platform],
-        "flags": [*_COMPILE, *_LINK],
+        "sources": [(path.name, sha256_of_file(path)) for path in _read()],
+        "platform": [platform.target, platform.cpu, platform.code],
         "code": sha256_of_file(Path(__file__)),
         "ziglang": installed_version("ziglang"),
     }
 
     def make(folder: Path) -> None:
-        with step(f"build the runtime for {architecture} ({libc})"):
+        with step(f"build the C runtime for {architecture} ({libc})"), storage_errors(folder):
             _build(folder, platform, static=libc == "musl")
 
     folder, _ = cache.get_or_make("runtimes", depends_on, make)
@@ -99,31 +118,43 @@ def build_runtime(architecture: str, libc: Libc = "musl") -> BuiltRuntime:
 
 def runner_licences() -> dict[str, bytes]:
     """Texts of the licences of what a static runner holds beside edgetvm, by the part's name."""
+    folder = zig_folder()
     return {
-        "musl": (zig_folder() / "lib/libc/musl/COPYRIGHT").read_bytes(),
-        "zig": (zig_folder() / "LICENSE").read_bytes(),
+        "musl": (folder / "lib/libc/musl/COPYRIGHT").read_bytes(),
+        "zig": (folder / "LICENSE").read_bytes(),
     }
 
 
-def _sources() -> list[Path]:
-    """Whatever a build reads."""
+def _read() -> list[Path]:
+    """All files that a build reads."""
     folders = (RUNTIME_FOLDER / name for name in ("include", "src", "runner"))
     return sorted(path for folder in folders for path in folder.glob("*.[ch]"))
 
 
-def _named(folder: str) -> list[str]:
-    return sorted(f"{folder}/{path.name}" for path in (RUNTIME_FOLDER / folder).glob("*.c"))
+def _build(folder: Path, platform: _Platform, static: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
+        scratch = Path(scratch_name)
+        library = _compiled("src", scratch, platform)
+        runner = _compiled("runner", scratch, platform)
+        discard, exports = scratch / "discard.ld", scratch / "exports.map"
+        discard.write_text(_DISCARD)
+        exports.write_text(_EXPORTS)
+        cpu = f"-mcpu={platform.cpu}"
+        link = ("cc", "-target", platform.target, cpu, *_LINK, f"-Wl,-T,{discard}")
+        shared = ("-shared", f"-Wl,-soname,{LIBRARY_FILE}.1", f"-Wl,--version-script,{exports}")
+        run_zig(*link, *shared, *library, *_SHARED_LIBC, "-o", str(folder / LIBRARY_FILE))
+        run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), *library)
+        libc = _STATIC_LIBC if static else _SHARED_LIBC
+        run_zig(*link, *library, *runner, *libc, "-o", str(folder / RUNNER_FILE))
 
 
-def _build(folder: Path, platform: Sequence[str], static: bool) -> None:
-    compiler = ("cc", *platform, *_COMPILE)
-    library, runner = _named("src"), _named("runner")
-    shared = ("-shared", "-fPIC", f"-Wl,-soname,{LIBRARY_FILE}.1", "-DEDGETVM_SHARED")
-    whole = ("-static", f"-Wl,-T,{_script(folder)}") if static else ()
-    run_zig(
-        *compiler, *shared, *library, *_LINK, "-o", str(folder / LIBRARY_FILE), folder=RUNTIME_FOLDER
-    )
-    run_zig(
-        *compiler, *whole, *library, *runner, *_LINK, "-o", str(folder / RUNNER_FILE),
-        folder=RUNTIME_FOLDER,
-    )
+def _compiled(part: str, scratch: Path, platform: _Platform) -> Sequence[str]:
+    """The objects of one folder of sources."""
+    objects = []
+    for source in sorted((RUNTIME_FOLDER / part).glob("*.c")):
+        compiled = str(scratch / f"{part}-{source.stem}.o")
+        cpu = f"-mcpu={platform.cpu}{platform.code}"
+        command = ("cc", "-target", platform.target, cpu, *_COMPILE, "-c", f"{part}/{source.name}")
+        run_zig(*command, "-o", compiled, folder=RUNTIME_FOLDER)
+        objects.append(compiled)
+    return objects

@@ -1,9 +1,10 @@
 """The verbs: what each command does, for Python callers too."""
 
 from edgetvm.workflow.bench import bench
-from edgetvm.workflow.build import Built, build, build_for_several
+from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
+from edgetvm.workflow.packaging import package_for
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.subject import (
@@ -24,7 +25,6 @@ __all__ = [
     "Subject",
     "bench",
     "build",
-    "build_for_several",
     "check_model",
     "compare",
     "explain",
@@ -34,6 +34,7 @@ __all__ = [
     "inspect",
     "inspect_package",
     "new_recipe",
+    "package_for",
     "quantize",
     "read_inputs",
     "run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
 from edgetvm.models.reference import Source
-from edgetvm.package.archive import Package, read_package, verify_package
-from edgetvm.package.assembly import Notes, joined, write_package
+from edgetvm.package.archive import Package, read_package
+from edgetvm.package.assembly import Notes, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import Recipe, label_names, prepare, processing_of, samples
 from edgetvm.tune.database import digest
@@ -109,31 +108,6 @@ def build(
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")
     return Built(package, Source(subject.path, subject.options, package.manifest.signature))
-
-
-def build_for_several(
-    subject: Subject,
-    profiles: Sequence[BoardProfile],
-    schedules: Callable[[BoardProfile], TunedSchedules] = lambda _: UNTUNED,
-    allow_mismatch: bool = False,
-    options: CompileOptions = DEFAULTS,
-) -> Package:
-    """One package for several kinds of boards; a board takes the first target that fits it.
-
-    Args:
-        profiles: of the boards, the most wanted first.
-        schedules: tuned ones, for each profile.
-        subject, allow_mismatch, options: as for `build`.
-
-    Raises:
-        UsageError: a profile is named twice.
-        EdgetvmError: see `build`.
-    """
-    packages = [
-        build(subject, profile, schedules(profile), allow_mismatch, options).package
-        for profile in profiles
-    ]
-    return packages[0] if len(packages) == 1 else verify_package(joined(packages), subject.name)
 
 
 def _notes(recipe: Recipe | None, tuned: TunedSchedules) -> Notes:
