@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 from edgetvm.base.errors import CompileError, MissingToolError
-from edgetvm.base.paths import cache_folder
 from edgetvm.base.pins import installed_version
-
-# Where Zig keeps the C libraries that it builds, one for each target. It makes the folder.
-_CACHE = "ZIG_GLOBAL_CACHE_DIR"
 
 
 def run_zig(*arguments: str, folder: Path | None = None) -> None:
     """Run one of Zig's programs, such as `cc` or `ld.lld`.
+
+    Zig keeps the C libraries that it builds, one for each target, in a cache of its own.
 
     Args:
         arguments: its name, and what it is given.
@@ -29,11 +26,9 @@ def run_zig(*arguments: str, folder: Path | None = None) -> None:
     """
     if installed_version("ziglang") is None:
         raise MissingToolError("ziglang is not installed", mend="run: pip install ziglang")
-    environment = {_CACHE: str(cache_folder() / "zig"), **os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "ziglang", *arguments],
         cwd=folder,
-        env=environment,
         capture_output=True,
         text=True,
         check=False,
