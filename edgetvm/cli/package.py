@@ -20,6 +20,7 @@ from edgetvm.cli.options import (
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
+    from edgetvm.package.crossbuild import Libc
     from edgetvm.workflow.packaging import Form
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
@@ -206,3 +207,38 @@ def sign_command(file: Path, key_path: Path, new_key: bool, as_json: bool) -> No
     write_bytes(file, signed(package, key), file.stat().st_mode & 0o777)
     package = read_package(file)
     Terminal(as_json).result(package_document(package, file), package_view(package, file))
+
+
+@command.command("runtime", short_help="Write the C runtime for programs of your own.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Board, or board profile, to build for.",
+)
+@click.option(
+    "--libc",
+    type=click.Choice(["glibc", "musl"]),
+    default="glibc",
+    show_default=True,
+    help="C library of the board. With musl, edgetvm-run is static and runs anywhere.",
+)
+@json_option
+def runtime_command(folder: Path, device: str, libc: Libc, as_json: bool) -> None:
+    """Write the C runtime to a new folder: libraries, headers, CMake and pkg-config files.
+
+    It holds edgetvm-run and the Python binding, too. Nothing but edgetvm is needed to build it.
+    """
+    from edgetvm.cli.package_views import kit_document, kit_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.package import build_runtime, write_kit
+    from edgetvm.workflow import find_profile
+
+    terminal = Terminal(as_json)
+    with terminal.steps():
+        runtime = build_runtime(find_profile(device).architecture, libc)
+        files = write_kit(folder, runtime)
+    document = kit_document(folder, runtime, files)
+    terminal.result(document, kit_view(document))

@@ -16,7 +16,7 @@ from edgetvm.cli.tables import add_row, fact_table, new_table
 from edgetvm.cli.views import correctness_words, tensor_rows
 
 if TYPE_CHECKING:
-    from edgetvm.package import Change, Package
+    from edgetvm.package import BuiltRuntime, Change, Package
     from edgetvm.package.manifest import PackagedTarget
 
 _LONG = 60
@@ -98,6 +98,25 @@ def difference_view(changes: Sequence[Change]) -> RenderableType:
     for change in changes:
         add_row(table, change.part, change.key, _short(change.before), _short(change.after))
     return table
+
+
+def kit_document(folder: Path, runtime: BuiltRuntime, files: Sequence[str]) -> dict[str, Any]:
+    """`edgetvm package runtime --json`."""
+    return {
+        "path": str(folder),
+        "architecture": runtime.architecture,
+        "libc": runtime.libc,
+        "sizes_bytes": {name: (folder / name).stat().st_size for name in files},
+    }
+
+
+def kit_view(document: dict[str, Any]) -> RenderableType:
+    """`edgetvm package runtime`."""
+    table = new_table("file", "bytes", right=("bytes",))
+    for name, size_bytes in document["sizes_bytes"].items():
+        add_row(table, name, str(size_bytes))
+    told = f"{document['architecture']}, {document['libc']}"
+    return Group(fact_table({"folder": document["path"], "for": told}), "", table)
 
 
 def _short(value: Any) -> str:
