@@ -6,7 +6,6 @@ Built once for each platform: a build is cached by the hash of all that it depen
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -54,15 +53,15 @@ _PLATFORMS: dict[tuple[str, Libc], _Platform] = {
     ("x86_64", "musl"): _Platform("x86_64-linux-musl"),
 }
 ARCHITECTURES = tuple(dict.fromkeys(architecture for architecture, _ in _PLATFORMS))
-_COMPILE = (
+_INCLUDE = ("-Iinclude", "-Isrc")
+_FLAGS = (
     *("-std=c11", "-Os", "-fPIC", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
     *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
-    *("-Iinclude", "-Isrc"),
 )
 _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
+_LIBC = ("-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
-_SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
-_STATIC_LIBC = ("-static", "-lm", "-pthread")
+_LIBRARY = ("-shared", "-rtlib=none", f"-Wl,-soname,{LIBRARY_FILE}.1")
 _EXPORTS = "{ global: edgetvm_*; local: *; };"
 # No exception passes through C, and musl's tables for them are a sixth of a static program.
 _DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
@@ -141,20 +140,19 @@ def _build(folder: Path, platform: _Platform, static: bool) -> None:
         exports.write_text(_EXPORTS)
         cpu = f"-mcpu={platform.cpu}"
         link = ("cc", "-target", platform.target, cpu, *_LINK, f"-Wl,-T,{discard}")
-        shared = ("-shared", f"-Wl,-soname,{LIBRARY_FILE}.1", f"-Wl,--version-script,{exports}")
-        run_zig(*link, *shared, *library, *_SHARED_LIBC, "-o", str(folder / LIBRARY_FILE))
-        run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), *library)
-        libc = _STATIC_LIBC if static else _SHARED_LIBC
-        run_zig(*link, *library, *runner, *libc, "-o", str(folder / RUNNER_FILE))
+        exported = f"-Wl,--version-script,{exports}"
+        run_zig(*link, *_LIBRARY, exported, library, *_LIBC, "-o", str(folder / LIBRARY_FILE))
+        run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
+        whole = ("-static",) if static else ()
+        run_zig(*link, *whole, library, runner, *_LIBC, "-o", str(folder / RUNNER_FILE))
 
 
-def _compiled(part: str, scratch: Path, platform: _Platform) -> Sequence[str]:
-    """The objects of one folder of sources."""
-    objects = []
-    for source in sorted((RUNTIME_FOLDER / part).glob("*.c")):
-        compiled = str(scratch / f"{part}-{source.stem}.o")
-        cpu = f"-mcpu={platform.cpu}{platform.code}"
-        command = ("cc", "-target", platform.target, cpu, *_COMPILE, "-c", f"{part}/{source.name}")
-        run_zig(*command, "-o", compiled, folder=RUNTIME_FOLDER)
-        objects.append(compiled)
-    return objects
+def _compiled(part: str, scratch: Path, platform: _Platform) -> str:
+    """The sources of one folder as an object."""
+    compiled = str(scratch / f"{part}.o")
+    sources = sorted(f"{part}/{path.name}" for path in (RUNTIME_FOLDER / part).glob("*.c"))
+    cpu = f"-mcpu={platform.cpu}{platform.code}"
+    command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *_INCLUDE)
+    emit = f"-femit-bin={compiled}"
+    run_zig(*command, "-cflags", *_FLAGS, "--", *sources, emit, folder=RUNTIME_FOLDER)
+    return compiled
