@@ -72,7 +72,7 @@ class Terminal:
         self._tasks: list[TaskID] = []
         self._last_sign_s: dict[str, float] = {}
         # A package that is needed twice tells twice what speaks against it.
-        self._told: set[StepEvent] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def result(self, document: Any, shown: RenderableType) -> None:
         """The command's result: `document` as JSON, or `shown` for people."""
@@ -161,9 +161,10 @@ class Terminal:
             self._log.print(f"… {printable(event.title)}{share}  {printable(event.detail)}")
 
     def _sentence(self, event: StepEvent) -> None:
-        if event in self._told:
+        told = (event.state, event.detail)
+        if told in self._told:
             return
-        self._told.add(event)
+        self._told.add(told)
         word = "warning: " if event.state == "warning" else ""
         style = "yellow" if word else "dim"
         self._log.print(f"{word}{printable(event.detail)}", style=style)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.base.errors import (
@@ -105,23 +105,35 @@ def bench_each(
         BoardError: the local board did not come up.
     """
     failures: dict[str, EdgetvmError] = {}
-    subjects = []
+    subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
             subjects.append((name, find_subject(name, shapes, bindings)))
         except EdgetvmError as error:
             failures[name] = error
-    measurements = []
+    measurements: list[Measurement] = []
     if subjects:
         with standing(board) as up:
-            gone: EdgetvmError | None = None
-            for name, subject in subjects:
-                try:
-                    if gone is not None:
-                        raise gone
-                    measurements.append(bench(subject, up, plan, tuned, options))
-                except EdgetvmError as error:
-                    failures[name] = error
-                    gone = error if isinstance(error, _ENDING) else None
+            measurements = _measured(
+                subjects, lambda one: bench(one, up, plan, tuned, options), failures
+            )
     in_order = {name: failures[name] for name in names if name in failures}
     return Benched(tuple(measurements), in_order)
+
+
+def _measured(
+    subjects: Sequence[tuple[str, Subject]],
+    measured: Callable[[Subject], Measurement],
+    failures: dict[str, EdgetvmError],
+) -> list[Measurement]:
+    """What can be measured, as long as the board is there; `failures` gets why others cannot."""
+    found = []
+    for index, (name, subject) in enumerate(subjects):
+        try:
+            found.append(measured(subject))
+        except _ENDING as error:
+            failures |= {left: error for left, _ in subjects[index:]}
+            break
+        except EdgetvmError as error:
+            failures[name] = error
+    return found
