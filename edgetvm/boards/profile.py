@@ -177,7 +177,7 @@ def load_profile(name: str) -> BoardProfile:
     files = _profile_files()
     if name not in files:
         near = difflib.get_close_matches(name, files, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm boards list"
+        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm profiles list"
         raise NotFoundError(f"no board profile is called {name!r}", mend=mend)
     return read_profile(files[name])
 

@@ -39,7 +39,7 @@ profile_option = click.option(
     default="local",
     show_default=True,
     metavar="NAME",
-    help="Board, or board profile, to compile for (see: edgetvm boards list).",
+    help="Board, or board profile, to compile for (see: edgetvm profiles list).",
 )
 all_option = click.option(
     "--all", "all_rows", is_flag=True, help="Show all kernels, not only the first 40."

@@ -24,7 +24,7 @@ COMMANDS = {
     "tune": "tune",
     "records": "records",
     "report": "report",
-    "boards": "boards",
+    "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",
     "doctor": "doctor",

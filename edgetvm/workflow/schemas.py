@@ -10,7 +10,7 @@ from edgetvm.farm.inventory import Inventory
 from edgetvm.recipes import Recipe
 
 FORMATS: dict[str, tuple[type[object], str]] = {
-    "board": (BoardProfile, "edgetvm board profile"),
+    "profile": (BoardProfile, "edgetvm board profile"),
     "inventory": (Inventory, "edgetvm inventory of boards"),
     "recipe": (Recipe, "edgetvm recipe"),
 }

@@ -144,7 +144,7 @@ def test_a_user_comes_before_what_is_shipped(
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match=r"no board profile is called 'rpi44' \(did you mean"):
         load_profile("rpi44")
-    with pytest.raises(NotFoundError, match="see: edgetvm boards list"):
+    with pytest.raises(NotFoundError, match="see: edgetvm profiles list"):
         load_profile("zzzzzzzz")
 
 

@@ -34,7 +34,7 @@ ALL = every_command(root)
 
 def test_the_table_of_commands_is_whole() -> None:
     assert {path[0] for path in ALL if path} == set(COMMANDS)
-    assert {("boards", "show"), ("recipes", "new"), ("cache", "clear")} <= set(ALL)
+    assert {("profiles", "show"), ("recipes", "new"), ("cache", "clear")} <= set(ALL)
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -108,7 +108,7 @@ def test_the_bash_script_parses_and_completes() -> None:
 @pytest.mark.parametrize(
     ("name", "files"),
     [
-        ("board", sorted(shipped_folder("devices").glob("*.yaml"))),
+        ("profile", sorted(shipped_folder("devices").glob("*.yaml"))),
         ("recipe", sorted(shipped_folder("recipes").rglob("*.yaml"))),
     ],
 )
