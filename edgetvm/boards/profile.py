@@ -167,6 +167,11 @@ def read_profile(path: Path) -> BoardProfile:
     return detect_local(record.name, record.description)
 
 
+def profile_names() -> list[str]:
+    """The names of all profiles on the search path."""
+    return sorted(_profile_files())
+
+
 def load_profile(name: str) -> BoardProfile:
     """The profile of that name from the search path (`edgetvm.base.paths.search_folders`).
 

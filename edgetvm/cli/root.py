@@ -24,6 +24,7 @@ COMMANDS = {
     "tune": "tune",
     "records": "records",
     "report": "report",
+    "devices": "devices",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

@@ -111,9 +111,10 @@ class BoardSession:
                 where=f"board {self.board.name}",
                 mend="start the server on that host's loopback, reached through a tunnel",
             ) from error
+        limit_s = self.board.limits.time_s or _SESSION_LIMIT_S
         self._remote = self._call(
             lambda: rpc.connect(
-                self._address.host, self._address.port, key, session_timeout=_SESSION_LIMIT_S
+                self._address.host, self._address.port, key, session_timeout=limit_s
             ),
             "connecting",
             _CONNECT_DEADLINE_S,

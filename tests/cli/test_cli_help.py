@@ -133,7 +133,11 @@ def test_the_schema_of_the_inventory() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     good = {"boards": {"kitchen": {"profile": "rpi4", "tracker": "h:1", "key": "k"}}}
     assert validator.is_valid(good)
-    assert not validator.is_valid({"boards": {"kitchen": {"profile": "rpi4"}}})
+    in_groups = {"groups": {"a": {"groups": {"b": {"boards": {"kitchen": {"port": 22}}}}}}}
+    assert validator.is_valid(in_groups)
+    for bad in ({"port": 70000}, {"hots": "x"}, {"password": "hunter2"}, {"host": "-oX"}):
+        assert not validator.is_valid({"boards": {"kitchen": bad}}), bad
+        assert not validator.is_valid({"defaults": bad}), bad
 
 
 @pytest.mark.parametrize(
