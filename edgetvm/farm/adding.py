@@ -29,18 +29,34 @@ def add_board(name: str, keys: dict[str, Any]) -> tuple[Board, Path]:
         StorageError: the file cannot be written.
     """
     path = inventory_path()
-    text = ""
-    if path.exists():
-        with storage_errors(path):
-            text = path.read_text()
-        if not _is_empty(text) and name in load_inventory(path):
-            raise UsageError(f"there is a board {name!r} already", mend=f"edit {path}")
+    text = _text_without(name, path)
     new = with_board(text, name, keys, path)
     board = _tried(new, name, path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, new)
     return board, path
+
+
+def check_is_new(name: str) -> None:
+    """Refuse a name that the inventory has already.
+
+    Raises:
+        UsageError: there is a board of that name.
+        ConfigurationError: the file cannot be used.
+    """
+    _text_without(name, inventory_path())
+
+
+def _text_without(name: str, path: Path) -> str:
+    """The text of the file, in which there is no such board; empty where there is no file."""
+    if not path.exists():
+        return ""
+    with storage_errors(path):
+        text = path.read_text()
+    if not _is_empty(text) and name in load_inventory(path):
+        raise UsageError(f"there is a board {name!r} already", mend=f"edit {path}")
+    return text
 
 
 def _is_empty(text: str) -> bool:
