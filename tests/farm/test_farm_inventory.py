@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,16 @@ def test_a_fault_among_groups_names_line_key_and_mend(inventory: Path, fault: st
     assert caught.value.mend
     assert "\n" not in told
     assert "hunter2" not in told
+
+
+def test_the_inventories_in_the_documentation_are_read(inventory: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-board.md"
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    inventories = [text for text in blocks if "\nboards:" in f"\n{text}"]
+    assert len(inventories) >= 2
+    for text in inventories:
+        inventory.write_text(text)
+        assert len(load_inventory()) > 2
 
 
 def test_an_alias_bomb_is_refused(inventory: Path) -> None:
