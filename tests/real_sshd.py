@@ -22,7 +22,7 @@ PROGRAM = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/us
 
 _CONFIG = """\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
 PidFile none
@@ -30,7 +30,6 @@ UsePAM no
 StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-{more}
 """
 
 
@@ -62,15 +61,26 @@ def free_port() -> int:
 class Sshd:
     """A server that lets this user in, with the key `user_key`."""
 
-    def __init__(self, folder: Path, more: str = "", authorized: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authorized: str = "",
+        address: str = "127.0.0.1",
+        inside: tuple[str, ...] = (),
+    ) -> None:
+        """`authorized` are options for its key; `inside` is a command that runs the server."""
         self.folder = folder
+        self.address = address
+        self._inside = inside
         folder.mkdir(parents=True)
         self.port = free_port()
         self.user_key = new_key(folder / "user_key")
         new_key(folder / "host_key")
         public = (folder / "user_key.pub").read_text()
         (folder / "authorized_keys").write_text(f"{authorized} {public}".lstrip())
-        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder, more=more))
+        (folder / "config").write_text(
+            _CONFIG.format(port=self.port, folder=folder, address=address)
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Sshd:
@@ -79,7 +89,7 @@ class Sshd:
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, "-D", "-e", "-f", str(self.folder / "config")],
+                [*self._inside, PROGRAM, "-D", "-e", "-f", str(self.folder / "config")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -89,7 +99,7 @@ class Sshd:
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def processes(self) -> list[psutil.Process]:
         """Those of its sessions."""
@@ -128,7 +138,7 @@ class Sshd:
             assert until(lambda: not self._listens())
 
     def login(self, jump: tuple[Hop, ...] = (), **others: object) -> Login:
-        hop = Hop("127.0.0.1", self.port, getpass.getuser())
+        hop = Hop(self.address, self.port, getpass.getuser())
         return Login(hop, jump, **{"key_file": self.user_key, **others})  # type: ignore[arg-type]
 
     def board(self, **others: object) -> Board:
@@ -140,4 +150,4 @@ class Sshd:
         path.parent.mkdir(exist_ok=True)
         kind, key, *_ = (self.folder / "host_key.pub").read_text().split()
         with path.open("a") as file:
-            file.write(f"[127.0.0.1]:{self.port} {kind} {key}\n")
+            file.write(f"[{self.address}]:{self.port} {kind} {key}\n")

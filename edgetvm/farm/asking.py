@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from queue import Queue
+from threading import Semaphore, Thread
 from typing import Generic, Literal, TypeVar
 
 from edgetvm.base.errors import BoardError, EdgetvmError
@@ -62,20 +63,37 @@ def on_all(
     Returns:
         for each board by name what came of it, in the order of `boards`.
     """
+    done: Queue[tuple[str, Outcome[Value] | BaseException]] = Queue()
     found: dict[str, Outcome[Value]] = {}
-    with step(title) as this, ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = {pool.submit(work, board): board.name for board in boards}
-        for future in as_completed(futures):
-            name = futures[future]
+    turns = Semaphore(_AT_ONCE)
+
+    def work_on(board: Board) -> None:
+        with turns:
             try:
-                found[name] = Outcome(future.result())
-            except EdgetvmError as error:
-                found[name] = Outcome(error=error)
-            this.detail = name
+                done.put((board.name, _outcome(work, board)))
+            except BaseException as error:  # it belongs to whoever waits
+                done.put((board.name, error))
+
+    with step(title) as this:
+        for board in boards:
+            # Daemons: Ctrl-C must not wait until each board has answered or passed its deadline.
+            Thread(target=work_on, args=(board,), name=board.name, daemon=True).start()
+        while len(found) < len(boards):
+            name, outcome = done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            found[name], this.detail = outcome, name
             this.tell("advanced", done=len(found), total=len(boards))
         failed = sum(outcome.error is not None for outcome in found.values())
         this.detail = f"{plural(failed, 'board')} failed" if failed else ""
     return {board.name: found[board.name] for board in boards}
+
+
+def _outcome(work: Callable[[Board], Value], board: Board) -> Outcome[Value]:
+    try:
+        return Outcome(work(board))
+    except EdgetvmError as error:
+        return Outcome(error=error)
 
 
 def ask(board: Board, accept_new_host_key: bool = False) -> str:

@@ -69,7 +69,9 @@ class Limits:
     """What a board gives to one session at most."""
 
     memory: Annotated[
-        str | None, BeforeValidator(_size), Field(description="Memory, as `512M` or `4G`.")
+        str | None,
+        BeforeValidator(_size),
+        Field(description="Memory, as `512M` or `4G`; edgetvm's server does not keep to it yet."),
     ] = None
     time: Annotated[
         str | None, BeforeValidator(_time), Field(description="Time, as `90s`, `30m` or `2h`.")

@@ -45,6 +45,7 @@ from edgetvm.farm import (
 )
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Login
+from edgetvm.farm.inventory_file import Limits
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.package.archive import Package
 
@@ -320,6 +321,18 @@ def test_a_board_without_a_server_is_not_taken_for_this_machine() -> None:
             way(board),
         ):
             pytest.fail("it has no server")
+
+
+def test_a_session_ends_with_the_boards_limit(local_board: LocalBoard) -> None:
+    board = replace(local_board.board, limits=Limits(time="1s"))
+    with connect(board) as session:
+        session.facts()
+        with pytest.raises(BoardError):
+            while True:
+                session.facts()
+                time.sleep(0.2)
+    with connect(local_board.board) as session:  # and the next one is served
+        session.facts()
 
 
 def test_a_silent_port_is_given_up_long_before_the_wait_for_a_free_board() -> None:

@@ -251,6 +251,20 @@ def test_an_sshd_that_is_frozen_and_wakes(own_sshd: Sshd) -> None:
         assert connection.run("echo on", deadline_s=20).out == b"on\n"
 
 
+def test_a_board_that_reads_no_more_holds_nobody_up(own_sshd: Sshd) -> None:
+    """All that fits on the way is there, and nothing more can be sent: not even a farewell."""
+    with Connection(own_sshd.board()) as connection, ThreadPoolExecutor(1) as pool:
+        connection.transport()
+        own_sshd.signal_all(signal.SIGSTOP)
+        big = pool.submit(connection.run, "cat", deadline_s=3, stdin=bytes(32 << 20))
+        with pytest.raises(BoardError):
+            connection.run("echo on", deadline_s=1)
+        with pytest.raises((BoardTimeoutError, BoardGoneError)):
+            big.result(60)
+        own_sshd.signal_all(signal.SIGCONT)
+        assert connection.run("echo on", deadline_s=20).out == b"on\n"
+
+
 def test_a_connection_that_broke_comes_back(own_sshd: Sshd) -> None:
     with Connection(own_sshd.board()) as connection:
         assert connection.run("echo on", deadline_s=20).out == b"on\n"
@@ -258,6 +272,57 @@ def test_a_connection_that_broke_comes_back(own_sshd: Sshd) -> None:
         killer.start()
         with pytest.raises(BoardGoneError, match=r"the connection broke while running a command"):
             connection.run("sleep 60", deadline_s=30)
+        assert connection.run("echo again", deadline_s=20).out == b"again\n"
+
+
+@pytest.fixture
+def board_on_a_cable(tmp_path: Path, isolated_home: Path) -> Iterator[tuple[Sshd, str]]:
+    """A server in a network of its own, and the command prefix that runs something there."""
+    ip = shutil.which("ip", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
+    name = f"et{os.getpid()}"
+
+    def do(*words: str) -> int:
+        return subprocess.run([str(ip), *words], capture_output=True, check=False).returncode
+
+    if ip is None or do("netns", "add", name):
+        pytest.skip("this user may not make network namespaces")
+    try:
+        # RFC 2544's range for tests of networks.
+        made = [
+            do("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name),
+            do("addr", "add", "198.18.77.1/30", "dev", name),
+            do("link", "set", name, "up"),
+            do("-n", name, "addr", "add", "198.18.77.2/30", "dev", "eth0"),
+            do("-n", name, "link", "set", "eth0", "up"),
+        ]
+        if any(made):
+            pytest.skip("this machine makes no pairs of network devices")
+        inside = (ip, "netns", "exec", name)
+        sshd = Sshd(tmp_path / "far", address="198.18.77.2", inside=inside).start()
+        sshd.know()
+        yield sshd, name
+        sshd.stop()
+    finally:
+        do("netns", "del", name)
+
+
+def test_a_pulled_cable(board_on_a_cable: tuple[Sshd, str]) -> None:
+    """Nothing says goodbye: this machine's kernel finds out by probes."""
+    sshd, name = board_on_a_cable
+
+    def plug(state: str) -> None:
+        command = ["ip", "-n", name, "link", "set", "eth0", state]
+        subprocess.run(command, check=True, env={"PATH": f"{os.environ['PATH']}:/sbin:/usr/sbin"})
+
+    with Connection(sshd.board(), Deadlines(silence_s=3, connect_s=2)) as connection:
+        assert connection.run("echo on", deadline_s=20).out == b"on\n"
+        threading.Timer(0.3, plug, ["down"]).start()
+        with pytest.raises(BoardGoneError, match="the connection broke while running a command"):
+            connection.run("sleep 60", deadline_s=60)
+        with pytest.raises(BoardUnreachableError, match=r"nothing answered at|no route to"):
+            connection.run("echo on", deadline_s=20)
+        plug("up")
+        connection.deadlines = Deadlines()
         assert connection.run("echo again", deadline_s=20).out == b"again\n"
 
 
@@ -467,6 +532,9 @@ def test_over_a_jump_host(sshd: Sshd, own_sshd: Sshd) -> None:
     gone = Board("kitchen", "local", login=replace(way, hop=hop))
     with pytest.raises(BoardUnreachableError, match=r"the jump host cannot reach 127.0.0.1"):
         Connection(gone).run("true", deadline_s=20)
+    own_sshd.new_host_key()
+    with pytest.raises(HostKeyError, match=r"jump host .*ssh-keygen -R '\[127\.0\.0\.1\]:"):
+        Connection(board).run("true", deadline_s=20)
     own_sshd.stop()
     with pytest.raises(BoardUnreachableError, match=rf"jump host 127.0.0.1:{own_sshd.port}: it is"):
         Connection(board).run("true", deadline_s=20)

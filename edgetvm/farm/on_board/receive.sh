@@ -11,7 +11,7 @@ case $1 in
     */*) aside=${1%/*}/.${1##*/}.$$ ;;
     *) aside=.$1.$$ ;;
 esac
-trap 'rm -f "$aside"' EXIT
+trap 'rm -f -- "$aside"' EXIT
 trap 'exit 129' HUP INT PIPE TERM
 umask 077
 cat >"$aside"
@@ -20,5 +20,5 @@ if [ "${found%% *}" != "$2" ]; then
     echo "received ${found%% *} instead of $2" >&2
     exit 3
 fi
-chmod "$3" "$aside"
-mv -f "$aside" "$1"
+chmod "$3" -- "$aside"
+mv -f -- "$aside" "$1"

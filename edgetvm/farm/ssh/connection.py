@@ -76,11 +76,11 @@ class Connection:
 
         Args:
             command: its text.
-            deadline_s: for the whole of it.
+            deadline_s: for the whole of it, on a connection that is up.
             stdin: what it reads.
         """
-        doing = "running a command"
-        with self._channel(self.transport(), doing, self.deadlines.channel_s) as channel:
+        doing, open_s = "running a command", min(self.deadlines.channel_s, deadline_s)
+        with self._channel(self.transport(), doing, open_s) as channel:
             return self._conversation(channel, command, stdin, deadline_s, doing)
 
     def prove_alive(self) -> float:
@@ -160,8 +160,10 @@ class Connection:
 
     def _enter(self, stop: Stop, where: str, is_board: bool) -> None:
         transport = self._start(stop, where)
+        name = shlex.quote(self.board.name if is_board else stop.known_as)
+        rekey = f"edgetvm devices rekey {name}" if is_board else f"ssh-keygen -R {name}"
         key = transport.get_remote_server_key()
-        check_host_key(stop, key, self.board.name, self._accept_new)
+        check_host_key(stop, key, where, rekey, self._accept_new)
         log_in(transport, stop, self._login, is_board, where)
 
     def _start(self, stop: Stop, where: str) -> Any:
@@ -191,7 +193,8 @@ class Connection:
         import paramiko
 
         try:
-            channel = transport.open_session(timeout=deadline_s)
+            with watched(deadline_s + _END_S, transport.close):
+                channel = transport.open_session(timeout=deadline_s)
         except (paramiko.SSHException, OSError, EOFError) as error:
             if "timeout" in str(error).lower():
                 raise self._late(doing, deadline_s) from error
@@ -205,7 +208,7 @@ class Connection:
         try:
             yield channel
         finally:
-            channel.close()
+            end_channel(channel)
 
     def open_stream(self, host: str, port: int) -> Any:
         """A stream to an address as seen from the board: paramiko's channel, the caller's."""
@@ -225,9 +228,9 @@ class Connection:
     ) -> Answer:
         import paramiko
 
-        # The deadline closes the channel, which ends whatever waits for it: the request as well,
-        # for which paramiko itself would wait for ever.
-        with watched(deadline_s, channel.close) as watch:
+        # The deadline ends the channel, and with it whatever waits: the request as well, for which
+        # paramiko itself would wait for ever.
+        with watched(deadline_s, lambda: end_channel(channel)) as watch:
             try:
                 channel.exec_command(f"exec /bin/sh -c {shlex.quote(command)}")
                 answer = _talk(channel, stdin)
@@ -273,9 +276,23 @@ def _talk(channel: Any, stdin: bytes) -> Answer:
     listener.join()
     code = channel.recv_exit_status()
     # A command may end without having read all; what is left is not for anybody.
-    channel.close()
+    end_channel(channel)
     sender.join()
     return Answer(code, out, b"".join(errors))
+
+
+def end_channel(channel: Any) -> None:
+    """Close a channel. Where even that finds no way out, the other side reads no more: hang up."""
+    closer = threading.Thread(target=_close, args=(channel,), daemon=True)
+    closer.start()
+    closer.join(_END_S)
+    if closer.is_alive():
+        channel.transport.close()
+
+
+def _close(channel: Any) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        channel.close()
 
 
 def _send(channel: Any, data: bytes) -> None:

@@ -23,13 +23,14 @@ def known_keys(stop: Stop) -> list[Any]:
     return [key for path in files for key in _keys_in(path, stop.known_as)]
 
 
-def check_host_key(stop: Stop, key: Any, board: str, accept_new: bool) -> None:
+def check_host_key(stop: Stop, key: Any, where: str, rekey: str, accept_new: bool) -> None:
     """Let a host pass whose key is known, or is unknown and accepted.
 
     Args:
         stop: the host.
         key: that it has shown.
-        board: to which it leads, for the mend.
+        where: for errors.
+        rekey: the command that forgets the keys that are known of it.
         accept_new: whether to note the key of a host of which none is known.
 
     Raises:
@@ -39,20 +40,18 @@ def check_host_key(stop: Stop, key: Any, board: str, accept_new: bool) -> None:
     known = known_keys(stop)
     if key in known:
         return
-    where = f"board {board}, {stop}"
     if known:
         raise HostKeyError(
             f"its host key has changed: it shows {key.get_name()} {key.fingerprint}, and known is "
             + ", ".join(f"{one.get_name()} {one.fingerprint}" for one in known),
             where=where,
-            mend=f"if it was installed anew: edgetvm devices rekey {board}; if not, somebody may "
-            "be listening",
+            mend=f"if it was installed anew: {rekey}; if not, somebody may be listening",
         )
     if not accept_new:
         raise HostKeyError(
             f"its host key is not known: {key.get_name()} {key.fingerprint}",
             where=where,
-            mend="compare it with the board's own, then run this again with --accept-new-host-key",
+            mend="compare it with the host's own, then run this again with --accept-new-host-key",
         )
     note_key(stop, key)
 

@@ -15,8 +15,8 @@ from edgetvm.farm.ssh.deadlines import Deadlines
 from edgetvm.farm.ssh.route import Stop
 
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
-# Linux sends the first probe after so many seconds of silence, and the next ones as often.
-_PROBE_S = 5
+# So many probes of an idle connection are lost before it is given up.
+_PROBES = 4
 
 Found = tuple[int, Any]
 
@@ -73,10 +73,11 @@ def _connected(family: int, address: Any, deadline_s: float, deadlines: Deadline
     try:
         connection.settimeout(deadline_s)
         connection.connect(address)
+        probe_s = max(1, round(deadlines.silence_s / _PROBES))
         for option, value in (
             (socket.TCP_NODELAY, 1),
-            (socket.TCP_KEEPIDLE, _PROBE_S),
-            (socket.TCP_KEEPINTVL, _PROBE_S),
+            (socket.TCP_KEEPIDLE, probe_s),
+            (socket.TCP_KEEPINTVL, probe_s),
             (socket.TCP_USER_TIMEOUT, round(deadlines.silence_s * 1000)),
         ):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from edgetvm.base.errors import BoardError, EdgetvmError
 from edgetvm.farm.listening import LOOPBACK, listening_socket
-from edgetvm.farm.ssh.connection import Connection
-from edgetvm.farm.ssh.deadlines import watched
+from edgetvm.farm.ssh.connection import Connection, end_channel
+from edgetvm.farm.ssh.deadlines import Watch, watched
 
 _PROOF_EVERY_S = 5.0
 _PART_BYTES = 1 << 16
@@ -35,8 +36,9 @@ class Tunnels:
         self._proof_every_s = proof_every_s
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._reverse: dict[int, int] = {}
-        self._requested_on: Any = None
+        # Ports of the board: where each leads here, and by which transport it was granted.
+        self._leads_to: dict[int, int] = {}
+        self._granted_by: dict[int, Any] = {}
         threading.Thread(target=self._keep, name="tunnels", daemon=True).start()
 
     def to_board(self, board_port: int, local_port: int = 0) -> int:
@@ -80,20 +82,19 @@ class Tunnels:
                 raises.
         """
         with self._lock:
-            self._renew()
-            board_port = self._request(board_port)
-            self._reverse[board_port] = local_port
+            transport = self._connection.transport()
+            board_port = self._request(transport, board_port)
+            self._leads_to[board_port] = local_port
+            self._granted_by[board_port] = transport
         return board_port
 
     def close(self) -> None:
         """End all tunnels; the connection stays."""
         self._ended.set()
-        with self._lock:
-            transport, ports = self._requested_on, list(self._reverse)
-            self._reverse.clear()
-        for port in ports:
-            with contextlib.suppress(Exception):  # a connection that broke has none left
-                transport.cancel_port_forward(LOOPBACK, port)
+        for board_port, transport in list(self._granted_by.items()):
+            # A connection that broke has none left, and one that hangs is no use to anybody.
+            with contextlib.suppress(Exception), self._hung_up_late(transport):
+                transport.cancel_port_forward(LOOPBACK, board_port)
 
     def __enter__(self) -> Tunnels:
         return self
@@ -110,24 +111,25 @@ class Tunnels:
         while not self._ended.wait(self._proof_every_s):
             # A board that is away is asked again next time.
             with contextlib.suppress(EdgetvmError), self._lock:
-                self._connection.transport()
                 self._connection.prove_alive()
-                self._renew()
+                self._renew(self._connection.transport())
 
-    def _renew(self) -> None:
-        """Ask a new connection for the tunnels that the old one had."""
-        transport = self._connection.transport()
-        if transport is not self._requested_on:
-            self._requested_on = transport
-            for board_port in self._reverse:
-                self._request(board_port)
+    def _renew(self, transport: Any) -> None:
+        """Ask a new connection for the tunnels that the old one had.
 
-    def _request(self, board_port: int) -> int:
+        The board may hold a port until it has noticed that the old one is gone: it is asked again.
+        """
+        for board_port, granted_by in list(self._granted_by.items()):
+            if granted_by is not transport:
+                with contextlib.suppress(BoardError):
+                    self._request(transport, board_port)
+                    self._granted_by[board_port] = transport
+
+    def _request(self, transport: Any, board_port: int) -> int:
         import paramiko
 
-        transport = self._requested_on
         try:
-            with watched(self._connection.deadlines.channel_s, transport.close):
+            with self._hung_up_late(transport):
                 return int(transport.request_port_forward(LOOPBACK, board_port, self._incoming))
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise BoardError(
@@ -135,6 +137,10 @@ class Tunnels:
                 where=f"board {self._connection.board.name}",
                 mend="is the port taken there, or AllowTcpForwarding switched off?",
             ) from error
+
+    def _hung_up_late(self, transport: Any) -> AbstractContextManager[Watch]:
+        """Paramiko waits for the answer to a request for ever."""
+        return watched(self._connection.deadlines.channel_s, transport.close)
 
     def _accept(self, listener: socket.socket, board_port: int) -> None:
         listener.settimeout(_ACCEPT_S)
@@ -160,9 +166,9 @@ class Tunnels:
 
     def _to_local(self, channel: Any, board_port: int) -> None:
         try:
-            stream = socket.create_connection((LOOPBACK, self._reverse[board_port]), timeout=5)
+            stream = socket.create_connection((LOOPBACK, self._leads_to[board_port]), timeout=5)
         except (OSError, KeyError):
-            channel.close()
+            end_channel(channel)
             return
         _join(stream, channel)
 
@@ -177,7 +183,7 @@ def _join(stream: socket.socket, channel: Any) -> None:
             channel.sendall(part)
         channel.shutdown_write()
     back.join()
-    channel.close()
+    end_channel(channel)
     stream.close()
 
 

@@ -25,7 +25,11 @@ _STORAGE_FAULTS = [
         "raise it: see `ulimit -f` there",
     ),
     ("Read-only file system", "its file system is read-only", "mount it for writing"),
-    ("Permission denied|Operation not permitted", "the account may not write there", None),
+    (
+        "Permission denied|Operation not permitted",
+        "the account may not write there",
+        "check the permissions",
+    ),
     ("No such file or directory|nonexistent", "the folder does not exist", "make it first"),
     ("Is a directory", "a folder of that name is there", "choose another name"),
     ("sha256sum: .*not found", "it has no sha256sum", "install coreutils or busybox there"),
