@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -110,12 +111,14 @@ class Sshd:
         """Send a signal to the server and to its sessions."""
         assert self._process is not None
         for process in (psutil.Process(self._process.pid), *self.processes()):
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def kill_sessions(self) -> None:
         for process in self.processes():
-            if process.is_running() and process.name().startswith("sshd"):
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().startswith("sshd"):
+                    process.kill()
 
     def new_host_key(self) -> None:
         """Install it anew: another host key from now on."""
@@ -131,7 +134,7 @@ class Sshd:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             for process in sessions:
-                if process.is_running():
+                with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             self._process.wait()
             # A child that was just being made may still hold the port.

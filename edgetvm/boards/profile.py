@@ -18,6 +18,8 @@ from edgetvm.base.yamlfile import read_yaml
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
+PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]*$"
+
 # Architectures whose vectors are NEON's.
 _NEON = ("aarch64", "armv7l")
 # LLVM's features of cores that compute with vectors of float16.
@@ -38,7 +40,7 @@ class Cache:
 class BoardProfile:
     """What the compiler must know about a board. One YAML file in `devices/`."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Equals the file's.")]
+    name: Annotated[str, Field(pattern=PROFILE_NAME, description="Equals the file's.")]
     description: Annotated[str, Field(description="What people call the board.")]
     triple: Annotated[
         str, Field(description="LLVM target triple: `aarch64-linux-gnu`, `x86_64-linux-gnu`, …")

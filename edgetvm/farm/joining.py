@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgetvm.base.errors import ConfigurationError, EdgetvmError
+from edgetvm.base.errors import ConfigurationError, EdgetvmError, UsageError
 from edgetvm.base.paths import config_folder
+from edgetvm.base.steps import step
 from edgetvm.boards.detect import profile_of
 from edgetvm.boards.machine import Machine
-from edgetvm.boards.profile import BoardProfile, list_profiles
+from edgetvm.boards.profile import PROFILE_NAME, BoardProfile, list_profiles
 from edgetvm.boards.writing import write_profile
 from edgetvm.farm.adding import add_board, check_is_new
 from edgetvm.farm.asking import facts_of
@@ -69,7 +71,8 @@ def join(
     check_is_new(name)
     if profile is not None:
         return Joined(*add_board(name, {"profile": profile, **keys}), None)
-    facts = facts_of(_asked_as(name, keys), accept_new_host_key)
+    with step(f"ask {name} what it is"):
+        facts = facts_of(_asked_as(name, keys), accept_new_host_key)
     found = fitting_profile(facts.machine)
     if found is not None:
         return Joined(*add_board(name, {"profile": found.name, **keys}), None)
@@ -99,9 +102,13 @@ def new_profile_file(board: str, facts: Facts, name: str, path: Path | None = No
 
     Raises:
         ConfigurationError: edgetvm has no code for such a board.
-        UsageError: the file is there already.
+        UsageError: the file is there already, or no profile can be called so.
         StorageError: it cannot be written.
     """
+    if not re.fullmatch(PROFILE_NAME, name):
+        raise UsageError(
+            f"{name!r} is no name for a profile", mend="use small letters, digits, '.', '_' and '-'"
+        )
     model = facts.model or facts.machine.cores[0].model or facts.machine.architecture
     try:
         profile = profile_of(facts.machine, name, model, f"what board {board} says of itself")

@@ -122,6 +122,8 @@ def test_a_board_joins_is_checked_and_is_installed_anew(sshd: Sshd, isolated_hom
     assert shown["cores"] == os.cpu_count()
     again = edgetvm("devices", "profile", "Desk", "--name", "my-desk")
     assert refused(again, 2, "is there already")
+    wrong = edgetvm("devices", "profile", "Desk", "--name", "My Desk")
+    assert refused(wrong, 2, "'My Desk' is no name for a profile")
 
     sshd.new_host_key()
     failed = edgetvm("devices", "check", "local", "Desk")

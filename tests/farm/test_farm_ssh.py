@@ -116,6 +116,15 @@ def test_much_goes_both_ways_at_once(sshd: Sshd) -> None:
         assert connection.run("exit 3", deadline_s=60, stdin=data).exit_code == 3
 
 
+def test_what_never_ends_is_cut(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgetvm.farm.ssh.connection._MOST_BYTES", 1 << 20)
+    with Connection(sshd.board()) as connection:
+        for command in ("cat /dev/zero", "cat /dev/zero >&2"):
+            with pytest.raises(BoardError, match="board kitchen: it sends more than 1 MB"):
+                connection.run(command, deadline_s=30)
+        assert connection.run("echo on", deadline_s=20).out == b"on\n"
+
+
 def test_many_share_one_connection(own_sshd: Sshd) -> None:
     with Connection(own_sshd.board()) as connection, ThreadPoolExecutor(8) as pool:
         answers = list(

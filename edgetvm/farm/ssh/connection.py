@@ -240,6 +240,8 @@ class Connection:
                 raise self._gone(doing) from error
         if watch.fired:
             raise self._late(doing, deadline_s)
+        if max(len(answer.out), len(answer.err)) > _MOST_BYTES:
+            raise BoardError(f"it sends more than {_MOST_BYTES >> 20} MB", where=self._where)
         if answer.exit_code < 0:
             channel.transport.join(_END_S)
             if channel.transport.is_active():
@@ -268,11 +270,11 @@ def _talk(channel: Any, stdin: bytes) -> Answer:
     errors: list[bytes] = []
     sender = threading.Thread(target=_send, args=(channel, stdin), daemon=True)
     listener = threading.Thread(
-        target=lambda: errors.append(_received(channel.recv_stderr)), daemon=True
+        target=lambda: errors.append(_received(channel, channel.recv_stderr)), daemon=True
     )
     sender.start()
     listener.start()
-    out = _received(channel.recv)
+    out = _received(channel, channel.recv)
     listener.join()
     code = channel.recv_exit_status()
     # A command may end without having read all; what is left is not for anybody.
@@ -301,10 +303,12 @@ def _send(channel: Any, data: bytes) -> None:
         channel.shutdown_write()
 
 
-def _received(receive: Any) -> bytes:
+def _received(channel: Any, receive: Any) -> bytes:
+    """All that comes; of what never ends, a little more than is allowed."""
     data = bytearray()
     while part := receive(_PART_BYTES):
         data += part
         if len(data) > _MOST_BYTES:
-            raise OSError("more than anybody asked for")
+            end_channel(channel)
+            break
     return bytes(data)
