@@ -86,7 +86,11 @@ def test_commands_parse(page: Path) -> None:
 
 
 def test_a_wrong_command_line_is_noticed() -> None:
-    for line in ("edgetvm bnech x.onnx", "edgetvm bench --devise a x.onnx", "edgetvm boards shew"):
+    for line in (
+        "edgetvm bnech x.onnx",
+        "edgetvm bench --devise a x.onnx",
+        "edgetvm cache shew",
+    ):
         with pytest.raises(click.UsageError):
             parse(line)
 

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_SCRIPTS = [ROOT / "scripts" / "docs"]
+ON_BOARD = sorted((ROOT / "edgetvm" / "farm" / "on_board").iterdir())
 SCRIPTS = [*sorted({*(ROOT / "scripts").iterdir()} - {*PYTHON_SCRIPTS}), ROOT / ".ci" / "run"]
 
 # In halves, so that this file does not name one either.
@@ -54,7 +55,7 @@ def test_shellcheck_finds_nothing() -> None:
     shellcheck = beside_python if beside_python.exists() else shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (run: scripts/setup test)")
-    checked = run(shellcheck, *SCRIPTS)
+    checked = run(shellcheck, *SCRIPTS, *ON_BOARD)
     assert checked.returncode == 0, checked.stdout
 
 
@@ -64,6 +65,14 @@ def test_scripts_are_executable_and_stop_at_errors(script: Path) -> None:
     text = script.read_text()
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
+
+
+@pytest.mark.parametrize("script", ON_BOARD, ids=lambda path: path.name)
+def test_what_runs_on_boards_needs_no_more_than_a_posix_shell(script: Path) -> None:
+    assert script.read_text().startswith("#!/bin/sh\n")
+    for shell in (["dash"], ["busybox", "sh"]):
+        if shutil.which(shell[0]):
+            assert run(*shell, "-n", script).returncode == 0
 
 
 @pytest.mark.parametrize("script", PYTHON_SCRIPTS, ids=lambda path: path.name)

@@ -14,6 +14,10 @@
     ├── PackageError                  7   a package file: altered, truncated, for another board
     ├── BoardError                    8   a board or what leads to it
     │   ├── TrackerUnreachableError       no tracker answers there
+    │   ├── BoardUnreachableError         nothing speaks SSH there, or no way leads to it
+    │   ├── HostKeyError                  its host key is unknown, or another than it was
+    │   ├── BoardLoginError               it refuses the login
+    │   ├── BoardStorageError             its disk is full or read-only
     │   ├── BoardBusyError                no free board of that key in time
     │   ├── BoardGoneError                the connection broke in mid-work
     │   ├── BoardTimeoutError             no answer before the deadline
@@ -114,6 +118,22 @@ class BoardError(EdgetvmError):
 
 class TrackerUnreachableError(BoardError, ConnectionError):
     """Nothing that speaks the tracker's protocol answers at that address."""
+
+
+class BoardUnreachableError(BoardError, ConnectionError):
+    """Nothing speaks SSH at the board's address, or no way leads to it."""
+
+
+class HostKeyError(BoardError):
+    """The board's host key is unknown, or another than it was."""
+
+
+class BoardLoginError(BoardError):
+    """The board refuses the login."""
+
+
+class BoardStorageError(BoardError):
+    """A file could not be written on the board: disk full, read-only, no permission."""
 
 
 class BoardBusyError(BoardError, TimeoutError):

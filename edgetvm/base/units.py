@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 
 def format_ms(value_ms: float) -> str:
@@ -40,3 +41,34 @@ def format_duration(value_s: float) -> str:
     if whole_s < 100:
         return f"{whole_s} s"
     return f"{whole_s // 60} min {whole_s % 60:02} s"
+
+
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]?)", re.ASCII)
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_DURATIONS_S = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of a size such as `512M`, `1.5G` or `65536`, in powers of 1024.
+
+    Raises:
+        ValueError: it is none above 0.
+    """
+    return round(_amount(text.strip().removesuffix("B"), _SIZES))
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of a time such as `90s`, `30m` or `2h`.
+
+    Raises:
+        ValueError: it is none above 0.
+    """
+    return _amount(text, _DURATIONS_S)
+
+
+def _amount(text: str, units: dict[str, int]) -> float:
+    found = _AMOUNT.fullmatch(text.strip())
+    amount = float(found[1]) * units.get(found[2].lower(), 0) if found else 0.0
+    if not 0 < amount < math.inf:
+        raise ValueError(f"{text!r} is no amount above 0 with a unit of {', '.join(units)}")
+    return amount

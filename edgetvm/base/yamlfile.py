@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,9 @@ from edgetvm.base.errors import ConfigurationError
 
 Record = TypeVar("Record")
 KeyPath = tuple[str | int, ...]
+
+# Type of a validator's error about a value that must not be repeated: its words are the mend.
+UNTOLD = "untold"
 
 # A configuration file is written by hand: anything past these is a mistake or an attack.
 _MAX_BYTES = 1 << 20
@@ -127,11 +131,12 @@ def _compose(path: Path) -> yaml.Node | None:
         ) from error
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Sequence[str], what: str = "keys") -> str:
+    """The mend for a misspelt name: the nearest that is known, or all of them."""
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if match:
         return f"did you mean {match[0]!r}?"
-    return "known keys: " + ", ".join(known)
+    return f"known {what}: {', '.join(known)}"
 
 
 def _known_keys(schema: dict[str, Any], at: KeyPath) -> list[str]:
@@ -153,6 +158,8 @@ def _known_keys(schema: dict[str, Any], at: KeyPath) -> list[str]:
                     below.append(option["properties"][key])
                 elif isinstance(option.get("additionalProperties"), dict):
                     below.append(option["additionalProperties"])
+                else:  # keys of a pattern
+                    below += option.get("patternProperties", {}).values()
         parts = [resolved(part) for part in below]
     keys: list[str] = []
     for part in parts:
@@ -168,8 +175,34 @@ def _key_path(at: KeyPath) -> str:
     return text or "the whole file"
 
 
+@dataclass(frozen=True)
+class Located(Generic[Record]):
+    """A record, and where its keys stand: for complaints about more than one of them."""
+
+    record: Record
+    path: Path
+    lines: Mapping[KeyPath, int]
+
+    def refusal(self, at: KeyPath, what: str, mend: str) -> ConfigurationError:
+        """An error about the key at `at`, to raise: `what` follows the key's path."""
+        stands = at
+        while stands not in self.lines:
+            stands = stands[:-1]
+        where = f"{self.path}:{self.lines[stands]}"
+        return ConfigurationError(f"{_key_path(at)} {what}", where=where, mend=mend)
+
+
 def read_yaml(path: Path, record: type[Record]) -> Record:
     """Read one file into a `record` (a pydantic dataclass).
+
+    Raises:
+        ConfigurationError: naming file, line, key path and the mend.
+    """
+    return read_located(path, record).record
+
+
+def read_located(path: Path, record: type[Record]) -> Located[Record]:
+    """As `read_yaml`, with the lines.
 
     Raises:
         ConfigurationError: naming file, line, key path and the mend.
@@ -183,7 +216,7 @@ def read_yaml(path: Path, record: type[Record]) -> Record:
         )
     adapter = TypeAdapter(record)
     try:
-        return adapter.validate_python(value)
+        return Located(adapter.validate_python(value), path, reader.lines)
     except ValidationError as error:
         raise _translated(reader, adapter, error) from error
 
@@ -206,11 +239,15 @@ def _translated(
     where = f"{reader.path}:{reader.lines.get(known_at, 1)}"
     schema = adapter.json_schema()
     if first["type"] == "unexpected_keyword_argument":
-        mend = _nearest(str(at[-1]), _known_keys(schema, at[:-1]))
+        mend = nearest(str(at[-1]), _known_keys(schema, at[:-1]))
         return ConfigurationError(f"unknown key {_key_path(at)}", where=where, mend=mend)
     if first["type"] == "missing":
         return ConfigurationError(
             f"key {_key_path(at)} is missing", where=where, mend=f"add `{at[-1]}: …`"
+        )
+    if first["type"] == UNTOLD:
+        return ConfigurationError(
+            f"{_key_path(at)} holds the secret itself", where=where, mend=first["msg"]
         )
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigurationError(

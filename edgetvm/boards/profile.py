@@ -18,6 +18,8 @@ from edgetvm.base.yamlfile import read_yaml
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
+PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]*$"
+
 # Architectures whose vectors are NEON's.
 _NEON = ("aarch64", "armv7l")
 # LLVM's features of cores that compute with vectors of float16.
@@ -38,7 +40,7 @@ class Cache:
 class BoardProfile:
     """What the compiler must know about a board. One YAML file in `devices/`."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Equals the file's.")]
+    name: Annotated[str, Field(pattern=PROFILE_NAME, description="Equals the file's.")]
     description: Annotated[str, Field(description="What people call the board.")]
     triple: Annotated[
         str, Field(description="LLVM target triple: `aarch64-linux-gnu`, `x86_64-linux-gnu`, …")
@@ -167,6 +169,11 @@ def read_profile(path: Path) -> BoardProfile:
     return detect_local(record.name, record.description)
 
 
+def profile_names() -> list[str]:
+    """The names of all profiles on the search path."""
+    return sorted(_profile_files())
+
+
 def load_profile(name: str) -> BoardProfile:
     """The profile of that name from the search path (`edgetvm.base.paths.search_folders`).
 
@@ -177,7 +184,7 @@ def load_profile(name: str) -> BoardProfile:
     files = _profile_files()
     if name not in files:
         near = difflib.get_close_matches(name, files, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm boards list"
+        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm profiles list"
         raise NotFoundError(f"no board profile is called {name!r}", mend=mend)
     return read_profile(files[name])
 

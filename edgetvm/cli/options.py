@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 _DASK = "dask://"
 _MOST_BUILDERS = 256
 
@@ -39,7 +36,7 @@ profile_option = click.option(
     default="local",
     show_default=True,
     metavar="NAME",
-    help="Board, or board profile, to compile for (see: edgetvm boards list).",
+    help="Board, or board profile, to compile for (see: edgetvm profiles list).",
 )
 all_option = click.option(
     "--all", "all_rows", is_flag=True, help="Show all kernels, not only the first 40."
@@ -122,15 +119,14 @@ class Duration(click.ParamType[float]):
     """A time such as `90s`, `30m` or `2h`, in seconds."""
 
     name = "TIME"
-    _UNITS_S: ClassVar = {"s": 1, "m": 60, "h": 3600}
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        text = str(value).strip()
-        number, unit = text[:-1], self._UNITS_S.get(text[-1:])
-        found_s = float(number) * unit if unit and _AMOUNT.fullmatch(number) else 0.0
-        if not 0 < found_s < math.inf:
+        from edgetvm.base.units import parse_duration_s
+
+        try:
+            return parse_duration_s(str(value))
+        except ValueError:
             self.fail(f"{value!r} is no time: write 90s, 30m or 2h", param, ctx)
-        return found_s
 
 
 class Builders(click.ParamType["int | str"]):

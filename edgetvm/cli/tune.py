@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     default="local",
     show_default=True,
     metavar="NAME|PROFILE",
-    help="Board of the inventory, or a profile for all boards that have it; local is this machine.",
+    help="Board of the inventory, or a selection of boards of one profile; local is this machine.",
 )
 @subject_options
 @compile_options
@@ -128,12 +128,13 @@ def command(
     if report is not None:
         check_page(report)
     live, kept_in = LiveTuning(terminal), database or default_database()
-    go_on = next_command(model, device, database)
+    chosen = find_boards(device, boards)
+    go_on = next_command(model, chosen[0].name, database)
     try:
         with terminal.steps():
             outcome = tune(
                 find_subject(model, dict(shapes), dict(bindings)),
-                find_boards(device, boards),
+                chosen,
                 Budget(trials, time_s, until_flat or (trials is None and time_s is None)),
                 database,
                 options,
@@ -148,7 +149,7 @@ def command(
         context.exit(130)
     terminal.result(tuned_document(outcome, kept_in), tuned_view(outcome, kept_in, go_on))
     if report is not None:
-        conditions = conditions_of(find_profile(device), options)
+        conditions = conditions_of(find_profile(chosen[0].name), options)
         with TuningDatabase(kept_in, must_exist=True) as opened:
             told = history(opened, conditions, outcome.tuned, Path(model).stem)
         write_text(report, render_tuning([told] if told is not None else []))

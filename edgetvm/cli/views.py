@@ -153,7 +153,7 @@ def failure_document(failures: Mapping[str, EdgetvmError]) -> list[dict[str, Any
 
 
 def profiles_view(profiles: Sequence[BoardProfile]) -> RenderableType:
-    """`edgetvm boards list`."""
+    """`edgetvm profiles list`."""
     table = new_table("name", "architecture", "core", "cores", "lanes", "memory", "board")
     for profile in profiles:
         add_row(

@@ -1,21 +1,59 @@
-"""Everything that touches a board: inventory, tracker, servers, sessions."""
+"""Everything that touches a board: inventory, SSH, facts, power, tracker, servers, sessions.
 
-from edgetvm.farm.inventory import Board, find_board, find_boards, load_inventory
-from edgetvm.farm.local import LocalBoard
-from edgetvm.farm.session import BoardSession, connect, connected, standing
-from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
+Each name is imported when it is first used: what asks a board for its facts needs no compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgetvm.farm.adding import add_board
+    from edgetvm.farm.inventory import Board, find_board, load_inventory
+    from edgetvm.farm.local import LocalBoard
+    from edgetvm.farm.selection import find_boards, parse_selection, select
+    from edgetvm.farm.session import BoardSession, connect, connected, standing
+    from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
+
+_MODULE_OF = {
+    "Address": "tracker_client",
+    "Board": "inventory",
+    "BoardSession": "session",
+    "LocalBoard": "local",
+    "add_board": "adding",
+    "connect": "session",
+    "connected": "session",
+    "find_board": "inventory",
+    "find_boards": "selection",
+    "load_inventory": "inventory",
+    "parse_selection": "selection",
+    "request_board": "tracker_client",
+    "select": "selection",
+    "standing": "session",
+    "tracker_summary": "tracker_client",
+}
 
 __all__ = [
     "Address",
     "Board",
     "BoardSession",
     "LocalBoard",
+    "add_board",
     "connect",
     "connected",
     "find_board",
     "find_boards",
     "load_inventory",
+    "parse_selection",
     "request_board",
+    "select",
     "standing",
     "tracker_summary",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'edgetvm.farm' has no attribute {name!r}")
+    return getattr(import_module(f"edgetvm.farm.{_MODULE_OF[name]}"), name)

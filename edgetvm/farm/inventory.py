@@ -1,63 +1,45 @@
-"""The user's boards, in YAML."""
+"""The user's boards: those of the inventory file, and this machine."""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
-from pydantic.dataclasses import dataclass
-
-from edgetvm.base.errors import NotFoundError, UsageError
+from edgetvm.base.errors import ConfigurationError, NotFoundError
 from edgetvm.base.paths import config_folder
-from edgetvm.base.yamlfile import read_yaml
-from edgetvm.boards.profile import list_profiles
+from edgetvm.base.yamlfile import Located, nearest, read_located
+from edgetvm.boards.profile import profile_names
+from edgetvm.farm.grouping import Settled, settle
+from edgetvm.farm.hops import Hop, parse_hops
+from edgetvm.farm.inventory_file import THIS_MACHINE, InventoryFile, Limits
+from edgetvm.farm.power import Power
+from edgetvm.farm.secret import Secret
 from edgetvm.farm.tracker_client import Address
 
-_STRICT = ConfigDict(extra="forbid")
-_THIS_MACHINE = "local"
 _VARIABLE = "EDGETVM_INVENTORY"
+_SSH_PORT = 22
 
 
-def _address(text: str) -> str:
-    try:
-        Address.parse(text)
-    except UsageError as error:
-        raise ValueError("an address as HOST:PORT, for example 127.0.0.1:9190") from error
-    return text
+@dataclass(frozen=True)
+class Login:
+    """How a board is logged in to. None and empty values are SSH's own choice.
 
+    Attributes:
+        hop: host, port and user.
+        jump: hosts that lead to it, the nearest first.
+        key_file: private key to log in with.
+        passphrase: of that key.
+        password: of the account.
+    """
 
-def _board_name(name: str) -> str:
-    if name == _THIS_MACHINE:
-        raise ValueError("another name: that one is this machine's")
-    return name
-
-
-@dataclass(frozen=True, config=_STRICT)
-class BoardEntry:
-    """One board as its inventory file writes it."""
-
-    profile: Annotated[str, Field(description="Name of its board profile, as `rpi4`.")]
-    tracker: Annotated[
-        str,
-        AfterValidator(_address),
-        Field(description="HOST:PORT of the tracker that its RPC server registers with."),
-    ]
-    key: Annotated[str, Field(description="Key that its RPC server registers under.")]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Inventory:
-    """An inventory file: boards by name."""
-
-    boards: Annotated[
-        Mapping[Annotated[str, AfterValidator(_board_name)], BoardEntry],
-        Field(description="Boards by name."),
-    ] = field(default_factory=dict)
+    hop: Hop
+    jump: tuple[Hop, ...] = ()
+    key_file: Path | None = None
+    passphrase: Secret | None = None
+    password: Secret | None = None
 
 
 @dataclass(frozen=True)
@@ -67,22 +49,32 @@ class Board:
     Attributes:
         name: in the inventory; `local` for this machine.
         profile: name of its board profile.
-        tracker: where its server registers; None for `local`, whose tracker is started for it.
+        tracker: where its server registers; None where no server is known.
         key: that its server registers under.
+        login: how SSH reaches it; None for a board whose server somebody else runs.
+        tags: words to select it by.
+        groups: that it belongs to.
+        power: how its power is switched.
+        limits: what one session gets at most.
     """
 
     name: str
     profile: str
     tracker: Address | None = None
     key: str = ""
+    login: Login | None = None
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    power: Power | None = None
+    limits: Limits = Limits()  # noqa: RUF009 - it is frozen
 
     @property
     def shares_cores(self) -> bool:
         """Whether what this machine computes slows it down."""
-        return self.name == _THIS_MACHINE
+        return self.name == THIS_MACHINE
 
 
-LOCAL = Board(_THIS_MACHINE, "local")
+LOCAL = Board(THIS_MACHINE, "local")
 
 
 def inventory_path() -> Path:
@@ -101,32 +93,79 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
     Raises:
         ConfigurationError: naming file, line, key path and the mend.
     """
-    boards = {LOCAL.name: LOCAL}
     named = path is not None or bool(os.environ.get(_VARIABLE))
     path = path or inventory_path()
     if not path.exists() and not named:
-        return boards
-    for name, entry in read_yaml(path, Inventory).boards.items():
-        boards[name] = Board(name, entry.profile, Address.parse(entry.tracker), entry.key)
-    return boards
+        return {LOCAL.name: LOCAL}
+    file = read_located(path, InventoryFile)
+    settled = settle(file)
+    for name, of_board in settled.items():
+        _check(file, name, of_board)
+    _check_addresses(file, settled)
+    return {LOCAL.name: LOCAL} | {name: _board(name, of) for name, of in settled.items()}
 
 
-def find_boards(name: str, most: int | None = None) -> list[Board]:
-    """The board of that name, or all boards of the inventory that have that profile.
+def _check(file: Located[InventoryFile], name: str, settled: Settled) -> None:
+    """Refuse a board that lacks something, or whose profile there is not."""
+    said = settled.said
+    for key, needed in (("profile", True), ("key", "tracker" in said), ("tracker", "key" in said)):
+        if needed and key not in said:
+            raise file.refusal((*settled.at, key), "is missing", f"add `{key}: …`")
+    if "host" not in said and "tracker" not in said:
+        raise file.refusal(
+            settled.at, "cannot be reached", "add `host: …`, or `tracker` and `key` of its server"
+        )
+    known = profile_names()
+    if said["profile"].value not in known:
+        raise file.refusal(
+            said["profile"].at,
+            f"is {said['profile'].value!r}, and there is no such board profile",
+            nearest(said["profile"].value, known, "profiles"),
+        )
 
-    Args:
-        name: of a board or of a board profile.
-        most: of a profile's boards, so many at most.
 
-    Raises:
-        NotFoundError: neither; says so when no board of the inventory has that profile.
-        ConfigurationError: the inventory cannot be read.
-    """
-    boards = load_inventory()
-    if name in boards:
-        return [boards[name]]
-    of_profile = [board for board in boards.values() if board.profile == name]
-    return of_profile[:most] or [find_board(name)]
+def _check_addresses(file: Located[InventoryFile], settled: Mapping[str, Settled]) -> None:
+    """Refuse two boards at one address."""
+    first: dict[tuple[object, ...], str] = {}
+    for name, of_board in settled.items():
+        if "host" not in of_board.said:
+            continue
+        hop = _login(of_board).hop
+        jump = of_board.said["jump"].value if "jump" in of_board.said else None
+        other = first.setdefault((hop.host.lower(), hop.port or _SSH_PORT, jump), name)
+        if other != name:
+            raise file.refusal(
+                of_board.said["host"].at,
+                f"and port are those of {other}, too",
+                "give each board its own address, or drop one of the two",
+            )
+
+
+def _board(name: str, settled: Settled) -> Board:
+    values = {key: said.value for key, said in settled.said.items()}
+    tracker = values.get("tracker")
+    return Board(
+        name=name,
+        profile=values["profile"],
+        tracker=Address.parse(tracker) if tracker else None,
+        key=values.get("key", ""),
+        login=_login(settled) if "host" in values else None,
+        tags=settled.tags,
+        groups=settled.groups,
+        power=values.get("power"),
+        limits=values.get("limits", Limits()),
+    )
+
+
+def _login(settled: Settled) -> Login:
+    values = {key: said.value for key, said in settled.said.items()}
+    return Login(
+        hop=Hop(values["host"], values.get("port"), values.get("user")),
+        jump=parse_hops(values["jump"]) if "jump" in values else (),
+        key_file=Path(values["key_file"]).expanduser() if "key_file" in values else None,
+        passphrase=values.get("passphrase"),
+        password=values.get("password"),
+    )
 
 
 def find_board(name: str) -> Board:
@@ -139,7 +178,7 @@ def find_board(name: str) -> Board:
     boards = load_inventory()
     if name in boards:
         return boards[name]
-    profiles = [profile.name for profile in list_profiles()]
+    profiles = profile_names()
     if name in profiles:
         raise NotFoundError(
             f"{name!r} is a board profile, and no board of the inventory is called so",
@@ -158,3 +197,18 @@ def _nearest(name: str, boards: Iterable[str], profiles: Iterable[str]) -> str:
     if near:
         mend += f"; {near[0]!r} is a board profile: add a board of it to {inventory_path()}"
     return mend
+
+
+def with_login(board: Board) -> Login:
+    """How SSH reaches the board.
+
+    Raises:
+        ConfigurationError: the inventory does not say.
+    """
+    if board.login is None:
+        raise ConfigurationError(
+            "it has no `host` in the inventory, so SSH cannot reach it",
+            where=f"board {board.name}",
+            mend=f"add `host: …` to it in {inventory_path()}",
+        )
+    return board.login

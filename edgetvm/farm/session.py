@@ -101,9 +101,8 @@ class BoardSession:
     def _connect(self) -> None:
         from tvm import rpc
 
-        if self.board.tracker is None:
-            raise BoardError("it has no tracker", where=self.board.name)
-        address, key = request_board(self.board.tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        tracker = _tracker_of(self.board)
+        address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -113,9 +112,10 @@ class BoardSession:
                 where=f"board {self.board.name}",
                 mend="start the server on that host's loopback, reached through a tunnel",
             ) from error
+        limit_s = self.board.limits.time_s or _SESSION_LIMIT_S
         self._remote = self._call(
             lambda: rpc.connect(
-                self._address.host, self._address.port, key, session_timeout=_SESSION_LIMIT_S
+                self._address.host, self._address.port, key, session_timeout=limit_s
             ),
             "connecting",
             _CONNECT_DEADLINE_S,
@@ -367,13 +367,24 @@ def standing(board: Board) -> Iterator[Board]:
     """The board with its server up; for `local` tracker and server are started, and ended after.
 
     Raises:
-        BoardError: the local board did not come up.
+        BoardError: the local board did not come up, or no server of another is known.
     """
-    if board.tracker is not None:
+    if board.tracker is None and board.shares_cores:
+        with LocalBoard() as local:
+            yield local.board
+    else:
+        _tracker_of(board)
         yield board
-        return
-    with LocalBoard() as local:
-        yield local.board
+
+
+def _tracker_of(board: Board) -> Address:
+    if board.tracker is None:
+        raise BoardError(
+            "no server that runs packages there is known",
+            where=f"board {board.name}",
+            mend="start one and add `tracker` and `key` to the board: see docs/how-to/boards.md",
+        )
+    return board.tracker
 
 
 def is_there(board: Board) -> bool:

@@ -6,12 +6,12 @@ from typing import Any
 
 from edgetvm.base.yamlfile import json_schema
 from edgetvm.boards.profile import BoardProfile
-from edgetvm.farm.inventory import Inventory
+from edgetvm.farm.inventory_file import InventoryFile
 from edgetvm.recipes import Recipe
 
 FORMATS: dict[str, tuple[type[object], str]] = {
-    "board": (BoardProfile, "edgetvm board profile"),
-    "inventory": (Inventory, "edgetvm inventory of boards"),
+    "profile": (BoardProfile, "edgetvm board profile"),
+    "inventory": (InventoryFile, "edgetvm inventory of boards"),
     "recipe": (Recipe, "edgetvm recipe"),
 }
 

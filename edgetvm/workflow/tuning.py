@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from edgetvm.base.errors import NumericError
+from edgetvm.base.errors import NumericError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
@@ -82,13 +82,13 @@ def tune(
         resume: refuse to begin a new run.
 
     Raises:
-        UsageError: there is no run to resume.
+        UsageError: there is no run to resume, or the boards are of several profiles.
         ModelError, CompileError: the model cannot be built.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
-    profile = load_profile(boards[0].profile)
+    profile = load_profile(_one_profile(boards))
     model = subject.load()
     with ExitStack() as open_:
         mine = open_.enter_context(TuningDatabase(database or default_database()))
@@ -102,6 +102,17 @@ def tune(
             builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
         return confirm(subject, tuned.boards[0], mine, tuned, options)
+
+
+def _one_profile(boards: Sequence[Board]) -> str:
+    """The profile of all boards: what is fast on one kind need not be on another."""
+    profiles = sorted({board.profile for board in boards})
+    if len(profiles) > 1:
+        raise UsageError(
+            f"the boards are of several profiles: {', '.join(profiles)}",
+            mend=f"tune for one after the other: --device profile={profiles[0]}",
+        )
+    return profiles[0]
 
 
 def _first_there(boards: Sequence[Board]) -> Board:

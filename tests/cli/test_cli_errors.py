@@ -29,7 +29,7 @@ CASES = [
     Bad("bench vision/ppocr-dett", 3, ("did you mean 'vision/ppocr-det'?",)),
     Bad("bench {folder}/gone.yaml", 3, ("gone.yaml", "check the path")),
     Bad("recipes show speech/silero", 3, ("did you mean", "silero-vad")),
-    Bad("boards show rpi44", 3, ("did you mean 'rpi4'?",)),
+    Bad("profiles show rpi44", 3, ("did you mean 'rpi4'?",)),
     Bad("compile {tiny} --device rpi44", 3, ("rpi44", "did you mean")),
     Bad(
         "bench {tiny} --device nowhere", 3, ("no board is called 'nowhere'", "known boards: local")

@@ -34,7 +34,7 @@ ALL = every_command(root)
 
 def test_the_table_of_commands_is_whole() -> None:
     assert {path[0] for path in ALL if path} == set(COMMANDS)
-    assert {("boards", "show"), ("recipes", "new"), ("cache", "clear")} <= set(ALL)
+    assert {("profiles", "show"), ("recipes", "new"), ("cache", "clear")} <= set(ALL)
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -108,7 +108,7 @@ def test_the_bash_script_parses_and_completes() -> None:
 @pytest.mark.parametrize(
     ("name", "files"),
     [
-        ("board", sorted(shipped_folder("devices").glob("*.yaml"))),
+        ("profile", sorted(shipped_folder("devices").glob("*.yaml"))),
         ("recipe", sorted(shipped_folder("recipes").rglob("*.yaml"))),
     ],
 )
@@ -133,7 +133,11 @@ def test_the_schema_of_the_inventory() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     good = {"boards": {"kitchen": {"profile": "rpi4", "tracker": "h:1", "key": "k"}}}
     assert validator.is_valid(good)
-    assert not validator.is_valid({"boards": {"kitchen": {"profile": "rpi4"}}})
+    in_groups = {"groups": {"a": {"groups": {"b": {"boards": {"kitchen": {"port": 22}}}}}}}
+    assert validator.is_valid(in_groups)
+    for bad in ({"port": 70000}, {"hots": "x"}, {"password": "hunter2"}, {"host": "-oX"}):
+        assert not validator.is_valid({"boards": {"kitchen": bad}}), bad
+        assert not validator.is_valid({"defaults": bad}), bad
 
 
 @pytest.mark.parametrize(

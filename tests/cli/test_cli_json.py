@@ -24,9 +24,9 @@ def ask(home: Home, *arguments: str | Path, **options: object) -> Any:
 
 
 def test_boards(home: Home) -> None:
-    names = [board["name"] for board in ask(home, "boards", "list")]
+    names = [board["name"] for board in ask(home, "profiles", "list")]
     assert {"local", "rpi4", "rpi5"} <= set(names)
-    shown = ask(home, "boards", "show", "rpi4")
+    shown = ask(home, "profiles", "show", "rpi4")
     assert (shown["name"], shown["cpu"], shown["cache"]["l2_shared"]) == (
         "rpi4",
         "cortex-a72",
@@ -212,14 +212,14 @@ def test_doctor_is_content_here(home: Home) -> None:
 
 
 PLAIN = [
-    ("boards", "list"),
-    ("boards", "show", "local"),
+    ("profiles", "list"),
+    ("profiles", "show", "local"),
     ("recipes", "list"),
     ("recipes", "show", "vision/ppocr-cls"),
     ("cache", "list"),
     ("doctor",),
     ("report",),
-    ("schema", "board"),
+    ("schema", "profile"),
 ]
 
 
@@ -249,7 +249,7 @@ def test_another_encoding_is_no_reason_to_fail(home: Home) -> None:
     assert "Python" in done.out
 
 
-@pytest.mark.parametrize("arguments", [("boards", "list"), ("boards", "list", "--json")])
+@pytest.mark.parametrize("arguments", [("profiles", "list"), ("boards", "list", "--json")])
 def test_a_reader_that_goes_away_is_no_error(home: Home, arguments: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     with subprocess.Popen(

@@ -78,7 +78,7 @@ def test_it_runs_from_the_wheel_and_nowhere_else(installed: Path, tmp_path: Path
 
 
 def test_profiles_and_recipes_are_found_inside(installed: Path, tmp_path: Path) -> None:
-    boards = json.loads(said(installed, "boards", "list", "--json", folder=tmp_path))
+    boards = json.loads(said(installed, "profiles", "list", "--json", folder=tmp_path))
     assert {board["name"] for board in boards} == {
         path.stem for path in (ROOT / "devices").glob("*.yaml")
     }
@@ -87,7 +87,7 @@ def test_profiles_and_recipes_are_found_inside(installed: Path, tmp_path: Path) 
         str(path.relative_to(ROOT / "recipes").with_suffix(""))
         for path in (ROOT / "recipes").rglob("*.yaml")
     }
-    assert "Jetson" in said(installed, "boards", "list", folder=tmp_path)
+    assert "Jetson" in said(installed, "profiles", "list", folder=tmp_path)
     assert "silero" in said(installed, "recipes", "list", folder=tmp_path)
 
 

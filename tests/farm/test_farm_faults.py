@@ -40,8 +40,12 @@ from edgetvm.farm import (
     LocalBoard,
     connect,
     request_board,
+    standing,
     tracker_summary,
 )
+from edgetvm.farm.hops import Hop
+from edgetvm.farm.inventory import Login
+from edgetvm.farm.inventory_file import Limits
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.package.archive import Package
 
@@ -307,6 +311,28 @@ def test_an_answer_that_drips_does_not_stretch_the_deadline() -> None:
         with pytest.raises(TrackerUnreachableError):
             tracker_summary(address, 1.0)
         assert time.monotonic() - began_s < 3
+
+
+def test_a_board_without_a_server_is_not_taken_for_this_machine() -> None:
+    board = Board("far", "rpi4", login=Login(Hop("10.0.0.7")))
+    for way in (standing, connect):
+        with (
+            pytest.raises(BoardError, match=r"board far: no server that runs packages"),
+            way(board),
+        ):
+            pytest.fail("it has no server")
+
+
+def test_a_session_ends_with_the_boards_limit(local_board: LocalBoard) -> None:
+    board = replace(local_board.board, limits=Limits(time="1s"))
+    with connect(board) as session:
+        session.facts()
+        with pytest.raises(BoardError):
+            while True:
+                session.facts()
+                time.sleep(0.2)
+    with connect(local_board.board) as session:  # and the next one is served
+        session.facts()
 
 
 def test_a_silent_port_is_given_up_long_before_the_wait_for_a_free_board() -> None:

@@ -400,3 +400,9 @@ def test_tuning_needs_a_model(board: Board, tmp_path: Path) -> None:
     with pytest.raises(ModelUnreadableError):
         tune(find_subject(str(tmp_path / "bad.onnx")), [board], Budget(1), tmp_path / "records")
     assert not (tmp_path / "records").exists()
+
+
+def test_boards_of_several_profiles_are_not_tuned_at_once(tiny_onnx: Path) -> None:
+    boards = [Board("a", "rpi4"), Board("b", "rpi5"), Board("c", "rpi4")]
+    with pytest.raises(UsageError, match=r"of several profiles: rpi4, rpi5 .*profile=rpi4"):
+        tune(find_subject(tiny_onnx), boards)

@@ -1,4 +1,4 @@
-"""`edgetvm boards`: what is known of each kind of board."""
+"""`edgetvm profiles`: what is known of each kind of board."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from edgetvm.cli.options import json_option
 
 
-@click.group("boards")
+@click.group("profiles")
 def command() -> None:
     """Board profiles: what the compiler knows of each kind of board."""
 

@@ -1,0 +1,194 @@
+"""Boards asked for their facts, several at once, and what is wrong with each."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from queue import Queue
+from threading import Semaphore, Thread
+from typing import Generic, Literal, TypeVar
+
+from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.base.steps import step
+from edgetvm.base.units import format_bytes
+from edgetvm.base.words import plural
+from edgetvm.boards.profile import load_profile
+from edgetvm.farm.contradictions import contradictions
+from edgetvm.farm.facts import Disk, Facts, facts_script, parse_facts
+from edgetvm.farm.inventory import Board
+from edgetvm.farm.ssh import Connection
+from edgetvm.farm.tracker_client import registered_keys
+
+Value = TypeVar("Value")
+
+_FACTS_DEADLINE_S = 30.0
+_AT_ONCE = 32
+_LEAST_FREE_BYTES = 64 << 20
+_CLOCK_OFF_S = 3600.0
+
+State = Literal["ok", "odd", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Value]):
+    """What came of one board: a value, or why there is none."""
+
+    value: Value | None = None
+    error: EdgetvmError | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a board was found.
+
+    Attributes:
+        state: `odd` where something is to be looked at and packages run all the same.
+        round_trip_ms: to a process on the board and back; None where it has no SSH or did not
+            answer.
+        findings: sentences.
+    """
+
+    state: State
+    round_trip_ms: float | None
+    findings: tuple[str, ...]
+
+
+def on_all(
+    title: str, boards: Sequence[Board], work: Callable[[Board], Value]
+) -> dict[str, Outcome[Value]]:
+    """Do something with many boards at once. One that fails holds nobody up.
+
+    Returns:
+        for each board by name what came of it, in the order of `boards`.
+    """
+    done: Queue[tuple[str, Outcome[Value] | BaseException]] = Queue()
+    found: dict[str, Outcome[Value]] = {}
+    turns = Semaphore(_AT_ONCE)
+
+    def work_on(board: Board) -> None:
+        with turns:
+            try:
+                done.put((board.name, _outcome(work, board)))
+            except BaseException as error:  # it belongs to whoever waits
+                done.put((board.name, error))
+
+    with step(title) as this:
+        for board in boards:
+            # Daemons: Ctrl-C must not wait until each board has answered or passed its deadline.
+            Thread(target=work_on, args=(board,), name=board.name, daemon=True).start()
+        while len(found) < len(boards):
+            name, outcome = done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            found[name], this.detail = outcome, name
+            this.tell("advanced", done=len(found), total=len(boards))
+        failed = sum(outcome.error is not None for outcome in found.values())
+        this.detail = f"{plural(failed, 'board')} failed" if failed else ""
+    return {board.name: found[board.name] for board in boards}
+
+
+def _outcome(work: Callable[[Board], Value], board: Board) -> Outcome[Value]:
+    try:
+        return Outcome(work(board))
+    except EdgetvmError as error:
+        return Outcome(error=error)
+
+
+def ask(board: Board, accept_new_host_key: bool = False) -> str:
+    """What a board says of itself: the answer of `on_board/facts.sh`.
+
+    Raises:
+        BoardError: it cannot be reached, or does not answer.
+        ConfigurationError: the inventory does not say how SSH reaches it.
+    """
+    if board.shares_cores:
+        done = subprocess.run(
+            ["sh", "-s"], input=facts_script(), stdout=subprocess.PIPE, check=False
+        )
+        return done.stdout.decode(errors="replace")
+    with Connection(board, accept_new_host_key=accept_new_host_key) as connection:
+        return _asked(connection)
+
+
+def _asked(connection: Connection) -> str:
+    answer = connection.run(facts_script().decode(), deadline_s=_FACTS_DEADLINE_S)
+    return answer.out.decode(errors="replace")
+
+
+def facts_of(board: Board, accept_new_host_key: bool = False) -> Facts:
+    """What a board is, and how it stands.
+
+    Raises:
+        BoardError, ConfigurationError: as `ask`; or its answer cannot be read.
+    """
+    return _parsed(ask(board, accept_new_host_key), board)
+
+
+def _parsed(answer: str, board: Board) -> Facts:
+    try:
+        return parse_facts(answer)
+    except BoardError as error:
+        error.where = f"board {board.name}"
+        raise
+
+
+def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
+    """Ask a board whether it is there, is what its profile says, and can take a package.
+
+    Raises:
+        BoardError, ConfigurationError: as `ask`.
+    """
+    findings: list[str] = []
+    round_trip_ms = None
+    harmless = True
+    if board.shares_cores:
+        facts = facts_of(board)
+    elif board.login is not None:
+        with Connection(board, accept_new_host_key=accept_new_host_key) as connection:
+            round_trip_ms = connection.prove_alive() * 1e3
+            facts = _parsed(_asked(connection), board)
+    else:
+        facts = None
+    if facts is not None:
+        against = contradictions(facts.machine, load_profile(board.profile))
+        harmless = all(one.harmless for one in against)
+        findings += [*map(str, against), *_how_it_stands(facts)]
+    findings += _at_tracker(board)
+    state: State = "failed" if not harmless else "odd" if findings else "ok"
+    return Checked(state, round_trip_ms, tuple(findings))
+
+
+def _at_tracker(board: Board) -> list[str]:
+    if board.tracker is None or board.key in registered_keys(board.tracker):
+        return []
+    return [f"no free server has registered as {board.key} with tracker {board.tracker}"]
+
+
+def _how_it_stands(facts: Facts) -> list[str]:
+    findings = []
+    for name, disk in (("home", facts.home), ("/tmp", facts.tmp)):  # noqa: S108 - the board's
+        findings += [f"{name} {fault}" for fault in _disk_faults(disk)]
+    if facts.throttled:
+        findings.append("it slows down now, for heat or lack of power")
+    off_s = abs(facts.clock_s - time.time())
+    if facts.clock_s and off_s > _CLOCK_OFF_S:
+        findings.append(f"its clock is {off_s / 3600:.0f} hours off")
+    return findings
+
+
+def _disk_faults(disk: Disk | None) -> list[str]:
+    if disk is None:
+        return []
+    faults = {
+        "is read-only": disk.read_only,
+        "runs no programs (noexec)": disk.noexec,
+        f"has {format_bytes(disk.free_bytes)} free": disk.free_bytes < _LEAST_FREE_BYTES,
+    }
+    return [fault for fault, is_there in faults.items() if is_there]
+
+
+def any_failed(checked: Mapping[str, Outcome[Checked]]) -> bool:
+    """Whether a board did not answer, or packages for its profile do not run there."""
+    return any(one.value is None or one.value.state == "failed" for one in checked.values())
