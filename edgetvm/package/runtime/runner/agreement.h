@@ -1,0 +1,17 @@
+/* How far an answer lies from the reference's: edgetvm's own measure, models/correctness.py. */
+#ifndef EDGETVM_RUN_AGREEMENT_H
+#define EDGETVM_RUN_AGREEMENT_H
+
+#include "edgetvm.h"
+
+struct agreement {
+    double max_abs_error;
+    double max_relative_error;
+};
+
+/* scales: room for one number for each element. */
+struct agreement agreement_of(const edgetvm_tensor *tensor, const void *found, const void *wanted,
+                              double *scales);
+size_t element_count(const edgetvm_tensor *tensor);
+
+#endif

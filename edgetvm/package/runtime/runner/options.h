@@ -1,0 +1,32 @@
+/* What the user of edgetvm-run asks for. */
+#ifndef EDGETVM_RUN_OPTIONS_H
+#define EDGETVM_RUN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MAX_INPUTS = 256, MAX_REPEATS = 1000000 };
+
+struct options {
+    const char *package; /* null: the one that this program carries */
+    const char *inputs[MAX_INPUTS];
+    uint32_t input_count;
+    const char *output; /* a folder; null without */
+    const char *target;
+    uint32_t repeat;
+    uint32_t warmup;
+    uint32_t threads;
+    bool self_test;
+    bool profile;
+    bool info;
+    bool json;
+    bool help;
+    bool version;
+};
+
+extern const char OPTIONS_HELP[];
+
+/* Null, or what is wrong with the arguments. */
+const char *options_read(struct options *options, int count, char **arguments);
+
+#endif

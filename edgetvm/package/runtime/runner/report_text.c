@@ -1,0 +1,79 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "report.h"
+
+static double ms(uint64_t ns)
+{
+    return (double)ns / 1e6;
+}
+
+static void print_tensor(const char *kind, const edgetvm_tensor *tensor)
+{
+    printf("%s %s: %s[", kind, tensor->name, edgetvm_dtype_name(tensor->dtype));
+    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+        printf("%s%" PRId64, axis > 0 ? ", " : "", tensor->shape[axis]);
+    }
+    printf("]");
+    if (tensor->quantised) {
+        printf(", %g * (value - %" PRId64 ")", tensor->scale, tensor->zero_point);
+    }
+    printf("%s\n", tensor->state ? ", state" : "");
+}
+
+static void print_info(const struct session *session)
+{
+    const edgetvm_info *info = edgetvm_get_info(session->model);
+    printf("%s for %s (%s), by edgetvm %s%s\n", info->name, info->target, info->architecture,
+           info->edgetvm_version, info->is_signed ? ", signed: not checked" : "");
+    if (!session->options.info) {
+        return;
+    }
+    for (size_t i = 0; i < edgetvm_input_count(session->model); i++) {
+        print_tensor("input ", edgetvm_input(session->model, i));
+    }
+    for (size_t i = 0; i < edgetvm_output_count(session->model); i++) {
+        print_tensor("output", edgetvm_output(session->model, i));
+    }
+    printf("%zu kernels, arena %zu bytes, code and parameters %zu bytes\n", info->kernels,
+           info->arena_bytes, info->library_bytes);
+}
+
+static void print_kernels(const struct session *session)
+{
+    const edgetvm_info *info = edgetvm_get_info(session->model);
+    uint64_t all_ns = 0;
+    for (size_t i = 0; i < info->kernels; i++) {
+        all_ns += session->kernel_ns[i];
+    }
+    for (size_t i = 0; i < info->kernels; i++) {
+        double share = all_ns > 0 ? 100.0 * (double)session->kernel_ns[i] / (double)all_ns : 0;
+        printf("%9.4f ms %5.1f%%  %s\n",
+               ms(session->kernel_ns[i]) / (double)session->options.repeat, share,
+               edgetvm_kernel_name(session->model, i));
+    }
+}
+
+void report_text(const struct session *session)
+{
+    const edgetvm_info *info = edgetvm_get_info(session->model);
+    print_info(session);
+    if (session->tested) {
+        printf("self-test passed: %.2g from %s, %g allowed\n",
+               session->agreement.max_relative_error,
+               info->reference[0] != '\0' ? info->reference : "the sample", info->tolerance);
+    }
+    if (session->run_ns == NULL) {
+        return;
+    }
+    if (session->kernel_ns != NULL) {
+        print_kernels(session);
+    }
+    const struct summary *summary = &session->summary;
+    printf("opened in %.3f ms; %u run%s on %u thread%s%s\n", ms(session->open_ns),
+           (unsigned)session->options.repeat, session->options.repeat > 1 ? "s" : "",
+           (unsigned)info->threads, info->threads > 1 ? "s" : "",
+           info->emulated ? ", for an emulated board: times mean nothing" : "");
+    printf("p50 %.4f ms  p90 %.4f ms  p99 %.4f ms  min %.4f ms\n", ms(summary->p50_ns),
+           ms(summary->p90_ns), ms(summary->p99_ns), ms(summary->min_ns));
+}
