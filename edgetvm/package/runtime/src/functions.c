@@ -5,112 +5,55 @@
 #include <string.h>
 
 #include "pool.h"
+#include "wide.h"
 
 typedef void function(void);
 
-struct entry {
-    const char *name;
-    function *address;
-};
+#define OF_EACH_WIDTH(DO)                                                                          \
+    DO(acos) DO(acosh) DO(asin) DO(asinh) DO(atan) DO(atan2) DO(atanh) DO(ceil) DO(cos) DO(cosh)   \
+    DO(erf) DO(exp) DO(exp2) DO(expm1) DO(fabs) DO(floor) DO(fma) DO(fmax) DO(fmin) DO(fmod)       \
+    DO(hypot) DO(ldexp) DO(log) DO(log10) DO(log1p) DO(log2) DO(nearbyint) DO(nextafter) DO(pow)   \
+    DO(rint) DO(round) DO(sin) DO(sinh) DO(sqrt) DO(tan) DO(tanh) DO(trunc)
 
-#define ENTRY(name) {#name, (function *)name}
-#define BOTH(name) ENTRY(name), ENTRY(name##f)
+#define OF_ONE_KIND(DO)                                                                            \
+    DO(TVMBackendParallelLaunch) DO(TVMFFIErrorSetRaisedFromCStr)                                  \
+    DO(TVMFFIErrorSetRaisedFromCStrParts) DO(memcpy) DO(memmove) DO(memset)
 
 #if defined(__arm__)
-/* The Run-time ABI for the Arm Architecture: whole numbers that the processor cannot divide or
-   convert. Their true types do not matter here: nothing here calls them. */
-function __aeabi_idiv, __aeabi_idivmod, __aeabi_uidiv, __aeabi_uidivmod, __aeabi_ldivmod,
-    __aeabi_uldivmod, __aeabi_l2f, __aeabi_l2d, __aeabi_ul2f, __aeabi_ul2d, __aeabi_f2lz,
-    __aeabi_f2ulz, __aeabi_d2lz, __aeabi_d2ulz, __aeabi_lmul, __aeabi_llsl, __aeabi_llsr,
-    __aeabi_lasr, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8, __aeabi_memmove,
-    __aeabi_memmove4, __aeabi_memmove8, __aeabi_memset, __aeabi_memset4, __aeabi_memset8,
-    __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8;
+void __aeabi_memcpy(void), __aeabi_memcpy4(void), __aeabi_memcpy8(void), __aeabi_memmove(void),
+    __aeabi_memmove4(void), __aeabi_memmove8(void), __aeabi_memset(void), __aeabi_memset4(void),
+    __aeabi_memset8(void), __aeabi_memclr(void), __aeabi_memclr4(void), __aeabi_memclr8(void);
+
+#define OF_THE_LIBC(DO)                                                                            \
+    DO(__aeabi_memcpy) DO(__aeabi_memcpy4) DO(__aeabi_memcpy8) DO(__aeabi_memmove)                 \
+    DO(__aeabi_memmove4) DO(__aeabi_memmove8) DO(__aeabi_memset) DO(__aeabi_memset4)               \
+    DO(__aeabi_memset8) DO(__aeabi_memclr) DO(__aeabi_memclr4) DO(__aeabi_memclr8)
+#else
+#define OF_THE_LIBC(DO)
+#define OF_WIDE_NUMBERS(DO)
 #endif
 
-static const struct entry FUNCTIONS[] = {
-    ENTRY(TVMBackendParallelLaunch),
-    ENTRY(TVMFFIErrorSetRaisedFromCStr),
-    ENTRY(TVMFFIErrorSetRaisedFromCStrParts),
-    ENTRY(memcpy),
-    ENTRY(memmove),
-    ENTRY(memset),
-    BOTH(acos),
-    BOTH(acosh),
-    BOTH(asin),
-    BOTH(asinh),
-    BOTH(atan),
-    BOTH(atan2),
-    BOTH(atanh),
-    BOTH(ceil),
-    BOTH(cos),
-    BOTH(cosh),
-    BOTH(erf),
-    BOTH(exp),
-    BOTH(exp2),
-    BOTH(expm1),
-    BOTH(fabs),
-    BOTH(floor),
-    BOTH(fma),
-    BOTH(fmax),
-    BOTH(fmin),
-    BOTH(fmod),
-    BOTH(hypot),
-    BOTH(ldexp),
-    BOTH(log),
-    BOTH(log10),
-    BOTH(log1p),
-    BOTH(log2),
-    BOTH(nearbyint),
-    BOTH(nextafter),
-    BOTH(pow),
-    BOTH(rint),
-    BOTH(round),
-    BOTH(sin),
-    BOTH(sinh),
-    BOTH(sqrt),
-    BOTH(tan),
-    BOTH(tanh),
-    BOTH(trunc),
-#if defined(__arm__)
-    ENTRY(__aeabi_idiv),
-    ENTRY(__aeabi_idivmod),
-    ENTRY(__aeabi_uidiv),
-    ENTRY(__aeabi_uidivmod),
-    ENTRY(__aeabi_ldivmod),
-    ENTRY(__aeabi_uldivmod),
-    ENTRY(__aeabi_l2f),
-    ENTRY(__aeabi_l2d),
-    ENTRY(__aeabi_ul2f),
-    ENTRY(__aeabi_ul2d),
-    ENTRY(__aeabi_f2lz),
-    ENTRY(__aeabi_f2ulz),
-    ENTRY(__aeabi_d2lz),
-    ENTRY(__aeabi_d2ulz),
-    ENTRY(__aeabi_lmul),
-    ENTRY(__aeabi_llsl),
-    ENTRY(__aeabi_llsr),
-    ENTRY(__aeabi_lasr),
-    ENTRY(__aeabi_memcpy),
-    ENTRY(__aeabi_memcpy4),
-    ENTRY(__aeabi_memcpy8),
-    ENTRY(__aeabi_memmove),
-    ENTRY(__aeabi_memmove4),
-    ENTRY(__aeabi_memmove8),
-    ENTRY(__aeabi_memset),
-    ENTRY(__aeabi_memset4),
-    ENTRY(__aeabi_memset8),
-    ENTRY(__aeabi_memclr),
-    ENTRY(__aeabi_memclr4),
-    ENTRY(__aeabi_memclr8),
-#endif
-};
+#define NAME(name) #name " "
+#define NAMES(name) #name " " #name "f "
+#define ADDRESS(name) (function *)name,
+#define ADDRESSES(name) (function *)name, (function *)name##f,
+
+/* In one text: a pointer to each would cost more than the names themselves. */
+static const char FUNCTION_NAMES[] =
+    OF_ONE_KIND(NAME) OF_EACH_WIDTH(NAMES) OF_THE_LIBC(NAME) OF_WIDE_NUMBERS(NAME);
+static function *const ADDRESSES_IN_ORDER[] = {
+    OF_ONE_KIND(ADDRESS) OF_EACH_WIDTH(ADDRESSES) OF_THE_LIBC(ADDRESS)
+        OF_WIDE_NUMBERS(ADDRESS)};
 
 uintptr_t function_address(const char *name)
 {
-    for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
-        if (strcmp(FUNCTIONS[i].name, name) == 0) {
-            return (uintptr_t)FUNCTIONS[i].address;
+    size_t length = strlen(name), index = 0;
+    for (const char *known = FUNCTION_NAMES; *known != '\0'; index++) {
+        const char *end = strchr(known, ' ');
+        if ((size_t)(end - known) == length && memcmp(known, name, length) == 0) {
+            return (uintptr_t)ADDRESSES_IN_ORDER[index];
         }
+        known = end + 1;
     }
     return 0;
 }

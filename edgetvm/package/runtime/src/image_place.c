@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "bytes.h"
-#include "cpu.h"
+#include "code.h"
 #include "image_parts.h"
 
 #if defined(__x86_64__)
@@ -203,8 +203,7 @@ edgetvm_status image_protect(struct image *image, edgetvm_error *error)
         size_t begin = segment->begin & ~(page - 1);
         size_t end = (segment->begin + segment->size_bytes + page - 1) & ~(page - 1);
         if (segment->flags & PF_X) {
-            char *code = (char *)image->memory + segment->begin;
-            __builtin___clear_cache(code, code + segment->size_bytes);
+            code_written(image->memory + segment->begin, segment->size_bytes);
         }
         /* Nothing belongs between the segments. */
         if (!protect(image, done, begin, PROT_NONE) ||

@@ -7,7 +7,7 @@
 #if defined(__clang__)
 #define WITH_SHA2 __attribute__((target("sha2")))
 #else
-#define WITH_SHA2 __attribute__((target("+sha2")))
+#define WITH_SHA2 __attribute__((target("+crypto")))
 #endif
 
 WITH_SHA2 static void add_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
