@@ -204,3 +204,36 @@ def write_product(path: Path, seed: int = 0) -> Path:
     node = helper.make_node("MatMul", ["x", "weights"], ["y"], "product")
     shape = [64, 64]
     return write(path, [node], [value("x", shape)], [value("y", shape)], {"weights": weights})
+
+
+def write_shared(path: Path) -> Path:
+    """A convolution that is worth sharing among threads: `x` float32[1, 16, 64, 64] -> `y`."""
+    random = np.random.default_rng(7)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "conv", pads=[1, 1, 1, 1])
+    return write(
+        path,
+        [node],
+        [value("x", [1, 16, 64, 64])],
+        [value("y", [1, 32, 64, 64])],
+        {"w": random.standard_normal((32, 16, 3, 3), np.float32)},
+    )
+
+
+def write_wide(path: Path) -> Path:
+    """64-bit arithmetic: `a`, `b` int64[8] -> quotient, rest, and numbers made of one another."""
+    nodes = [
+        helper.make_node("Div", ["a", "b"], ["quotient"]),
+        helper.make_node("Mod", ["a", "b"], ["rest"]),
+        helper.make_node("Cast", ["a"], ["single"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["a"], ["double"], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", ["single", "half"], ["halved"]),
+        helper.make_node("Cast", ["halved"], ["whole"], to=TensorProto.INT64),
+    ]
+    outputs = {"quotient": "INT64", "rest": "INT64", "single": "FLOAT", "double": "DOUBLE"}
+    return write(
+        path,
+        nodes,
+        [value(name, [8], "INT64") for name in ("a", "b")],
+        [value(name, [8], dtype) for name, dtype in {**outputs, "whole": "INT64"}.items()],
+        {"half": np.array(0.5, np.float32)},
+    )

@@ -16,7 +16,8 @@ edgetvm_status model_plan(struct edgetvm_model *model, edgetvm_error *error)
         model->places[i] = size;
         if (!round_up(program->block_bytes[i], EDGETVM_ALIGNMENT, &rounded) ||
             !add_sizes(size, rounded, &size)) {
-            return fail(error, EDGETVM_NO_MEMORY, "it needs more memory than this system can have");
+            return fail(error, EDGETVM_NO_MEMORY,
+                        "it needs more memory than this system can have (run it on a larger one)");
         }
     }
     model->info.arena_bytes = size;
@@ -81,7 +82,7 @@ static void put_element(uint8_t *to, edgetvm_dtype dtype, double value)
 {
     float single = (float)value;
     uint16_t half = half_of(single);
-    int64_t whole = (int64_t)value;
+    int64_t whole = (int32_t)value;
     switch (dtype) {
     case EDGETVM_FLOAT16:
         memcpy(to, &half, sizeof half);

@@ -19,31 +19,22 @@ typedef void function(void);
     DO(TVMBackendParallelLaunch) DO(TVMFFIErrorSetRaisedFromCStr)                                  \
     DO(TVMFFIErrorSetRaisedFromCStrParts) DO(memcpy) DO(memmove) DO(memset)
 
-#if defined(__arm__)
-void __aeabi_memcpy(void), __aeabi_memcpy4(void), __aeabi_memcpy8(void), __aeabi_memmove(void),
-    __aeabi_memmove4(void), __aeabi_memmove8(void), __aeabi_memset(void), __aeabi_memset4(void),
-    __aeabi_memset8(void), __aeabi_memclr(void), __aeabi_memclr4(void), __aeabi_memclr8(void);
-
-#define OF_THE_LIBC(DO)                                                                            \
-    DO(__aeabi_memcpy) DO(__aeabi_memcpy4) DO(__aeabi_memcpy8) DO(__aeabi_memmove)                 \
-    DO(__aeabi_memmove4) DO(__aeabi_memmove8) DO(__aeabi_memset) DO(__aeabi_memset4)               \
-    DO(__aeabi_memset8) DO(__aeabi_memclr) DO(__aeabi_memclr4) DO(__aeabi_memclr8)
-#else
-#define OF_THE_LIBC(DO)
+#if !defined(__arm__)
 #define OF_WIDE_NUMBERS(DO)
 #endif
 
 #define NAME(name) #name " "
 #define NAMES(name) #name " " #name "f "
+#define WIDE_NAME(name, replacement) #name " "
+#define WIDE_ADDRESS(name, replacement) (function *)replacement,
 #define ADDRESS(name) (function *)name,
 #define ADDRESSES(name) (function *)name, (function *)name##f,
 
 /* In one text: a pointer to each would cost more than the names themselves. */
 static const char FUNCTION_NAMES[] =
-    OF_ONE_KIND(NAME) OF_EACH_WIDTH(NAMES) OF_THE_LIBC(NAME) OF_WIDE_NUMBERS(NAME);
+    OF_ONE_KIND(NAME) OF_EACH_WIDTH(NAMES) OF_WIDE_NUMBERS(WIDE_NAME);
 static function *const ADDRESSES_IN_ORDER[] = {
-    OF_ONE_KIND(ADDRESS) OF_EACH_WIDTH(ADDRESSES) OF_THE_LIBC(ADDRESS)
-        OF_WIDE_NUMBERS(ADDRESS)};
+    OF_ONE_KIND(ADDRESS) OF_EACH_WIDTH(ADDRESSES) OF_WIDE_NUMBERS(WIDE_ADDRESS)};
 
 uintptr_t function_address(const char *name)
 {

@@ -5,6 +5,7 @@
 
 struct json json_begin(char *text, size_t length)
 {
+    text[length] = '\0';
     return (struct json){.at = text, .end = text + length};
 }
 
@@ -315,35 +316,27 @@ double json_number(struct json *json)
         json_fail(json, NO_NUMBER);
         return 0;
     }
-    uint64_t digits = 0;
+    double value = 0;
     int scale = 0;
-    bool leading_zero = *json->at == '0';
-    const char *begin = json->at;
-    bool after_point = false;
-    for (;; json->at++) {
-        if (json->at < json->end && *json->at == '.' && !after_point) {
-            after_point = true;
-            if (leading_zero && json->at - begin > 1) {
-                break;
-            }
-            continue;
+    const char *begin = json->at, *point = NULL;
+    for (; is_digit(json) || (*json->at == '.' && point == NULL); json->at++) {
+        if (*json->at == '.') {
+            point = json->at;
+        } else {
+            value = 10 * value + (*json->at - '0');
+            scale -= point != NULL;
         }
-        if (!is_digit(json)) {
-            break;
-        }
-        bool full = digits > UINT64_MAX / 10 - 1;
-        digits = full ? digits : 10 * digits + (uint64_t)(*json->at - '0');
-        scale += (full && !after_point) - (!full && after_point);
     }
-    bool padded = leading_zero && !after_point && json->at - begin > 1;
-    if (padded || json->at[-1] == '.') {
-        json_fail(json, NO_NUMBER);
-    }
+    const char *whole_end = point != NULL ? point : json->at;
+    bool padded = *begin == '0' && whole_end - begin > 1;
+    bool bare_point = json->at[-1] == '.';
     scale += exponent(json);
-    double value = (double)digits;
     /* In two steps: the power alone may be no number where the product is one. */
     int half = scale / 2;
     value = value * pow(10, half) * pow(10, scale - half);
+    if (padded || bare_point || !isfinite(value)) {
+        json_fail(json, NO_NUMBER);
+    }
     return negative ? -value : value;
 }
 

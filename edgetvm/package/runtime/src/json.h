@@ -41,7 +41,7 @@ bool json_item(struct json *json);
 const char *json_string(struct json *json);
 /* A whole number from `least` to `most`. */
 int64_t json_integer(struct json *json, int64_t least, int64_t most);
-/* To within two units in the last place. */
+/* To within a few units in the last place. */
 double json_number(struct json *json);
 bool json_boolean(struct json *json);
 /* Whether what follows is null; it is read then. */

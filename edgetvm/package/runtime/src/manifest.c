@@ -100,8 +100,9 @@ static void *add_item(struct reader *reader, struct list *list, size_t item_byte
 static void read_format(struct reader *reader, void *record)
 {
     struct manifest *manifest = record;
-    manifest->format_version = json_integer(&reader->json, INT64_MIN, INT64_MAX);
-    if (manifest->format_version != FORMAT_VERSION) {
+    int64_t version = json_integer(&reader->json, INT64_MIN, INT64_MAX);
+    if (reader->json.failure == NULL && version != FORMAT_VERSION) {
+        manifest->format_version = version;
         json_fail(&reader->json, "is of another format");
     }
 }

@@ -255,7 +255,8 @@ edgetvm_status package_load(const struct package *package, struct image *image,
         }
     }
     if ((uint64_t)library->size_bytes > SIZE_MAX / 4) {
-        return fail(error, EDGETVM_NO_MEMORY, "its compiled model is too large for this system");
+        return fail(error, EDGETVM_NO_MEMORY,
+                    "its compiled model is too large for this system (run it on a larger one)");
     }
     size_t size = (size_t)library->size_bytes;
     edgetvm_status status = image_reserve(image, size, error);

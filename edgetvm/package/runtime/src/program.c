@@ -47,7 +47,8 @@ static edgetvm_status read_blocks(struct program *program, const struct image *i
             return fail_program(error);
         }
         if ((uint64_t)size > SIZE_MAX / 4) {
-            return fail(error, EDGETVM_NO_MEMORY, "it needs more memory than this system can have");
+            return fail(error, EDGETVM_NO_MEMORY,
+                        "it needs more memory than this system can have (run it on a larger one)");
         }
         program->block_bytes[i] = (size_t)size;
     }

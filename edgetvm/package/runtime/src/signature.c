@@ -26,6 +26,14 @@ static bool alike(const edgetvm_tensor *a, const edgetvm_tensor *b)
            memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0;
 }
 
+/* Whole numbers of a state begin within 32 bits, whatever their own width. */
+static bool can_begin(const edgetvm_tensor *tensor, double initial)
+{
+    bool real = tensor->dtype == EDGETVM_FLOAT16 || tensor->dtype == EDGETVM_FLOAT32 ||
+                tensor->dtype == EDGETVM_FLOAT64;
+    return real || (initial >= INT32_MIN && initial <= INT32_MAX);
+}
+
 static const char *join_states(struct signature *signature)
 {
     edgetvm_tensor *inputs = signature->inputs.items, *outputs = signature->outputs.items;
@@ -39,6 +47,9 @@ static const char *join_states(struct signature *signature)
         edgetvm_tensor *input = &inputs[state->input], *output = &outputs[state->output];
         if (!alike(input, output)) {
             return "has a state whose input and output differ";
+        }
+        if (!can_begin(input, state->initial)) {
+            return "has a state whose begin is no number of its type";
         }
         if (input->state) {
             return "has two states of one input";

@@ -100,7 +100,8 @@ edgetvm_status edgetvm_set_input_at(edgetvm_model *model, size_t index, const vo
     }
     edgetvm_status status = check(model, "input", edgetvm_input(model, index), size_bytes);
     if (status == EDGETVM_OK) {
-        memcpy(edgetvm_input_memory(model, index), data, size_bytes);
+        /* What is copied may lie in the arena itself. */
+        memmove(edgetvm_input_memory(model, index), data, size_bytes);
     }
     return status;
 }
@@ -122,7 +123,7 @@ static void carry_states(edgetvm_model *model)
     const struct list *states = &signature_of(model)->states;
     const struct state *all = states->items;
     for (size_t i = 0; i < states->count; i++) {
-        memcpy(model->blocks[input_block(all[i].input)],
+        memmove(model->blocks[input_block(all[i].input)],
                model->blocks[output_block(model, all[i].output)],
                edgetvm_input(model, all[i].input)->size_bytes);
     }
@@ -288,7 +289,7 @@ edgetvm_status edgetvm_get_output_at(edgetvm_model *model, size_t index, void *d
     if (!model->ran) {
         return fail(&model->error, EDGETVM_NOT_READY, "nothing was run yet (call edgetvm_run)");
     }
-    memcpy(data, model->blocks[output_block(model, index)], size_bytes);
+    memmove(data, model->blocks[output_block(model, index)], size_bytes);
     return EDGETVM_OK;
 }
 

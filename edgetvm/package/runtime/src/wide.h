@@ -1,47 +1,49 @@
 /*
- * Arithmetic that 32-bit Arm processors have no instruction for, by the names and conventions of
- * "Run-time ABI for the Arm Architecture", section 4.2 and 4.3: compiled models call it.
+ * Arithmetic that 32-bit Arm processors have no instruction for. LLVM makes compiled models call it
+ * by the names of libgcc, and with floating-point numbers in floating-point registers.
  *
- * Compilers bring their own with them, but not every one lets a shared library have these few alone:
- * with them come functions of libm that are not the system's.
+ * They are not the compiler's own: libgcc's take such numbers in core registers, and with LLVM's
+ * come functions of libm that are not the system's.
  */
 #ifndef EDGETVM_WIDE_H
 #define EDGETVM_WIDE_H
 
 #if defined(__arm__)
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Numbers come in core registers, whatever the convention of the rest is. */
-#define WIDE_CALL __attribute__((pcs("aapcs")))
-
+/* The name that models call, and the function. */
 #define OF_WIDE_NUMBERS(DO)                                                                        \
-    DO(__aeabi_ldivmod) DO(__aeabi_uldivmod) DO(__aeabi_idiv) DO(__aeabi_uidiv)                    \
-    DO(__aeabi_idivmod) DO(__aeabi_uidivmod) DO(__aeabi_lmul) DO(__aeabi_llsl) DO(__aeabi_llsr)    \
-    DO(__aeabi_lasr) DO(__aeabi_l2f) DO(__aeabi_l2d) DO(__aeabi_ul2f) DO(__aeabi_ul2d)             \
-    DO(__aeabi_f2lz) DO(__aeabi_f2ulz) DO(__aeabi_d2lz) DO(__aeabi_d2ulz)
+    DO(__divdi3, wide_div) DO(__moddi3, wide_mod) DO(__udivdi3, wide_udiv)                         \
+    DO(__umoddi3, wide_umod) DO(__divsi3, wide_div32) DO(__modsi3, wide_mod32)                     \
+    DO(__udivsi3, wide_udiv32) DO(__umodsi3, wide_umod32) DO(__floatdisf, wide_to_float)           \
+    DO(__floatdidf, wide_to_double) DO(__floatundisf, wide_unsigned_to_float)                      \
+    DO(__floatundidf, wide_unsigned_to_double) DO(__fixsfdi, wide_of_float)                        \
+    DO(__fixdfdi, wide_of_double) DO(__fixunssfdi, wide_unsigned_of_float)                         \
+    DO(__fixunsdfdi, wide_unsigned_of_double)
 
-/* Quotient in r0 and r1, rest in r2 and r3: no type of C says that. */
-void __aeabi_ldivmod(void);
-void __aeabi_uldivmod(void);
+/* Towards zero; the rest has the dividend's sign. Division by zero answers zero. */
+int64_t wide_div(int64_t a, int64_t b);
+int64_t wide_mod(int64_t a, int64_t b);
+uint64_t wide_udiv(uint64_t a, uint64_t b);
+uint64_t wide_umod(uint64_t a, uint64_t b);
+int32_t wide_div32(int32_t a, int32_t b);
+int32_t wide_mod32(int32_t a, int32_t b);
+uint32_t wide_udiv32(uint32_t a, uint32_t b);
+uint32_t wide_umod32(uint32_t a, uint32_t b);
 
-WIDE_CALL int32_t __aeabi_idiv(int32_t a, int32_t b);
-WIDE_CALL uint32_t __aeabi_uidiv(uint32_t a, uint32_t b);
-/* The quotient below the rest. */
-WIDE_CALL uint64_t __aeabi_idivmod(int32_t a, int32_t b);
-WIDE_CALL uint64_t __aeabi_uidivmod(uint32_t a, uint32_t b);
-WIDE_CALL uint64_t __aeabi_lmul(uint64_t a, uint64_t b);
-WIDE_CALL uint64_t __aeabi_llsl(uint64_t a, uint32_t bits);
-WIDE_CALL uint64_t __aeabi_llsr(uint64_t a, uint32_t bits);
-WIDE_CALL int64_t __aeabi_lasr(int64_t a, uint32_t bits);
-WIDE_CALL float __aeabi_l2f(int64_t value);
-WIDE_CALL double __aeabi_l2d(int64_t value);
-WIDE_CALL float __aeabi_ul2f(uint64_t value);
-WIDE_CALL double __aeabi_ul2d(uint64_t value);
-WIDE_CALL int64_t __aeabi_f2lz(float value);
-WIDE_CALL uint64_t __aeabi_f2ulz(float value);
-WIDE_CALL int64_t __aeabi_d2lz(double value);
-WIDE_CALL uint64_t __aeabi_d2ulz(double value);
+/* To the nearest. */
+float wide_to_float(int64_t value);
+double wide_to_double(int64_t value);
+float wide_unsigned_to_float(uint64_t value);
+double wide_unsigned_to_double(uint64_t value);
+
+/* Towards zero; what is too large gives the largest. */
+int64_t wide_of_float(float value);
+int64_t wide_of_double(double value);
+uint64_t wide_unsigned_of_float(float value);
+uint64_t wide_unsigned_of_double(double value);
 
 #endif
 

@@ -1,0 +1,127 @@
+"""The C runtime and its runner, built in all the ways that it is used in, each once a test run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import edgetvm
+
+RUNTIME = Path(edgetvm.__file__).parent / "package" / "runtime"
+PROGRAMS = Path(__file__).parent / "package" / "runtime"
+STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+SMALL = (
+    "-std=c11 -Os -ffunction-sections -fdata-sections -fvisibility=hidden "
+    "-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-sanitize=all -s -Wl,--gc-sections"
+).split()
+_ZIG = {
+    "x86_64": ["-target", "x86_64-linux-musl"],
+    "aarch64": ["-target", "aarch64-linux-musl"],
+    "armv7l": ["-target", "thumb-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"],
+}
+_EMULATORS = {"x86_64": [], "aarch64": ["qemu-aarch64"], "armv7l": ["qemu-arm"]}
+_PACKAGES = {"clang": "clang", "gcc": "gcc", "qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user"}
+
+
+def program(name: str) -> str:
+    """A program of the system; the test fails with what installs it."""
+    found = shutil.which(name)
+    if found is None:
+        package = _PACKAGES.get(name, name)
+        pytest.fail(f"{name} is not installed: run scripts/setup test (apt-get install {package})")
+    return found
+
+
+def sources(*folders: str) -> list[str]:
+    """The runtime's C files."""
+    return [str(one) for folder in folders for one in sorted((RUNTIME / folder).glob("*.c"))]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """edgetvm-run for an architecture, with what it is run by."""
+
+    command: tuple[str, ...]
+
+    def __call__(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it; it must end with that code, and says one sentence where that is not 0."""
+        done = subprocess.run(
+            [*self.command, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert (done.stderr == "") == (code == 0), done.stderr
+        assert done.stderr.count("\n") == (code != 0), done.stderr
+        return done
+
+
+class Builds:
+    """Builds what is asked for, once for all workers of a test run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def build(self, name: str, command: Sequence[str]) -> Path:
+        """What a compiler's command (without -o) makes. It must have nothing to say."""
+        path = self.folder / name
+        with FileLock(self.folder / f"{name}.lock"):
+            if not path.exists():
+                made = self.folder / f"{name}.new"
+                done = subprocess.run(
+                    [*command, "-o", str(made)],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    env=_zig_environment(),
+                )
+                assert done.returncode == 0, done.stderr
+                assert done.stderr == "", done.stderr
+                made.rename(path)
+        return path
+
+    def native(self, compiler: str = "gcc") -> Runner:
+        """The runner for this machine, by a plain compiler."""
+        command = [program(compiler), *STRICT, "-O2", *_includes(), *sources("src", "runner")]
+        return Runner((str(self.build(f"run-{compiler}", [*command, "-lm", "-pthread"])),))
+
+    def sanitized(self) -> Runner:
+        """The runner that stops at the first access that is not its own, or undefined operation."""
+        flags = "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all".split()
+        command = [program("clang"), *STRICT, *flags, *_includes(), *sources("src", "runner")]
+        return Runner((str(self.build("run-sanitized", [*command, "-lm", "-pthread"])),))
+
+    def static(self, architecture: str) -> Runner:
+        """The runner that packages carry, and its emulator."""
+        path = self.build(f"run-{architecture}", zig(architecture))
+        return Runner((*map(program, _EMULATORS[architecture]), str(path)))
+
+    def program(self, name: str, *flags: str, compiler: str = "clang") -> Path:
+        """A test program in C over the library, with a compiler's further flags."""
+        command = [program(compiler), *STRICT, "-g", *_includes(), f"-I{PROGRAMS}", *sources("src")]
+        label = f"{name}{''.join(flags)}".replace("/", "-").replace(",", "-")
+        source = str(PROGRAMS / f"{name}.c")
+        return self.build(label, [*command, source, *flags, "-lm", "-pthread"])
+
+
+def zig(architecture: str) -> list[str]:
+    """The command that builds a static runner."""
+    target = [*_ZIG[architecture], "-static", *SMALL, *_includes()]
+    return [sys.executable, "-m", "ziglang", "cc", *target, *sources("src", "runner")]
+
+
+def _includes() -> list[str]:
+    return [f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
+
+
+def _zig_environment() -> dict[str, str]:
+    """Zig compiles its libc the first time, for a minute: that stays in the user's cache."""
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(home / ".cache" / "zig")}

@@ -1,0 +1,142 @@
+/* Models on threads of their own, and what a run may not do: threads PACKAGE [PACKAGE...]. */
+#define _GNU_SOURCE
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checks.h"
+#include "edgetvm.h"
+
+enum { THREADS = 4, RUNS = 40 };
+
+/* Counted while `watching`: a run must not allocate. The linker is told to call these instead. */
+static atomic_int watching, allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations += watching;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations += watching;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations += watching;
+    return __real_realloc(old, size);
+}
+
+static edgetvm_model *opened(const char *path, uint32_t threads)
+{
+    edgetvm_model *model = NULL;
+    edgetvm_error error;
+    edgetvm_config config = {.threads = threads};
+    if (edgetvm_open(path, &config, &model, &error) != EDGETVM_OK) {
+        (void)fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+    for (size_t i = 0; i < edgetvm_input_count(model); i++) {
+        char name[40];
+        size_t size = edgetvm_input(model, i)->size_bytes;
+        (void)snprintf(name, sizeof name, "sample/input-%zu.bin", i);
+        CHECK(edgetvm_read_member(model, name, edgetvm_input_memory(model, i), &size) ==
+              EDGETVM_OK);
+    }
+    return model;
+}
+
+/* Many runs give what the first gave. */
+static void *run_many(void *argument)
+{
+    edgetvm_model *model = argument;
+    size_t size = edgetvm_output(model, 0)->size_bytes;
+    CHECK(edgetvm_run(model) == EDGETVM_OK);
+    void *first = malloc(size);
+    memcpy(first, edgetvm_output_memory(model, 0), size);
+    for (int run = 0; run < RUNS; run++) {
+        CHECK(edgetvm_run(model) == EDGETVM_OK);
+        CHECK(memcmp(first, edgetvm_output_memory(model, 0), size) == 0);
+    }
+    free(first);
+    return NULL;
+}
+
+static void at_once(int count, char **paths)
+{
+    pthread_t threads[THREADS];
+    edgetvm_model *models[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        models[i] = opened(paths[i % count], 2);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, run_many, models[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+        edgetvm_close(models[i]);
+    }
+}
+
+/* One thread after the other uses one model, and its workers follow. */
+static void handed_over(const char *path)
+{
+    edgetvm_model *model = opened(path, 3);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, run_many, model) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    edgetvm_close(model);
+}
+
+static void no_allocation(const char *path)
+{
+    edgetvm_model *model = opened(path, 2);
+    CHECK(edgetvm_run(model) == EDGETVM_OK);
+    watching = 1;
+    for (int run = 0; run < RUNS; run++) {
+        CHECK(edgetvm_run(model) == EDGETVM_OK);
+        CHECK(edgetvm_reset_state(model) == EDGETVM_OK);
+        CHECK(edgetvm_set_input(model, "nobody", "", 0) == EDGETVM_NO_SUCH_TENSOR);
+    }
+    watching = 0;
+    CHECK(allocations == 0);
+    edgetvm_close(model);
+}
+
+/* Threads that have work, that spin, and that sleep are ended alike. */
+static void opened_and_closed(const char *path)
+{
+    for (uint32_t i = 0; i < 20; i++) {
+        edgetvm_model *model = opened(path, 1 + i % 5);
+        if (i % 2 == 0) {
+            CHECK(edgetvm_run(model) == EDGETVM_OK);
+        }
+        edgetvm_close(model);
+    }
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2) {
+        return 2;
+    }
+    no_allocation(arguments[1]);
+    at_once(count - 1, arguments + 1);
+    handed_over(arguments[1]);
+    opened_and_closed(arguments[1]);
+    return failures > 0;
+}

@@ -1,0 +1,62 @@
+"""Damaged packages: the runtime gets as far with each as the table says, and never further."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import damages
+import pytest
+from built_runtime import RUNTIME, Builds
+from damages import Damage, archive, entries_of
+
+TABLES = {
+    "archive": damages.ARCHIVES,
+    "manifest": damages.MANIFESTS,
+    "library": damages.LIBRARIES,
+}
+
+
+def statuses() -> dict[str, int]:
+    """Of the header, by their names in small letters."""
+    header = (RUNTIME / "include" / "edgetvm.h").read_text()
+    found = re.findall(r"EDGETVM_(\w+) = (\d+)", header)
+    return {name.lower(): int(number) for name, number in found}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(damage, id=f"{table}: {damage.name}")
+        for table, rows in TABLES.items()
+        for damage in rows
+    ],
+)
+def test_a_damaged_package_is_refused(
+    damage: Damage, builds: Builds, tiny: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.edgetvm"
+    path.write_bytes(damage.build(tiny.manifest, tiny.members))
+    done = builds.sanitized()(path, code=statuses()[damage.status])
+    assert done.stdout == ""
+    # What is wrong, where, and the mend.
+    assert re.fullmatch(r"edgetvm-run: \S*damaged\.edgetvm: .{10,} \(.{5,}\)\n", done.stderr)
+
+
+def test_what_is_not_damaged_is_read(builds: Builds, tiny: Any, tmp_path: Path) -> None:
+    """The tables' own writer: without damage, with a comment of a member, with a signature."""
+    path = tmp_path / "whole.edgetvm"
+    entries = entries_of(tiny.manifest, tiny.members)
+    path.write_bytes(archive(entries))
+    assert '"signed": false' in builds.sanitized()(path, "--self-test", "--json").stdout
+    entries.append(damages.Entry("signature.json", b"{}", comment=b"by me"))
+    path.write_bytes(archive(entries))
+    told = builds.sanitized()(path, "--self-test", "--json").stdout
+    assert '"signed": "not checked"' in told
+
+
+def test_every_status_has_its_own_number() -> None:
+    numbers = statuses()
+    assert len(set(numbers.values())) == len(numbers)
+    assert sorted(numbers.values()) == [0, *range(2, len(numbers) + 1)]
