@@ -23,11 +23,18 @@ SMALL = (
     "-std=c11 -Os -ffunction-sections -fdata-sections -fvisibility=hidden "
     "-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-sanitize=all -s -Wl,--gc-sections"
 ).split()
-_ZIG = {
+_ZIG_CC = [sys.executable, "-m", "ziglang", "cc"]
+_RUNNERS = {
     "x86_64": ["-target", "x86_64-linux-musl"],
     "aarch64": ["-target", "aarch64-linux-musl"],
     "armv7l": ["-target", "thumb-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"],
 }
+_LIBRARIES = {
+    "aarch64": ["-target", "aarch64-linux-gnu.2.28"],
+    "armv7l": ["-target", "arm-linux-gnueabihf.2.28", "-mcpu=generic+v7a+vfp3d16+thumb_mode"],
+}
+# So that the checks can count what is allocated.
+_WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")]
 _EMULATORS = {"x86_64": [], "aarch64": ["qemu-aarch64"], "armv7l": ["qemu-arm"]}
 _PACKAGES = {"clang": "clang", "gcc": "gcc", "qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user"}
 
@@ -94,27 +101,41 @@ class Builds:
 
     def sanitized(self) -> Runner:
         """The runner that stops at the first access that is not its own, or undefined operation."""
-        flags = "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all".split()
-        command = [program("clang"), *STRICT, *flags, *_includes(), *sources("src", "runner")]
-        return Runner((str(self.build("run-sanitized", [*command, "-lm", "-pthread"])),))
+        flags = _sanitizing("address,undefined")
+        return Runner((str(self._clang("run-sanitized", [*flags, *sources("src", "runner")])),))
 
     def static(self, architecture: str) -> Runner:
         """The runner that packages carry, and its emulator."""
-        path = self.build(f"run-{architecture}", zig(architecture))
+        command = [*_ZIG_CC, *_RUNNERS[architecture], "-static", *SMALL, *_includes()]
+        path = self.build(f"run-{architecture}", [*command, *sources("src", "runner")])
         return Runner((*map(program, _EMULATORS[architecture]), str(path)))
 
-    def program(self, name: str, *flags: str, compiler: str = "clang") -> Path:
-        """A test program in C over the library, with a compiler's further flags."""
-        command = [program(compiler), *STRICT, "-g", *_includes(), f"-I{PROGRAMS}", *sources("src")]
-        label = f"{name}{''.join(flags)}".replace("/", "-").replace(",", "-")
-        source = str(PROGRAMS / f"{name}.c")
-        return self.build(label, [*command, source, *flags, "-lm", "-pthread"])
+    def library(self, architecture: str) -> Path:
+        """The shared library for glibc 2.28 and newer."""
+        flags = ["-shared", "-fPIC", "-nostdlib", "-lc", "-lm", "-Wl,--hash-style=gnu"]
+        command = [*_ZIG_CC, *_LIBRARIES[architecture], *SMALL, *_includes()]
+        return self.build(f"lib-{architecture}.so", [*command, *sources("src"), *flags])
+
+    def checks(self, sanitizers: str) -> Path:
+        """The checks in C of the C API, over the library."""
+        files = [str(one) for one in sorted(PROGRAMS.glob("*.c"))]
+        flags = [*_sanitizing(sanitizers), f"-I{PROGRAMS}", *_WATCHED]
+        return self._clang(f"checks-{sanitizers}", [*flags, *sources("src"), *files])
+
+    def fuzzer(self, name: str, *more: str) -> Path:
+        """A fuzzer of the runtime's own, with further flags and files."""
+        flags = [*_sanitizing("fuzzer,address,undefined"), f"-I{RUNTIME / 'runner'}", *more]
+        return self._clang(
+            f"fuzz-{name}", [*flags, *sources("src"), str(RUNTIME / f"fuzz/{name}.c")]
+        )
+
+    def _clang(self, name: str, arguments: Sequence[str]) -> Path:
+        command = [program("clang"), *STRICT, *_includes(), *arguments]
+        return self.build(name.replace(",", "-"), [*command, "-lm", "-pthread"])
 
 
-def zig(architecture: str) -> list[str]:
-    """The command that builds a static runner."""
-    target = [*_ZIG[architecture], "-static", *SMALL, *_includes()]
-    return [sys.executable, "-m", "ziglang", "cc", *target, *sources("src", "runner")]
+def _sanitizing(sanitizers: str) -> list[str]:
+    return ["-g", "-O1", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
 
 
 def _includes() -> list[str]:

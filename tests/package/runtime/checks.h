@@ -2,9 +2,10 @@
 #ifndef CHECKS_H
 #define CHECKS_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 
-static int failures;
+extern atomic_int failures;
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -13,5 +14,10 @@ static int failures;
             failures++;                                                                            \
         }                                                                                          \
     } while (0)
+
+/* stream: its states are `sum` and `total` = `sum` + `chunk`. */
+void check_misuse(const char *path, const char *stream);
+/* shared: its kernels share their work. */
+void check_threads(const char *shared, const char *other);
 
 #endif
