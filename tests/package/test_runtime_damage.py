@@ -44,6 +44,18 @@ def test_a_damaged_package_is_refused(
     assert re.fullmatch(r"edgetvm-run: \S*damaged\.edgetvm: .{10,} \(.{5,}\)\n", done.stderr)
 
 
+SIZES = [one for one in (*damages.ARCHIVES, *damages.MANIFESTS) if one.counts]
+
+
+@pytest.mark.parametrize("damage", SIZES, ids=lambda damage: damage.name)
+def test_sizes_do_not_overflow_on_32_bits(
+    damage: Damage, builds: Builds, stream: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.edgetvm"
+    path.write_bytes(damage.build(stream.manifest, stream.members))
+    builds.static("armv7l")(path, code=statuses()[damage.status])
+
+
 def test_what_is_not_damaged_is_read(builds: Builds, tiny: Any, tmp_path: Path) -> None:
     """The tables' own writer: without damage, with a comment of a member, with a signature."""
     path = tmp_path / "whole.edgetvm"

@@ -1,5 +1,5 @@
 /* The C API given all that it must refuse. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +225,25 @@ static void bound_memory(const char *path)
     free(plain);
 }
 
+/* All of a package in memory is a package, and no part of it is. */
+static void parts(const char *path)
+{
+    static uint8_t data[MOST_BYTES];
+    FILE *file = fopen(path, "rb");
+    size_t size = file != NULL ? fread(data, 1, sizeof data, file) : 0;
+    CHECK(file != NULL && fclose(file) == 0 && size > 0 && size < sizeof data);
+    edgetvm_model *model = NULL;
+    edgetvm_error error;
+    for (size_t part = 0; part < size; part += 1 + size / 500) {
+        CHECK(edgetvm_open_memory(data, part, NULL, &model, &error) == EDGETVM_NOT_A_PACKAGE);
+        CHECK(model == NULL && told(error.text));
+    }
+    CHECK(edgetvm_open_memory(data, size, NULL, &model, NULL) == EDGETVM_OK);
+    memset(edgetvm_input_memory(model, 0), 0, edgetvm_input(model, 0)->size_bytes);
+    CHECK(edgetvm_run(model) == EDGETVM_OK);
+    edgetvm_close(model);
+}
+
 /* `total` = `sum` + `chunk`; a run's `total` is the next run's `sum`. */
 static void streams(const char *path)
 {
@@ -264,6 +283,7 @@ void check_misuse(const char *path, const char *stream)
     numbers();
     tensors(path);
     members(path);
+    parts(path);
     arenas(path);
     bound_memory(path);
     streams(stream);
