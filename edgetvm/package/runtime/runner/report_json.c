@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
@@ -51,12 +52,13 @@ static void put_tensors(const char *key, const edgetvm_model *model, size_t coun
 /* The most memory that this process ever had; 0 where the system does not tell. */
 static unsigned long peak_memory_kb(void)
 {
+    static const char KEY[] = "VmHWM:";
     unsigned long kb = 0;
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "VmHWM: %lu", &kb) == 1) {
-            break;
+    while (status != NULL && kb == 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, KEY, sizeof KEY - 1) == 0) {
+            kb = strtoul(line + sizeof KEY - 1, NULL, 10);
         }
     }
     if (status != NULL) {
