@@ -37,7 +37,12 @@ _LIBRARIES = {
 # So that the checks can count what is allocated.
 _WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")]
 _EMULATORS = {"x86_64": [], "aarch64": ["qemu-aarch64"], "armv7l": ["qemu-arm"]}
-_PACKAGES = {"clang": "clang", "gcc": "gcc", "qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user"}
+_PACKAGES = {
+    "clang": "clang libclang-rt-dev",
+    "gcc": "gcc",
+    "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
+}
 
 
 def program(name: str) -> str:

@@ -55,6 +55,7 @@ static void null_pointers(const char *path)
     CHECK(edgetvm_set_arena(NULL, NULL, 0) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_arena_bytes(NULL, &size) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_read_member(NULL, "labels.txt", NULL, &size) == EDGETVM_BAD_ARGUMENT);
+    CHECK(edgetvm_verify(NULL) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_input_count(NULL) == 0 && edgetvm_output_count(NULL) == 0);
     CHECK(edgetvm_input(NULL, 0) == NULL && edgetvm_output(NULL, 0) == NULL);
     CHECK(edgetvm_input_memory(NULL, 0) == NULL && edgetvm_output_memory(NULL, 0) == NULL);
@@ -149,6 +150,7 @@ static void members(const char *path)
     const char *sample = "sample/input-0.bin";
     CHECK(edgetvm_read_member(model, sample, NULL, &size) == EDGETVM_OK && size == wanted);
     CHECK(edgetvm_read_member(model, sample, data, &size) == EDGETVM_OK);
+    CHECK(edgetvm_verify(model) == EDGETVM_OK);
     size--;
     CHECK(edgetvm_read_member(model, sample, data, &size) == EDGETVM_WRONG_SIZE);
     CHECK(edgetvm_read_member(model, sample, data, NULL) == EDGETVM_BAD_ARGUMENT);

@@ -87,6 +87,8 @@ public:
         return data;
     }
 
+    void verify() { check(edgetvm_verify(get())); }
+
 private:
     struct Close {
         void operator()(edgetvm_model *model) const noexcept { edgetvm_close(model); }

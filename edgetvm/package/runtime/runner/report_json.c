@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "report.h"
 
 static void put_text(const char *key, const char *text)
@@ -86,7 +87,8 @@ static void put_kernels(const struct session *session)
     for (size_t i = 0; i < kernels; i++) {
         printf("%s{", i > 0 ? ",\n " : "");
         put_text("name", edgetvm_kernel_name(session->model, i));
-        printf(", \"mean_ns\": %" PRIu64 "}", session->kernel_ns[i] / session->options.repeat);
+        double mean_ns = double_of_unsigned(session->kernel_ns[i]) / session->options.repeat;
+        printf(", \"mean_ns\": %.1f}", mean_ns);
     }
     printf("]");
 }
