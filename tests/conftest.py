@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from made_models import (
 from made_tflite import write_dense
 
 from edgetvm.recipes import ModelFile, fetch
+
+# Zig builds a C library for each target, for a minute: that stays where the user has it.
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(Path.home() / ".cache" / "zig"))
 
 OKAY_NABU = ModelFile(
     package="pyopen-wakeword==1.1.0",

@@ -45,8 +45,11 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[BinaryIO]:
+def written_aside(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends without an error, and never before.
+
+    Args:
+        mode: its permissions, less what the process's umask takes away.
 
     Raises:
         StorageError: disk full, no permission, no such folder. Nothing is left behind.
@@ -60,20 +63,20 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             umask = os.umask(0)
             os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
+            Path(name).chmod(mode & ~umask)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write `data` to `path`, whole or not at all.
 
     Raises:
         StorageError: as `written_aside`.
     """
-    with written_aside(path) as file:
+    with written_aside(path, mode) as file:
         file.write(data)
 
 

@@ -36,6 +36,12 @@ def shipped_folder(kind: str) -> Path:
     return inside_wheel if inside_wheel.is_dir() else _PACKAGE.parent / kind
 
 
+def shipped_file(name: str) -> Path:
+    """A file of the project's root that comes with edgetvm, such as its `LICENSE`."""
+    inside_wheel = _PACKAGE / "_data" / name
+    return inside_wheel if inside_wheel.is_file() else _PACKAGE.parent / name
+
+
 def search_folders(kind: str) -> list[Path]:
     """Folders to look in for `devices` or `recipes`, the first one winning.
 

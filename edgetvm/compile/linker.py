@@ -7,17 +7,14 @@ compiler, and a link takes a twentieth of a second.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgetvm.base.errors import CompileError, MissingToolError
 from edgetvm.base.files import storage_errors
-from edgetvm.base.pins import installed_version
+from edgetvm.base.zig import run_zig
 
 
 @contextmanager
@@ -56,15 +53,7 @@ def link_shared(output: str, objects: Sequence[str], **_: object) -> None:
         CompileError: the linker refused the objects.
         MissingToolError: the ziglang package is not installed.
     """
-    if installed_version("ziglang") is None:
-        raise MissingToolError("ziglang is not installed", mend="run: pip install ziglang")
-    command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-s", "--build-id=none"]
-    result = subprocess.run(
-        [*command, "-o", output, *objects], capture_output=True, text=True, check=False
-    )
-    if result.returncode != 0:
-        reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
-        raise CompileError(f"linking failed: {reason}", mend="run: edgetvm doctor")
+    run_zig("ld.lld", "-shared", "-s", "--build-id=none", "-o", output, *objects)
 
 
 link_shared.output_format = "so"  # type: ignore[attr-defined]

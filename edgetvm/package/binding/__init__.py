@@ -1,0 +1,1 @@
+"""What boards import: one file of Python, without edgetvm."""

@@ -1,0 +1,158 @@
+"""The C runtime built for any board, on any host, by Zig's C compiler.
+
+Built once for each platform: a build is cached by the hash of all that it depends on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgetvm.base import cache
+from edgetvm.base.errors import NotFoundError
+from edgetvm.base.files import sha256_of_file, storage_errors
+from edgetvm.base.pins import installed_version
+from edgetvm.base.steps import step
+from edgetvm.base.zig import run_zig, zig_folder
+
+Libc = Literal["glibc", "musl"]
+LIBCS: tuple[Libc, ...] = ("glibc", "musl")
+
+# The C sources, which are in the wheel too.
+RUNTIME_FOLDER = Path(__file__).parent / "runtime"
+LIBRARY_FILE = "libedgetvm.so"
+ARCHIVE_FILE = "libedgetvm.a"
+RUNNER_FILE = "edgetvm-run"
+
+
+@dataclass(frozen=True)
+class _Platform:
+    """How Zig is told of an architecture and a C library.
+
+    Attributes:
+        target: with the oldest glibc that has all that is called, 2.17 of 2012.
+        cpu: what every such board has.
+        code: what the sources are compiled for beside; Thumb takes two thirds of Arm's bytes.
+    """
+
+    target: str
+    cpu: str = "baseline"
+    code: str = ""
+
+
+_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode")
+_PLATFORMS: dict[tuple[str, Libc], _Platform] = {
+    ("aarch64", "glibc"): _Platform("aarch64-linux-gnu.2.17"),
+    ("aarch64", "musl"): _Platform("aarch64-linux-musl"),
+    ("armv7l", "glibc"): _Platform("arm-linux-gnueabihf.2.17", *_ARMV7),
+    # Zig has this C library in Thumb as well.
+    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0]),
+    ("x86_64", "glibc"): _Platform("x86_64-linux-gnu.2.17"),
+    ("x86_64", "musl"): _Platform("x86_64-linux-musl"),
+}
+ARCHITECTURES = tuple(dict.fromkeys(architecture for architecture, _ in _PLATFORMS))
+_INCLUDE = ("-Iinclude", "-Isrc")
+_FLAGS = (
+    *("-std=c11", "-Os", "-fPIC", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
+    *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
+)
+_LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
+_LIBC = ("-lm", "-pthread")
+# Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
+_LIBRARY = ("-shared", "-rtlib=none", f"-Wl,-soname,{LIBRARY_FILE}.1")
+_EXPORTS = "{ global: edgetvm_*; local: *; };"
+# No exception passes through C, and musl's tables for them are a sixth of a static program.
+_DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
+
+
+@dataclass(frozen=True)
+class BuiltRuntime:
+    """The runtime for one architecture and C library.
+
+    Attributes:
+        folder: with `libedgetvm.so`, `libedgetvm.a` and `edgetvm-run`. With musl the runner is
+            static: it runs on any Linux.
+        architecture: as `uname -m` prints it.
+    """
+
+    folder: Path
+    architecture: str
+    libc: Libc
+
+    @property
+    def runner(self) -> bytes:
+        """The program that runs packages."""
+        return (self.folder / RUNNER_FILE).read_bytes()
+
+
+def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
+    """The runtime for boards of an architecture, built or taken from the cache.
+
+    Raises:
+        NotFoundError: there is none for that architecture.
+        CompileError: it cannot be built.
+        MissingToolError: the ziglang package is not installed.
+        StorageError: the cache folder cannot be written.
+    """
+    platform = _PLATFORMS.get((architecture, libc))
+    if platform is None:
+        known = ", ".join(ARCHITECTURES)
+        raise NotFoundError(f"there is no C runtime for {architecture}", mend=f"it is for {known}")
+    depends_on = {
+        "sources": [(path.name, sha256_of_file(path)) for path in _read()],
+        "platform": [platform.target, platform.cpu, platform.code],
+        "code": sha256_of_file(Path(__file__)),
+        "ziglang": installed_version("ziglang"),
+    }
+
+    def make(folder: Path) -> None:
+        with step(f"build the C runtime for {architecture} ({libc})"), storage_errors(folder):
+            _build(folder, platform, static=libc == "musl")
+
+    folder, _ = cache.get_or_make("runtimes", depends_on, make)
+    return BuiltRuntime(folder, architecture, libc)
+
+
+def runner_licences() -> dict[str, bytes]:
+    """Texts of the licences of what a static runner holds beside edgetvm, by the part's name."""
+    folder = zig_folder()
+    return {
+        "musl": (folder / "lib/libc/musl/COPYRIGHT").read_bytes(),
+        "zig": (folder / "LICENSE").read_bytes(),
+    }
+
+
+def _read() -> list[Path]:
+    """All files that a build reads."""
+    folders = (RUNTIME_FOLDER / name for name in ("include", "src", "runner"))
+    return sorted(path for folder in folders for path in folder.glob("*.[ch]"))
+
+
+def _build(folder: Path, platform: _Platform, static: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
+        scratch = Path(scratch_name)
+        library = _compiled("src", scratch, platform)
+        runner = _compiled("runner", scratch, platform)
+        discard, exports = scratch / "discard.ld", scratch / "exports.map"
+        discard.write_text(_DISCARD)
+        exports.write_text(_EXPORTS)
+        cpu = f"-mcpu={platform.cpu}"
+        link = ("cc", "-target", platform.target, cpu, *_LINK, f"-Wl,-T,{discard}")
+        exported = f"-Wl,--version-script,{exports}"
+        run_zig(*link, *_LIBRARY, exported, library, *_LIBC, "-o", str(folder / LIBRARY_FILE))
+        run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
+        whole = ("-static",) if static else ()
+        run_zig(*link, *whole, library, runner, *_LIBC, "-o", str(folder / RUNNER_FILE))
+
+
+def _compiled(part: str, scratch: Path, platform: _Platform) -> str:
+    """The sources of one folder as an object."""
+    compiled = str(scratch / f"{part}.o")
+    sources = sorted(f"{part}/{path.name}" for path in (RUNTIME_FOLDER / part).glob("*.c"))
+    cpu = f"-mcpu={platform.cpu}{platform.code}"
+    command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *_INCLUDE)
+    emit = f"-femit-bin={compiled}"
+    run_zig(*command, "-cflags", *_FLAGS, "--", *sources, emit, folder=RUNTIME_FOLDER)
+    return compiled
