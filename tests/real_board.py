@@ -17,7 +17,8 @@ from edgetvm.boards import load_profile
 from edgetvm.compile import compile_model
 from edgetvm.farm import Board, LocalBoard
 from edgetvm.models import ImportOptions, Model, import_model
-from edgetvm.package.archive import Package, build_package, verify_package
+from edgetvm.package.archive import Package, verify_package
+from edgetvm.package.assembly import build_package
 from edgetvm.package.gate import check
 
 Answers = dict[str, NDArray[np.generic]]

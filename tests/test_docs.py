@@ -60,11 +60,11 @@ def parse(line: str) -> None:
     command: click.Command = root
     context: click.Context | None = None
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        context = click.Context(command, context, info_name=command.name)
-        below = command.get_command(context, words[0])
-        if below is None:
-            raise click.UsageError(f"there is no command {words[0]!r}")
-        command, words = below, words[1:]
+        context = command.make_context(command.name or "", words, parent=context)
+        rest = [*context._protected_args, *context.args]
+        _, below, words = command.resolve_command(context, rest)
+        assert below is not None
+        command = below
     # A page may speak of `edgetvm tune` without its arguments.
     if words:
         command.make_context(command.name or "", words, parent=context)

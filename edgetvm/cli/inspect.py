@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edgetvm.cli.options import (
     Bound,
@@ -60,7 +61,7 @@ def command(
     \b
     edgetvm inspect model.onnx --time            where a run on this machine spends its time
     edgetvm inspect model.onnx --device rpi4     what a board will run
-    edgetvm inspect model.edgetvm                what is in a package
+    edgetvm inspect model.edgetvm                the kernels of a package's first target
     """
     from edgetvm.cli.compile_views import MOST_ROWS, inspection_document, inspection_view
     from edgetvm.cli.terminal import Terminal
@@ -70,7 +71,9 @@ def command(
     terminal = Terminal(as_json)
     with terminal.steps():
         if model.endswith(".edgetvm"):
-            found = inspect_package(read_package(Path(model)), timed, threads)
+            given = click.get_current_context().get_parameter_source("profile")
+            chosen = None if given is ParameterSource.DEFAULT else find_profile(profile).name
+            found = inspect_package(read_package(Path(model)), chosen, timed, threads)
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
             target = find_profile(profile)

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
 from edgetvm.base.words import plural
-from edgetvm.cli.compile_views import told_memory
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
     from edgetvm.models import Model, Signature
     from edgetvm.models.correctness import Correctness
     from edgetvm.models.model import TensorSpec
-    from edgetvm.package import Package
     from edgetvm.recipes import Recipe
     from edgetvm.workflow.doctor import Finding
     from edgetvm.workflow.running import RunResult
 
 
-def _tensors(signature: Signature) -> dict[str, object]:
+def tensor_rows(signature: Signature) -> dict[str, object]:
+    """A row for each input, output and state."""
     rows: dict[str, object] = {}
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
         for spec in specs:
@@ -52,7 +51,8 @@ def _tensor(spec: TensorSpec) -> str:
     return f"{told}, {scale:.6g} * (q - {zero_point})".replace("- -", "+ ")
 
 
-def _correctness(correctness: Correctness | None) -> str:
+def correctness_words(correctness: Correctness | None) -> str:
+    """What a comparison with the reference gave."""
     if correctness is None:
         return "not checked"
     whole = correctness.float32_error
@@ -87,14 +87,14 @@ def model_view(model: Model, checks: Sequence[Correctness]) -> RenderableType:
     operators = sorted(model.operators.items(), key=lambda entry: (-entry[1], entry[0]))
     rows = {
         "model": f"{model.name} ({model.provenance.importer})",
-        **_tensors(model.signature),
+        **tensor_rows(model.signature),
         "parameters": _by_dtype(model.parameters),
         "multiply-adds": _by_dtype(model.multiply_adds),
         "quantised": ", ".join(map(str, model.quantised)) or "nothing",
         "operators": ", ".join(f"{name} {count}" for name, count in operators),
         "changed": "; ".join(model.provenance.changes) or "nothing",
         **{
-            f"on {check.inputs}": f"{_correctness(check)}, {plural(check.samples, 'run')}"
+            f"on {check.inputs}": f"{correctness_words(check)}, {plural(check.samples, 'run')}"
             for check in checks
         },
     }
@@ -109,35 +109,6 @@ def _by_dtype(counts: Mapping[str, int]) -> str:
         return " ".join([total, *(dtype for dtype, _ in parts)])
     told = ", ".join(f"{dtype} {format_count(count)}" for dtype, count in parts)
     return f"{total} ({told})"
-
-
-def package_document(package: Package, path: Path) -> dict[str, Any]:
-    """`edgetvm package --json`."""
-    return {
-        "path": str(path),
-        "sha256": package.sha256,
-        "size_bytes": package.size_bytes,
-        "manifest": asdict(package.manifest),
-    }
-
-
-def package_view(package: Package, path: Path) -> RenderableType:
-    """`edgetvm package`."""
-    manifest = package.manifest
-    return fact_table(
-        {
-            "package": path,
-            "model": manifest.name,
-            "target": f"{manifest.target.profile} ({manifest.target.triple}, "
-            f"{manifest.target.cpu})",
-            "compiled with": str(manifest.options),
-            "size": format_bytes(package.size_bytes),
-            "sha256": package.sha256,
-            **_tensors(manifest.signature),
-            "activations": told_memory(manifest.memory, manifest.options),
-            "answers": _correctness(manifest.correctness),
-        }
-    )
 
 
 def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from edgetvm.base.errors import EdgetvmError, PackageError
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
-from edgetvm.package.executor import Executor
+from edgetvm.package.executor import Executor, fitting_target
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -90,7 +90,7 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     """Verify the uploaded package `file`, load it and run its sample once.
 
     Answers with `open_ns` (bytes on the board to ready), `first_run_ns`, the `threads` that it
-    runs on, and the sample's outputs.
+    runs on, the `profile` of the target that was taken, and the sample's outputs.
     """
     global _executor, _resident_before_open_bytes  # noqa: PLW0603 - the session's one package
     import tvm  # noqa: F401 - the runtime belongs to the server, not to the model's cold start
@@ -101,7 +101,9 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     _resident_before_open_bytes = _status_bytes("VmRSS")
     began_ns = time.perf_counter_ns()
     package = verify_package(Path(request["file"]).read_bytes(), request["file"])
-    executor = Executor.of(package, request["threads"])
+    target = fitting_target(package.manifest)
+    library, signature = package.members[target.library], package.manifest.signature
+    executor = Executor(library, signature, request["threads"])
     open_ns = time.perf_counter_ns() - began_ns
     executor.set_inputs(package.sample_inputs)
     first_run_ns = executor.run_ns()
@@ -111,6 +113,7 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
         "open_ns": open_ns,
         "first_run_ns": first_run_ns,
         "threads": executor.threads,
+        "profile": target.profile,
         "arrays": described,
     }, payload
 

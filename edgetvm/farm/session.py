@@ -70,12 +70,14 @@ class Opened:
         open_ns: from the package's bytes on the board to a model ready to run, verified.
         first_run_ns: the first run after that, on the package's sample.
         threads: that the model runs on.
+        profile: of the package's target that the board took.
         outputs: the board's answers to the sample.
     """
 
     open_ns: int
     first_run_ns: int
     threads: int
+    profile: str
     outputs: dict[str, NDArray[np.generic]]
 
 
@@ -136,6 +138,7 @@ class BoardSession:
             open_ns=header["open_ns"],
             first_run_ns=header["first_run_ns"],
             threads=header["threads"],
+            profile=header["profile"],
             outputs=unpack(header["arrays"], payload),
         )
 

@@ -9,6 +9,7 @@ from edgetvm.farm.session import BoardSession, Opened
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
+from edgetvm.package.manifest import PackagedTarget
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,12 @@ class Deployment:
 
     Attributes:
         opened: durations and threads, as the board tells them.
+        target: of the package, that the board took.
         correctness: the board's answers to the sample against those that the package brings.
     """
 
     opened: Opened
+    target: PackagedTarget
     correctness: Correctness
 
 
@@ -45,7 +48,8 @@ def deploy(
     """
     with step("deploy and self-test") as this:
         opened = session.open(package.data, threads)
-        checked = package.manifest.correctness
+        target = package.manifest.target(opened.profile)
+        checked = target.correctness
         error = worst_error(
             opened.outputs, package.sample_outputs, package.manifest.signature.quanta
         )
@@ -54,7 +58,7 @@ def deploy(
             reference=checked.reference if checked else "the package's sample",
             max_abs_error=error.max_abs_error,
             max_relative_error=error.max_relative_error,
-            tolerance=checked.tolerance if checked else tolerance_of(package.manifest.options),
+            tolerance=checked.tolerance if checked else tolerance_of(target.options),
             worst_output=error.output,
             samples=1,
             inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",
@@ -65,4 +69,4 @@ def deploy(
         this.detail = f"open {open_ms:.1f} ms, first run {first_run_ms:.1f} ms"
         if not correctness.passed and not allow_mismatch:
             raise refusal(correctness, package.manifest.name)
-    return Deployment(opened, correctness)
+    return Deployment(opened, target, correctness)

@@ -22,7 +22,6 @@ from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
-from edgetvm.package.manifest import LIBRARY_NAME
 from edgetvm.recipes import Recipe, prepare, samples
 
 # Runs are asked for in portions, so that progress is seen and a dead board is noticed.
@@ -78,7 +77,7 @@ def measure(
     manifest = package.manifest
     facts = session.facts()
     deployment = deploy(session, package, plan.threads, plan.allow_mismatch)
-    correctness = deployment.correctness
+    target, correctness = deployment.target, deployment.correctness
     metrics: dict[str, float] = {}
     samples_ns: list[int] = []
     inputs: Arrays = package.sample_inputs
@@ -96,7 +95,7 @@ def measure(
                 reference_for(source),
                 recipe=recipe,
                 samples=chosen,
-                tolerance=tolerance_of(manifest.options),
+                tolerance=tolerance_of(target.options),
             )
             correctness = evaluation.correctness
             metrics.update(evaluation.metrics)
@@ -126,18 +125,18 @@ def measure(
         peak_memory_bytes=peak_memory_bytes,
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
-        library_size_bytes=manifest.sizes_bytes[LIBRARY_NAME],
+        library_size_bytes=manifest.sizes_bytes[target.library],
         deadline_ms=recipe.deadline_ms if recipe is not None else None,
         chunk_ms=stream.chunk_ms if stream is not None else None,
         correctness=correctness,
         metrics=metrics,
-        kernels=manifest.kernels,
+        kernels=target.kernels,
         environment=_environment(
             session.board.name, profile, facts, package, deployment.opened.threads
         ),
         steps=tuple(steps),
-        options=manifest.options,
-        memory=manifest.memory,
+        options=target.options,
+        memory=target.memory,
         thread_turns=turns,
     )
 

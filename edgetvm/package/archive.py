@@ -1,4 +1,4 @@
-"""Writing and reading `.edgetvm` files: plain ZIP, members stored, the manifest first.
+"""Writing and reading `.edgetvm` files.
 
 The same content gives the same bytes. A package is untrusted until every member's size and
 SHA-256 agree with the manifest; members are read into memory and never unpacked by name.
@@ -6,38 +6,33 @@ SHA-256 agree with the manifest; members are read into memory and never unpacked
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError, UsageError
-from edgetvm.base.files import sha256_of, storage_errors, write_bytes
-from edgetvm.base.version import __version__
-from edgetvm.compile.artifact import Artifact
-from edgetvm.models.correctness import Correctness
-from edgetvm.models.model import Arrays, TensorSpec
-from edgetvm.package.arrays import from_bytes, to_bytes
+from edgetvm.base.files import sha256_of, storage_errors
+from edgetvm.models.model import TensorSpec
+from edgetvm.package.arrays import from_bytes
+from edgetvm.package.container import unzipped, zipped
 from edgetvm.package.manifest import (
-    FORMAT_VERSION,
-    LIBRARY_NAME,
+    LABELS_NAME,
+    LICENCE_FOLDER,
     MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    MAX_MEMBERS,
-    MAX_TOTAL_BYTES,
+    SIGNATURE_NAME,
     Manifest,
     Member,
-    TargetNeeds,
+    library_member,
     manifest_from_json,
     manifest_to_json,
+    runner_member,
+    sample_member,
 )
-
-# ZIP's own epoch: a package's bytes do not depend on when it was made.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+from edgetvm.package.signing import signer_of
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,17 @@ class Package:
         manifest: see `Manifest`.
         members: bytes by name, each equal to what the manifest says.
         data: the file's bytes.
+        begin: where in `data` the package begins: after the program, in a single executable.
+        manifest_json: the manifest's own bytes, which a signature is of.
+        signed_by: the public key that signed it, in hexadecimal; None where it is not signed.
     """
 
     manifest: Manifest
     members: Mapping[str, bytes]
     data: bytes
+    begin: int
+    manifest_json: bytes
+    signed_by: str | None
 
     @property
     def sha256(self) -> str:
@@ -74,73 +75,29 @@ class Package:
         """What the reference runtime answers to `sample_inputs`."""
         return self._arrays("output", self.manifest.signature.outputs)
 
-    def _arrays(self, kind: str, specs: tuple[TensorSpec, ...]) -> dict[str, NDArray[np.generic]]:
+    def _arrays(
+        self, kind: Literal["input", "output"], specs: tuple[TensorSpec, ...]
+    ) -> dict[str, NDArray[np.generic]]:
         return {
-            spec.name: from_bytes(self.members[_sample_member(kind, index)], spec.dtype, spec.shape)
+            spec.name: from_bytes(self.members[sample_member(kind, index)], spec.dtype, spec.shape)
             for index, spec in enumerate(specs)
         }
 
 
-def _sample_member(kind: str, index: int) -> str:
-    # Tensor names may hold any character: members are numbered in the signature's order.
-    return f"sample/{kind}-{index}.bin"
-
-
-def build_package(
-    artifact: Artifact,
-    correctness: Correctness | None,
-    sample_inputs: Arrays,
-    sample_outputs: Arrays,
-) -> bytes:
+def packed(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
     """The bytes of a package file.
 
     Args:
-        artifact: from `edgetvm.compile.compile_model`.
-        correctness: from `edgetvm.package.gate.check`; None where the user went on without.
-        sample_inputs, sample_outputs: arrays by tensor name; what the package tests itself with.
-    """
-    signature = artifact.signature
-    members = {LIBRARY_NAME: artifact.library}
-    for index, spec in enumerate(signature.inputs):
-        members[_sample_member("input", index)] = to_bytes(sample_inputs[spec.name])
-    for index, spec in enumerate(signature.outputs):
-        members[_sample_member("output", index)] = to_bytes(sample_outputs[spec.name])
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        edgetvm_version=__version__,
-        name=artifact.name,
-        executor=artifact.executor,
-        target=TargetNeeds.of(artifact.profile),
-        signature=signature,
-        provenance=artifact.provenance,
-        kernels=artifact.kernels,
-        correctness=correctness,
-        options=artifact.options,
-        members=tuple(Member(name, sha256_of(data), len(data)) for name, data in members.items()),
-        memory=artifact.memory,
-    )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {MANIFEST_NAME: manifest_to_json(manifest), **members}.items():
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
-    return buffer.getvalue()
-
-
-def write_package(
-    path: Path,
-    artifact: Artifact,
-    correctness: Correctness | None,
-    sample_inputs: Arrays,
-    sample_outputs: Arrays,
-) -> None:
-    """Write a package file, whole or not at all. See `build_package`.
+        manifest: its `members` are filled in.
+        files: content of all of `manifest.member_names`.
 
     Raises:
-        StorageError: disk full, no permission, no such folder.
+        PackageError: more than a package may hold.
     """
-    write_bytes(path, build_package(artifact, correctness, sample_inputs, sample_outputs))
+    ordered = {name: files[name] for name in manifest.member_names}
+    members = tuple(Member(name, sha256_of(data), len(data)) for name, data in ordered.items())
+    whole = replace(manifest, members=members)
+    return zipped({MANIFEST_NAME: manifest_to_json(whole), **ordered})
 
 
 def read_package(path: Path) -> Package:
@@ -158,55 +115,36 @@ def read_package(path: Path) -> Package:
 def verify_package(data: bytes, where: str) -> Package:
     """Verify the bytes of a package file that is not trusted.
 
+    Anything may stand before the package, as the program does in a single executable.
+
     Raises:
         PackageError: not a package, cut off, altered, of a newer format, or over the limits of
             `edgetvm.package.manifest`.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, where)
-            manifest = manifest_from_json(archive.read(entries[0]), where)
-            _check_names(manifest, entries, where)
-            members = {entry.filename: archive.read(entry) for entry in entries[1:]}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
-        if isinstance(error, PackageError):
-            raise
-        raise PackageError(
-            "not an .edgetvm package, or cut off", where=where, mend="copy it again"
-        ) from error
+    begin, members = unzipped(data, where)
+    manifest_json = members.pop(MANIFEST_NAME)
+    signed = next(reversed(members), None) == SIGNATURE_NAME
+    signature_json = members.pop(SIGNATURE_NAME) if signed else None
+    manifest = manifest_from_json(manifest_json, where)
+    signed_by = None
+    if signature_json is not None:
+        signed_by = signer_of(signature_json, manifest_json, where)
+    _check_names(manifest, list(members), where)
     for member in manifest.members:
         data_of = members[member.name]
         if len(data_of) != member.size_bytes or sha256_of(data_of) != member.sha256:
             raise PackageError(
                 f"{member.name} was altered", where=where, mend="copy it again, or package anew"
             )
-    package = Package(manifest, members, data)
+    package = Package(manifest, members, data, begin, manifest_json, signed_by)
     _check_content(package, where)
     return package
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], where: str) -> None:
-    mend = "package the model again with edgetvm"
-    if not entries or entries[0].filename != MANIFEST_NAME:
-        raise PackageError("it does not begin with a manifest", where=where, mend=mend)
-    if len(entries) > MAX_MEMBERS or sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
-        raise PackageError("it claims more than a package may hold", where=where, mend=mend)
-    if entries[0].file_size > MAX_MANIFEST_BYTES:
-        raise PackageError("its manifest is too large", where=where, mend=mend)
-    for entry in entries:
-        stored = (
-            entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
-        )
-        if not stored or entry.flag_bits & 0x1:
-            raise PackageError(f"{entry.filename} is not plain", where=where, mend=mend)
-
-
-def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str) -> None:
-    present = [entry.filename for entry in entries[1:]]
+def _check_names(manifest: Manifest, present: list[str], where: str) -> None:
     promised = [member.name for member in manifest.members]
-    if present != promised or len({MANIFEST_NAME, *promised}) != len(entries):
-        strange = sorted(set(present) ^ set(promised)) or ["a member stands twice or out of order"]
+    if present != promised:
+        strange = sorted(set(present) ^ set(promised)) or ["they stand in another order"]
         raise PackageError(
             f"its members are not those of its manifest: {strange[0]}",
             where=where,
@@ -215,30 +153,52 @@ def _check_names(manifest: Manifest, entries: list[zipfile.ZipInfo], where: str)
 
 
 def _check_content(package: Package, where: str) -> None:
-    if LIBRARY_NAME not in package.members:
-        raise PackageError("it holds no compiled model", where=where, mend="package it anew")
-    signature = package.manifest.signature
-    expected = [
-        LIBRARY_NAME,
-        *(_sample_member("input", index) for index in range(len(signature.inputs))),
-        *(_sample_member("output", index) for index in range(len(signature.outputs))),
-    ]
-    if list(package.members) != expected:
+    manifest, mend = package.manifest, "package it anew"
+    if not manifest.targets:
+        raise PackageError("it holds no compiled model", where=where, mend=mend)
+    _check_member_names(manifest, where)
+    if list(package.members) != manifest.member_names:
         raise PackageError(
-            "its members are not those of its signature", where=where, mend="package it anew"
+            "its members are not those of its targets and signature", where=where, mend=mend
         )
+    signature = manifest.signature
     try:
         signature.with_states({state.input: state.output for state in signature.states})
     except UsageError as error:
-        raise PackageError(error.what, where=where, mend="package it anew") from error
-    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
-        for index, spec in enumerate(specs):
-            try:
-                from_bytes(package.members[_sample_member(kind, index)], spec.dtype, spec.shape)
-            except (KeyError, PackageError) as error:
-                reason = error.what if isinstance(error, PackageError) else "it is missing"
-                raise PackageError(
-                    f"its sample {kind} {spec.name!r} is damaged: {reason}",
-                    where=where,
-                    mend="package it anew",
-                ) from error
+        raise PackageError(error.what, where=where, mend=mend) from error
+    _check_samples(package, "input", signature.inputs, where)
+    _check_samples(package, "output", signature.outputs, where)
+
+
+def _check_member_names(manifest: Manifest, where: str) -> None:
+    """Members are called as their part says, so that no reader needs to look for them."""
+    strange = [
+        name
+        for target in manifest.targets
+        for name, wanted in (
+            (target.library, library_member(target.profile)),
+            (target.runtime or "", runner_member(target.profile)),
+        )
+        if name not in ("", wanted)
+    ]
+    strange += [name for name in (manifest.labels,) if name not in (None, LABELS_NAME)]
+    texts = [licence.member for licence in manifest.licences if licence.member is not None]
+    strange += [name for name in texts if not name.startswith(LICENCE_FOLDER)]
+    if strange:
+        raise PackageError(
+            f"{strange[0]!r} is no name for that member", where=where, mend="package it anew"
+        )
+
+
+def _check_samples(
+    package: Package, kind: Literal["input", "output"], specs: tuple[TensorSpec, ...], where: str
+) -> None:
+    for index, spec in enumerate(specs):
+        try:
+            from_bytes(package.members[sample_member(kind, index)], spec.dtype, spec.shape)
+        except PackageError as error:
+            raise PackageError(
+                f"its sample {kind} {spec.name!r} is damaged: {error.what}",
+                where=where,
+                mend="package it anew",
+            ) from error

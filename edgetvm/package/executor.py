@@ -21,7 +21,7 @@ from edgetvm.models.model import Arrays, Signature
 from edgetvm.package.archive import Package
 from edgetvm.package.cores import apart, noting_workers
 from edgetvm.package.engines import Engine, TimedCall, engine_of
-from edgetvm.package.manifest import LIBRARY_NAME, TargetNeeds
+from edgetvm.package.manifest import Manifest, PackagedTarget, TargetNeeds
 
 Result = TypeVar("Result")
 
@@ -51,6 +51,29 @@ def check_machine(needs: TargetNeeds) -> None:
             mend=f"this CPU lacks {'them' if len(missing) > 1 else 'it'}: "
             "package it for a profile without",
         )
+
+
+def fitting_target(manifest: Manifest) -> PackagedTarget:
+    """The first target that this machine can run.
+
+    Raises:
+        PackageError: there is none.
+    """
+    refusals = []
+    for target in manifest.targets:
+        try:
+            check_machine(target)
+        except PackageError as error:
+            refusals.append((target.profile, error))
+        else:
+            return target
+    if len(refusals) == 1:
+        raise refusals[0][1]
+    told = "; ".join(f"{profile}: {error.what}" for profile, error in refusals)
+    raise PackageError(
+        f"none of its targets is for this machine: {told}",
+        mend=f"package it for a profile of {platform.machine()} that this CPU fits",
+    )
 
 
 class Executor:
@@ -84,7 +107,7 @@ class Executor:
         self.signature = signature
         self.threads = int(noting_workers(tvm.get_global_func("runtime.NumThreads")))
         with tempfile.TemporaryDirectory(prefix="edgetvm-") as folder:
-            path = Path(folder, LIBRARY_NAME)
+            path = Path(folder, "model.so")
             write_bytes(path, library)
             self._engine: Engine = engine_of(path, signature)
         self._is_shared = _PARALLEL in library
@@ -92,13 +115,13 @@ class Executor:
 
     @classmethod
     def of(cls, package: Package, threads: int | None = None) -> Executor:
-        """An executor for a verified package.
+        """An executor for the target of a verified package that fits this machine.
 
         Raises:
-            PackageError: this machine cannot run it.
+            PackageError: this machine can run none of them.
         """
-        check_machine(package.manifest.target)
-        return cls(package.members[LIBRARY_NAME], package.manifest.signature, threads)
+        target = fitting_target(package.manifest)
+        return cls(package.members[target.library], package.manifest.signature, threads)
 
     def _placed(self, run: Callable[[], Result]) -> Callable[[], Result]:
         """A run with workers, where it has any, off the caller's core."""

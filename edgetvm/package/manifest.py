@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -18,17 +18,21 @@ from edgetvm.models.model import Provenance, Signature
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
-LIBRARY_NAME = "model.so"
+SIGNATURE_NAME = "signature.json"
+LABELS_NAME = "labels.txt"
+LICENCE_FOLDER = "licences/"
 
 # Far above any model for a board, and far below what would fill a disk or memory by surprise.
 MAX_MEMBERS = 1000
 MAX_TOTAL_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 4 << 20
+MAX_SIGNATURE_BYTES = 4 << 10
 
 # A member's name: folders of plain words, never absolute, never upwards.
 MemberName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
 ]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Member:
     """A file in the package, and the proof that it is whole."""
 
     name: MemberName
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     size_bytes: Annotated[int, Field(ge=0, le=MAX_TOTAL_BYTES)]
 
 
@@ -73,6 +77,46 @@ class TargetNeeds:
 
 
 @dataclass(frozen=True)
+class PackagedTarget(TargetNeeds):
+    """The model compiled for one kind of board.
+
+    Attributes:
+        executor: what calls its kernels.
+        library, runtime: names of members: the compiled model, and the program that runs it without
+            anything else; None where the package brings no such program.
+        kernels: of the library.
+        correctness: the check before packaging; None where the user went on without it.
+        memory: that a run takes; None where it was not known.
+        options: that the model was compiled with.
+        tuning_sha256: of the tuned schedules that it was compiled with; None where it took none.
+    """
+
+    executor: ExecutorKind
+    library: MemberName
+    runtime: MemberName | None
+    kernels: tuple[Kernel, ...]
+    correctness: Correctness | None
+    memory: MemoryUse | None = None
+    options: CompileOptions = DEFAULTS
+    tuning_sha256: Sha256 | None = None
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Under which terms a part of the package stands.
+
+    Attributes:
+        name: of the part: `edgetvm`, or the model's.
+        spdx: identifier of the licence.
+        member: with its text; None where only the identifier is known.
+    """
+
+    name: str
+    spdx: str
+    member: MemberName | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What is in a package.
 
@@ -80,34 +124,68 @@ class Manifest:
         format_version: of the package format; a reader refuses a newer one.
         edgetvm_version: of the writer.
         name: of the model.
-        executor: what calls its kernels.
-        target: see `TargetNeeds`.
         signature: inputs, outputs and states.
         provenance: of the model's source.
-        kernels: of the compiled library.
-        correctness: the check before packaging; None where the user went on without it.
-        members: every other file of the package.
-        options: that the model was compiled with.
-        memory: that a run takes; None where it was not known.
+        targets: the kinds of boards that it runs on, the most wanted first.
+        members: every other file of the package, but for a signature.
+        processing: `preprocess`, `postprocess` and `stream` of the recipe; None without one.
+        labels: name of the member that names the classes, one a line.
+        licences: of the parts.
     """
 
     format_version: int
     edgetvm_version: str
     name: str
-    executor: ExecutorKind
-    target: TargetNeeds
     signature: Signature
     provenance: Provenance
-    kernels: tuple[Kernel, ...]
-    correctness: Correctness | None
-    members: tuple[Member, ...]
-    options: CompileOptions = DEFAULTS
-    memory: MemoryUse | None = None
+    targets: tuple[PackagedTarget, ...]
+    members: tuple[Member, ...] = ()
+    processing: Mapping[str, Any] | None = None
+    labels: MemberName | None = None
+    licences: tuple[Licence, ...] = ()
 
     @property
     def sizes_bytes(self) -> Mapping[str, int]:
         """Size of each member by name."""
         return {member.name: member.size_bytes for member in self.members}
+
+    @property
+    def member_names(self) -> list[str]:
+        """What the members must be called, in the archive's order."""
+        code = [name for one in self.targets for name in (one.library, one.runtime)]
+        samples = [
+            *(sample_member("input", index) for index in range(len(self.signature.inputs))),
+            *(sample_member("output", index) for index in range(len(self.signature.outputs))),
+        ]
+        texts = [self.labels, *(licence.member for licence in self.licences)]
+        return [name for name in (*code, *samples, *texts) if name is not None]
+
+    def target(self, profile: str) -> PackagedTarget:
+        """The target of that profile.
+
+        Raises:
+            PackageError: it has none.
+        """
+        for one in self.targets:
+            if one.profile == profile:
+                return one
+        known = ", ".join(one.profile for one in self.targets)
+        raise PackageError(f"it holds nothing for {profile}", mend=f"it is for {known}")
+
+
+def library_member(profile: str) -> str:
+    """Name of the compiled model for a profile."""
+    return f"{profile}/model.so"
+
+
+def runner_member(profile: str) -> str:
+    """Name of the program that runs the model on boards of a profile."""
+    return f"{profile}/edgetvm-run"
+
+
+def sample_member(kind: Literal["input", "output"], index: int) -> str:
+    """Name of an array of the sample: numbered, for tensor names may hold any character."""
+    return f"sample/{kind}-{index}.bin"
 
 
 _ADAPTER = TypeAdapter(Manifest)
@@ -115,9 +193,19 @@ _ADAPTER = TypeAdapter(Manifest)
 
 def manifest_to_json(manifest: Manifest) -> bytes:
     """The manifest as JSON text: the same manifest gives the same bytes."""
-    return json.dumps(
-        _ADAPTER.dump_python(manifest, mode="json"), indent=1, sort_keys=True
-    ).encode()
+    document = _ADAPTER.dump_python(manifest, mode="json")
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def manifest_from_json(data: bytes, where: str) -> Manifest:
@@ -127,7 +215,7 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
         PackageError: not a manifest, or of a newer format version.
     """
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
     version = document.get("format_version") if isinstance(document, dict) else None

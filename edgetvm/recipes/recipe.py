@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -302,6 +303,25 @@ def recipe_text(recipe: Recipe) -> str:
             document[key] = {"name": chosen["name"], **_plain(chosen["parameters"])}
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     return text
+
+
+def processing_of(recipe: Recipe) -> dict[str, Any] | None:
+    """`preprocess`, `postprocess` and `stream` as JSON knows them; None where it has none."""
+    document = json.loads(TypeAdapter(Recipe).dump_json(recipe, exclude_defaults=True))
+    found: dict[str, Any] = {
+        key: {"name": document[key]["name"], **_plain(document[key]["parameters"])}
+        for key in ("preprocess", "postprocess")
+        if key in document
+    }
+    if "stream" in document:
+        found["stream"] = document["stream"]
+    return found or None
+
+
+def label_names(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the classes that the model chooses from, where its recipe tells them."""
+    parameters = recipe.postprocess.parameters if recipe.postprocess else {}
+    return tuple(parameters.get("labels") or ())
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

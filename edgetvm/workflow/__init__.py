@@ -5,6 +5,7 @@ from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import keep_package, package_path
+from edgetvm.workflow.packaging import package_for
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.subject import (
@@ -37,6 +38,7 @@ __all__ = [
     "inspect_package",
     "keep_package",
     "new_recipe",
+    "package_for",
     "package_path",
     "quantize",
     "read_inputs",

@@ -20,9 +20,10 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
 from edgetvm.models.reference import Source
-from edgetvm.package.archive import Package, read_package, write_package
+from edgetvm.package.archive import Package, read_package
+from edgetvm.package.assembly import Notes, write_package
 from edgetvm.package.gate import check
-from edgetvm.recipes import Recipe, prepare, samples
+from edgetvm.recipes import Recipe, label_names, prepare, processing_of, samples
 from edgetvm.tune.database import digest
 from edgetvm.workflow.subject import Subject
 
@@ -96,6 +97,7 @@ def build(
             checked.correctness,
             checked.sample_inputs,
             checked.sample_outputs,
+            _notes(recipe, tuned),
         )
 
     folder, was_there = cache.get_or_make("packages", depends_on, make)
@@ -103,12 +105,21 @@ def build(
         note(f"{subject.name} for {profile.name} is taken from the cache")
     path = folder / _FILE
     package = read_package(path)
-    for sentence in schedule_warnings(package.manifest.kernels, package.manifest.options):
+    (target,) = package.manifest.targets
+    for sentence in schedule_warnings(target.kernels, target.options):
         warn(sentence)
     for change in package.manifest.provenance.changes:
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")
     return Built(package, Source(subject.path, subject.options, package.manifest.signature))
+
+
+def _notes(recipe: Recipe | None, tuned: TunedSchedules) -> Notes:
+    """What a package tells of a recipe and of tuning."""
+    tuning_sha256 = None if tuned == UNTUNED else digest(tuned)
+    if recipe is None:
+        return Notes(tuning_sha256=tuning_sha256)
+    return Notes(processing_of(recipe), label_names(recipe), recipe.licence, tuning_sha256)
 
 
 def _recipe_digest(recipe: Recipe) -> str:

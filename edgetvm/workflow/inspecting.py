@@ -19,7 +19,6 @@ from edgetvm.models.fills import fill
 from edgetvm.models.model import Signature
 from edgetvm.package.archive import Package
 from edgetvm.package.executor import Executor
-from edgetvm.package.manifest import LIBRARY_NAME
 from edgetvm.workflow.deviation import Deviation, deviations
 from edgetvm.workflow.subject import Subject
 
@@ -121,28 +120,31 @@ def inspect(
 
 
 def inspect_package(
-    package: Package, timed: bool = False, threads: int | None = None
+    package: Package,
+    profile: str | None = None,
+    timed: bool = False,
+    threads: int | None = None,
 ) -> Inspection:
     """Tell the kernels of a package.
 
     Args:
         package: verified.
+        profile: of the target to look at; the first without it.
         timed: run it on this machine, and time its kernels.
         threads: to time it on; all cores without it.
 
     Raises:
         UsageError: it is to be timed, and it is compiled for another board.
-        PackageError: this machine cannot run it.
+        PackageError: this machine cannot run it, or it holds no such target.
     """
     manifest = package.manifest
-    _check_local(manifest.target.profile, timed)
+    target = manifest.targets[0] if profile is None else manifest.target(profile)
+    _check_local(target.profile, timed)
     times = None
     if timed:
-        times = _timed(package.members[LIBRARY_NAME], manifest.signature, threads)
-    found = _inspection(
-        manifest.name, manifest.target.profile, manifest.options, manifest.kernels, times
-    )
-    return replace(found, memory=manifest.memory)
+        times = _timed(package.members[target.library], manifest.signature, threads)
+    found = _inspection(manifest.name, target.profile, target.options, target.kernels, times)
+    return replace(found, memory=target.memory)
 
 
 def _check_local(profile: str, timed: bool) -> None:

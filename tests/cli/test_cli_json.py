@@ -89,7 +89,33 @@ def test_package_names_its_file(home: Home, tiny_onnx: Path, tmp_path: Path) -> 
     found = ask(home, "package", tiny_onnx, "--device", "rpi4", folder=tmp_path)
     assert found["path"] == "tiny-rpi4.edgetvm"
     assert (tmp_path / found["path"]).stat().st_size == found["size_bytes"]
-    assert found["manifest"]["target"]["architecture"] == "aarch64"
+    assert [one["architecture"] for one in found["manifest"]["targets"]] == ["aarch64"]
+
+
+def test_a_package_for_several_boards_is_signed_verified_and_compared(
+    home: Home, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    both = ask(
+        home, "package", tiny_onnx, *("--device", "rpi3-32", "--device", "local"), folder=tmp_path
+    )
+    path, key = tmp_path / both["path"], tmp_path / "k.pem"
+    assert path.name == "tiny-rpi3-32-local.edgetvm"
+    shown = ask(home, "package", "inspect", path)
+    assert [one["profile"] for one in shown["manifest"]["targets"]] == ["rpi3-32", "local"]
+    path.chmod(0o755)
+    signed = ask(home, "package", "sign", path, "--key", key, "--new-key")
+    assert path.stat().st_mode & 0o777 == 0o755
+    public = tmp_path / "k.pub.pem"
+    assert ask(home, "package", "verify", path, "--key", public)["signed_by"] == signed["signed_by"]
+    done = home.edgetvm("package", "verify", home.package, "--key", public)
+    assert done.code == 7
+    assert "is not signed" in done.err
+    done = home.edgetvm("package", "diff", home.package, path, "--json")
+    assert done.code == 1
+    parts = [change["part"] for change in done.document["changes"]]
+    assert parts[-1] == "signature"
+    assert "target rpi3-32" in parts
+    assert ask(home, "package", "diff", path, path) == {"equal": True, "changes": []}
 
 
 @pytest.mark.board

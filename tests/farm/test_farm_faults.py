@@ -398,7 +398,7 @@ def test_a_package_for_another_architecture_is_refused_by_the_board(
     board: Board, tiny_onnx: Path, tiny_package: Package
 ) -> None:
     foreign = packaged(tiny_onnx, profile="rpi4")
-    assert foreign.manifest.target.architecture == "aarch64"
+    assert foreign.manifest.targets[0].architecture == "aarch64"
     with connect(board) as session:
         with pytest.raises(PackageError, match=r"compiled for aarch64 \(rpi4\).*this machine is"):
             session.open(foreign.data, None)

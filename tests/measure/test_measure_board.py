@@ -28,7 +28,8 @@ from edgetvm.measure.measuring import _single_stream
 from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.reference import Source, reference_for, run_stream
-from edgetvm.package.archive import Package, build_package, verify_package
+from edgetvm.package.archive import Package, verify_package
+from edgetvm.package.assembly import build_package
 
 pytestmark = pytest.mark.board
 
@@ -86,8 +87,8 @@ def test_a_measurement_records_all_that_it_was_taken_in(
     assert 0 < found.peak_memory_bytes < 1 << 30
     assert found.package_sha256 == tiny_package.sha256
     assert found.package_size_bytes == len(tiny_package.data)
-    assert found.library_size_bytes == len(tiny_package.members["model.so"])
-    assert found.kernels == tiny_package.manifest.kernels
+    assert found.library_size_bytes == len(tiny_package.members["local/model.so"])
+    assert found.kernels == tiny_package.manifest.targets[0].kernels
     assert re.fullmatch(r"\d{8}T\d{12}-[0-9a-f]{8}", found.id)
     assert found.correctness.passed
     assert found.correctness.reference.startswith("onnxruntime ")
@@ -174,13 +175,13 @@ def with_answers(package: Package, outputs: Mapping[str, NDArray[Any]]) -> Packa
     manifest = package.manifest
     artifact = Artifact(
         name=manifest.name,
-        library=package.members["model.so"],
+        library=package.members["local/model.so"],
         profile=load_profile("local"),
         signature=manifest.signature,
         provenance=manifest.provenance,
-        kernels=manifest.kernels,
+        kernels=manifest.targets[0].kernels,
     )
-    data = build_package(artifact, manifest.correctness, package.sample_inputs, outputs)
+    data = build_package(artifact, manifest.targets[0].correctness, package.sample_inputs, outputs)
     return verify_package(data, "made")
 
 

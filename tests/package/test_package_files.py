@@ -21,18 +21,22 @@ from mutations import mutated
 from numpy.typing import NDArray
 
 import edgetvm
-from edgetvm.base.errors import PackageError, StorageError
+from edgetvm.base.errors import PackageError, StorageError, UsageError
 from edgetvm.base.files import sha256_of
 from edgetvm.boards import load_profile
 from edgetvm.compile import Artifact, compile_model
 from edgetvm.models import import_model
 from edgetvm.models.model import DTYPES
-from edgetvm.package import Executor, check, read_package, write_package
-from edgetvm.package.archive import Package, build_package, verify_package
+from edgetvm.package import Executor, Notes, check, joined, read_package, write_package
+from edgetvm.package.archive import Package, packed, verify_package
 from edgetvm.package.arrays import from_bytes, pack, to_bytes, unpack
+from edgetvm.package.assembly import build_package
+from edgetvm.package.executor import fitting_target
 from edgetvm.package.gate import Checked
 
 Members = dict[str, bytes]
+
+LIBRARY = "local/model.so"
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +91,12 @@ def test_a_package_runs_and_answers_as_its_sample(
     manifest = package.manifest
     assert manifest.edgetvm_version == edgetvm.__version__
     assert manifest.signature == artifact.signature
-    assert manifest.kernels == artifact.kernels
+    (target,) = manifest.targets
+    assert target.kernels == artifact.kernels
     assert manifest.provenance == artifact.provenance
-    assert manifest.correctness == checked.correctness
-    assert manifest.target.profile == "local"
-    assert package.members["model.so"] == artifact.library
+    assert target.correctness == checked.correctness
+    assert target.profile == "local"
+    assert package.members[LIBRARY] == artifact.library
     assert sum(manifest.sizes_bytes.values()) == sum(map(len, package.members.values()))
     for found, wanted in zip((package.sample_inputs, package.sample_outputs), sample, strict=True):
         assert list(found) == list(wanted)
@@ -116,21 +121,102 @@ def test_the_manifest_comes_first_and_members_are_plain(data: bytes) -> None:
         entries = archive.infolist()
     assert [entry.filename for entry in entries] == [
         "manifest.json",
-        "model.so",
+        LIBRARY,
         "sample/input-0.bin",
         "sample/output-0.bin",
         "sample/output-1.bin",
         "sample/output-2.bin",
+        "licences/edgetvm.txt",
     ]
     assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
     assert {entry.external_attr >> 16 for entry in entries} == {0o644}
 
 
+def begins_at(data: bytes, name: str) -> int:
+    """Where a member's content begins in the file, by its own header (APPNOTE 4.3.7)."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        at = archive.getinfo(name).header_offset
+    name_bytes, extra_bytes = struct.unpack_from("<HH", data, at + 26)
+    return at + 30 + int(name_bytes) + int(extra_bytes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(label=st.text(st.characters(codec="utf-8"), max_size=300))
+def test_libraries_begin_where_a_page_may(artifact: Artifact, checked: Checked, label: str) -> None:
+    notes = Notes(labels=(label, "cat"), processing={"note": label}, licence="MIT")
+    sample = checked.sample_inputs, checked.sample_outputs
+    data = build_package(artifact, None, *sample, notes)
+    begin = begins_at(data, LIBRARY)
+    assert begin % 4096 == 0
+    assert data[begin : begin + len(artifact.library)] == artifact.library
+    package = verify_package(data, "m")
+    assert package.manifest.processing == {"note": label}
+    assert package.members["labels.txt"].decode().count("\n") == 2
+    assert [one.spdx for one in package.manifest.licences] == ["Apache-2.0", "MIT"]
+
+
+def for_rpi4(data: bytes) -> bytes:
+    """The same package, which says that it is for another board and has another library."""
+    package = verify_package(data, "m")
+    (target,) = package.manifest.targets
+    other = replace(
+        target, profile="rpi4", architecture="aarch64", library="rpi4/model.so", correctness=None
+    )
+    files = {**package.members, "rpi4/model.so": b"another library"}
+    return packed(replace(package.manifest, targets=(other,)), files)
+
+
+def test_several_targets_share_all_but_their_code(data: bytes) -> None:
+    packages = [verify_package(one, "m") for one in (data, for_rpi4(data))]
+    both = joined(packages)
+    found = verify_package(both, "m")
+    assert [one.profile for one in found.manifest.targets] == ["local", "rpi4"]
+    assert list(found.members)[:3] == [LIBRARY, "rpi4/model.so", "sample/input-0.bin"]
+    assert found.members["rpi4/model.so"] == b"another library"
+    assert found.sample_outputs.keys() == packages[0].sample_outputs.keys()
+    assert begins_at(both, "rpi4/model.so") % 4096 == begins_at(both, LIBRARY) % 4096 == 0
+    assert found.manifest.target("rpi4").architecture == "aarch64"
+    with pytest.raises(PackageError, match=r"nothing for rpi5 \(it is for local, rpi4\)"):
+        found.manifest.target("rpi5")
+    assert joined(packages[:1]) == data
+
+
+def test_what_does_not_belong_together_is_not_joined(data: bytes) -> None:
+    package = verify_package(data, "m")
+    with pytest.raises(UsageError, match="local is named twice"):
+        joined([package, package])
+    manifest = verify_package(for_rpi4(data), "m").manifest
+    files = verify_package(for_rpi4(data), "m").members
+    other = verify_package(packed(replace(manifest, name="other"), files), "m")
+    with pytest.raises(UsageError, match="other is another model than"):
+        joined([package, other])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=5000))
+def test_anything_may_stand_before_a_package(data: bytes, before: bytes) -> None:
+    package = verify_package(before + data, "m")
+    assert package.begin == len(before)
+    assert package.members == verify_package(data, "m").members
+
+
+def test_a_machine_takes_the_first_target_that_it_can_run(data: bytes) -> None:
+    local, foreign = (verify_package(one, "m").manifest for one in (data, for_rpi4(data)))
+    both = replace(local, targets=foreign.targets + local.targets)
+    assert fitting_target(both).profile == "local"
+    lacking = replace(local.targets[0], profile="b", required_cpu_flags=("no_such_flag",))
+    neither = replace(local, targets=(*foreign.targets, lacking))
+    with pytest.raises(PackageError) as caught:
+        fitting_target(neither)
+    assert "rpi4: it is compiled for aarch64 (rpi4)" in caught.value.what
+    assert "b: it needs the CPU feature no_such_flag" in caught.value.what
+
+
 def test_errors_that_json_does_not_know_survive(artifact: Artifact, checked: Checked) -> None:
     wrong = replace(checked.correctness, max_abs_error=math.inf, max_relative_error=math.nan)
     data = build_package(artifact, wrong, checked.sample_inputs, checked.sample_outputs)
-    found = verify_package(data, "m").manifest.correctness
+    found = verify_package(data, "m").manifest.targets[0].correctness
     assert found is not None
     assert found.max_abs_error == math.inf
     assert math.isnan(found.max_relative_error)
@@ -179,6 +265,7 @@ def renamed(old: str, new: str) -> Callable[[bytes], bytes]:
         members = {new if name == old else name: one for name, one in unzipped(data).items()}
         manifest = json.loads(members["manifest.json"])
         next(one for one in manifest["members"] if one["name"] == old)["name"] = new
+        manifest["targets"][0]["library"] = new
         members["manifest.json"] = json.dumps(manifest).encode()
         return zipped(members)
 
@@ -195,13 +282,11 @@ def twice(data: bytes) -> bytes:
     """The library stands twice in the file and in the manifest."""
     members = unzipped(data)
     manifest = json.loads(members["manifest.json"])
-    manifest["members"].append(
-        next(one for one in manifest["members"] if one["name"] == "model.so")
-    )
+    manifest["members"].append(next(one for one in manifest["members"] if one["name"] == LIBRARY))
     members["manifest.json"] = json.dumps(manifest).encode()
     buffer = io.BytesIO(zipped(members))
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr("model.so", members["model.so"])
+        archive.writestr(LIBRARY, members[LIBRARY])
     return buffer.getvalue()
 
 
@@ -214,6 +299,37 @@ def central(field: int, layout: str, number: int) -> Callable[[bytes], bytes]:
         return data[:at] + struct.pack(layout, number) + data[at + size :]
 
     return damage
+
+
+def local(field: int, layout: str, number: int) -> Callable[[bytes], bytes]:
+    """Overwrite a field of the second member's own header (APPNOTE 4.3.7)."""
+
+    def damage(data: bytes) -> bytes:
+        at = data.index(b"PK\x03\x04", 4) + field
+        size = struct.calcsize(layout)
+        return data[:at] + struct.pack(layout, number) + data[at + size :]
+
+    return damage
+
+
+def with_gap(data: bytes) -> bytes:
+    """A byte that belongs to nothing between members and directory, which every offset allows."""
+    at = data.index(b"PK\x01\x02")
+    end = bytearray(data[-22:])
+    struct.pack_into("<I", end, 16, struct.unpack_from("<I", end, 16)[0] + 1)
+    return data[:at] + b"\0" + data[at:-22] + bytes(end)
+
+
+def with_comment(data: bytes) -> bytes:
+    return data[:-2] + struct.pack("<H", 3) + b"abc"
+
+
+def manifest_text(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    def change(members: Members) -> None:
+        assert old in members["manifest.json"]
+        members["manifest.json"] = members["manifest.json"].replace(old, new)
+
+    return with_member(change)
 
 
 def tensor(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
@@ -253,36 +369,74 @@ def swap(members: Members) -> None:
 
 
 def flip(members: Members) -> None:
-    library = members["model.so"]
-    members["model.so"] = library[:100] + bytes([library[100] ^ 1]) + library[101:]
+    library = members[LIBRARY]
+    members[LIBRARY] = library[:100] + bytes([library[100] ^ 1]) + library[101:]
 
 
 def first_member(**keys: object) -> Callable[[bytes], bytes]:
     return with_manifest(lambda manifest: manifest["members"][0].update(keys))
 
 
+def first_target(**keys: object) -> Callable[[bytes], bytes]:
+    return with_manifest(lambda manifest: manifest["targets"][0].update(keys))
+
+
 DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "not an .edgetvm package, or cut off"),
     "a ZIP without members": (lambda _: zipped({}), "does not begin with a manifest"),
     "another ZIP": (lambda _: zipped({"a": b"b"}), "does not begin with a manifest"),
-    "altered member": (with_member(flip), "model.so was altered"),
+    "altered member": (with_member(flip), "local/model.so was altered"),
     "swapped members": (with_member(swap), "sample/output-0.bin was altered"),
     "extra member": (with_member(lambda m: m.update(extra=b"x")), "not those of its manifest: ext"),
-    "missing member": (with_member(lambda m: m.pop("model.so")), "not those of its manifest: mod"),
-    "no library": (without("model.so"), "holds no compiled model"),
-    "no sample": (without("sample/output-2.bin"), "members are not those of its signature"),
-    "path upwards": (renamed("model.so", "../model.so"), "manifest is wrong at members.0.name"),
-    "path upwards inside": (renamed("model.so", "a/../../b"), "wrong at members.0.name"),
-    "absolute path": (renamed("model.so", "/etc/passwd"), "wrong at members.0.name"),
-    "windows path": (renamed("model.so", "c:\\a"), "wrong at members.0.name"),
+    "missing member": (with_member(lambda m: m.pop(LIBRARY)), "not those of its manifest: loc"),
+    "no library": (without(LIBRARY), "members are not those of its targets"),
+    "no target": (with_manifest(lambda m: m.update(targets=[])), "holds no compiled model"),
+    "two targets of one name": (
+        with_manifest(lambda m: m["targets"].append(m["targets"][0])),
+        "members are not those of its targets",
+    ),
+    "a library by another name": (first_target(library="b/model.so"), "'b/model.so' is no name"),
+    "a runtime by another name": (first_target(runtime="bin/sh"), "'bin/sh' is no name"),
+    "a runtime that is not there": (first_target(runtime="local/edgetvm-run"), "not those of its"),
+    "labels by another name": (with_manifest(lambda m: m.update(labels="a.txt")), "'a.txt' is no"),
+    "a licence by another name": (
+        with_manifest(lambda m: m["licences"][0].update(member="sample/input-0.bin")),
+        "is no name for that member",
+    ),
+    "no sample": (without("sample/output-2.bin"), "members are not those of its targets"),
+    "path upwards": (renamed(LIBRARY, "../model.so"), "wrong at targets.0.library"),
+    "path upwards inside": (renamed(LIBRARY, "a/../../b"), "wrong at targets.0.library"),
+    "absolute path": (renamed(LIBRARY, "/etc/passwd"), "wrong at targets.0.library"),
+    "windows path": (renamed(LIBRARY, "c:\\a"), "wrong at targets.0.library"),
     "empty name": (first_member(name=""), "wrong at members.0.name"),
     "compressed": (lambda data: zipped(unzipped(data), zipfile.ZIP_DEFLATED), "is not plain"),
     "encrypted flag": (central(8, "<H", 1), "is not plain"),
     "unknown compression": (central(10, "<H", 99), "is not plain|not an .edgetvm"),
     "huge claimed size": (central(24, "<I", 0xFFFFFFF0), "claims more than a package may hold"),
     "claimed size too large": (central(24, "<I", 10**8), "is not plain"),
+    "a comment": (with_comment, "cut off"),
+    "a gap": (with_gap, "cut off"),
+    "something after it": (lambda data: data + b"\n", "cut off"),
+    "another name in its own header": (local(30, "<B", ord("x")), "cut off"),
+    "another size in its own header": (local(22, "<I", 7), "cut off"),
+    "another CRC in its own header": (local(14, "<I", 7), "cut off"),
+    "a flag in its own header": (local(6, "<H", 8), "cut off"),
+    "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
+    "a key twice": (
+        manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
+        "manifest is not JSON",
+    ),
+    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is not JSON"),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
+    "a signature that is none": (
+        with_member(lambda m: m.update({"signature.json": b""})),
+        "its signature.json is no signature",
+    ),
+    "a signature too large": (
+        with_member(lambda m: m.update({"signature.json": b" " * 5000})),
+        "signature.json is too large",
+    ),
     "manifest not JSON": (
         with_member(lambda m: m.update({"manifest.json": b"{"})),
         "manifest is not JSON",
@@ -301,18 +455,18 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "manifest too large": (
         with_member(lambda m: m.update({"manifest.json": b" " * (5 << 20)})),
-        "manifest is too large",
+        "manifest.json is too large",
     ),
     "newer format": (with_manifest(lambda m: m.update(format_version=2)), "has package format 2"),
     "no format": (with_manifest(lambda m: m.pop("format_version")), "has package format None"),
     "missing key": (with_manifest(lambda m: m.pop("signature")), "wrong at signature"),
-    "another executor": (with_manifest(lambda m: m.update(executor="sh")), "wrong at executor"),
-    "wrong SHA-256": (first_member(sha256="0" * 64), "model.so was altered"),
+    "another executor": (first_target(executor="sh"), "wrong at targets.0.executor"),
+    "wrong SHA-256": (first_member(sha256="0" * 64), "local/model.so was altered"),
     "SHA-256 too short": (first_member(sha256="0" * 63), "wrong at members.0.sha256"),
-    "wrong size": (first_member(size_bytes=7), "model.so was altered"),
+    "wrong size": (first_member(size_bytes=7), "local/model.so was altered"),
     "negative size": (first_member(size_bytes=-1), "wrong at members.0.size_bytes"),
     "size beyond limit": (first_member(size_bytes=1 << 40), "wrong at members.0.size_bytes"),
-    "duplicate names": (twice, "stands twice or out of order"),
+    "duplicate names": (twice, "local/model.so stands twice"),
     "unknown dtype": (tensor(lambda t: t.update(dtype="object")), "object\\[2, 3\\] is no tensor"),
     "pickled dtype": (tensor(lambda t: t.update(dtype="O")), "is no tensor"),
     "another dtype": (tensor(lambda t: t.update(dtype="float64")), "'in/x:0' is damaged: 24 bytes"),

@@ -20,7 +20,8 @@ from edgetvm.models import Model, import_model
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.fills import fill
 from edgetvm.package import TOLERANCE, Executor, check
-from edgetvm.package.archive import build_package, verify_package
+from edgetvm.package.archive import verify_package
+from edgetvm.package.assembly import build_package
 from edgetvm.package.executor import check_machine
 from edgetvm.package.gate import HALF_TOLERANCE, tolerance_of
 from edgetvm.package.manifest import TargetNeeds
@@ -89,7 +90,7 @@ def test_a_wrong_model_can_be_packaged_on_demand(wrong: Artifact, model: Model) 
     assert not checked.correctness.passed
     data = build_package(wrong, checked.correctness, checked.sample_inputs, checked.sample_outputs)
     package = verify_package(data, "m")
-    assert package.manifest.correctness == checked.correctness
+    assert package.manifest.targets[0].correctness == checked.correctness
     # It says itself how wrong it is.
     answers = Executor.of(package).run(package.sample_inputs)
     error = worst_error(answers, package.sample_outputs)
@@ -113,7 +114,7 @@ def test_a_model_for_another_machine_says_where_it_was_checked(name: str, model:
         artifact, checked.correctness, checked.sample_inputs, checked.sample_outputs
     )
     package = verify_package(data, "m")
-    assert package.manifest.target.profile == name
+    assert package.manifest.targets[0].profile == name
     with pytest.raises(PackageError, match="it is compiled for"):
         Executor.of(package)
 
@@ -129,8 +130,8 @@ def test_float16_is_judged_by_its_own_bound_and_shown_beside_float32(model: Mode
     assert correctness.float32_error < 1e-5 < correctness.max_relative_error < 5e-3
     artifact = compile_model(model, load_profile("rpi5"), options=_HALF)
     data = build_package(artifact, correctness, checked.sample_inputs, checked.sample_outputs)
-    manifest = verify_package(data, "m").manifest
-    assert (manifest.options, manifest.correctness) == (_HALF, correctness)
+    (target,) = verify_package(data, "m").manifest.targets
+    assert (target.options, target.correctness) == (_HALF, correctness)
 
 
 def test_what_float16_cannot_hold_is_named(tmp_path: Path) -> None:

@@ -27,8 +27,7 @@ from edgetvm.compile import CompileOptions, compile_model
 from edgetvm.farm import Board
 from edgetvm.measure import Plan, latest, load
 from edgetvm.models import IMPORTERS, ImportOptions, import_model
-from edgetvm.package import Package, read_package
-from edgetvm.package.archive import write_package
+from edgetvm.package import Package, read_package, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import load_recipe
 from edgetvm.report import write_report
@@ -380,7 +379,9 @@ def test_the_layout_that_is_fastest_on_the_board_is_taken_once(
 
     def made_up(_session: object, packages: Sequence[Package]) -> list[float]:
         compared.append(len(packages))
-        return [1.0 if one.manifest.options.layout == "NCHW" else 2.0 for one in packages]
+        return [
+            1.0 if one.manifest.targets[0].options.layout == "NCHW" else 2.0 for one in packages
+        ]
 
     monkeypatch.setattr("edgetvm.workflow.tuning._p50_ms", made_up)
     subject, profile = find_subject(str(tiny_onnx)), load_profile("local")
