@@ -18,6 +18,7 @@ import edgetvm
 
 RUNTIME = Path(edgetvm.__file__).parent / "package" / "runtime"
 PROGRAMS = Path(__file__).parent / "package" / "runtime"
+HANDMADE = Path(__file__).parent / "package" / "handmade"
 STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 SMALL = (
     "-std=c11 -Os -ffunction-sections -fdata-sections -fvisibility=hidden "
@@ -36,7 +37,12 @@ _LIBRARIES = {
 # So that the checks can count what is allocated.
 _WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")]
 _EMULATORS = {"x86_64": [], "aarch64": ["qemu-aarch64"], "armv7l": ["qemu-arm"]}
-_PACKAGES = {"clang": "clang", "gcc": "gcc", "qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user"}
+_PACKAGES = {
+    "clang": "clang libclang-rt-dev",
+    "gcc": "gcc",
+    "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
+}
 
 
 def program(name: str) -> str:
@@ -115,6 +121,19 @@ class Builds:
         flags = ["-shared", "-fPIC", "-nostdlib", "-lc", "-lm", "-Wl,--hash-style=gnu"]
         command = [*_ZIG_CC, *_LIBRARIES[architecture], *SMALL, *_includes()]
         return self.build(f"lib-{architecture}.so", [*command, *sources("src"), *flags])
+
+    def model(self, architecture: str, source: Path) -> Path:
+        """A model in C, linked as compiled models are."""
+        flags = [
+            "-shared",
+            "-fPIC",
+            "-nostdlib",
+            "-O1",
+            "-fno-sanitize=all",
+            "-fno-stack-protector",
+        ]
+        command = [*_ZIG_CC, *_RUNNERS[architecture], *flags, "-Wl,-z,lazy", str(source)]
+        return self.build(f"{source.stem}-{architecture}.so", command)
 
     def checks(self, sanitizers: str) -> Path:
         """The checks in C of the C API, over the library."""

@@ -100,6 +100,11 @@ class Damage:
     status: str
     build: Build
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is a number that is far too large."""
+        return any(sign in self.name for sign in ("GiB", "MiB", "2^", "65535"))
+
 
 def _whole(manifest: dict[str, Any], members: dict[str, bytes]) -> bytes:
     return archive(entries_of(manifest, members))

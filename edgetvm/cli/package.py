@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
     from edgetvm.package.crossbuild import Libc
-    from edgetvm.workflow.packaging import Form
+    from edgetvm.workflow.package_files import Form
 
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
@@ -64,8 +64,8 @@ def command() -> None:
     "--output",
     type=NewFile(),
     metavar="FILE",
-    help="File to write; MODEL-DEVICE.edgetvm in this folder without it, and what is unusual in "
-    "its name too: MODEL-DEVICE-O2-fp16-tuned.edgetvm.",
+    help="File to write; MODEL-DEVICE.edgetvm in this folder without it, and what is unusual "
+    "in its name too: MODEL-DEVICE-O2-fp16-tuned.edgetvm.",
 )
 @click.option(
     "--executable",
@@ -101,7 +101,6 @@ def write_command(
     edgetvm package model.onnx --device rpi4 --device rpi3-32    one file for both
     edgetvm package model.onnx --device rpi4 --executable        one program, with the model in it
     """
-    from edgetvm.base.files import write_bytes
     from edgetvm.cli.package_views import package_document, package_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.compile.tuned import UNTUNED
@@ -117,23 +116,12 @@ def write_command(
     with terminal.steps():
         subject = find_subject(model, dict(shapes), dict(bindings))
         profiles = [find_profile(device) for device in devices]
-        tuned = {one.name: schedules(one, options) for one in profiles}
-        package = package_for(
-            subject,
-            profiles,
-            lambda one: tuned[one.name],
-            allow_mismatch,
-            options,
-            form or "whole",
-        )
-        runs = form == "executable"
-        is_tuned = any(one != UNTUNED for one in tuned.values())
-        path = output or package_path(subject.name, list(tuned), options, is_tuned, runs)
-        mode = 0o777 if runs else 0o666
-        if output is None:
-            keep_package(package, path, mode)
-        else:
-            write_bytes(path, package.data, mode)
+        tuned = [schedules(profile, options) for profile in profiles]
+        form = form or "whole"
+        package = package_for(subject, profiles, tuned, allow_mismatch, options, form)
+        names, is_tuned = [one.name for one in profiles], any(one != UNTUNED for one in tuned)
+        path = output or package_path(subject.name, names, options, is_tuned, form)
+        keep_package(package, path, form, chosen=output is not None)
     terminal.result(package_document(package, path), package_view(package, path))
 
 

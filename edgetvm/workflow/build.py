@@ -105,9 +105,9 @@ def build(
         note(f"{subject.name} for {profile.name} is taken from the cache")
     path = folder / _FILE
     package = read_package(path)
-    for target in package.manifest.targets:
-        for sentence in schedule_warnings(target.kernels, target.options):
-            warn(sentence)
+    (target,) = package.manifest.targets
+    for sentence in schedule_warnings(target.kernels, target.options):
+        warn(sentence)
     for change in package.manifest.provenance.changes:
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")

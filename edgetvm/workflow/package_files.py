@@ -1,14 +1,18 @@
-"""Where a package is written if nobody says where."""
+"""Packages on the disk: their names where nobody says one, and their permissions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from edgetvm.base.files import storage_errors, write_bytes
 from edgetvm.base.steps import warn
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.package.archive import Package
+
+# A package with the C runtime for each target, one without, or a program with the package in it.
+Form = Literal["whole", "bare", "executable"]
 
 
 def package_path(
@@ -16,7 +20,7 @@ def package_path(
     profiles: Sequence[str],
     options: CompileOptions = DEFAULTS,
     tuned: bool = False,
-    runs: bool = False,
+    form: Form = "whole",
 ) -> Path:
     """`vision-ppocr-det-rpi4-O2-tuned.edgetvm`: in this folder, by all that makes it another one.
 
@@ -25,7 +29,7 @@ def package_path(
         profiles: that it is compiled for.
         options: how it was compiled; what is as usual is left out.
         tuned: whether any of its schedules come from tuning.
-        runs: whether it is a program, which has no suffix.
+        form: a program's name has no suffix.
     """
     unusual = (
         (f"O{options.opt_level}", options.opt_level != DEFAULTS.opt_level),
@@ -34,17 +38,21 @@ def package_path(
         ("tuned", tuned),
     )
     words = [name.replace("/", "-"), *profiles, *(word for word, is_so in unusual if is_so)]
-    return Path("-".join(words) + ("" if runs else ".edgetvm"))
+    return Path("-".join(words) + ("" if form == "executable" else ".edgetvm"))
 
 
-def keep_package(package: Package, path: Path, mode: int = 0o666) -> None:
-    """Write a package under a name that nobody chose; warn where that replaces another one.
+def keep_package(package: Package, path: Path, form: Form = "whole", chosen: bool = False) -> None:
+    """Write a package; warn where that replaces another one under a name that nobody chose.
+
+    Args:
+        form: a program may be executed.
+        chosen: whether the user named the file.
 
     Raises:
         StorageError: the file cannot be written.
     """
     with storage_errors(path):
-        is_other = path.exists() and path.read_bytes() != package.data
-    write_bytes(path, package.data, mode)
+        is_other = not chosen and path.exists() and path.read_bytes() != package.data
+    write_bytes(path, package.data, 0o777 if form == "executable" else 0o666)
     if is_other:
         warn(f"{path} was another package, and is replaced: keep several apart with --output")

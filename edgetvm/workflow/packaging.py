@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from itertools import repeat
 
 from edgetvm.base.errors import PackageError, UsageError
 from edgetvm.base.steps import warn
@@ -15,16 +15,14 @@ from edgetvm.package.assembly import joined, single_executable, with_runners
 from edgetvm.package.crossbuild import ARCHITECTURES, build_runtime
 from edgetvm.package.manifest import PackagedTarget
 from edgetvm.workflow.build import build
+from edgetvm.workflow.package_files import Form
 from edgetvm.workflow.subject import Subject
-
-# A package with the C runtime for each target, one without, or a program with the package in it.
-Form = Literal["whole", "bare", "executable"]
 
 
 def package_for(
     subject: Subject,
     profiles: Sequence[BoardProfile],
-    schedules: Callable[[BoardProfile], TunedSchedules] = lambda _: UNTUNED,
+    tuned: Sequence[TunedSchedules] = (),
     allow_mismatch: bool = False,
     options: CompileOptions = DEFAULTS,
     form: Form = "whole",
@@ -33,8 +31,8 @@ def package_for(
 
     Args:
         profiles: of the boards, the most wanted first.
-        schedules: tuned ones, for each profile.
-        form: see `Form`.
+        tuned: schedules for each profile; none are tuned without it.
+        form: see `edgetvm.workflow.package_files.Form`.
         subject, allow_mismatch, options: as for `build`.
 
     Raises:
@@ -45,8 +43,8 @@ def package_for(
     if form == "executable" and len(profiles) > 1:
         raise UsageError("one program is for one kind of board", mend="name one --device")
     built = [
-        build(subject, profile, schedules(profile), allow_mismatch, options).package
-        for profile in profiles
+        build(subject, profile, schedules, allow_mismatch, options).package
+        for profile, schedules in zip(profiles, tuned or repeat(UNTUNED), strict=False)
     ]
     package = built[0] if len(built) == 1 else verify_package(joined(built), subject.name)
     if form == "bare":

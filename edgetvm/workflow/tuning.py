@@ -151,8 +151,7 @@ def choose_layout(
         return
     plain = build(subject, profile, options=options).package
     model = plain.manifest.provenance.sha256
-    (target,) = plain.manifest.targets
-    has_images = any(one.layout for one in target.kernels)
+    has_images = any(one.layout for one in plain.manifest.targets[0].kernels)
     if model in database.layouts(conditions) or not has_images:
         return
     with step("compare layouts") as this, connect(board) as session:

@@ -38,10 +38,39 @@ def test_a_damaged_package_is_refused(
 ) -> None:
     path = tmp_path / "damaged.edgetvm"
     path.write_bytes(damage.build(tiny.manifest, tiny.members))
-    done = builds.sanitized()(path, code=statuses()[damage.status])
+    done = builds.sanitized()(path, "--self-test", code=statuses()[damage.status])
     assert done.stdout == ""
     # What is wrong, where, and the mend.
-    assert re.fullmatch(r"edgetvm-run: \S*damaged\.edgetvm: .{10,} \(.{5,}\)\n", done.stderr)
+    assert re.fullmatch(r"edgetvm-run: (\S*damaged\.edgetvm: )?.{10,} \(.{5,}\)\n", done.stderr)
+
+
+def test_what_is_not_needed_is_checked_when_it_is_read(
+    builds: Builds, tiny: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.edgetvm"
+    altered = next(one for one in damages.ARCHIVES if one.name == "a bit of the labels")
+    path.write_bytes(altered.build(tiny.manifest, tiny.members))
+    run = builds.sanitized()
+    run(path)
+    assert "labels.txt was altered" in run(path, "--self-test", code=13).stderr
+    altered = next(one for one in damages.ARCHIVES if one.name == "a bit of a sample")
+    path.write_bytes(altered.build(tiny.manifest, tiny.members))
+    assert "input-0.bin was altered" in run(path, code=13).stderr
+    altered = next(one for one in damages.ARCHIVES if one.name == "a bit of the code")
+    path.write_bytes(altered.build(tiny.manifest, tiny.members))
+    assert "model.so was altered" in run(path, "--info", code=13).stderr
+
+
+SIZES = [one for one in (*damages.ARCHIVES, *damages.MANIFESTS) if one.counts]
+
+
+@pytest.mark.parametrize("damage", SIZES, ids=lambda damage: damage.name)
+def test_sizes_do_not_overflow_on_32_bits(
+    damage: Damage, builds: Builds, stream: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.edgetvm"
+    path.write_bytes(damage.build(stream.manifest, stream.members))
+    builds.static("armv7l")(path, code=statuses()[damage.status])
 
 
 def test_what_is_not_damaged_is_read(builds: Builds, tiny: Any, tmp_path: Path) -> None:

@@ -379,8 +379,9 @@ def test_the_layout_that_is_fastest_on_the_board_is_taken_once(
 
     def made_up(_session: object, packages: Sequence[Package]) -> list[float]:
         compared.append(len(packages))
-        layouts = [one.manifest.targets[0].options.layout for one in packages]
-        return [1.0 if layout == "NCHW" else 2.0 for layout in layouts]
+        return [
+            1.0 if one.manifest.targets[0].options.layout == "NCHW" else 2.0 for one in packages
+        ]
 
     monkeypatch.setattr("edgetvm.workflow.tuning._p50_ms", made_up)
     subject, profile = find_subject(str(tiny_onnx)), load_profile("local")

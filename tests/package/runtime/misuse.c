@@ -1,5 +1,5 @@
 /* The C API given all that it must refuse. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +55,7 @@ static void null_pointers(const char *path)
     CHECK(edgetvm_set_arena(NULL, NULL, 0) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_arena_bytes(NULL, &size) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_read_member(NULL, "labels.txt", NULL, &size) == EDGETVM_BAD_ARGUMENT);
+    CHECK(edgetvm_verify(NULL) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_input_count(NULL) == 0 && edgetvm_output_count(NULL) == 0);
     CHECK(edgetvm_input(NULL, 0) == NULL && edgetvm_output(NULL, 0) == NULL);
     CHECK(edgetvm_input_memory(NULL, 0) == NULL && edgetvm_output_memory(NULL, 0) == NULL);
@@ -149,6 +150,7 @@ static void members(const char *path)
     const char *sample = "sample/input-0.bin";
     CHECK(edgetvm_read_member(model, sample, NULL, &size) == EDGETVM_OK && size == wanted);
     CHECK(edgetvm_read_member(model, sample, data, &size) == EDGETVM_OK);
+    CHECK(edgetvm_verify(model) == EDGETVM_OK);
     size--;
     CHECK(edgetvm_read_member(model, sample, data, &size) == EDGETVM_WRONG_SIZE);
     CHECK(edgetvm_read_member(model, sample, data, NULL) == EDGETVM_BAD_ARGUMENT);
@@ -225,6 +227,25 @@ static void bound_memory(const char *path)
     free(plain);
 }
 
+/* All of a package in memory is a package, and no part of it is. */
+static void parts(const char *path)
+{
+    static uint8_t data[MOST_BYTES];
+    FILE *file = fopen(path, "rb");
+    size_t size = file != NULL ? fread(data, 1, sizeof data, file) : 0;
+    CHECK(file != NULL && fclose(file) == 0 && size > 0 && size < sizeof data);
+    edgetvm_model *model = NULL;
+    edgetvm_error error;
+    for (size_t part = 0; part < size; part += 1 + size / 500) {
+        CHECK(edgetvm_open_memory(data, part, NULL, &model, &error) == EDGETVM_NOT_A_PACKAGE);
+        CHECK(model == NULL && told(error.text));
+    }
+    CHECK(edgetvm_open_memory(data, size, NULL, &model, NULL) == EDGETVM_OK);
+    memset(edgetvm_input_memory(model, 0), 0, edgetvm_input(model, 0)->size_bytes);
+    CHECK(edgetvm_run(model) == EDGETVM_OK);
+    edgetvm_close(model);
+}
+
 /* `total` = `sum` + `chunk`; a run's `total` is the next run's `sum`. */
 static void streams(const char *path)
 {
@@ -264,6 +285,7 @@ void check_misuse(const char *path, const char *stream)
     numbers();
     tensors(path);
     members(path);
+    parts(path);
     arenas(path);
     bound_memory(path);
     streams(stream);

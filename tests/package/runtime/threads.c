@@ -1,10 +1,13 @@
 /* Models on threads of their own, and what a run may not do. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "checks.h"
 #include "edgetvm.h"
@@ -117,6 +120,44 @@ static void no_allocation(const char *path)
     edgetvm_close(model);
 }
 
+/* The cores that a thread of this process may run on. */
+static cpu_set_t cores_of(const char *task)
+{
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CHECK(sched_getaffinity((pid_t)atoi(task), sizeof cores, &cores) == 0);
+    return cores;
+}
+
+/* Workers are kept off the core that the caller runs on, wherever it goes. */
+static void kept_apart(const char *path)
+{
+    cpu_set_t all;
+    edgetvm_model *model = opened(path, 2);
+    CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+    for (unsigned core = 0; core < CPU_SETSIZE && CPU_COUNT(&all) > 1; core++) {
+        if (!CPU_ISSET(core, &all)) {
+            continue;
+        }
+        cpu_set_t own;
+        CPU_ZERO(&own);
+        CPU_SET(core, &own);
+        CHECK(sched_setaffinity(0, sizeof own, &own) == 0);
+        CHECK(edgetvm_run(model) == EDGETVM_OK);
+        int apart = 0;
+        DIR *tasks = opendir("/proc/self/task");
+        for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+            if (task->d_name[0] != '.' && atoi(task->d_name) != (int)getpid()) {
+                cpu_set_t cores = cores_of(task->d_name);
+                apart += !CPU_ISSET(core, &cores);
+            }
+        }
+        CHECK(closedir(tasks) == 0 && apart == 1);
+    }
+    CHECK(sched_setaffinity(0, sizeof all, &all) == 0);
+    edgetvm_close(model);
+}
+
 /* Threads that have work, that spin, and that sleep are ended alike. */
 static void opened_and_closed(const char *path)
 {
@@ -134,5 +175,6 @@ void check_threads(const char *shared, const char *other)
     no_allocation(shared);
     at_once(shared, other);
     handed_over(shared);
+    kept_apart(shared);
     opened_and_closed(shared);
 }

@@ -1,19 +1,19 @@
-# find_package(edgetvm): the targets edgetvm::edgetvm (shared) and edgetvm::static.
+# find_package(edgetvm), then target_link_libraries(mine edgetvm::edgetvm).
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+
 get_filename_component(_edgetvm_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
-set(THREADS_PREFER_PTHREAD_FLAG ON)
-find_package(Threads REQUIRED)
-
 if(NOT TARGET edgetvm::edgetvm)
-  add_library(edgetvm::edgetvm SHARED IMPORTED)
+  add_library(edgetvm::edgetvm UNKNOWN IMPORTED)
   set_target_properties(edgetvm::edgetvm PROPERTIES
-    IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.so"
-    IMPORTED_SONAME libedgetvm.so.1
-    INTERFACE_INCLUDE_DIRECTORIES "${_edgetvm_prefix}/include")
-
-  add_library(edgetvm::static STATIC IMPORTED)
-  set_target_properties(edgetvm::static PROPERTIES
-    IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.a"
     INTERFACE_INCLUDE_DIRECTORIES "${_edgetvm_prefix}/include"
-    INTERFACE_LINK_LIBRARIES "Threads::Threads;m")
+    INTERFACE_LINK_LIBRARIES "m;Threads::Threads")
+  if(EXISTS "${_edgetvm_prefix}/lib/libedgetvm.so")
+    set_property(TARGET edgetvm::edgetvm PROPERTY
+      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.so")
+  else()
+    set_property(TARGET edgetvm::edgetvm PROPERTY
+      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.a")
+  endif()
 endif()
 unset(_edgetvm_prefix)

@@ -140,7 +140,8 @@ EDGETVM_API const char *edgetvm_dtype_name(edgetvm_dtype dtype);
 EDGETVM_API size_t edgetvm_dtype_bytes(edgetvm_dtype dtype);
 
 /*
- * Open a package: check all of it, then load its model.
+ * Open a package: check it, and load the model of its first target that this machine can run. Members
+ * that are not needed for that are checked by edgetvm_read_member, and all at once by edgetvm_verify.
  *
  * path: of a package, or of a program that one was appended to.
  * config: null for the default.
@@ -216,6 +217,9 @@ EDGETVM_API edgetvm_status edgetvm_reset_state(edgetvm_model *model);
  */
 EDGETVM_API edgetvm_status edgetvm_read_member(edgetvm_model *model, const char *name, void *data,
                                                size_t *size_bytes);
+
+/* Check every member that edgetvm_open did not: worth its time where a package has just arrived. */
+EDGETVM_API edgetvm_status edgetvm_verify(edgetvm_model *model);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "half.h"
 
 /* See `worst_error` in models/correctness.py for why these. */
@@ -11,11 +12,11 @@
 #define LEAST_MAGNITUDE 1e-6
 #define HALF_COARSENESS 16.0
 
-#define ELEMENT(type)                                                                              \
+#define ELEMENT(type, convert)                                                                              \
     {                                                                                              \
         type value;                                                                                \
         memcpy(&value, (const type *)data + index, sizeof value);                                  \
-        return (double)value;                                                                      \
+        return convert(value);                                                                     \
     }
 
 static double element(const edgetvm_tensor *tensor, const void *data, size_t index)
@@ -27,23 +28,23 @@ static double element(const edgetvm_tensor *tensor, const void *data, size_t ind
         return float_of_half(half);
     }
     case EDGETVM_FLOAT32:
-        ELEMENT(float)
+        ELEMENT(float, (double))
     case EDGETVM_FLOAT64:
-        ELEMENT(double)
+        ELEMENT(double, (double))
     case EDGETVM_INT8:
-        ELEMENT(int8_t)
+        ELEMENT(int8_t, (double))
     case EDGETVM_INT16:
-        ELEMENT(int16_t)
+        ELEMENT(int16_t, (double))
     case EDGETVM_INT32:
-        ELEMENT(int32_t)
+        ELEMENT(int32_t, (double))
     case EDGETVM_INT64:
-        ELEMENT(int64_t)
+        ELEMENT(int64_t, double_of_signed)
     case EDGETVM_UINT16:
-        ELEMENT(uint16_t)
+        ELEMENT(uint16_t, (double))
     case EDGETVM_UINT32:
-        ELEMENT(uint32_t)
+        ELEMENT(uint32_t, (double))
     case EDGETVM_UINT64:
-        ELEMENT(uint64_t)
+        ELEMENT(uint64_t, double_of_unsigned)
     case EDGETVM_BOOL:
     case EDGETVM_UINT8:
         break;
@@ -51,9 +52,18 @@ static double element(const edgetvm_tensor *tensor, const void *data, size_t ind
     return ((const uint8_t *)data)[index];
 }
 
+static size_t product(const edgetvm_tensor *tensor, uint32_t first, uint32_t end)
+{
+    size_t count = 1;
+    for (uint32_t axis = first; axis < end; axis++) {
+        count *= (size_t)tensor->shape[axis];
+    }
+    return count;
+}
+
 size_t element_count(const edgetvm_tensor *tensor)
 {
-    return tensor->size_bytes / edgetvm_dtype_bytes(tensor->dtype);
+    return product(tensor, 0, tensor->rank);
 }
 
 static bool is_float(const edgetvm_tensor *tensor)
@@ -83,19 +93,18 @@ static double magnitude_at(const edgetvm_tensor *tensor, const void *wanted, siz
 static void lower_scales(const edgetvm_tensor *tensor, const void *wanted, uint32_t axis,
                          double *scales)
 {
-    size_t length = (size_t)tensor->shape[axis], inner = 1;
-    for (uint32_t next = axis + 1; next < tensor->rank; next++) {
-        inner *= (size_t)tensor->shape[next];
-    }
-    size_t lines = element_count(tensor) / length;
-    for (size_t line = 0; line < lines; line++) {
-        size_t begin = line / inner * length * inner + line % inner;
-        double largest = 0;
-        for (size_t i = 0; i < length; i++) {
-            largest = fmax(largest, magnitude_at(tensor, wanted, begin + i * inner));
-        }
-        for (size_t i = 0; i < length; i++) {
-            scales[begin + i * inner] = fmin(scales[begin + i * inner], largest);
+    size_t length = (size_t)tensor->shape[axis];
+    size_t outer = product(tensor, 0, axis), inner = product(tensor, axis + 1, tensor->rank);
+    for (size_t block = 0; block < outer; block++) {
+        for (size_t line = 0; line < inner; line++) {
+            size_t begin = block * length * inner + line;
+            double largest = 0;
+            for (size_t i = 0; i < length; i++) {
+                largest = fmax(largest, magnitude_at(tensor, wanted, begin + i * inner));
+            }
+            for (size_t i = 0; i < length; i++) {
+                scales[begin + i * inner] = fmin(scales[begin + i * inner], largest);
+            }
         }
     }
 }

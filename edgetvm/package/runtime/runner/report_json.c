@@ -1,8 +1,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "report.h"
 
 static void put_text(const char *key, const char *text)
@@ -51,12 +53,13 @@ static void put_tensors(const char *key, const edgetvm_model *model, size_t coun
 /* The most memory that this process ever had; 0 where the system does not tell. */
 static unsigned long peak_memory_kb(void)
 {
+    static const char KEY[] = "VmHWM:";
     unsigned long kb = 0;
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "VmHWM: %lu", &kb) == 1) {
-            break;
+    while (status != NULL && kb == 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, KEY, sizeof KEY - 1) == 0) {
+            kb = strtoul(line + sizeof KEY - 1, NULL, 10);
         }
     }
     if (status != NULL) {
@@ -84,7 +87,8 @@ static void put_kernels(const struct session *session)
     for (size_t i = 0; i < kernels; i++) {
         printf("%s{", i > 0 ? ",\n " : "");
         put_text("name", edgetvm_kernel_name(session->model, i));
-        printf(", \"mean_ns\": %" PRIu64 "}", session->kernel_ns[i] / session->options.repeat);
+        double mean_ns = double_of_unsigned(session->kernel_ns[i]) / session->options.repeat;
+        printf(", \"mean_ns\": %.1f}", mean_ns);
     }
     printf("]");
 }

@@ -3,11 +3,6 @@
 
 #include "report.h"
 
-static double ms(uint64_t ns)
-{
-    return (double)ns / 1e6;
-}
-
 static void print_tensor(const char *kind, const edgetvm_tensor *tensor)
 {
     printf("%s %s: %s[", kind, tensor->name, edgetvm_dtype_name(tensor->dtype));
@@ -47,9 +42,9 @@ static void print_kernels(const struct session *session)
         all_ns += session->kernel_ns[i];
     }
     for (size_t i = 0; i < info->kernels; i++) {
-        double share = all_ns > 0 ? 100.0 * (double)session->kernel_ns[i] / (double)all_ns : 0;
-        printf("%9.4f ms %5.1f%%  %s\n",
-               ms(session->kernel_ns[i]) / (double)session->options.repeat, share,
+        double took_ms = ms_of_ns(session->kernel_ns[i]);
+        double share = all_ns > 0 ? 100 * took_ms / ms_of_ns(all_ns) : 0;
+        printf("%9.4f ms %5.1f%%  %s\n", took_ms / session->options.repeat, share,
                edgetvm_kernel_name(session->model, i));
     }
 }
@@ -70,10 +65,10 @@ void report_text(const struct session *session)
         print_kernels(session);
     }
     const struct summary *summary = &session->summary;
-    printf("opened in %.3f ms; %u run%s on %u thread%s%s\n", ms(session->open_ns),
+    printf("opened in %.3f ms; %u run%s on %u thread%s%s\n", ms_of_ns(session->open_ns),
            (unsigned)session->options.repeat, session->options.repeat > 1 ? "s" : "",
            (unsigned)info->threads, info->threads > 1 ? "s" : "",
            info->emulated ? ", for an emulated board: times mean nothing" : "");
-    printf("p50 %.4f ms  p90 %.4f ms  p99 %.4f ms  min %.4f ms\n", ms(summary->p50_ns),
-           ms(summary->p90_ns), ms(summary->p99_ns), ms(summary->min_ns));
+    printf("p50 %.4f ms  p90 %.4f ms  p99 %.4f ms  min %.4f ms\n", ms_of_ns(summary->p50_ns),
+           ms_of_ns(summary->p90_ns), ms_of_ns(summary->p99_ns), ms_of_ns(summary->min_ns));
 }

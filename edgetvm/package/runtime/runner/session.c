@@ -82,7 +82,8 @@ static edgetvm_status compare_output(struct session *session, size_t index)
 
 static edgetvm_status test(struct session *session)
 {
-    edgetvm_status status = set_samples(session);
+    edgetvm_status status = told(session, edgetvm_verify(session->model));
+    status = status == EDGETVM_OK ? set_samples(session) : status;
     if (status == EDGETVM_OK) {
         status = told(session, edgetvm_run(session->model));
     }

@@ -6,11 +6,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes.h"
+
 uint64_t now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+double ms_of_ns(uint64_t ns)
+{
+    return double_of_unsigned(ns) / 1e6;
 }
 
 static int compare(const void *a, const void *b)

@@ -10,6 +10,7 @@ struct summary {
 };
 
 uint64_t now_ns(void);
+double ms_of_ns(uint64_t ns);
 /* sorted: room for as many numbers. */
 struct summary times_summary(const uint64_t *times_ns, size_t count, uint64_t *sorted);
 

@@ -281,3 +281,8 @@ edgetvm_status edgetvm_read_member(edgetvm_model *model, const char *name, void 
     *size_bytes = (size_t)size;
     return data != NULL ? package_read(&model->package, member, data, &model->error) : EDGETVM_OK;
 }
+
+edgetvm_status edgetvm_verify(edgetvm_model *model)
+{
+    return model != NULL ? package_verify(&model->package, &model->error) : EDGETVM_BAD_ARGUMENT;
+}

@@ -1,5 +1,5 @@
 /* The one block of memory that all tensors of a model lie in. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
 #include <sys/mman.h>
 

@@ -26,6 +26,19 @@ static inline bool multiply_sizes(size_t a, size_t b, size_t *product)
     return !__builtin_mul_overflow(a, b, product);
 }
 
+/* Rounded once: the product is exact. In halves, since 32-bit processors convert no more, and the
+   compiler's own function for it brings half a libm with it. */
+static inline double double_of_unsigned(uint64_t value)
+{
+    return (double)(uint32_t)(value >> 32) * 4294967296.0 + (double)(uint32_t)value;
+}
+
+static inline double double_of_signed(int64_t value)
+{
+    double high = (double)(int32_t)(uint32_t)((uint64_t)value >> 32);
+    return high * 4294967296.0 + (double)(uint32_t)value;
+}
+
 /* The next multiple of a power of two. */
 static inline bool round_up(size_t size, size_t step, size_t *rounded)
 {

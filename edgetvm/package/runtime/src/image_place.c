@@ -1,5 +1,5 @@
 /* From a file to segments: checked, moved to their places, and at last protected. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
 #include <errno.h>
 #include <string.h>

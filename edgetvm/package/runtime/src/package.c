@@ -245,15 +245,7 @@ edgetvm_status package_read(const struct package *package, const struct member *
 edgetvm_status package_load(const struct package *package, struct image *image,
                             edgetvm_error *error)
 {
-    const struct member *all = package->manifest.members.items;
     const struct member *library = package_member(package, package->target->library);
-    for (size_t i = 0; i < package->manifest.members.count; i++) {
-        edgetvm_status status =
-            &all[i] != library ? verify(package, &all[i], error) : EDGETVM_OK;
-        if (status != EDGETVM_OK) {
-            return status;
-        }
-    }
     if ((uint64_t)library->size_bytes > SIZE_MAX / 4) {
         return fail(error, EDGETVM_NO_MEMORY,
                     "its compiled model is too large for this system (run it on a larger one)");
@@ -264,6 +256,17 @@ edgetvm_status package_load(const struct package *package, struct image *image,
         status = package_read(package, library, image->memory, error);
     }
     return status == EDGETVM_OK ? image_load(image, size, error) : status;
+}
+
+edgetvm_status package_verify(const struct package *package, edgetvm_error *error)
+{
+    const struct member *all = package->manifest.members.items;
+    const struct member *library = package_member(package, package->target->library);
+    edgetvm_status status = EDGETVM_OK;
+    for (size_t i = 0; status == EDGETVM_OK && i < package->manifest.members.count; i++) {
+        status = &all[i] != library ? verify(package, &all[i], error) : EDGETVM_OK;
+    }
+    return status;
 }
 
 void package_close(struct package *package)

@@ -1,5 +1,5 @@
 /* A model's inputs and outputs, and its runs. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 
 #include <string.h>
 #include <time.h>
@@ -208,13 +208,12 @@ static edgetvm_status prepare(edgetvm_model *model)
 
 static edgetvm_status finish(edgetvm_model *model, int32_t code)
 {
+    model->ran = model->carries = code == 0;
     if (code != 0) {
         const char *complaint = pool_complaint(model->pool);
         return fail(&model->error, EDGETVM_KERNEL_FAILED, "a kernel failed with code %ld%s%.150s",
                     (long)code, complaint[0] != '\0' ? ": " : "", complaint);
     }
-    model->ran = true;
-    model->carries = true;
     return EDGETVM_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "wide.h"
 
+#include "bytes.h"
+
 /* Nothing here may be written with the operators that it is for. */
 typedef struct wide_quotient wide_quotient;
 
@@ -79,16 +81,14 @@ uint32_t wide_umod32(uint32_t a, uint32_t b)
     return (uint32_t)divide(a, b).rest;
 }
 
-/* Rounded once: the product is exact. */
 double wide_unsigned_to_double(uint64_t value)
 {
-    return (double)(uint32_t)(value >> 32) * TWO_TO_32 + (double)(uint32_t)value;
+    return double_of_unsigned(value);
 }
 
 double wide_to_double(int64_t value)
 {
-    double high = (double)(int32_t)(uint32_t)((uint64_t)value >> 32);
-    return high * TWO_TO_32 + (double)(uint32_t)value;
+    return double_of_signed(value);
 }
 
 /* On the way through a double, what it would round away is kept as one bit below float's last, so
