@@ -63,17 +63,29 @@ static enum kind kind_of(uint32_t type)
     }
 }
 
-/* What an entry of the dynamic section asks for that this loader does not do; null for others. */
-static const char *asked_too_much(const elf_dynamic *entry)
+/* Whether an entry of the dynamic section tells of code to run before or after all other. */
+static bool is_of_the_loader(const elf_dynamic *entry)
 {
     switch (entry->d_tag) {
     case DT_INIT_ARRAYSZ:
     case DT_FINI_ARRAYSZ:
     case DT_PREINIT_ARRAYSZ:
-        return entry->d_un.d_val > 0 ? "wants to run code while it is loaded" : NULL;
+        return entry->d_un.d_val > 0;
     case DT_INIT:
     case DT_FINI:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What an entry of the dynamic section asks for that this loader does not do; null for others. */
+static const char *asked_too_much(const elf_dynamic *entry, bool guest)
+{
+    if (!guest && is_of_the_loader(entry)) {
         return "wants to run code while it is loaded";
+    }
+    switch (entry->d_tag) {
     case DT_TEXTREL:
         return "wants its code changed";
     case DT_FLAGS:
@@ -88,7 +100,12 @@ static const char *asked_too_much(const elf_dynamic *entry)
     }
 }
 
-static void note(struct image *image, struct relocations *found, size_t *hash,
+/* Places of tables that count the symbols; 0 where there is none. */
+struct hashes {
+    size_t plain, gnu;
+};
+
+static void note(struct image *image, struct relocations *found, struct hashes *hashes,
                  const elf_dynamic *entry)
 {
     size_t value = (size_t)entry->d_un.d_val;
@@ -103,7 +120,16 @@ static void note(struct image *image, struct relocations *found, size_t *hash,
         image->strings_bytes = value;
         break;
     case DT_HASH:
-        *hash = value;
+        hashes->plain = value;
+        break;
+    case DT_GNU_HASH:
+        hashes->gnu = value;
+        break;
+    case DT_INIT_ARRAY:
+        image->initialisers = value;
+        break;
+    case DT_INIT_ARRAYSZ:
+        image->initialisers_bytes = value;
         break;
     case TABLE:
         found->place = value;
@@ -122,11 +148,57 @@ static void note(struct image *image, struct relocations *found, size_t *hash,
     }
 }
 
+/* The second word of a hash table is the number of symbols. */
+static bool count_by_hash(const struct image *image, size_t place, size_t *count)
+{
+    uint32_t words[2];
+    if (place == 0 || !image_copy(image, place, words, sizeof words)) {
+        return false;
+    }
+    *count = words[1];
+    return true;
+}
+
+/* GNU's table tells where each chain of symbols begins, and marks its last: the last symbol is the
+   end of the chain that begins last. */
+static bool count_by_gnu_hash(const struct image *image, size_t place, size_t *count)
+{
+    enum { BUCKETS, FIRST, BLOOM_WORDS, SHIFT, WORDS };
+    uint32_t words[WORDS], last = 0, word = 0;
+    if (place == 0 || !image_copy(image, place, words, sizeof words)) {
+        return false;
+    }
+    size_t at = place + sizeof words, bloom_bytes = 0;
+    if (!multiply_sizes(words[BLOOM_WORDS], sizeof(size_t), &bloom_bytes) ||
+        !add_sizes(at, bloom_bytes, &at)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < words[BUCKETS]; i++, at += sizeof word) {
+        if (!image_copy(image, at, &word, sizeof word)) {
+            return false;
+        }
+        last = word > last ? word : last;
+    }
+    for (*count = words[FIRST]; last >= words[FIRST]; last++) {
+        size_t chain = 0;
+        if (!multiply_sizes(last - words[FIRST], sizeof word, &chain) ||
+            !add_sizes(at, chain, &chain) || !image_copy(image, chain, &word, sizeof word)) {
+            return false;
+        }
+        if (word & 1) {
+            *count = (size_t)last + 1;
+            break;
+        }
+    }
+    return true;
+}
+
 edgetvm_status image_read_dynamic(struct image *image, const elf_segment *dynamic,
                                   struct relocations *found, edgetvm_error *error)
 {
     *found = (struct relocations){0};
-    size_t hash = 0, entries = (size_t)dynamic->p_memsz / sizeof(elf_dynamic);
+    struct hashes hashes = {0};
+    size_t entries = (size_t)dynamic->p_memsz / sizeof(elf_dynamic);
     for (size_t i = 0; i < entries; i++) {
         elf_dynamic entry;
         size_t place = 0;
@@ -137,19 +209,17 @@ edgetvm_status image_read_dynamic(struct image *image, const elf_segment *dynami
         if (entry.d_tag == DT_NULL) {
             break;
         }
-        const char *problem = asked_too_much(&entry);
+        const char *problem = asked_too_much(&entry, image->guest != NULL);
         if (problem != NULL) {
             return fail_image(error, problem);
         }
-        note(image, found, &hash, &entry);
+        note(image, found, &hashes, &entry);
     }
-    /* The second word of a hash table is the number of symbols. */
-    uint32_t counts[2];
-    if (!image_copy(image, hash, counts, sizeof counts) || hash == 0 ||
-        !image_holds(image, image->strings, image->strings_bytes, PF_R)) {
+    bool counted = count_by_hash(image, hashes.plain, &image->symbol_count) ||
+                   count_by_gnu_hash(image, hashes.gnu, &image->symbol_count);
+    if (!counted || !image_holds(image, image->strings, image->strings_bytes, PF_R)) {
         return fail_image(error, "has no table of symbols");
     }
-    image->symbol_count = counts[1];
     return EDGETVM_OK;
 }
 
@@ -159,6 +229,12 @@ static edgetvm_status fail_function(edgetvm_error *error, const char *name)
                 "its compiled model needs the function %.60s, which this runtime does not have "
                 "(update the runtime, or package the model again)",
                 name);
+}
+
+static uintptr_t find_function(const struct image *image, const char *name)
+{
+    uintptr_t address = image->guest != NULL ? image->guest->find(name) : 0;
+    return address != 0 ? address : function_address(name);
 }
 
 /* The address that a symbol stands for. */
@@ -171,8 +247,9 @@ static edgetvm_status resolve(const struct image *image, size_t index, uintptr_t
         return fail_image(error, "has a damaged table");
     }
     if (symbol.st_shndx == SHN_UNDEF) {
-        *address = function_address(name);
-        return *address != 0 ? EDGETVM_OK : fail_function(error, name);
+        *address = find_function(image, name);
+        bool optional = image->guest != NULL && ELF_SYMBOL_BIND(symbol.st_info) == STB_WEAK;
+        return *address != 0 || optional ? EDGETVM_OK : fail_function(error, name);
     }
     unsigned type = ELF_SYMBOL_TYPE(symbol.st_info);
     size_t place = (size_t)symbol.st_value;
@@ -249,7 +326,7 @@ static edgetvm_status fill_pointers(struct image *image, edgetvm_error *error)
             continue;
         }
         /* The variable is named as the function, with two underscores before it. */
-        uintptr_t address = function_address(name + 2);
+        uintptr_t address = find_function(image, name + 2);
         size_t place = (size_t)symbol.st_value;
         if (address == 0) {
             return fail_function(error, name + 2);
@@ -271,4 +348,20 @@ edgetvm_status image_relocate(struct image *image, const struct relocations *rel
         status = relocate_all(image, relocations->jump_place, relocations->jump_bytes, error);
     }
     return status == EDGETVM_OK ? fill_pointers(image, error) : status;
+}
+
+edgetvm_status image_initialise(const struct image *image, edgetvm_error *error)
+{
+    typedef void initialiser(void);
+    for (size_t done = 0; done < image->initialisers_bytes; done += sizeof(uintptr_t)) {
+        uintptr_t address = 0;
+        size_t place = 0;
+        if (!add_sizes(image->initialisers, done, &place) ||
+            !image_copy(image, place, &address, sizeof address) ||
+            !image_holds(image, (size_t)(address - (uintptr_t)image->memory), 1, PF_R | PF_X)) {
+            return fail_image(error, "has a damaged table");
+        }
+        ((initialiser *)address)();
+    }
+    return EDGETVM_OK;
 }
