@@ -81,6 +81,13 @@ static bool find_function(struct board *board, int32_t count)
     return true;
 }
 
+static bool call_function(struct board *board, const struct board_function *function,
+                          int32_t count)
+{
+    return function->serve != NULL ? service_call(board, function, count)
+                                   : function->call(board, count);
+}
+
 static bool call(struct board *board)
 {
     uint64_t handle = wire_u64(&board->wire);
@@ -91,7 +98,7 @@ static bool call(struct board *board)
     }
     switch (handle_kind_of(&board->handles, handle, &object)) {
     case HANDLE_FUNCTION:
-        return ((const struct board_function *)object)->call(board, count);
+        return call_function(board, object, count);
     case HANDLE_KERNEL:
         return kernel_call(board, object, count);
     case HANDLE_TIMER:

@@ -28,6 +28,7 @@ struct board {
     size_t most_data_bytes;
     /* The package that is open; null before. */
     edgetvm_model *model;
+    struct pool *fewer; /* threads for its runs than it was opened with; null before */
     uint64_t resident_before_bytes;
     /* How the session before this one ended, where it died. */
     bool died_before;
@@ -42,16 +43,20 @@ __attribute__((format(printf, 2, 3))) bool refuse(struct board *board, const cha
 /* The threads that kernels share, started when they are first needed. */
 bool board_needs_pool(struct board *board);
 
-/* A function that clients ask for by its name. It reads its arguments from the wire and answers
-   there, or refuses. */
+struct request;
+
+/* A function that clients ask for by its name: TVM's own, which reads its arguments from the wire and
+   answers there or refuses, or one of edgetvm's, which takes a request. */
 struct board_function {
     const char *name;
     bool (*call)(struct board *board, int32_t count);
+    bool (*serve)(struct board *board, struct request *request);
 };
 
 /* Null where there is none of that name. */
 const struct board_function *stock_function(const char *name);
 const struct board_function *service_function(const char *name);
+bool service_call(struct board *board, const struct board_function *function, int32_t count);
 
 /* Answer requests until the client leaves. */
 void board_serve(struct board *board);

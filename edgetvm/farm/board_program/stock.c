@@ -329,17 +329,17 @@ static bool fill_randomly(struct board *board, int32_t count)
 }
 
 static const struct board_function FUNCTIONS[] = {
-    {"tvm.rpc.server.upload", upload},
-    {"tvm.rpc.server.download", download},
-    {"tvm.rpc.server.download_linked_module", download},
-    {"tvm.rpc.server.remove", remove_file},
-    {"tvm.rpc.server.listdir", list_files},
-    {"tvm.rpc.server.load_module", load_module},
-    {"tvm.rpc.server.ModuleGetFunction", get_function},
-    {"tvm.rpc.server.GetCRTMaxPacketSize", tell_copy_bytes},
-    {"runtime.RPCTimeEvaluator", make_timer},
-    {"tvm.contrib.random.random_fill", fill_randomly},
-    {"tvm.contrib.random.random_fill_for_measure", fill_randomly},
+    {.name = "tvm.rpc.server.upload", .call = upload},
+    {.name = "tvm.rpc.server.download", .call = download},
+    {.name = "tvm.rpc.server.download_linked_module", .call = download},
+    {.name = "tvm.rpc.server.remove", .call = remove_file},
+    {.name = "tvm.rpc.server.listdir", .call = list_files},
+    {.name = "tvm.rpc.server.load_module", .call = load_module},
+    {.name = "tvm.rpc.server.ModuleGetFunction", .call = get_function},
+    {.name = "tvm.rpc.server.GetCRTMaxPacketSize", .call = tell_copy_bytes},
+    {.name = "runtime.RPCTimeEvaluator", .call = make_timer},
+    {.name = "tvm.contrib.random.random_fill", .call = fill_randomly},
+    {.name = "tvm.contrib.random.random_fill_for_measure", .call = fill_randomly},
 };
 
 const struct board_function *stock_function(const char *name)
