@@ -1,3 +1,5 @@
+#define _GNU_SOURCE
+
 #include "handshake.h"
 
 #include <errno.h>
