@@ -53,6 +53,20 @@ static const char *kind_of(edgetvm_status status)
     }
 }
 
+/* Where the last parentheses of a sentence begin that ends with them; its end where it does not. */
+static size_t mend_begin(const char *sentence)
+{
+    size_t length = strlen(sentence), depth = 0;
+    for (size_t at = length; at-- > 1 && sentence[length - 1] == ')';) {
+        depth += sentence[at] == ')';
+        depth -= sentence[at] == '(';
+        if (depth == 0) {
+            return sentence[at - 1] == ' ' ? at : length;
+        }
+    }
+    return length;
+}
+
 /* The runtime's sentences are "FILE: what (mend)"; the file is the client's own, and no news. */
 bool request_fail_status(struct request *request, edgetvm_status status, const char *sentence)
 {
@@ -61,13 +75,12 @@ bool request_fail_status(struct request *request, edgetvm_status status, const c
         strncmp(sentence + file_bytes, ": ", 2) == 0) {
         sentence += file_bytes + 2;
     }
-    size_t length = strlen(sentence);
-    const char *mend = length > 0 && sentence[length - 1] == ')' ? strstr(sentence, " (") : NULL;
-    size_t what_bytes = mend != NULL ? (size_t)(mend - sentence) : length;
+    size_t length = strlen(sentence), mend = mend_begin(sentence);
+    size_t what_bytes = mend < length ? mend - 1 : length;
     (void)request_fail(request, kind_of(status), "", "%.*s", (int)what_bytes, sentence);
-    if (mend != NULL) {
-        (void)snprintf(request->mend, sizeof request->mend, "%.*s",
-                       (int)(length - what_bytes - 3), mend + 2);
+    if (mend < length) {
+        (void)snprintf(request->mend, sizeof request->mend, "%.*s", (int)(length - mend - 2),
+                       sentence + mend + 1);
     }
     return false;
 }
