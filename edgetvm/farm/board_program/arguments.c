@@ -96,10 +96,13 @@ bool take_text(struct board *board, char *text, size_t room)
 {
     struct argument argument = argument_read(board);
     text[0] = '\0';
+    if (!all_came(board)) {
+        return false;
+    }
     if (argument.type == TYPE_NONE) {
         return true;
     }
-    if (!is_text(&argument) || board->wire.malformed) {
+    if (!is_text(&argument)) {
         return refuse(board, "TypeError: an argument is no text");
     }
     if (argument.bits >= room) {
