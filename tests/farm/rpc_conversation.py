@@ -21,7 +21,9 @@ def outcome(deed: Callable[[], Any]) -> Any:
         return type(error).__name__, str(error).strip().splitlines()[-1]
 
 
-def conversation(remote: Any, library: bytes) -> dict[str, Any]:
+def conversation(
+    remote: Any, library: bytes, long_bytes: int = LONG_BYTES
+) -> dict[str, Any]:
     """Everything that a client asks; answers that do not depend on time or place."""
     from tvm.runtime import tensor
 
@@ -30,7 +32,7 @@ def conversation(remote: Any, library: bytes) -> dict[str, Any]:
     told: dict[str, Any] = {"exists": cpu.exist}
     remote.upload(bytearray(library), "kernels.so")
     module = remote.load_module("kernels.so")
-    told |= _arrays(cpu, random)
+    told |= _arrays(cpu, random, long_bytes)
     told |= _runs(module, cpu, random)
     told |= _refusals(remote, module, cpu)
     told |= _files(remote)
@@ -42,7 +44,7 @@ def conversation(remote: Any, library: bytes) -> dict[str, Any]:
     return told
 
 
-def _arrays(cpu: Any, random: np.random.Generator) -> dict[str, Any]:
+def _arrays(cpu: Any, random: np.random.Generator, long_bytes: int) -> dict[str, Any]:
     import tvm
     from tvm.runtime import empty, tensor
 
@@ -52,7 +54,7 @@ def _arrays(cpu: Any, random: np.random.Generator) -> dict[str, Any]:
         told[dtype] = np.array_equal(tensor(sent, cpu).numpy(), sent)
     told["no elements"] = empty((0, 3), "float32", cpu).numpy().shape
     told["no axes"] = float(tensor(np.float32(3), cpu).numpy())
-    long = random.integers(0, 255, LONG_BYTES).astype("uint8")
+    long = random.integers(0, 255, long_bytes).astype("uint8")
     told["long"] = np.array_equal(tensor(long, cpu).numpy(), long)
     first = tensor(random.normal(size=(64, 64)).astype("float32"), cpu)
     there, here = empty((64, 64), "float32", cpu), empty((64, 64), "float32", tvm.cpu())

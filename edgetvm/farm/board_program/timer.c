@@ -90,7 +90,9 @@ static bool repeat_all(struct board *board, struct timer *timer,
     bool done = kernel_run(board, &timer->kernel, arguments, &result);
     for (int64_t i = 0; done && i < timer->repeat; i++) {
         done = repeat_once(board, timer, arguments, flush, &seconds[i]);
-        cool_down(timer, i);
+        if (done) {
+            cool_down(timer, i);
+        }
     }
     return done;
 }
