@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -79,16 +80,16 @@ def serving(
         first = process.stderr.readline()
         try:
             assert first.startswith(_SAYS_ITS_PORT), first + process.stderr.read()
-            yield ProgramBoard(
-                process, int(first.removeprefix(_SAYS_ITS_PORT)), key, Path(folder)
-            )
+            yield ProgramBoard(process, int(first.removeprefix(_SAYS_ITS_PORT)), key, Path(folder))
         finally:
             process.terminate()
             process.stderr.close()
             process.wait(10)
 
 
-def kernels(architecture: str, fcompile: Any = None) -> bytes:
+def kernels(
+    architecture: str, fcompile: Any = None, names: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """A library with two kernels.
 
     `product(a, b, c)` of float32[64, 64], its rows shared among threads, and `wave(d, e)` of
@@ -97,6 +98,7 @@ def kernels(architecture: str, fcompile: Any = None) -> bytes:
     Args:
         architecture: whose profile it is built for.
         fcompile: links it, as in TVM's `export_library`; edgetvm's own linker without it.
+        names: other names for the kernels.
     """
     import tvm
     from tvm import s_tir, te, tirx
@@ -108,7 +110,10 @@ def kernels(architecture: str, fcompile: Any = None) -> bytes:
     e = te.compute((1024,), lambda i: tirx.tanh(d[i]) + 1.0, name="e")
     functions = {"product": te.create_prim_func([a, b, c]), "wave": te.create_prim_func([d, e])}
     module = tvm.IRModule(
-        {name: one.with_attr("global_symbol", name) for name, one in functions.items()}
+        {
+            name: one.with_attr("global_symbol", names.get(name, name))
+            for name, one in functions.items()
+        }
     )
     schedule = s_tir.Schedule(module)
     schedule.work_on("product")

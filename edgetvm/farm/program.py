@@ -1,6 +1,6 @@
-"""The program that a board needs, and the only one: the package runner, and a server for TVM's RPC.
+"""The one program that a board needs: the package runner, and a server for TVM's RPC.
 
-One static file for each architecture, in C over the minimal runtime: `board_program` has its sources.
+A static file for each architecture, in C over the minimal runtime. Its sources: `board_program`.
 """
 
 from __future__ import annotations

@@ -21,9 +21,7 @@ def outcome(deed: Callable[[], Any]) -> Any:
         return type(error).__name__, str(error).strip().splitlines()[-1]
 
 
-def conversation(
-    remote: Any, library: bytes, long_bytes: int = LONG_BYTES
-) -> dict[str, Any]:
+def conversation(remote: Any, library: bytes, long_bytes: int = LONG_BYTES) -> dict[str, Any]:
     """Everything that a client asks; answers that do not depend on time or place."""
     from tvm.runtime import tensor
 

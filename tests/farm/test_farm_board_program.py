@@ -235,6 +235,16 @@ def test_the_sessions_of_a_server_that_was_killed_end() -> None:
         assert outcome(lambda: remote.get_function("tvm.rpc.server.upload"))[0] != "AttributeError"
 
 
+def test_what_a_killed_server_left_is_removed_by_the_next_one() -> None:
+    with serving() as board:
+        (board.folder / "session-999999999" / "deep").mkdir(parents=True)
+        (board.folder / "session-999999999" / "deep" / "file").write_text("x")
+        mine = board.folder / f"session-{os.getpid()}"
+        mine.mkdir()
+        with serving("x86_64", "--folder", str(board.folder)):
+            assert list(board.folder.iterdir()) == [mine]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from program_board import PROFILES, serving
+from made_models import write_shared
+from program_board import PROFILES, kernels, serving
 from real_board import packaged, within
 from real_command import edgetvm
 
@@ -126,6 +127,38 @@ def test_timed_runs_stop_at_the_limit(board: Board, tiny_package: Package) -> No
         many = session.time_runs(10**9, 0.2)
     assert 100 < len(many) < 10**8
     assert (many > 0).all()
+
+
+def test_runs_share_fewer_threads_where_that_is_asked(board: Board, tmp_path: Path) -> None:
+    package = packaged(write_shared(tmp_path / "shared.onnx"))
+    with connect(board) as session:
+        opened = session.open(package.data, None)
+        for threads in (1, opened.threads, None, 64):
+            times_ns = session.time_runs(5, 20.0, package.sample_inputs, threads=threads)
+            assert (times_ns > 0).all()
+            assert agree(package, session.run(package.sample_inputs)[1])
+
+
+def test_metaschedule_s_runner_measures_a_candidate(board: Board, tmp_path: Path) -> None:
+    from tvm.s_tir.meta_schedule import arg_info
+    from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, RPCConfig, RPCRunner, RunnerInput
+
+    tracker = board.tracker
+    assert tracker is not None
+    candidate = tmp_path / "candidate.so"
+    candidate.write_bytes(kernels("x86_64", names={"wave": "main"}))
+    tensors = [arg_info.TensorInfo("float32", (1024,)) for _ in range(2)]
+    runner = RPCRunner(
+        RPCConfig(tracker.host, tracker.port, board.key, session_timeout_sec=20),
+        EvaluatorConfig(number=2, repeat=3, min_repeat_ms=1, enable_cpu_cache_flush=True),
+        max_workers=1,
+    )
+    inputs = [RunnerInput(str(candidate), "cpu", tensors) for _ in range(2)]
+    for future in runner.run(inputs):
+        result = future.result()
+        assert result.error_msg is None
+        assert len(result.run_secs) == 3
+        assert all(float(one) > 0 for one in result.run_secs)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not a package"])

@@ -53,7 +53,7 @@ bool tensor_memory(struct board *board, const struct tensor *tensor, uint8_t **m
                    size_t *size_bytes)
 {
     if (!tensor_bytes(tensor, size_bytes)) {
-        return refuse(board, "ValueError: a tensor is larger than any memory");
+        return refuse(board, "MemoryError: out of memory: a tensor is larger than any memory");
     }
     return find_memory(board, tensor, *size_bytes, memory);
 }

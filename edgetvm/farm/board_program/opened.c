@@ -117,8 +117,15 @@ static bool open_file(struct board *board, struct request *request, uint64_t *to
     note_memory(board);
     uint64_t began_ns = now_ns();
     edgetvm_status status = edgetvm_open(request->file, &config, &board->model, &error);
+    if (status != EDGETVM_OK) {
+        return request_fail_status(request, status, error.text);
+    }
+    bool whole = told(board, request, edgetvm_verify(board->model));
     *took_ns = now_ns() - began_ns;
-    return status == EDGETVM_OK || request_fail_status(request, status, error.text);
+    if (!whole) {
+        close_model(board);
+    }
+    return whole;
 }
 
 static bool try_sample(struct board *board, struct request *request, uint64_t open_ns)

@@ -101,8 +101,8 @@ static const char *take(struct serve_options *options, const struct option *opti
         *(uint16_t *)place = (uint16_t)number;
         return NULL;
     case NUMBER:
-        if (!read_number(value, UINT32_MAX, &number)) {
-            return "an option's value is no number";
+        if (!read_number(value, UINT32_MAX, &number) || number == 0) {
+            return "an option's value is no number above 0";
         }
         *(uint32_t *)place = (uint32_t)number;
         return NULL;

@@ -2,6 +2,7 @@
 
 #include "supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -425,6 +426,22 @@ static bool listen_at(struct supervisor *all, uint16_t *port)
     return true;
 }
 
+/* Of sessions whose server was killed; those of another that runs are left alone. */
+static void remove_leftovers(int folder)
+{
+    DIR *entries = fdopendir(dup(folder));
+    const struct dirent *entry;
+    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+        long pid = visit_pid(entry->d_name);
+        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+            folder_remove(folder, entry->d_name);
+        }
+    }
+    if (entries != NULL) {
+        (void)closedir(entries);
+    }
+}
+
 static bool open_folder(struct supervisor *all)
 {
     const char *path = all->options->folder;
@@ -435,6 +452,9 @@ static bool open_folder(struct supervisor *all)
         path = mkdtemp(all->folder_path);
     }
     all->folder = path != NULL ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (all->folder >= 0) {
+        remove_leftovers(all->folder);
+    }
     return all->folder >= 0;
 }
 

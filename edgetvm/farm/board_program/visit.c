@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,9 +19,17 @@
 /* The supervisor has no more files open than that. */
 enum { MAX_FILES = 128 };
 
+#define PREFIX "session-"
+
 void visit_name(char name[VISIT_NAME_BYTES], long pid)
 {
-    (void)snprintf(name, VISIT_NAME_BYTES, "session-%ld", pid);
+    (void)snprintf(name, VISIT_NAME_BYTES, PREFIX "%ld", pid);
+}
+
+long visit_pid(const char *name)
+{
+    size_t length = sizeof PREFIX - 1;
+    return strncmp(name, PREFIX, length) == 0 ? strtol(name + length, NULL, 10) : 0;
 }
 
 /* Of the other sessions' connections none may stay open here. */

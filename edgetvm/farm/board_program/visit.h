@@ -20,6 +20,8 @@ struct visit {
 enum { VISIT_NAME_BYTES = 32 };
 /* The name of a session's folder. */
 void visit_name(char name[VISIT_NAME_BYTES], long pid);
+/* Whose folder has that name; 0 where it is none's. */
+long visit_pid(const char *name);
 /* Never returns: the process ends with the session. */
 _Noreturn void visit_begin(const struct visit *visit);
 
