@@ -45,8 +45,8 @@ bool board_needs_pool(struct board *board);
 
 struct request;
 
-/* A function that clients ask for by its name: TVM's own, which reads its arguments from the wire and
-   answers there or refuses, or one of edgetvm's, which takes a request. */
+/* A function that clients ask for by its name: one of TVM's, which reads its arguments from the
+   wire and answers there or refuses, or one of edgetvm's, which takes a request. */
 struct board_function {
     const char *name;
     bool (*call)(struct board *board, int32_t count);

@@ -142,7 +142,7 @@ static int call_import(void *function, const struct any *arguments, int32_t coun
                        struct any *result)
 {
     (void)function, (void)arguments, (void)count, (void)result;
-    raise_text("RuntimeError", "the kernel calls a function of TVM, which this board does not have");
+    raise_text("RuntimeError", "the kernel calls a function that this board does not have");
     return -1;
 }
 

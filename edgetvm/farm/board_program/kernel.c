@@ -72,11 +72,14 @@ bool kernel_take_arguments(struct board *board, struct kernel_arguments *argumen
 }
 
 bool kernel_run(struct board *board, const struct kernel *kernel,
-                const struct kernel_arguments *arguments, struct any *result)
+                const struct kernel_arguments *arguments, int64_t times, struct any *result)
 {
-    *result = (struct any){0};
+    int code = 0;
     struct pool *before = pool_enter(board->pool);
-    int code = kernel->function(NULL, arguments->values, arguments->count, result);
+    for (int64_t i = 0; code == 0 && i < times; i++) {
+        *result = (struct any){0};
+        code = kernel->function(NULL, arguments->values, arguments->count, result);
+    }
     pool_leave(before);
     if (code == 0) {
         return true;
@@ -107,7 +110,7 @@ bool kernel_call(struct board *board, const struct kernel *kernel, int32_t count
     struct any result;
     bool done = (arguments != NULL || refuse(board, "MemoryError: out of memory")) &&
                 kernel_take_arguments(board, arguments, count) &&
-                kernel_run(board, kernel, arguments, &result) && answer(board, &result);
+                kernel_run(board, kernel, arguments, 1, &result) && answer(board, &result);
     free(arguments);
     return done;
 }

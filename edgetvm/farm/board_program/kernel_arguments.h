@@ -15,8 +15,8 @@ struct kernel_arguments {
 };
 
 bool kernel_take_arguments(struct board *board, struct kernel_arguments *arguments, int32_t count);
-/* Call it once; where it fails, the call is refused with its words. */
+/* Call it so many times; where it fails, the call is refused with its words. */
 bool kernel_run(struct board *board, const struct kernel *kernel,
-                const struct kernel_arguments *arguments, struct any *result);
+                const struct kernel_arguments *arguments, int64_t times, struct any *result);
 
 #endif

@@ -175,8 +175,8 @@ bool opened_run(struct board *board, struct request *request)
     return answered;
 }
 
-/* Have the next runs use fewer threads, or all of them again; answers with the pool in use before.
-   Null where there is no memory for them. */
+/* Have the next runs use fewer threads, or all of them again; answers with the pool of all. Null
+   where there is no memory for them. */
 static struct pool *share_among(struct board *board, uint32_t threads)
 {
     struct pool *all = board->model->pool;

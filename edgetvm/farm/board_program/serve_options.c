@@ -93,7 +93,8 @@ static const char *take(struct serve_options *options, const struct option *opti
         return NULL;
     case KEY:
         *(const char **)place = value;
-        return is_key(value) ? NULL : "--key has 1 to 128 letters, no blanks, quotes or backslashes";
+        return is_key(value) ? NULL
+                             : "--key has 1 to 128 letters, no blanks, quotes or backslashes";
     case PORT:
         if (!read_number(value, UINT16_MAX, &number)) {
             return "a port is a number up to 65535";
@@ -107,8 +108,7 @@ static const char *take(struct serve_options *options, const struct option *opti
         *(uint32_t *)place = (uint32_t)number;
         return NULL;
     case ADDRESS:
-        return read_address(value, place) ? NULL
-                                          : "--tracker is HOST:PORT, as 127.0.0.1:9190";
+        return read_address(value, place) ? NULL : "--tracker is HOST:PORT, as 127.0.0.1:9190";
     }
     return NULL;
 }

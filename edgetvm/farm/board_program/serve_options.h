@@ -10,7 +10,7 @@ enum { MAX_KEY_BYTES = 128 };
 
 struct serve_options {
     const char *key;
-    const char *folder;         /* for files of sessions; null: one of its own, where there is room */
+    const char *folder;         /* for files of sessions; null: a new one */
     struct sockaddr_in tracker; /* port 0: none, and clients come with the key itself */
     uint16_t port;              /* 0: whichever is free */
     uint16_t told_port;         /* that clients reach it by; 0: the same */

@@ -32,7 +32,7 @@ static bool tell_memory(struct board *board, struct request *request)
     return told;
 }
 
-/* Make ready to time kernels by themselves: workers are off the core of this thread, which stays. */
+/* Make ready to time kernels: this thread stays on its core, and workers are off it. */
 static bool give_cores(struct board *board, struct request *request)
 {
     if (!board_needs_pool(board)) {

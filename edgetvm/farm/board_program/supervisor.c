@@ -64,6 +64,7 @@ struct supervisor {
     bool has_tracker;
     struct visitor visitors[MAX_VISITORS];
     uint64_t visits;
+    long pid; /* of this process */
     bool died_before;
     int32_t exit_code_before;
 };
@@ -99,6 +100,7 @@ static void begin_visit(struct supervisor *all, struct visitor *visitor, int con
 {
     struct visit visit = {
         .options = all->options,
+        .supervisor = all->pid,
         .socket = visitor->socket,
         .control = control,
         .folder = all->folder,
@@ -491,6 +493,7 @@ int supervise(const struct serve_options *options)
     static struct supervisor all;
     uint16_t port = 0;
     all.options = options;
+    all.pid = (long)getpid();
     all.has_tracker = options->tracker.sin_port != 0;
     (void)snprintf(all.key.text, sizeof all.key.text, "%s", options->key);
     if (!listen_at(&all, &port)) {

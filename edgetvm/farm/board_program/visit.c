@@ -43,11 +43,14 @@ static void close_others(const struct visit *visit)
 }
 
 /* Signals as they were before the supervisor took them. */
-static void become_a_session(void)
+static void become_a_session(const struct visit *visit)
 {
     sigset_t none;
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if ((long)getppid() != visit->supervisor) {
+        _exit(0); /* it had ended before that */
+    }
     (void)signal(SIGCHLD, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
@@ -99,7 +102,7 @@ static void serve(const struct visit *visit)
 void visit_begin(const struct visit *visit)
 {
     struct arrival arrival;
-    become_a_session();
+    become_a_session(visit);
     close_others(visit);
     set_options(visit->socket);
     if (!handshake_hear(visit->socket, &visit->key, &arrival)) {

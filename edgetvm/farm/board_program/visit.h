@@ -8,6 +8,7 @@
 
 struct visit {
     const struct serve_options *options;
+    long supervisor; /* its process */
     int socket;  /* the client's */
     int control; /* to the supervisor: an arrival goes there, one byte comes back */
     int folder;  /* for the sessions' folders */
