@@ -60,9 +60,9 @@ _FLAGS = (
     *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
 _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
-_LIBC = ("-lm", "-pthread")
+_STATIC_LIBC = ("-static", "-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
-_LIBRARY = ("-shared", "-rtlib=none", f"-Wl,-soname,{LIBRARY_FILE}.1")
+_SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
 _EXPORTS = "{ global: edgetvm_*; local: *; };"
 # No exception passes through C, and musl's tables for them are a sixth of a static program.
 _DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
@@ -171,11 +171,11 @@ def _build(folder: Path, platform: _Platform, static: bool) -> None:
         exports.write_text(_EXPORTS)
         cpu = f"-mcpu={platform.cpu}"
         link = ("cc", "-target", platform.target, cpu, *_LINK, f"-Wl,-T,{discard}")
-        exported = f"-Wl,--version-script,{exports}"
-        run_zig(*link, *_LIBRARY, exported, library, *_LIBC, "-o", str(folder / LIBRARY_FILE))
+        shared = ("-shared", f"-Wl,-soname,{LIBRARY_FILE}.1", f"-Wl,--version-script,{exports}")
+        run_zig(*link, *shared, library, *_SHARED_LIBC, "-o", str(folder / LIBRARY_FILE))
         run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
-        whole = ("-static",) if static else ()
-        run_zig(*link, *whole, library, runner, *_LIBC, "-o", str(folder / RUNNER_FILE))
+        libc = _STATIC_LIBC if static else _SHARED_LIBC
+        run_zig(*link, library, runner, *libc, "-o", str(folder / RUNNER_FILE))
 
 
 def _build_program(program: Path, sources: Path, platform: _Platform) -> None:

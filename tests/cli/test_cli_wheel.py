@@ -66,6 +66,8 @@ def test_the_wheel_holds_what_the_folder_holds(wheel: Path) -> None:
         files = {path.relative_to(ROOT) for path in (ROOT / kind).rglob("*.yaml")}
         assert files
         assert {f"edgetvm/_data/{path}" for path in files} <= names
+    sources = (ROOT / "edgetvm/package/runtime").rglob("*.[ch]*")
+    assert {str(path.relative_to(ROOT)) for path in sources} | {"edgetvm/_data/LICENSE"} <= names
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "edgetvm").rglob("*.py")}
     assert modules <= names
     assert not any(name.startswith(("tests", "scripts", "docs")) for name in names)

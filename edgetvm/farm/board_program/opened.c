@@ -135,10 +135,12 @@ static bool try_sample(struct board *board, struct request *request, uint64_t op
     if (!set_sample(board, request) || !run_once(board, request, &first_ns)) {
         return false;
     }
-    text_format(&header, "{\"open_ns\": %llu, \"first_run_ns\": %llu, \"threads\": %u, \"profile\": ",
+    const edgetvm_info *info = edgetvm_get_info(board->model);
+    text_format(&header, "{\"open_ns\": %llu, \"first_run_ns\": %llu, \"threads\": %u",
                 (unsigned long long)open_ns, (unsigned long long)first_ns,
-                (unsigned)edgetvm_get_info(board->model)->threads);
-    text_quote(&header, edgetvm_get_info(board->model)->target);
+                (unsigned)info->threads);
+    text_format(&header, ", \"profile\": ");
+    text_quote(&header, info->target);
     bool answered = answer_outputs(board, request, &header);
     text_free(&header);
     return answered;
