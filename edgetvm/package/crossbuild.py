@@ -187,8 +187,8 @@ def _build_program(program: Path, sources: Path, platform: _Platform) -> None:
         parts += sorted(map(str, sources.glob("*.c")))
         includes = (*_INCLUDE, "-Irunner", f"-I{sources}")
         compiled = _compiled_together(scratch / "program.o", parts, includes, platform)
-        link = ("cc", "-target", platform.target, f"-mcpu={platform.cpu}", *_LINK, "-static")
-        run_zig(*link, f"-Wl,-T,{discard}", compiled, *_LIBC, "-o", str(program))
+        link = ("cc", "-target", platform.target, f"-mcpu={platform.cpu}", *_LINK)
+        run_zig(*link, f"-Wl,-T,{discard}", compiled, *_STATIC_LIBC, "-o", str(program))
 
 
 def _sources(part: str) -> list[str]:

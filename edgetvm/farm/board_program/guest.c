@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guest_functions.h"
+#include "guest_image.h"
 
 enum { SYMBOL_BYTES = 512 };
 
@@ -65,7 +65,7 @@ static edgetvm_status check_imports(const struct image *image, edgetvm_error *er
 
 static edgetvm_status load(int file, struct image *image, edgetvm_error *error)
 {
-    static const struct image_guest GUEST = {.find = guest_function_address};
+    struct guest_image guest = guest_image_begin();
     struct stat facts;
     if (fstat(file, &facts) != 0) {
         return fail_file(error);
@@ -73,12 +73,13 @@ static edgetvm_status load(int file, struct image *image, edgetvm_error *error)
     size_t size = (size_t)facts.st_size;
     edgetvm_status status = image_reserve(image, size, error);
     if (status == EDGETVM_OK) {
-        image->guest = &GUEST;
+        image->guest = &guest.asks;
         status = read_file(file, image, size, error);
     }
     status = status == EDGETVM_OK ? image_load(image, size, error) : status;
     status = status == EDGETVM_OK ? check_imports(image, error) : status;
-    return status == EDGETVM_OK ? image_initialise(image, error) : status;
+    image->guest = NULL;
+    return status == EDGETVM_OK ? guest_image_initialise(&guest, image, error) : status;
 }
 
 edgetvm_status module_load(const char *name, struct module **loaded, edgetvm_error *error)

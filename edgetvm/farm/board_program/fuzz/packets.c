@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define image_initialise leave_alone
+#define guest_image_initialise leave_alone
 #define module_function find_function
 
 
@@ -30,9 +30,10 @@ guest_function *module_function(const struct module *module, const char *name);
 
 enum { MOST_BYTES = 1 << 20, MOST_MEMORY_BYTES = 8 << 20 };
 
-edgetvm_status leave_alone(const struct image *image, edgetvm_error *error)
+edgetvm_status leave_alone(const struct guest_image *guest, const struct image *image,
+                           edgetvm_error *error)
 {
-    (void)image, (void)error;
+    (void)guest, (void)image, (void)error;
     return EDGETVM_OK;
 }
 

@@ -14,11 +14,19 @@ struct segment {
     uint32_t flags; /* PF_R, PF_W, PF_X */
 };
 
-/* What a library may ask that is no package's model, such as a kernel of another builder: to run
-   code when it is loaded, symbols that need not be there, and more functions. */
+struct image;
+
+/* What a library may ask that is no package's model, such as a kernel of another linker: functions of
+   its own, symbols that need not be there, tables that this loader does not read, and code to run
+   before all other, which is then left to who loads it. */
 struct image_guest {
     /* Asked before the functions that all may call; 0 where there is none of that name. */
     uintptr_t (*find)(const char *name);
+    /* Told each entry of the dynamic section. */
+    void (*note)(struct image_guest *guest, size_t tag, size_t value);
+    /* How many symbols there are, where no plain hash table tells. */
+    bool (*count_symbols)(const struct image_guest *guest, const struct image *image,
+                          size_t *count);
 };
 
 struct image {
@@ -29,17 +37,13 @@ struct image {
     size_t relro_begin, relro_end;
     /* Places of the tables from the image's begin, none of them checked before it is read. */
     size_t symbols, symbol_count, strings, strings_bytes;
-    /* Null for a package's model; to be set before it is loaded. */
-    const struct image_guest *guest;
-    size_t initialisers, initialisers_bytes;
+    struct image_guest *guest; /* null for a package's model; to be set before it is loaded */
 };
 
 /* Memory that a file can be read into. */
 edgetvm_status image_reserve(struct image *image, size_t file_bytes, edgetvm_error *error);
 /* Make code of the file that was read into its memory, and let no more be written to it. */
 edgetvm_status image_load(struct image *image, size_t file_bytes, edgetvm_error *error);
-/* Run the code that a guest wants run before its other functions are called. */
-edgetvm_status image_initialise(const struct image *image, edgetvm_error *error);
 /* The symbol of that name if all its bytes are of a segment with these flags, else null. */
 const void *image_symbol(const struct image *image, const char *name, size_t size_bytes,
                          uint32_t flags);

@@ -64,7 +64,7 @@ static enum kind kind_of(uint32_t type)
 }
 
 /* Whether an entry of the dynamic section tells of code to run before or after all other. */
-static bool is_of_the_loader(const elf_dynamic *entry)
+static bool is_of_its_begin_or_end(const elf_dynamic *entry)
 {
     switch (entry->d_tag) {
     case DT_INIT_ARRAYSZ:
@@ -80,9 +80,9 @@ static bool is_of_the_loader(const elf_dynamic *entry)
 }
 
 /* What an entry of the dynamic section asks for that this loader does not do; null for others. */
-static const char *asked_too_much(const elf_dynamic *entry, bool guest)
+static const char *asked_too_much(const elf_dynamic *entry, const struct image_guest *guest)
 {
-    if (!guest && is_of_the_loader(entry)) {
+    if (guest == NULL && is_of_its_begin_or_end(entry)) {
         return "wants to run code while it is loaded";
     }
     switch (entry->d_tag) {
@@ -100,12 +100,7 @@ static const char *asked_too_much(const elf_dynamic *entry, bool guest)
     }
 }
 
-/* Places of tables that count the symbols; 0 where there is none. */
-struct hashes {
-    size_t plain, gnu;
-};
-
-static void note(struct image *image, struct relocations *found, struct hashes *hashes,
+static void note(struct image *image, struct relocations *found, size_t *hash,
                  const elf_dynamic *entry)
 {
     size_t value = (size_t)entry->d_un.d_val;
@@ -120,16 +115,7 @@ static void note(struct image *image, struct relocations *found, struct hashes *
         image->strings_bytes = value;
         break;
     case DT_HASH:
-        hashes->plain = value;
-        break;
-    case DT_GNU_HASH:
-        hashes->gnu = value;
-        break;
-    case DT_INIT_ARRAY:
-        image->initialisers = value;
-        break;
-    case DT_INIT_ARRAYSZ:
-        image->initialisers_bytes = value;
+        *hash = value;
         break;
     case TABLE:
         found->place = value;
@@ -148,57 +134,11 @@ static void note(struct image *image, struct relocations *found, struct hashes *
     }
 }
 
-/* The second word of a hash table is the number of symbols. */
-static bool count_by_hash(const struct image *image, size_t place, size_t *count)
-{
-    uint32_t words[2];
-    if (place == 0 || !image_copy(image, place, words, sizeof words)) {
-        return false;
-    }
-    *count = words[1];
-    return true;
-}
-
-/* GNU's table tells where each chain of symbols begins, and marks its last: the last symbol is the
-   end of the chain that begins last. */
-static bool count_by_gnu_hash(const struct image *image, size_t place, size_t *count)
-{
-    enum { BUCKETS, FIRST, BLOOM_WORDS, SHIFT, WORDS };
-    uint32_t words[WORDS], last = 0, word = 0;
-    if (place == 0 || !image_copy(image, place, words, sizeof words)) {
-        return false;
-    }
-    size_t at = place + sizeof words, bloom_bytes = 0;
-    if (!multiply_sizes(words[BLOOM_WORDS], sizeof(size_t), &bloom_bytes) ||
-        !add_sizes(at, bloom_bytes, &at)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < words[BUCKETS]; i++, at += sizeof word) {
-        if (!image_copy(image, at, &word, sizeof word)) {
-            return false;
-        }
-        last = word > last ? word : last;
-    }
-    for (*count = words[FIRST]; last >= words[FIRST]; last++) {
-        size_t chain = 0;
-        if (!multiply_sizes(last - words[FIRST], sizeof word, &chain) ||
-            !add_sizes(at, chain, &chain) || !image_copy(image, chain, &word, sizeof word)) {
-            return false;
-        }
-        if (word & 1) {
-            *count = (size_t)last + 1;
-            break;
-        }
-    }
-    return true;
-}
-
 edgetvm_status image_read_dynamic(struct image *image, const elf_segment *dynamic,
                                   struct relocations *found, edgetvm_error *error)
 {
     *found = (struct relocations){0};
-    struct hashes hashes = {0};
-    size_t entries = (size_t)dynamic->p_memsz / sizeof(elf_dynamic);
+    size_t hash = 0, entries = (size_t)dynamic->p_memsz / sizeof(elf_dynamic);
     for (size_t i = 0; i < entries; i++) {
         elf_dynamic entry;
         size_t place = 0;
@@ -209,14 +149,22 @@ edgetvm_status image_read_dynamic(struct image *image, const elf_segment *dynami
         if (entry.d_tag == DT_NULL) {
             break;
         }
-        const char *problem = asked_too_much(&entry, image->guest != NULL);
+        const char *problem = asked_too_much(&entry, image->guest);
         if (problem != NULL) {
             return fail_image(error, problem);
         }
-        note(image, found, &hashes, &entry);
+        note(image, found, &hash, &entry);
+        if (image->guest != NULL) {
+            image->guest->note(image->guest, (size_t)entry.d_tag, (size_t)entry.d_un.d_val);
+        }
     }
-    bool counted = count_by_hash(image, hashes.plain, &image->symbol_count) ||
-                   count_by_gnu_hash(image, hashes.gnu, &image->symbol_count);
+    /* The second word of a hash table is the number of symbols. */
+    uint32_t counts[2];
+    bool counted = hash != 0 && image_copy(image, hash, counts, sizeof counts);
+    image->symbol_count = counted ? counts[1] : 0;
+    if (!counted && image->guest != NULL) {
+        counted = image->guest->count_symbols(image->guest, image, &image->symbol_count);
+    }
     if (!counted || !image_holds(image, image->strings, image->strings_bytes, PF_R)) {
         return fail_image(error, "has no table of symbols");
     }
@@ -348,20 +296,4 @@ edgetvm_status image_relocate(struct image *image, const struct relocations *rel
         status = relocate_all(image, relocations->jump_place, relocations->jump_bytes, error);
     }
     return status == EDGETVM_OK ? fill_pointers(image, error) : status;
-}
-
-edgetvm_status image_initialise(const struct image *image, edgetvm_error *error)
-{
-    typedef void initialiser(void);
-    for (size_t done = 0; done < image->initialisers_bytes; done += sizeof(uintptr_t)) {
-        uintptr_t address = 0;
-        size_t place = 0;
-        if (!add_sizes(image->initialisers, done, &place) ||
-            !image_copy(image, place, &address, sizeof address) ||
-            !image_holds(image, (size_t)(address - (uintptr_t)image->memory), 1, PF_R | PF_X)) {
-            return fail_image(error, "has a damaged table");
-        }
-        ((initialiser *)address)();
-    }
-    return EDGETVM_OK;
 }
