@@ -16,9 +16,9 @@ struct segment {
 
 struct image;
 
-/* What a library may ask that is no package's model, such as a kernel of another linker: functions of
-   its own, symbols that need not be there, tables that this loader does not read, and code to run
-   before all other, which is then left to who loads it. */
+/* What a library may ask that is no package's model, such as a kernel of another linker: functions
+   of its own, symbols that need not be there, tables that this loader does not read, and code to
+   run before all other, which is then left to who loads it. */
 struct image_guest {
     /* Asked before the functions that all may call; 0 where there is none of that name. */
     uintptr_t (*find)(const char *name);
