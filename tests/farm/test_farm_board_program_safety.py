@@ -26,7 +26,7 @@ from edgetvm.package.arrays import pack
 SOURCES = Path(board_programs.__file__).parent / "board_program"
 FUZZ_SECONDS = 2
 # The fuzzer has something of its own for these, or no use for them.
-LEFT_OUT = ("main", "runner_main", "supervisor", "guest")
+LEFT_OUT = ("main", "runner_main", "supervisor", "visitors", "guest")
 MOST_BYTES = 256 << 10
 MOST_IDLE_BYTES = 4 << 20
 
