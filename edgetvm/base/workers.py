@@ -40,7 +40,7 @@ class WorkerLate(Exception):
 
 
 class Worker:
-    """One process, started when it is first asked, and again after it was lost.
+    """One process, started when it is told to or first asked, and again after it was lost.
 
     It ends with the thread that asked when it was started, at the latest.
     """
@@ -63,6 +63,11 @@ class Worker:
         self._asking = threading.Lock()
         self._closed = False
         self._pauses = _Pauses()
+
+    def begin(self) -> None:
+        """Start the process, so that it is ready, or nearly, when it is first asked."""
+        with self._asking:
+            self._running()
 
     def ask(self, request: object, timeout_s: float) -> Any:
         """Send a request and wait for its answer. Time in which it is paused does not count.

@@ -35,6 +35,8 @@ class TaskState:
         spaces: of the forms.
         draw: draws from MetaSchedule's space, for forms that no rule covers.
         default: its default kernel, once it is built.
+        default_asked: whether it is built, or will be.
+        default_failed: whether it cannot be built.
         default_ms: latency of one call untuned.
         best: the fastest trial.
         trials: made, of all searches.
@@ -47,6 +49,8 @@ class TaskState:
     spaces: list[Space | GenericSpace]
     draw: Draw
     default: Loadable | None = None
+    default_asked: bool = False
+    default_failed: bool = False
     default_ms: float = 0.0
     best: Trial | None = None
     trials: int = 0
@@ -114,6 +118,11 @@ class TaskState:
         return any(isinstance(one, GenericSpace) and one.is_drawing for one in self.spaces)
 
     @property
+    def has_default(self) -> bool:
+        """Whether there is a yardstick, or can be: it was measured before."""
+        return self.default is not None or (self.default_ms > 0 and not self.default_failed)
+
+    @property
     def best_ms(self) -> float:
         """Latency of one call with the best schedule, on the default's scale."""
         if self.best is None or self.best.ratio >= 1:
@@ -153,7 +162,7 @@ def next_task(states: Iterable[TaskState], until_flat: bool = True) -> TaskState
         one
         for one in known
         if one.left
-        and one.default is not None
+        and one.has_default
         and one.weight_ms >= _LEAST_SHARE * total_ms
         and not (until_flat and one.is_flat)
     ]

@@ -87,6 +87,8 @@ def build_candidate(job: BuildJob) -> Built:
 
 def answering() -> Answer:
     """In a worker: builds or draws whatever job it is sent."""
+    import tvm  # noqa: F401 - it takes seconds, which the first job need not wait for
+
     return _answer
 
 
@@ -165,6 +167,9 @@ class LocalBuilder:
         for one in self._all:
             self._free.put(one)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="build")
+        for one in self._all:
+            # In a thread that lasts as long as the builder: a process ends with its thread.
+            self._threads.submit(one.begin)
 
     def submit(self, job: BuildJob) -> Future[Built]:
         return self._threads.submit(self._ask, job)

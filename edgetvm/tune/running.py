@@ -27,8 +27,10 @@ _GRACE_S = 3.0
 _WAIT_FOR_BOARD_S = 20.0
 # Beside the wait for a board: starting the process, connecting.
 _PATIENCE_S = 20.0
-# The default is timed again after so long, so that a candidate has a yardstick of its own time.
+# The default is timed again after so long, so that a candidate has a yardstick of its own time; on
+# a slow board only after so many times as long as it takes.
 _YARDSTICK_S = 2.0
+_YARDSTICK_AGE = 5.0
 _REPETITIONS = 5
 # Kernels that take longer are timed so often, and once only: two dozen runs would take minutes.
 _SLOW_MS = 300.0
@@ -37,8 +39,10 @@ _SLOW_REPETITIONS = 3
 _RUNS = 30
 # Where the default's latency is not known, a job may take so many times as long.
 _UNKNOWN = 3
-# A candidate that is so many times slower than the default is timed once.
+# A candidate whose first run takes so many times as long as the default is run no more, and one
+# whose first repetition does is not repeated: most candidates lose, and need not be known better.
 _HOPELESS = 3.0
+_LOSING = 1.4
 # Repetitions that differ by so much are repeated.
 _UNSTEADY = 1.3
 
@@ -148,9 +152,13 @@ class BoardRunner:
     """One board. Make one per board; asks of several threads must not overlap."""
 
     def __init__(self, board: Board) -> None:
-        """Describe it; the process starts with the first job."""
+        """Describe it; the process starts with `begin`, or with the first job."""
         self.board = board
         self._worker = Worker(answering, str(board.tracker), board.key)
+
+    def begin(self) -> None:
+        """Start the process; it ends with the calling thread."""
+        self._worker.begin()
 
     def run(self, job: RunJob) -> Ran:
         """Time a candidate. Whatever happens, it is told in the answer."""
@@ -202,6 +210,7 @@ class _Session:
         self._remote: Any = None
         self._until_s = self._allowed_s = 0.0
         self._kept: dict[object, Any] = {}
+        # By library: the latency of a default, and when it is old.
         self._yardsticks: dict[bytes, tuple[float, float]] = {}
         self.environment: Mapping[str, object] = {}
 
@@ -271,8 +280,10 @@ class _Session:
             self._kept[tensors] = kept
         return list(kept)
 
-    def times_ms(self, kernel: Loadable, how: How, limit_ms: float = math.inf) -> tuple[float, ...]:
-        """One repetition after the other; only one where it is above the limit."""
+    def times_ms(
+        self, kernel: Loadable, how: How, default_ms: float = math.inf
+    ) -> tuple[float, ...]:
+        """One repetition after the other; only one where the kernel loses to the default."""
         module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
         device = self._remote.cpu()
         self._ask("threads")
@@ -285,23 +296,34 @@ class _Session:
             return tuple(1000 * one for one in evaluate(*arguments).results)
 
         first_ms = min(timed(1, 2))
-        if first_ms > limit_ms:
+        if first_ms > _HOPELESS * default_ms:
             return (first_ms,)
         number = 1 if how.cold else max(1, int(how.least_ms / max(first_ms, 1e-5)))
         if first_ms > _SLOW_MS:
             return timed(1, _SLOW_REPETITIONS)
-        found = timed(number, _REPETITIONS)
+        found = timed(number, 1)
+        if found[0] > _LOSING * default_ms:
+            return found
+        found += timed(number, _REPETITIONS - 1)
         if max(found) > _UNSTEADY * min(found):
             # Something else ran meanwhile: the median of twice as many leaves more of it out.
             found += timed(number, _REPETITIONS)
         return found
 
     def yardstick_ms(self, kernel: Loadable, how: How) -> float:
-        latency_ms, at_s = self._yardsticks.get(kernel.library, (0.0, -_YARDSTICK_S))
-        if time.monotonic() - at_s >= _YARDSTICK_S:
-            latency_ms = median(self.times_ms(kernel, how))
-            self._yardsticks[kernel.library] = latency_ms, time.monotonic()
-        return latency_ms
+        latency_ms, old_at_s = self._yardsticks.get(kernel.library, (0.0, -math.inf))
+        if time.monotonic() < old_at_s:
+            return latency_ms
+        return median(self.yardstick_times_ms(kernel, how))
+
+    def yardstick_times_ms(self, kernel: Loadable, how: How) -> tuple[float, ...]:
+        """Of the default, which is the yardstick from now on."""
+        began_s = time.monotonic()
+        times_ms = self.times_ms(kernel, how)
+        now_s = time.monotonic()
+        age_s = max(_YARDSTICK_S, _YARDSTICK_AGE * (now_s - began_s))
+        self._yardsticks[kernel.library] = median(times_ms), now_s + age_s
+        return times_ms
 
     def answers(self, kernel: Loadable) -> Any:
         arguments = self.arguments(kernel.arguments)
@@ -324,11 +346,11 @@ def _values(tensor: Tensor, seed: int) -> Any:
 def _run(session: _Session, job: RunJob) -> Ran:
     if job.rounds > 1:
         return _in_turns(session, job)
-    default_ms = session.yardstick_ms(job.default, job.how)
     if job.candidate == job.default:
-        times_ms = session.times_ms(job.default, job.how)
+        times_ms = session.yardstick_times_ms(job.default, job.how)
         return Ran("ok", times_ms, median(times_ms), environment=session.environment)
-    times_ms = session.times_ms(job.candidate, job.how, _HOPELESS * default_ms)
+    default_ms = session.yardstick_ms(job.default, job.how)
+    times_ms = session.times_ms(job.candidate, job.how, default_ms)
     return Ran("ok", times_ms, default_ms, environment=session.environment)
 
 
@@ -356,6 +378,8 @@ def _difference(expected: Any, found: Any) -> float:
 
 def answering(tracker: str, key: str) -> Answer:
     """In the runner's process: answers jobs for one board."""
+    from tvm import rpc  # noqa: F401 - it takes seconds, which the first job need not wait for
+
     session = _Session(tracker, key)
 
     def answer(asked: _Open | RunJob) -> Mapping[str, object] | Ran | _Ended:

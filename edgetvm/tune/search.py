@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from edgetvm.base.errors import BoardGoneError, MissingToolError
@@ -23,6 +23,7 @@ from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
 from edgetvm.tune.progress import BoardState, Progress, TaskProgress
+from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
 from edgetvm.tune.tasks import Form, Tasks
@@ -124,7 +125,7 @@ class _Boards:
     # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
     quiet: threading.Lock
     events: queue.SimpleQueue[_Event]
-    ready: queue.Queue[_Candidate] = field(default_factory=queue.Queue)
+    ready: Ready[_Candidate] = field(default_factory=lambda: Ready(_task_of))
     states: dict[str, BoardState] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     lost_since_s: float | None = None
@@ -141,10 +142,11 @@ class _Boards:
     def _serve(self, runner: BoardRunner, name: str) -> None:
         pause_s = _RETRY_S
         self.states[name] = "idle"
+        with suppress(WorkerLost):  # the search has ended already
+            runner.begin()
         while not self.over.is_set():
-            try:
-                candidate = self.ready.get(timeout=_TICK_S)
-            except queue.Empty:
+            candidate = self.ready.take(name, _TICK_S)
+            if candidate is None:
                 continue
             if self.states[name] != "lost":
                 self.states[name] = "busy"
@@ -188,6 +190,10 @@ def _name(board: Board, at: int) -> str:
     return f"{board.name}#{at}"
 
 
+def _task_of(candidate: _Candidate) -> str:
+    return candidate.state.task.key
+
+
 def undisturbed(runner: BoardRunner, job: RunJob, builder: Builder) -> Ran:
     """A run while nothing is built on the board's own cores."""
     with builder.paused() if runner.board.shares_cores else nullcontext():
@@ -229,6 +235,8 @@ class Loop:
         self._quiet = threading.Lock()
         self._boards = _Boards(search.boards, search.how, builder, self._quiet, self._events)
         self._to_build: deque[_Candidate] = deque()
+        # Built, and their task's default is not; by its key.
+        self._held: dict[str, list[_Candidate]] = defaultdict(list)
         self._waiting = 0
         self._done = database.trials_in(run)
         self._spent_s = database.spent_s(run)
@@ -265,9 +273,8 @@ class Loop:
         last_told_s = 0.0
         try:
             for state in self.states.values():
-                self._to_build.append(
-                    _Candidate(state, state.task.form, default_choice(state.task.form))
-                )
+                if not state.default_ms:
+                    self._ask_for_default(state)
             self._sow()
             while not self._is_over():
                 with self._quiet:
@@ -290,7 +297,19 @@ class Loop:
             state = self.states[key]
             for choice in choices:
                 if state.take(choice):
-                    self._to_build.append(_Candidate(state, state.task.form, choice))
+                    self._want(_Candidate(state, state.task.form, choice))
+
+    def _want(self, candidate: _Candidate) -> None:
+        """Build it, after its task's default."""
+        self._ask_for_default(candidate.state)
+        self._to_build.append(candidate)
+
+    def _ask_for_default(self, state: TaskState) -> None:
+        """Build it once. One that was measured in a search before is built when it is needed."""
+        if not state.default_asked:
+            state.default_asked = True
+            form = state.task.form
+            self._to_build.append(_Candidate(state, form, default_choice(form)))
 
     def _read_trials(self) -> None:
         """Learn from what was measured before, and from what other processes measure meanwhile."""
@@ -329,7 +348,7 @@ class Loop:
 
     def _feed(self) -> None:
         """Keep builders and boards busy."""
-        limit = 2 * (self._builder.workers + len(self._search.boards))
+        limit = 2 * self._builder.workers + _ahead(len(self._search.boards))
         self._take_forms()
         while self._waiting < limit:
             if not self._to_build and not self._propose():
@@ -357,13 +376,13 @@ class Loop:
         budget = self._search.budget
         room = BATCH if budget.trials is None else budget.trials - self._done - self._waiting
         state = self._next_state() if room > 0 else None
-        if state is None or all(one.default is None for one in self.states.values()):
+        if state is None:
             if room > 0 and not self._waiting:
                 self._ask_for_forms()
             return False
         space = state.next_space()
         for choice in space.propose(min(BATCH, room), self._model):
-            self._to_build.append(_Candidate(state, space.form, choice))
+            self._want(_Candidate(state, space.form, choice))
         if state.left == 0 or state.is_flat:
             self._ask_for_forms()
         return bool(self._to_build)
@@ -409,14 +428,31 @@ class Loop:
         elif event.built is None:
             outcome, words = build_failure(event.error)
             self._keep(candidate, outcome, words)
+            if candidate.is_default:
+                # Without a yardstick there are no trials, though there was one in a search before.
+                candidate.state.default_failed = True
+                for one in self._held.pop(candidate.state.task.key, ()):
+                    self._wait_no_longer(one)
         else:
             candidate.library = event.built.library
-            if candidate.is_default:
-                candidate.state.default = Loadable(event.built.library, candidate.form.arguments)
-                if candidate.state.default_ms:
-                    # Measured in a search before; only its library is needed.
-                    self._wait_no_longer(candidate)
-                    return
+            self._built(candidate)
+
+    def _built(self, candidate: _Candidate) -> None:
+        state = candidate.state
+        if candidate.is_default:
+            state.default = Loadable(candidate.library, candidate.form.arguments)
+            if state.default_ms:
+                # Measured in a search before; only its library is needed.
+                self._wait_no_longer(candidate)
+            else:
+                self._boards.ready.put(candidate)
+            for one in self._held.pop(state.task.key, ()):
+                self._boards.ready.put(one)
+        elif state.default_failed:
+            self._wait_no_longer(candidate)
+        elif state.default is None:
+            self._held[state.task.key].append(candidate)
+        else:
             self._boards.ready.put(candidate)
 
     def _wait_no_longer(self, candidate: _Candidate) -> None:
@@ -490,6 +526,12 @@ class Loop:
         if budget.trials is not None and self._done:
             left.append((budget.trials - self._done) * self.elapsed_s / self._done)
         return min(left, default=None)
+
+
+def _ahead(boards: int) -> int:
+    """Candidates that are ready, or nearly so. One board needs the next; of several, each stays
+    longest with its task where a lot of candidates waits for it."""
+    return 2 if boards == 1 else BATCH * boards
 
 
 def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
@@ -16,20 +17,21 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm.inventory import Board
 from edgetvm.models.model import Model
-from edgetvm.tune.allocation import TaskState
-from edgetvm.tune.building import Builder, BuildJob, LocalBuilder
+from edgetvm.tune.allocation import TaskState, default_choice
+from edgetvm.tune.building import Builder, BuildJob, Built, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Outcome, Trial
-from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
+from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Tasks, tasks_of, variants
 
-# In a final comparison: candidates of a task, turns with the default, boards that must agree.
+# In a final comparison: candidates of a task, turns with the default, boards that must agree. What
+# loses in the first few turns gets no more.
 _FINALISTS = 2
-_ROUNDS = 7
+_ROUNDS = (2, 6)
 _JUDGES = 2
 # Answers that differ by more than this part of the largest value are wrong.
 _WRONG = 1e-3
@@ -151,18 +153,19 @@ def tune_model(
             raise BoardError("it has no tracker", where=board.name)
     conditions = conditions_of(profile, options)
     cost_model, how = CostModel(), how or How()
-    with step("find what to tune") as this:
-        tasks = tasks_of(model, profile, options)
-        this.detail = f"{len(tasks.tasks)} kernels"
-    what = f"{model.provenance.sha256} {options}"
-    run = _run_of(database, what, conditions, budget, resume)
-    seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
-    search = Search(
-        tasks, profile, options, boards, conditions, how, budget,
-        variants(model, profile, options, tasks),
-        seeds,
-    )  # fmt: skip
+    # First of all: its processes take seconds to be ready.
     with closing((builder or _local_builder)()) as made:
+        with step("find what to tune") as this:
+            tasks = tasks_of(model, profile, options)
+            this.detail = f"{len(tasks.tasks)} kernels"
+        what = f"{model.provenance.sha256} {options}"
+        run = _run_of(database, what, conditions, budget, resume)
+        seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
+        search = Search(
+            tasks, profile, options, boards, conditions, how, budget,
+            variants(model, profile, options, tasks),
+            seeds,
+        )  # fmt: skip
         loop = Loop(search, database, made, cost_model, run, told)
         with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
             progress = loop.run()
@@ -289,6 +292,16 @@ class _Judges:
             runner.close()
 
 
+@dataclass(frozen=True)
+class _Finalist:
+    """A candidate of the final comparison; not built where its form is not known any more."""
+
+    number: int
+    trial: Trial
+    arguments: tuple[Tensor, ...]
+    building: Future[Built] | None
+
+
 class _Final:
     """The candidates that look fastest, compared with the defaults in turns."""
 
@@ -312,54 +325,87 @@ class _Final:
         worth = []
         for state in states:
             trials = self._database.numbered(self._search.conditions, state.task.key)
-            last = known.get(state.task.key, (None, 1.0, 0))
-            if state.default is not None and any(number > last[2] for number, _ in trials):
-                worth.append((state, trials, last))
-            self.gains[state.task.key] = last[1]
-        for at, (state, trials, last) in enumerate(worth):
-            self._decide(state, trials, last[0])
+            winner, gain, through = known.get(state.task.key, (None, 1.0, 0))
+            if state.has_default and any(number > through for number, _ in trials):
+                # All of them at once: builders work while others are compared.
+                finalists = [self._built(state, *one) for one in _finalists(trials, winner)]
+                default = self._default(state) if finalists else None
+                worth.append((state, default, finalists, max(number for number, _ in trials)))
+            self.gains[state.task.key] = gain
+        for at, (state, default, finalists, last) in enumerate(worth):
+            if default is not None:
+                built = _loadable(default, state.task.form.arguments)
+                state.default = built if isinstance(built, Loadable) else None
+            self._decide(state, finalists, last)
             advance(at + 1, len(worth), state.task.name)
 
-    def _decide(
-        self, state: TaskState, trials: list[tuple[int, Trial]], winner: int | None
-    ) -> None:
+    def _default(self, state: TaskState) -> Future[Built] | None:
+        """What the search has not built: it made no trial of this task, a killed one did."""
+        if state.default is not None:
+            return None
+        search, form = self._search, state.task.form
+        job = BuildJob(form.kernel, default_choice(form), search.profile, search.options)
+        return self._builder.submit(job)
+
+    def _built(self, state: TaskState, number: int, trial: Trial) -> _Finalist:
+        form = state.forms.get(trial.workload)
+        if form is None:
+            return _Finalist(number, trial, (), None)
+        search = self._search
+        job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
+        return _Finalist(number, trial, form.arguments, self._builder.submit(job))
+
+    def _decide(self, state: TaskState, finalists: Sequence[_Finalist], last: int) -> None:
         best, gain = None, 1.0
-        for number, trial in _finalists(trials, winner):
-            found = self._gain(state, trial)
+        for one in finalists:
+            found = self._gain(state, one)
             if found is not None and found > max(gain, 1 / MARGIN):
-                best, gain = number, found
-        last = max(number for number, _ in trials)
+                best, gain = one.number, found
         self._database.decide(self._search.conditions, state.task.key, best, gain, last)
         self.gains[state.task.key] = gain
 
-    def _gain(self, state: TaskState, trial: Trial) -> float | None:
+    def _gain(self, state: TaskState, finalist: _Finalist) -> float | None:
         """Of the default's latency over the candidate's, the least on all boards; None where it
         failed or is wrong."""
-        form = state.forms.get(trial.workload)
-        if form is None or state.default is None:
+        if finalist.building is None or state.default is None:
             return None
-        search = self._search
-        job = BuildJob(form.kernel, trial.choice, search.profile, search.options)
-        try:
-            candidate = Loadable(self._builder.submit(job).result().library, form.arguments)
-        except MissingToolError:
-            raise
-        except Exception as error:  # whatever a build raises: see `Builder.submit`
-            self._fail(trial, *build_failure(error))
+        candidate = _loadable(finalist.building, finalist.arguments)
+        if isinstance(candidate, Exception):
+            self._fail(finalist.trial, *build_failure(candidate))
             return None
         same = candidate.arguments == state.default.arguments
-        compared = RunJob(
-            state.default, candidate, search.how, _ROUNDS, same, default_ms=state.default_ms
-        )
-        answers = self._judges.answers(compared)
-        if answers[-1].outcome != "ok":
-            self._fail(trial, answers[-1].outcome, answers[-1].error)
-            return None
-        return min(one.default_ms / median(one.times_ms) for one in answers)
+        gain = 0.0
+        for rounds in _ROUNDS:
+            compared = RunJob(
+                state.default, candidate, self._search.how, rounds, same,
+                default_ms=state.default_ms,
+            )  # fmt: skip
+            answers = self._judges.answers(compared)
+            if answers[-1].outcome != "ok":
+                self._fail(finalist.trial, answers[-1].outcome, answers[-1].error)
+                return None
+            gain = min(one.default_ms / median(one.times_ms) for one in answers)
+            if gain < 1:
+                break
+        return gain
 
     def _fail(self, trial: Trial, outcome: Outcome, error: str) -> None:
         failed = replace(trial, outcome=outcome, error=error, times_ms=())
         self._database.append(self._run, self._search.conditions, failed)
+
+
+def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadable | Exception:
+    """What was built, or why it was not.
+
+    Raises:
+        MissingToolError: nothing can be built any more.
+    """
+    try:
+        return Loadable(building.result().library, arguments)
+    except MissingToolError:
+        raise
+    except Exception as error:  # whatever a build raises: see `Builder.submit`
+        return error
 
 
 def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:

@@ -199,23 +199,22 @@ def confirm(
     model = plain.manifest.provenance.sha256
     kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
     with step("compare the whole model") as this, connect(board) as session:
-        default_ms = tuned_ms = _p50_ms(session, [plain])[0]
         while kept or model in database.schedules(conditions).layouts:
             try:
                 package = build(subject, profile, database.schedules(conditions), options=options)
                 default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
             except NumericError as error:
                 warn(f"tuned, its answers are wrong: {error.what}")
-                tuned_ms = math.inf
-            if tuned_ms < default_ms:
-                break
+            else:
+                if tuned_ms < default_ms:
+                    break
             if not kept:
                 database.choose_layout(conditions, model, "auto", 1.0)
             kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
             for one in dropped:
                 database.decide(conditions, one.key, None, 1.0)
         else:
-            tuned_ms = default_ms
+            default_ms = tuned_ms = _p50_ms(session, [plain])[0]
         this.detail = f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
     still = {one.key for one in kept}
     kernels = tuple(

@@ -249,7 +249,7 @@ def test_another_encoding_is_no_reason_to_fail(home: Home) -> None:
     assert "Python" in done.out
 
 
-@pytest.mark.parametrize("arguments", [("profiles", "list"), ("boards", "list", "--json")])
+@pytest.mark.parametrize("arguments", [("profiles", "list"), ("profiles", "list", "--json")])
 def test_a_reader_that_goes_away_is_no_error(home: Home, arguments: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     with subprocess.Popen(

@@ -407,6 +407,41 @@ def test_hashed_names_are_known(sshd: Sshd) -> None:
         assert connection.run("echo in", deadline_s=20).out == b"in\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{host} {key}",
+        "example.com,{host}  {key} a comment",
+        "\t{host} {key}",
+        "[127.0.*]:* {key}",
+        "[127.0.0.?]:{port} {key}",
+        "[127.0.0.1]:*,!{host} {key}",
+        "127.0.0.1 {key}",
+        "*.example.com {key}",
+        "{host} ssh-ed25519 AAAA",
+        "@cert-authority {host} {key}",
+        "{host} {key}\n@revoked * {key}",
+        "#{host} {key}",
+    ],
+)
+def test_a_line_means_what_it_means_to_openssh(shared_sshd: Sshd, line: str) -> None:
+    kind, key, *_ = (shared_sshd.folder / "host_key.pub").read_text().split()
+    host = f"[127.0.0.1]:{shared_sshd.port}"
+    known_hosts_path().parent.mkdir()
+    known_hosts_path().write_text(
+        line.format(host=host, port=shared_sshd.port, key=f"{kind} {key}") + "\n"
+    )
+    by_openssh = in_batch([*ssh_command(shared_sshd.board()), "true"])
+    try:
+        with Connection(shared_sshd.board()) as connection:
+            assert connection.run("true", deadline_s=20).exit_code == 0
+        refused = False
+    except HostKeyError as error:
+        refused = True
+        assert ("revoked" in str(error)) == ("@revoked" in line)
+    assert refused == (by_openssh.returncode != 0), by_openssh.stderr
+
+
 NAMES = st.sampled_from(["a", "b.example", "[a]:2222", "A", "10.0.0.1"])
 
 

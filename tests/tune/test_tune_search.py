@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm import LocalBoard
 from edgetvm.package.executor import Executor
 from edgetvm.tune import Budget, TuningDatabase, conditions_of, search, tune_model
+from edgetvm.tune.building import BuildJob, Built, LocalBuilder
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Trial
 from edgetvm.tune.tasks import Form, Task, tasks_of
@@ -178,3 +180,43 @@ def test_a_search_whose_boards_are_all_gone_ends(
         with pytest.raises(BoardGoneError, match="all boards"):
             tune_model(imported(tiny_onnx), _PROFILE, [board], database, Budget(_TRIALS))
         assert database.trials(_HERE) == []
+
+
+class _Builder(LocalBuilder):
+    """Notes the defaults that it is asked for, and builds none where it is told so."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        super().__init__(1)
+        self.defaults: list[str] = []
+        self._refuses = refuses
+
+    def submit(self, job: BuildJob) -> Future[Built]:
+        if job.choice.decisions or job.choice.trace:
+            return super().submit(job)
+        self.defaults.append(job.kernel)
+        if not self._refuses:
+            return super().submit(job)
+        refused: Future[Built] = Future()
+        refused.set_exception(ValueError("no such default"))
+        return refused
+
+
+def test_defaults_that_were_measured_before_are_built_when_they_are_needed(
+    tiny_onnx: Path, path: Path
+) -> None:
+    model, builder, refusing = imported(tiny_onnx), _Builder(), _Builder(refuses=True)
+    tasks = tasks_of(model, _PROFILE, DEFAULTS).tasks
+    with LocalBoard() as local, TuningDatabase(path) as database:
+        boards, budget = [local.board], Budget(len(tasks), until_flat=False)
+        tune_model(model, _PROFILE, boards, database, budget, builder=lambda: builder)
+        assert len(builder.defaults) == len(tasks)
+        before = len(database.trials(_HERE))
+        # Its candidates have no yardstick now: they are given up, and the search ends.
+        tune_model(model, _PROFILE, boards, database, Budget(20), builder=lambda: refusing)
+        after = database.trials(_HERE)[before:]
+        assert after
+        assert {one.outcome for one in after} == {"build error"}
+        assert all(one.is_default for one in after)
+        again = _Builder()
+        tune_model(model, _PROFILE, boards, database, Budget(2), builder=lambda: again)
+        assert 0 < len(again.defaults) <= 2

@@ -30,7 +30,7 @@ class Engine:
 
 ENGINES = (
     Engine("edgetvm", "edgetvm_", "edgetvm", False, "edgetvm"),
-    Engine("edgetvm-tuned", "edgetvm_", "edgetvm", False, "tuned"),
+    Engine("edgetvm-tuned", "edgetvm_tuned", "edgetvm", False, "tuned"),
     Engine("onnxruntime", "onnxruntime_", "onnxruntime", True, "ort"),
     Engine("litert", "litert", "ai-edge-litert", True, "litert"),
     Engine("openvino", "openvino_", "openvino", True, "openvino"),

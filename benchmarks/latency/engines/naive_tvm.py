@@ -1,4 +1,8 @@
-"""TVM as it comes: the same imported graph, TVM's own default pipeline, nothing scheduled."""
+"""TVM as it comes: the same imported graph, TVM's own default pipeline, nothing scheduled.
+
+With the setting `metaschedule`, which benchmarks.tuning asks for, it is scheduled by MetaSchedule's
+database in the folder that the task names.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,19 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
     return ("",)
 
 
+METASCHEDULE = "metaschedule"
+
+
+def _built(task: Task, module: Any, target: Any) -> Any:
+    from tvm import relax
+    from tvm.s_tir import meta_schedule as ms
+
+    if task.setting != METASCHEDULE:
+        return relax.build(module, target=target)
+    database = ms.database.JSONDatabase(work_dir=str(task.tuning_database), allow_missing=False)
+    return ms.relax_integration.compile_relax(database, module, target, {})
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         import tvm
@@ -30,7 +47,7 @@ class _Loaded:
         model = import_model(task.case.file)
         target = target_for(dataclasses.replace(load_profile("local"), cores=task.threads))
         began_s = time.monotonic()
-        executable = relax.build(model.module, target=target)
+        executable = _built(task, model.module, target)
         self.facts: dict[str, Any] = {
             "version": tvm.__version__,
             "compile_s": time.monotonic() - began_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from edgetvm.base.files import storage_errors, write_text
 from edgetvm.farm.ssh.route import Stop, ssh_folder
 
 _OF_THE_SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+_REVOKED = "@revoked"
 
 
 def known_hosts_path() -> Path:
@@ -19,8 +21,13 @@ def known_hosts_path() -> Path:
 
 def known_keys(stop: Stop) -> list[Any]:
     """The keys (of paramiko) that are known of a host."""
+    return _marked(stop.known_as, "")
+
+
+def _marked(name: str, marker: str) -> list[Any]:
+    """The keys of the lines that apply to a host and have that marker."""
     files = (known_hosts_path(), _OF_THE_SYSTEM)
-    return [key for path in files for key in _keys_in(path, stop.known_as)]
+    return [key for path in files for key in _keys_in(path, name, marker)]
 
 
 def check_host_key(stop: Stop, key: Any, where: str, rekey: str, accept_new: bool) -> None:
@@ -34,11 +41,18 @@ def check_host_key(stop: Stop, key: Any, where: str, rekey: str, accept_new: boo
         accept_new: whether to note the key of a host of which none is known.
 
     Raises:
-        HostKeyError: the key is unknown, or another than those that are known.
+        HostKeyError: the key is unknown, revoked, or another than those that are known.
         StorageError: known_hosts cannot be written.
     """
+    if key in _marked(stop.known_as, _REVOKED):
+        raise HostKeyError(
+            f"it shows a host key that is revoked: {key.get_name()} {key.fingerprint}",
+            where=where,
+            mend="somebody else has that key: give the host a new one",
+        )
     known = known_keys(stop)
-    if key in known:
+    # As OpenSSH has it: a key of the same host at SSH's usual port is good at another.
+    if key in known or (not known and key in _marked(stop.host, "")):
         return
     if known:
         raise HostKeyError(
@@ -109,8 +123,21 @@ def _is_name(written: str, name: str) -> bool:
     return written.lower() == name.lower()
 
 
-def _keys_in(path: Path, name: str) -> list[Any]:
-    from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+def _applies(names: str, name: str) -> bool:
+    """Whether a line's list of names and patterns means a host; sshd(8) has the rules."""
+    patterns = names.split(",")
+    if any(one.startswith("!") and _fits(one[1:], name) for one in patterns):
+        return False
+    return any(_fits(one, name) for one in patterns)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    expression = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+    return _is_name(pattern, name) or re.fullmatch(expression, name.lower()) is not None
+
+
+def _keys_in(path: Path, name: str, marker: str) -> list[Any]:
+    from paramiko.hostkeys import HostKeyEntry
 
     if not path.is_file():
         return []
@@ -118,12 +145,18 @@ def _keys_in(path: Path, name: str) -> list[Any]:
         lines = path.read_text(errors="replace").splitlines()
     found = []
     for line in lines:
-        names = line.split(" ", 1)[0].split(",")
-        if not line.startswith(("#", "@")) and any(_is_name(one, name) for one in names):
-            try:
-                entry = HostKeyEntry.from_line(line.strip())
-            except InvalidHostKey:
-                continue  # a damaged line: OpenSSH goes on, too
-            if entry is not None and entry.key is not None:
-                found.append(entry.key)
+        words = line.split()
+        if words and words[0].startswith("@"):
+            if words.pop(0) != marker:
+                continue
+        elif marker or line.startswith("#"):
+            continue
+        if not words or not _applies(words[0], name):
+            continue
+        try:
+            entry = HostKeyEntry.from_line(" ".join(words))
+        except Exception:  # paramiko falls over damaged lines in many ways; OpenSSH goes on
+            continue
+        if entry is not None and entry.key is not None:
+            found.append(entry.key)
     return found
