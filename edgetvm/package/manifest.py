@@ -207,7 +207,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_texts(value: Any) -> None:
     """Refuse texts that C cannot hold, or UTF-8 cannot."""
     if isinstance(value, str) and "\0" in value:
-        raise ValueError("a text with a NUL")
+        raise ValueError(f"a text with a NUL: {value!r}")
     if isinstance(value, str):
         value.encode()
     below = [*value, *value.values()] if isinstance(value, dict) else value
@@ -229,7 +229,9 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
         document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
         _check_texts(document)
     except (ValueError, RecursionError) as error:
-        raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
+        raise PackageError(
+            f"its manifest is not JSON: {error}", where=where, mend="copy it again, or package anew"
+        ) from error
     version = document.get("format_version") if isinstance(document, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise PackageError(
