@@ -204,6 +204,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _check_texts(value: Any) -> None:
+    """Refuse texts that C cannot hold, or UTF-8 cannot."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"a text with a NUL: {value!r}")
+    if isinstance(value, str):
+        value.encode()
+    below = [*value, *value.values()] if isinstance(value, dict) else value
+    for one in below if isinstance(below, list) else ():
+        _check_texts(one)
+
+
 def _no_number(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
@@ -216,8 +227,11 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
     """
     try:
         document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
+        _check_texts(document)
     except (ValueError, RecursionError) as error:
-        raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
+        raise PackageError(
+            f"its manifest is not JSON: {error}", where=where, mend="copy it again, or package anew"
+        ) from error
     version = document.get("format_version") if isinstance(document, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise PackageError(
@@ -226,7 +240,7 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
             mend=f"this edgetvm reads format {FORMAT_VERSION}: package the model again, or update",
         )
     try:
-        return _ADAPTER.validate_python(document)
+        return _ADAPTER.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -142,7 +142,7 @@ def begins_at(data: bytes, name: str) -> int:
 
 
 @settings(max_examples=40, deadline=None)
-@given(label=st.text(st.characters(codec="utf-8"), max_size=300))
+@given(label=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300))
 def test_libraries_begin_where_a_page_may(artifact: Artifact, checked: Checked, label: str) -> None:
     notes = Notes(labels=(label, "cat"), processing={"note": label}, licence="MIT")
     sample = checked.sample_inputs, checked.sample_outputs
@@ -427,6 +427,14 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "manifest is not JSON",
     ),
     "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is not JSON"),
+    "a truth for a number": (tensor(lambda t: t.update(shape=[2, True])), "shape.1: input should"),
+    "a number for a truth": (first_target(emulated=1), "wrong at targets.0.emulated"),
+    "a NUL in a text": (with_manifest(lambda m: m.update(name="a\0b")), "manifest is not JSON"),
+    "half a character": (with_manifest(lambda m: m.update(name="\ud800")), "manifest is not JSON"),
+    "a text nobody reads": (
+        with_manifest(lambda m: m["provenance"].update(changes=["\ud800"])),
+        "manifest is not JSON",
+    ),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
     "a signature that is none": (
