@@ -47,7 +47,7 @@ static void add_watch(struct watch *watch, int file, short events, struct visito
 static void prepare(struct supervisor *all, struct watch *watch)
 {
     watch->count = 0;
-    add_watch(watch, visitor_free_place(all) != NULL ? all->listener : -1, POLLIN, NULL);
+    add_watch(watch, visitors_have_room(all) ? all->listener : -1, POLLIN, NULL);
     add_watch(watch, all->has_tracker ? all->tracker.socket : -1, tracker_events(&all->tracker),
               NULL);
     for (size_t i = 0; i < MAX_VISITORS; i++) {

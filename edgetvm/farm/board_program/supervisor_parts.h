@@ -46,9 +46,8 @@ struct supervisor {
     int32_t exit_code_before;
 };
 
-/* Null where there are as many clients as there may be. */
-struct visitor *visitor_free_place(struct supervisor *all);
-
+/* Whether one more client can be heard; one that says nothing makes room for it. */
+bool visitors_have_room(struct supervisor *all);
 /* A process for a client that called. */
 void visitor_receive(struct supervisor *all, uint64_t now_ns);
 /* It came with the right key; what was the right one when it came. */

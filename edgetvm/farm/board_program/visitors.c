@@ -31,7 +31,7 @@ static struct visitor *served(struct supervisor *all)
     return NULL;
 }
 
-struct visitor *visitor_free_place(struct supervisor *all)
+static struct visitor *free_place(struct supervisor *all)
 {
     for (size_t i = 0; i < MAX_VISITORS; i++) {
         if (all->visitors[i].stage == NOBODY) {
@@ -39,6 +39,23 @@ struct visitor *visitor_free_place(struct supervisor *all)
         }
     }
     return NULL;
+}
+
+static struct visitor *longest_silent(struct supervisor *all)
+{
+    struct visitor *longest = NULL;
+    for (size_t i = 0; i < MAX_VISITORS; i++) {
+        struct visitor *visitor = &all->visitors[i];
+        if (visitor->stage == COMING && (longest == NULL || visitor->order < longest->order)) {
+            longest = visitor;
+        }
+    }
+    return longest;
+}
+
+bool visitors_have_room(struct supervisor *all)
+{
+    return free_place(all) != NULL || longest_silent(all) != NULL;
 }
 
 static void begin_visit(struct supervisor *all, struct visitor *visitor, int control)
@@ -59,8 +76,13 @@ static void begin_visit(struct supervisor *all, struct visitor *visitor, int con
 
 void visitor_receive(struct supervisor *all, uint64_t now_ns)
 {
-    struct visitor *visitor = visitor_free_place(all);
+    struct visitor *visitor = free_place(all), *silent = longest_silent(all);
     int ends[2];
+    if (visitor == NULL && silent != NULL) {
+        /* The next one is heard when it is buried. */
+        (void)kill(-silent->pid, SIGKILL);
+        return;
+    }
     int socket = accept4(all->listener, NULL, NULL, SOCK_CLOEXEC);
     if (socket < 0) {
         return;
