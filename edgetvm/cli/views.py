@@ -60,11 +60,13 @@ def correctness_words(correctness: Correctness | None) -> str:
     word = "agrees with" if correctness.passed else "DIFFERS from"
     rms = correctness.rms_relative_error
     on_the_whole = "" if rms is None else f"; root mean square {rms:.1e}"
-    return (
-        f"{word} {correctness.reference}: largest error "
-        f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
-        f"value; output {correctness.worst_output}){on_the_whole}{in_float32}"
-    )
+    error = "no error at all"
+    if correctness.max_abs_error:
+        error = (
+            f"largest error {correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} "
+            f"of the largest value; output {correctness.worst_output})"
+        )
+    return f"{word} {correctness.reference}: {error}{on_the_whole}{in_float32}"
 
 
 def model_document(model: Model, checks: Sequence[Correctness]) -> dict[str, Any]:

@@ -421,7 +421,10 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another size in its own header": (local(22, "<I", 7), "cut off"),
     "another CRC in its own header": (local(14, "<I", 7), "cut off"),
     "a flag in its own header": (local(6, "<H", 8), "cut off"),
-    "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
+    "another manifest by its CRC": (
+        lambda data: data.replace(b"Apache-2", b"Apache-3"),
+        "manifest.json was altered",
+    ),
     "a key twice": (
         manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
         "manifest is not JSON",
