@@ -180,7 +180,7 @@ def test_keys_that_cannot_sign_are_refused_in_words(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=said):
             read_key(written(path, data, mode))
-    with pytest.raises(StorageError, match="there is no such key .make it with --new-key"):
+    with pytest.raises(StorageError, match=r"there is no such key .make it with --new-key"):
         read_key(tmp_path / "gone.pem")
     with pytest.raises(UsageError, match=r"this is a private key .give k\.pub\.pem"):
         read_public_key(written(path, curve))
