@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgetvm.base.errors import UsageError
 from edgetvm.cli.options import (
     Bound,
     NewFile,
@@ -34,7 +35,9 @@ class _Package(click.Group):
         if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
             near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
             if near and not Path(args[0]).exists():
-                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+                raise UsageError(
+                    f"there is no command {args[0]!r}", mend=f"did you mean {near[0]!r}?"
+                )
             args = ["write", *args]
         return super().parse_args(ctx, args)
 
