@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer
 
 from edgetvm.models.model import Arrays
 
 # JSON has no infinity: it is written as the text "inf", which is read back as a number.
 _JsonFloat = Annotated[
     float,
+    BeforeValidator(lambda value: float(value) if value in ("inf", "-inf", "nan") else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
 ]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError, UsageError
 from edgetvm.base.files import sha256_of, storage_errors
-from edgetvm.models.model import TensorSpec
+from edgetvm.models.model import Signature, TensorSpec
 from edgetvm.package.arrays import from_bytes
 from edgetvm.package.container import unzipped, zipped
 from edgetvm.package.manifest import (
@@ -168,6 +168,34 @@ def _check_content(package: Package, where: str) -> None:
         raise PackageError(error.what, where=where, mend=mend) from error
     _check_samples(package, "input", signature.inputs, where)
     _check_samples(package, "output", signature.outputs, where)
+    problem = _problem_of(signature)
+    if problem is not None:
+        raise PackageError(f"its signature has {problem}", where=where, mend=mend)
+
+
+def _problem_of(signature: Signature) -> str | None:
+    """What in a signature has no one meaning; None for nothing."""
+    for specs in (signature.inputs, signature.outputs):
+        if len({spec.name for spec in specs}) < len(specs):
+            return "two tensors of one name"
+    if len({state.input for state in signature.states}) < len(signature.states):
+        return "two states of one input"
+    dtypes = {spec.name: spec.dtype for spec in signature.inputs}
+    for state in signature.states:
+        if not _can_begin(dtypes[state.input], state.initial):
+            return f"a state, {state.input!r}, that begins with no number of its type"
+    return None
+
+
+def _can_begin(dtype: str, initial: float) -> bool:
+    """Whether a state may begin so; whole numbers begin within 32 bits, whatever their width."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return True
+    if kind.kind == "b":
+        return initial in (0, 1)
+    own, begins = np.iinfo(kind), np.iinfo(np.int32)
+    return max(own.min, begins.min) <= initial <= min(own.max, begins.max)
 
 
 def _check_member_names(manifest: Manifest, where: str) -> None:

@@ -33,6 +33,7 @@ from edgetvm.package.arrays import from_bytes, pack, to_bytes, unpack
 from edgetvm.package.assembly import build_package
 from edgetvm.package.executor import fitting_target
 from edgetvm.package.gate import Checked
+from edgetvm.package.manifest import Licence
 
 Members = dict[str, bytes]
 
@@ -142,7 +143,7 @@ def begins_at(data: bytes, name: str) -> int:
 
 
 @settings(max_examples=40, deadline=None)
-@given(label=st.text(st.characters(codec="utf-8"), max_size=300))
+@given(label=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=300))
 def test_libraries_begin_where_a_page_may(artifact: Artifact, checked: Checked, label: str) -> None:
     notes = Notes(labels=(label, "cat"), processing={"note": label}, licence="MIT")
     sample = checked.sample_inputs, checked.sample_outputs
@@ -424,9 +425,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
     "a key twice": (
         manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
-        "manifest is not JSON",
+        "manifest is wrong: a key stands twice",
     ),
-    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is not JSON"),
+    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is wrong: NaN"),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
     "a signature that is none": (
@@ -473,7 +474,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "negative shape": (tensor(lambda t: t.update(shape=[-2, -3])), "is no tensor"),
     "another shape": (tensor(lambda t: t.update(shape=[2, 4])), "'in/x:0' is damaged: 24 bytes"),
     "shape that overflows to 0": (tensor(lambda t: t.update(shape=[1 << 32, 1 << 32])), "damaged"),
-    "shape beyond 64 bits": (tensor(lambda t: t.update(shape=[1 << 70])), "damaged"),
+    "shape beyond 64 bits": (tensor(lambda t: t.update(shape=[1 << 70])), "is too large"),
     "too many axes": (tensor(lambda t: t.update(shape=[2, 3] + [1] * 100)), "is no tensor"),
     "longer sample": (longer_sample, "sample input 'in/x:0' is damaged: 28 bytes are no float32"),
 }
@@ -485,6 +486,27 @@ def test_a_damaged_package_is_refused(data: bytes, name: str) -> None:
 
     damage, said = DAMAGES[name]
     assert re.search(said, refused(damage(data)).what)
+
+
+@pytest.mark.parametrize(("comment_bytes", "is_read"), [(1000, True), (60_000, False)])
+def test_a_directory_is_limited(data: bytes, comment_bytes: int, is_read: bool) -> None:
+    """Of 26 members, with comments that mean nothing."""
+    package = verify_package(data, "m")
+    more = {f"licences/{number}.txt": b"text" for number in range(20)}
+    licences = tuple(Licence(name, "MIT", name) for name in more)
+    manifest = replace(
+        package.manifest, licences=(*package.manifest.licences, *licences), members=()
+    )
+    buffer = io.BytesIO(packed(manifest, {**package.members, **more}))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for entry in archive.infolist():
+            entry.comment = bytes(comment_bytes)
+        archive.comment = b" "  # so that the directory is written again
+        archive.comment = b""
+    if is_read:
+        assert len(verify_package(buffer.getvalue(), "m").members) == 26
+    else:
+        assert "more than a package may hold" in refused(buffer.getvalue()).what
 
 
 def test_reading_is_told_by_path(tmp_path: Path) -> None:

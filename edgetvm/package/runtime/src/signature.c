@@ -5,13 +5,20 @@ static const char *size_tensors(struct list *tensors)
     edgetvm_tensor *all = tensors->items;
     for (size_t i = 0; i < tensors->count; i++) {
         size_t size = edgetvm_dtype_bytes(all[i].dtype);
+        bool empty = false;
         for (uint32_t axis = 0; axis < all[i].rank; axis++) {
             uint64_t length = (uint64_t)all[i].shape[axis];
-            if (length > SIZE_MAX || !multiply_sizes(size, (size_t)length, &size)) {
+            empty |= length == 0;
+            /* The other axes are multiplied where one is empty, too: in whatever order they are. */
+            if (length > SIZE_MAX / 2 ||
+                !multiply_sizes(size, length > 0 ? (size_t)length : 1, &size)) {
                 return "has a tensor that is too large";
             }
         }
-        all[i].size_bytes = size;
+        if (size > SIZE_MAX / 2) {
+            return "has a tensor that is too large";
+        }
+        all[i].size_bytes = empty ? 0 : size;
         size_t found = 0;
         if (signature_find(tensors, all[i].name, &found) && found != i) {
             return "has two tensors of one name";
@@ -26,12 +33,24 @@ static bool alike(const edgetvm_tensor *a, const edgetvm_tensor *b)
            memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0;
 }
 
-/* Whole numbers of a state begin within 32 bits, whatever their own width. */
+/* Whole numbers of a state begin within their type, and within 32 bits. */
 static bool can_begin(const edgetvm_tensor *tensor, double initial)
 {
-    bool real = tensor->dtype == EDGETVM_FLOAT16 || tensor->dtype == EDGETVM_FLOAT32 ||
-                tensor->dtype == EDGETVM_FLOAT64;
-    return real || (initial >= INT32_MIN && initial <= INT32_MAX);
+    switch (tensor->dtype) {
+    case EDGETVM_FLOAT16:
+    case EDGETVM_FLOAT32:
+    case EDGETVM_FLOAT64:
+        return true;
+    case EDGETVM_BOOL:
+        return initial == 0 || initial == 1;
+    default:
+        break;
+    }
+    size_t size = edgetvm_dtype_bytes(tensor->dtype);
+    bool positive = tensor->dtype >= EDGETVM_UINT8;
+    double least = positive ? 0 : size == 1 ? INT8_MIN : size == 2 ? INT16_MIN : INT32_MIN;
+    double most = size == 1 ? INT8_MAX : size == 2 ? INT16_MAX : INT32_MAX;
+    return initial >= least && initial <= (positive && size < 4 ? 2 * most + 1 : most);
 }
 
 static const char *join_states(struct signature *signature)
