@@ -67,6 +67,34 @@ def test_the_example_in_cpp_runs_a_stream(installed: Path, stream: Any, tmp_path
     assert failed.stderr.startswith("/nowhere: it cannot be read")
 
 
+_OTHER_ELEMENTS = """
+#include <cstdio>
+#include <edgetvm.hpp>
+
+int main(int, char **arguments)
+try {
+    edgetvm::Model model(arguments[1]);
+    model.set_input("chunk", std::vector<float>(4, 1.0f));
+    model.run();
+    std::printf("%zu ", model.output<float>("total").size());
+    model.output<double>("total");
+    return 0;
+} catch (const edgetvm::Error &error) {
+    std::printf("%d %s", error.status(), error.what());
+    return 0;
+}
+"""
+
+
+def test_elements_of_another_size_are_refused_in_cpp(
+    installed: Path, stream: Any, tmp_path: Path
+) -> None:
+    source, built = tmp_path / "other.cpp", tmp_path / "other"
+    source.write_text(_OTHER_ELEMENTS)
+    run(program("g++"), "-std=c++11", *STRICT, source, *flags(installed), "-o", built)
+    assert run(built, stream.path) == "4 4 the output's elements are of another size"
+
+
 def test_cmake_finds_it(installed: Path, tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\n"
