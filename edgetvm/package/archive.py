@@ -6,6 +6,7 @@ SHA-256 agree with the manifest; members are read into memory and never unpacked
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from edgetvm.package.manifest import (
     LABELS_NAME,
     LICENCE_FOLDER,
     MANIFEST_NAME,
+    MAX_FILE_BYTES,
     SIGNATURE_NAME,
     Manifest,
     Member,
@@ -104,10 +106,18 @@ def read_package(path: Path) -> Package:
     """Read and verify a package file.
 
     Raises:
-        PackageError: see `verify_package`.
+        PackageError: see `verify_package`; or no file at all, but a pipe or a device.
         StorageError: the file cannot be read.
     """
     with storage_errors(path):
+        facts = path.stat()
+        # A pipe may never begin, and a device never end.
+        if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+            raise PackageError("it is no file", where=str(path), mend="give the path of a package")
+        if facts.st_size > MAX_FILE_BYTES:
+            raise PackageError(
+                "it is larger than a package may be", where=str(path), mend="check the path"
+            )
         data = path.read_bytes()
     return verify_package(data, str(path))
 

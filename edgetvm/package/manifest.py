@@ -29,6 +29,8 @@ MAX_TOTAL_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_SIGNATURE_BYTES = 4 << 10
 MAX_DIRECTORY_BYTES = 1 << 20
+# With a program before the package, headers and the directory.
+MAX_FILE_BYTES = MAX_TOTAL_BYTES + (64 << 20)
 MAX_NAME_BYTES = 255
 MAX_CPU_FLAGS = 64
 # Objects and lists of the manifest within one another.

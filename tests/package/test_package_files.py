@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -516,6 +517,20 @@ def test_reading_is_told_by_path(tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     with pytest.raises(PackageError, match=f"{path}: not an .edgetvm package"):
         read_package(path)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """Neither waits for a pipe nor fills memory."""
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(1 << 40)
+    for path, said in ((pipe, "no file"), (Path("/dev/zero"), "no file"), (large, "larger than")):
+        with pytest.raises(PackageError, match=said) as caught:
+            read_package(path)
+        assert caught.value.where == str(path)
+    with pytest.raises(StorageError, match="is a directory"):
+        read_package(tmp_path)
 
 
 def test_the_damages_start_from_a_package_that_is_whole(data: bytes) -> None:
