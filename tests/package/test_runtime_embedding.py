@@ -13,6 +13,7 @@ import pytest
 from built_runtime import RUNTIME, program
 
 import edgetvm
+from edgetvm.package.crossbuild import ARCHIVE_FILE, build_runtime
 
 STRICT = "-Wall -Wextra -Wpedantic -Wconversion -Werror".split()
 
@@ -113,6 +114,21 @@ def test_the_library_shows_its_api_and_nothing_else(installed: Path) -> None:
     declared = re.findall(r"\b(edgetvm_\w+)\(", (RUNTIME / "include" / "edgetvm.h").read_text())
     listed = run("nm", "-D", "--defined-only", installed / "lib" / "libedgetvm.so")
     assert {line.split()[-1] for line in listed.splitlines()} == set(declared)
+
+
+@pytest.mark.usefixtures("session_cache")
+@pytest.mark.parametrize("architecture", ["x86_64", "armv7l"])
+def test_a_static_library_takes_no_names_from_others(architecture: str) -> None:
+    """Such as `json_object` and `zip_open`, which well-known libraries have."""
+    archive = build_runtime(architecture, "glibc").folder / ARCHIVE_FILE
+    listed = re.findall(r"(?m)^\w+ \w (\w+)$", run("nm", "-g", "--defined-only", archive))
+    assert "edgetvm_open" in listed
+    strange = {one for one in listed if not one.startswith(("edgetvm_", "etvm_"))}
+    assert strange == {
+        "TVMBackendParallelLaunch",
+        "TVMFFIErrorSetRaisedFromCStr",
+        "TVMFFIErrorSetRaisedFromCStrParts",
+    }
 
 
 def test_one_version_stands_everywhere(installed: Path) -> None:

@@ -3,6 +3,7 @@
 #define EDGETVM_ERROR_H
 
 #include "edgetvm.h"
+#include "names.h"
 
 #define AGAIN "copy it again"
 #define ANEW "package the model again with edgetvm"
