@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -14,25 +12,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-import edgetvm
+from edgetvm.package.crossbuild import RUNNER_FILE, RUNTIME_FOLDER, build_runtime
 
-RUNTIME = Path(edgetvm.__file__).parent / "package" / "runtime"
+RUNTIME = RUNTIME_FOLDER
 PROGRAMS = Path(__file__).parent / "package" / "runtime"
 HANDMADE = Path(__file__).parent / "package" / "handmade"
 STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
-SMALL = (
-    "-std=c11 -Os -ffunction-sections -fdata-sections -fvisibility=hidden "
-    "-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-sanitize=all -s -Wl,--gc-sections"
-).split()
-_ZIG_CC = [sys.executable, "-m", "ziglang", "cc"]
-_RUNNERS = {
+_TARGETS = {
     "x86_64": ["-target", "x86_64-linux-musl"],
     "aarch64": ["-target", "aarch64-linux-musl"],
-    "armv7l": ["-target", "thumb-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"],
-}
-_LIBRARIES = {
-    "aarch64": ["-target", "aarch64-linux-gnu.2.28"],
-    "armv7l": ["-target", "arm-linux-gnueabihf.2.28", "-mcpu=generic+v7a+vfp3d16+thumb_mode"],
+    "armv7l": ["-target", "arm-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"],
 }
 # So that the checks can count what is allocated, and refuse it.
 _WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "aligned_alloc")]
@@ -93,7 +82,6 @@ class Builds:
                     capture_output=True,
                     text=True,
                     check=False,
-                    env=_zig_environment(),
                 )
                 assert done.returncode == 0, done.stderr
                 assert done.stderr == "", done.stderr
@@ -112,15 +100,13 @@ class Builds:
 
     def static(self, architecture: str) -> Runner:
         """The runner that packages carry, and its emulator."""
-        command = [*_ZIG_CC, *_RUNNERS[architecture], "-static", *SMALL, *_includes()]
-        path = self.build(f"run-{architecture}", [*command, *sources("src", "runner")])
+        path = self.folder / f"run-{architecture}"
+        with FileLock(f"{path}.lock"), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(self.folder / "cache"))
+            if not path.exists():
+                built = build_runtime(architecture, "musl").folder / RUNNER_FILE
+                path.symlink_to(built)
         return Runner((*map(program, _EMULATORS[architecture]), str(path)))
-
-    def library(self, architecture: str) -> Path:
-        """The shared library for glibc 2.28 and newer."""
-        flags = ["-shared", "-fPIC", "-nostdlib", "-lc", "-lm", "-Wl,--hash-style=gnu"]
-        command = [*_ZIG_CC, *_LIBRARIES[architecture], *SMALL, *_includes()]
-        return self.build(f"lib-{architecture}.so", [*command, *sources("src"), *flags])
 
     def model(self, architecture: str, source: Path) -> Path:
         """A model in C, linked as compiled models are."""
@@ -132,8 +118,8 @@ class Builds:
             "-fno-sanitize=all",
             "-fno-stack-protector",
         ]
-        command = [*_ZIG_CC, *_RUNNERS[architecture], *flags, "-Wl,-z,lazy", str(source)]
-        return self.build(f"{source.stem}-{architecture}.so", command)
+        command = [sys.executable, "-m", "ziglang", "cc", *_TARGETS[architecture], *flags]
+        return self.build(f"{source.stem}-{architecture}.so", [*command, str(source)])
 
     def checks(self, sanitizers: str) -> Path:
         """The checks in C of the C API, over the library."""
@@ -159,9 +145,3 @@ def _sanitizing(sanitizers: str) -> list[str]:
 
 def _includes() -> list[str]:
     return [f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}"]
-
-
-def _zig_environment() -> dict[str, str]:
-    """Zig compiles its libc the first time, for a minute: that stays in the user's cache."""
-    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(home / ".cache" / "zig")}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgetvm.farm.adding import add_board
     from edgetvm.farm.inventory import Board, find_board, load_inventory
     from edgetvm.farm.local import LocalBoard
+    from edgetvm.farm.program import board_program
     from edgetvm.farm.selection import find_boards, parse_selection, select
     from edgetvm.farm.session import BoardSession, connect, connected, standing
     from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
@@ -22,6 +23,7 @@ _MODULE_OF = {
     "BoardSession": "session",
     "LocalBoard": "local",
     "add_board": "adding",
+    "board_program": "program",
     "connect": "session",
     "connected": "session",
     "find_board": "inventory",
@@ -40,6 +42,7 @@ __all__ = [
     "BoardSession",
     "LocalBoard",
     "add_board",
+    "board_program",
     "connect",
     "connected",
     "find_board",

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.base.errors import EdgetvmError, PackageError
+from edgetvm.base.version import __version__
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
@@ -56,6 +57,7 @@ def facts(_request: dict[str, Any], _payload: bytes) -> Answer:
             cpu = value.strip()
             break
     return {
+        "version": __version__,
         "machine": platform.machine(),
         "kernel": platform.release(),
         "cpu": cpu or platform.machine(),

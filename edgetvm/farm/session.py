@@ -50,6 +50,9 @@ _WAIT_FOR_BOARD_S = 60.0
 _SESSION_LIMIT_S = 24 * 3600.0
 _RETURN_DEADLINE_S = 6.0
 
+# What a board says of a session that ended in the middle of its work; the next one learns why.
+_DIED = "the session's process died"
+
 # The board's functions in words, for errors.
 _DOING = {
     "facts": "telling its facts",
@@ -263,7 +266,7 @@ class BoardSession:
         """A broken connection in the user's words: did the board go, or the code on it?"""
         where = f"board {self.board.name}"
         text = str(error)
-        if "Error caught from RPC call" in text:
+        if "Error caught from RPC call" in text and _DIED not in text:
             reason = text.rsplit("Error caught from RPC call:", 1)[1].strip()
             if "bad_alloc" in reason or "out of memory" in reason.lower():
                 return BoardMemoryError(

@@ -12,10 +12,11 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from edgetvm.models.model import Arrays
 
-# JSON has no infinity: it is written as the text "inf", which is read back as a number.
+# JSON has no infinity: it is written as a text, which is read back as a number.
+_NO_NUMBERS = ("inf", "-inf", "nan")
 _JsonFloat = Annotated[
     float,
-    BeforeValidator(lambda value: float(value) if value in ("inf", "-inf", "nan") else value),
+    BeforeValidator(lambda value: float(value) if value in _NO_NUMBERS else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
 ]
 

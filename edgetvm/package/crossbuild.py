@@ -6,6 +6,7 @@ Built once for each platform: a build is cached by the hash of all that it depen
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -96,23 +97,53 @@ def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
         MissingToolError: the ziglang package is not installed.
         StorageError: the cache folder cannot be written.
     """
-    platform = _PLATFORMS.get((architecture, libc))
-    if platform is None:
-        known = ", ".join(ARCHITECTURES)
-        raise NotFoundError(f"there is no C runtime for {architecture}", mend=f"it is for {known}")
-    depends_on = {
-        "sources": [(path.name, sha256_of_file(path)) for path in _read()],
-        "platform": [platform.target, platform.cpu, platform.code],
-        "code": sha256_of_file(Path(__file__)),
-        "ziglang": installed_version("ziglang"),
-    }
+    platform = _platform(architecture, libc)
 
     def make(folder: Path) -> None:
         with step(f"build the C runtime for {architecture} ({libc})"), storage_errors(folder):
             _build(folder, platform, static=libc == "musl")
 
-    folder, _ = cache.get_or_make("runtimes", depends_on, make)
+    folder, _ = cache.get_or_make("runtimes", _depends_on(platform, _read()), make)
     return BuiltRuntime(folder, architecture, libc)
+
+
+def build_program(name: str, sources: Path, architecture: str) -> Path:
+    """A static program over the runtime and its runner, built or taken from the cache.
+
+    Args:
+        name: of its file.
+        sources: a folder of C files; one has the program's `main`.
+        architecture: of the boards, any Linux of which can run it.
+
+    Raises:
+        NotFoundError, CompileError, MissingToolError, StorageError: as `build_runtime`.
+    """
+    platform = _platform(architecture, "musl")
+    read = [*_read(), *sorted(sources.glob("*.[ch]"))]
+
+    def make(folder: Path) -> None:
+        with step(f"build {name} for {architecture}"), storage_errors(folder):
+            _build_program(folder / name, sources, platform)
+
+    folder, _ = cache.get_or_make("programs", {"name": name, **_depends_on(platform, read)}, make)
+    return folder / name
+
+
+def _platform(architecture: str, libc: Libc) -> _Platform:
+    platform = _PLATFORMS.get((architecture, libc))
+    if platform is None:
+        known = ", ".join(ARCHITECTURES)
+        raise NotFoundError(f"there is no C runtime for {architecture}", mend=f"it is for {known}")
+    return platform
+
+
+def _depends_on(platform: _Platform, sources: Sequence[Path]) -> dict[str, object]:
+    return {
+        "sources": [(path.name, sha256_of_file(path)) for path in sources],
+        "platform": [platform.target, platform.cpu, platform.code],
+        "code": sha256_of_file(Path(__file__)),
+        "ziglang": installed_version("ziglang"),
+    }
 
 
 def runner_licences() -> dict[str, bytes]:
@@ -147,12 +178,33 @@ def _build(folder: Path, platform: _Platform, static: bool) -> None:
         run_zig(*link, library, runner, *libc, "-o", str(folder / RUNNER_FILE))
 
 
+def _build_program(program: Path, sources: Path, platform: _Platform) -> None:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
+        scratch = Path(scratch_name)
+        discard = scratch / "discard.ld"
+        discard.write_text(_DISCARD)
+        parts = [*_sources("src"), *(one for one in _sources("runner") if one != "runner/main.c")]
+        parts += sorted(map(str, sources.glob("*.c")))
+        includes = (*_INCLUDE, "-Irunner", f"-I{sources}")
+        compiled = _compiled_together(scratch / "program.o", parts, includes, platform)
+        link = ("cc", "-target", platform.target, f"-mcpu={platform.cpu}", *_LINK)
+        run_zig(*link, f"-Wl,-T,{discard}", compiled, *_STATIC_LIBC, "-o", str(program))
+
+
+def _sources(part: str) -> list[str]:
+    return sorted(f"{part}/{path.name}" for path in (RUNTIME_FOLDER / part).glob("*.c"))
+
+
 def _compiled(part: str, scratch: Path, platform: _Platform) -> str:
     """The sources of one folder as an object."""
-    compiled = str(scratch / f"{part}.o")
-    sources = sorted(f"{part}/{path.name}" for path in (RUNTIME_FOLDER / part).glob("*.c"))
+    return _compiled_together(scratch / f"{part}.o", _sources(part), _INCLUDE, platform)
+
+
+def _compiled_together(
+    compiled: Path, sources: Sequence[str], includes: Sequence[str], platform: _Platform
+) -> str:
     cpu = f"-mcpu={platform.cpu}{platform.code}"
-    command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *_INCLUDE)
+    command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *includes)
     emit = f"-femit-bin={compiled}"
     run_zig(*command, "-cflags", *_FLAGS, "--", *sources, emit, folder=RUNTIME_FOLDER)
-    return compiled
+    return str(compiled)

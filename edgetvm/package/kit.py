@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,29 +32,36 @@ def write_kit(folder: Path, runtime: BuiltRuntime) -> list[str]:
 
     Raises:
         UsageError: the folder holds something.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written. Then nothing of it is left.
     """
     with storage_errors(folder):
         if folder.exists() and any(folder.iterdir()):
             raise UsageError("the folder is not empty", where=str(folder), mend="choose another")
-        for source, name in _files(runtime.folder):
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, place)
-        (folder / "bin" / RUNNER_FILE).chmod(0o755)
-        (folder / "lib" / LIBRARY_FILE).rename(folder / "lib" / f"{LIBRARY_FILE}.1")
-        (folder / "lib" / LIBRARY_FILE).symlink_to(f"{LIBRARY_FILE}.1")
-        licences = folder / "share/edgetvm/licences"
-        licences.mkdir(parents=True)
-        for part, text in (("edgetvm", shipped_file("LICENSE").read_bytes()), *_borrowed(runtime)):
-            (licences / f"{part}.txt").write_bytes(text)
+        parent = folder.absolute().parent
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=parent) as scratch:
+            aside = Path(scratch, "kit")
+            _fill(aside, runtime)
+            aside.replace(folder)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _fill(folder: Path, runtime: BuiltRuntime) -> None:
+    for source, name in _files(runtime.folder):
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place)
+    (folder / "bin" / RUNNER_FILE).chmod(0o755)
+    (folder / "lib" / LIBRARY_FILE).symlink_to(f"{LIBRARY_FILE}.1")
+    licences = folder / "share/edgetvm/licences"
+    licences.mkdir(parents=True)
+    for part, text in (("edgetvm", shipped_file("LICENSE").read_bytes()), *_borrowed(runtime)):
+        (licences / f"{part}.txt").write_bytes(text)
 
 
 def _files(built: Path) -> Iterator[tuple[Path, str]]:
     """What is copied, and where to."""
     yield built / RUNNER_FILE, f"bin/{RUNNER_FILE}"
-    yield built / LIBRARY_FILE, f"lib/{LIBRARY_FILE}"
+    yield built / LIBRARY_FILE, f"lib/{LIBRARY_FILE}.1"
     yield built / ARCHIVE_FILE, f"lib/{ARCHIVE_FILE}"
     yield RUNTIME_FOLDER / "edgetvm.pc", "lib/pkgconfig/edgetvm.pc"
     yield _BINDING, f"share/edgetvm/python/{_BINDING.name}"

@@ -273,7 +273,9 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
         text = data.decode()
         document = _document(text)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PackageError("its manifest is not JSON", where=where, mend="copy it again") from error
+        raise PackageError(
+            f"its manifest is not JSON: {error}", where=where, mend="copy it again, or package anew"
+        ) from error
     except ValueError as error:
         raise PackageError(f"its manifest is wrong: {error}", where=where, mend=_AGAIN) from error
     version = document.get("format_version") if isinstance(document, dict) else None

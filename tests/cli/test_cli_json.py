@@ -118,6 +118,26 @@ def test_a_package_for_several_boards_is_signed_verified_and_compared(
     assert ask(home, "package", "diff", path, path) == {"equal": True, "changes": []}
 
 
+def test_a_package_comes_with_its_runtime_without_and_as_one_program(
+    home: Home, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    whole = ask(home, "package", tiny_onnx, folder=tmp_path)
+    (target,) = whole["manifest"]["targets"]
+    assert target["runtime"] == "local/edgetvm-run"
+    bare = ask(home, "package", tiny_onnx, "--no-runtime", "-o", tmp_path / "bare.edgetvm")
+    assert bare["manifest"]["targets"][0]["runtime"] is None
+    assert bare["size_bytes"] < whole["size_bytes"] - 100_000
+    ask(home, "package", tiny_onnx, "--executable", folder=tmp_path)
+    done = subprocess.run(
+        [tmp_path / "tiny-local", "--self-test"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "self-test passed" in done.stdout
+    kit = ask(home, "package", "runtime", tmp_path / "kit", "--device", "rpi3-32")
+    assert (kit["architecture"], kit["libc"]) == ("armv7l", "glibc")
+    assert kit["sizes_bytes"]["lib/libedgetvm.so"] <= 40 << 10
+
+
 @pytest.mark.board
 def test_run_with_inputs_of_one_s_own(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
     image = np.random.default_rng(2).standard_normal((1, 3, 8, 8), np.float32)

@@ -429,6 +429,20 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "manifest is wrong: a key stands twice",
     ),
     "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is wrong: NaN"),
+    "a truth for a number": (tensor(lambda t: t.update(shape=[2, True])), "shape.1: input should"),
+    "a number for a truth": (first_target(emulated=1), "wrong at targets.0.emulated"),
+    "a NUL in a text": (
+        with_manifest(lambda m: m.update(name="a\0b")),
+        "a text holds what is no character",
+    ),
+    "half a character": (
+        with_manifest(lambda m: m.update(name="\ud800")),
+        "a text holds what is no character",
+    ),
+    "a text nobody reads": (
+        with_manifest(lambda m: m["provenance"].update(changes=["\ud800"])),
+        "a text holds what is no character",
+    ),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
     "a signature that is none": (

@@ -2,9 +2,9 @@
  * A compiled model as edgetvm links them, written by hand: it has every kind of relocation that the
  * runtime knows, shares its work among threads, and fails when it is asked to.
  *
- * `x` float32[4] -> `y` float32[4] = 3 floor(x) + the number of the element, + 100 for each thread that
- * did not do its part. Where x[0] is below zero, the kernel `sometimes` fails: with -1 it says why, with
- * -2 a thread of its own fails, with -3 it says nothing.
+ * `x` float32[4] -> `y` float32[4] = 3 floor(x) + the number of the element, + 100 for each thread
+ * that did not do its part. Where x[0] is below zero, the kernel `sometimes` fails: with -1 it says
+ * why, with -2 a thread of its own fails, with -3 it says nothing.
  */
 #include <stdint.h>
 

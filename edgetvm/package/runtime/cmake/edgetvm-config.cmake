@@ -1,19 +1,27 @@
-# find_package(edgetvm), then target_link_libraries(mine edgetvm::edgetvm).
+# find_package(edgetvm): edgetvm::edgetvm, shared where there is a shared library, and
+# edgetvm::static where there is a static one.
 include(CMakeFindDependencyMacro)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_dependency(Threads)
 
 get_filename_component(_edgetvm_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 if(NOT TARGET edgetvm::edgetvm)
-  add_library(edgetvm::edgetvm UNKNOWN IMPORTED)
-  set_target_properties(edgetvm::edgetvm PROPERTIES
-    INTERFACE_INCLUDE_DIRECTORIES "${_edgetvm_prefix}/include"
-    INTERFACE_LINK_LIBRARIES "m;Threads::Threads")
+  if(EXISTS "${_edgetvm_prefix}/lib/libedgetvm.a")
+    add_library(edgetvm::static STATIC IMPORTED)
+    set_target_properties(edgetvm::static PROPERTIES
+      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.a"
+      INTERFACE_INCLUDE_DIRECTORIES "${_edgetvm_prefix}/include"
+      INTERFACE_LINK_LIBRARIES "Threads::Threads;m")
+  endif()
   if(EXISTS "${_edgetvm_prefix}/lib/libedgetvm.so")
-    set_property(TARGET edgetvm::edgetvm PROPERTY
-      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.so")
+    add_library(edgetvm::edgetvm SHARED IMPORTED)
+    set_target_properties(edgetvm::edgetvm PROPERTIES
+      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.so"
+      IMPORTED_SONAME libedgetvm.so.1
+      INTERFACE_INCLUDE_DIRECTORIES "${_edgetvm_prefix}/include")
   else()
-    set_property(TARGET edgetvm::edgetvm PROPERTY
-      IMPORTED_LOCATION "${_edgetvm_prefix}/lib/libedgetvm.a")
+    add_library(edgetvm::edgetvm INTERFACE IMPORTED)
+    set_property(TARGET edgetvm::edgetvm PROPERTY INTERFACE_LINK_LIBRARIES edgetvm::static)
   endif()
 endif()
 unset(_edgetvm_prefix)

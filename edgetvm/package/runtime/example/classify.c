@@ -3,8 +3,8 @@
  *
  *     classify model.edgetvm input.bin
  *
- * where input.bin holds the input's elements, little-endian. Without it, the package's own sample is
- * taken. Built in a folder of its own by:
+ * where input.bin holds the input's elements, little-endian. Without it, the package's own sample
+ * is taken. Built in a folder of its own by:
  *
  *     cc classify.c $(pkg-config --cflags --libs edgetvm)
  */

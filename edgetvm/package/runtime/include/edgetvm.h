@@ -141,8 +141,9 @@ EDGETVM_API const char *edgetvm_dtype_name(edgetvm_dtype dtype);
 EDGETVM_API size_t edgetvm_dtype_bytes(edgetvm_dtype dtype);
 
 /*
- * Open a package: check it, and load the model of its first target that this machine can run. Members
- * that are not needed for that are checked by edgetvm_read_member, and all at once by edgetvm_verify.
+ * Open a package: check it, and load the model of its first target that this machine can run.
+ * Members that are not needed for that are checked by edgetvm_read_member, and all at once by
+ * edgetvm_verify.
  *
  * path: of a package, or of a program that one was appended to.
  * config: null for the default.

@@ -12,7 +12,7 @@
 #define LEAST_MAGNITUDE 1e-6
 #define HALF_COARSENESS 16.0
 
-#define ELEMENT(type, convert)                                                                              \
+#define ELEMENT(type, convert)                                                                     \
     {                                                                                              \
         type value;                                                                                \
         memcpy(&value, (const type *)data + index, sizeof value);                                  \

@@ -100,7 +100,7 @@ bool npy_header_fits(char *header, const edgetvm_tensor *tensor)
     return type && order && shape;
 }
 
-/* The header's text; its length comes first, in two bytes of version 1 and in four of later ones. */
+/* The header's text; before it its length, in two bytes of version 1 and in four of later ones. */
 static bool read_header(FILE *file, char header[MAX_HEADER_BYTES + 1])
 {
     uint8_t begin[MAGIC_BYTES + 2 + 4] = {0};

@@ -93,7 +93,8 @@ edgetvm_status image_reserve(struct image *image, size_t file_bytes, edgetvm_err
     if (!round_up(file_bytes, page_bytes(), &size)) {
         return fail_memory(error, file_bytes);
     }
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE; /* all of it is read into at once */
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (memory == MAP_FAILED) {
         return fail_memory(error, size);
     }

@@ -14,6 +14,21 @@ struct segment {
     uint32_t flags; /* PF_R, PF_W, PF_X */
 };
 
+struct image;
+
+/* What a library may ask that is no package's model, such as a kernel of another linker: functions
+   of its own, symbols that need not be there, tables that this loader does not read, and code to
+   run before all other, which is then left to who loads it. */
+struct image_guest {
+    /* Asked before the functions that all may call; 0 where there is none of that name. */
+    uintptr_t (*find)(const char *name);
+    /* Told each entry of the dynamic section. */
+    void (*note)(struct image_guest *guest, size_t tag, size_t value);
+    /* How many symbols there are, where no plain hash table tells. */
+    bool (*count_symbols)(const struct image_guest *guest, const struct image *image,
+                          size_t *count);
+};
+
 struct image {
     uint8_t *memory;
     size_t size_bytes; /* of the memory, whole pages */
@@ -22,6 +37,7 @@ struct image {
     size_t relro_begin, relro_end;
     /* Places of the tables from the image's begin, none of them checked before it is read. */
     size_t symbols, symbol_count, strings, strings_bytes;
+    struct image_guest *guest; /* null for a package's model; to be set before it is loaded */
 };
 
 /* Memory that a file can be read into. */

@@ -11,6 +11,7 @@ typedef Elf64_Dyn elf_dynamic;
 typedef Elf64_Sym elf_symbol;
 #define ELF_CLASS ELFCLASS64
 #define ELF_SYMBOL_TYPE ELF64_ST_TYPE
+#define ELF_SYMBOL_BIND ELF64_ST_BIND
 #else
 typedef Elf32_Ehdr elf_header;
 typedef Elf32_Phdr elf_segment;
@@ -18,6 +19,7 @@ typedef Elf32_Dyn elf_dynamic;
 typedef Elf32_Sym elf_symbol;
 #define ELF_CLASS ELFCLASS32
 #define ELF_SYMBOL_TYPE ELF32_ST_TYPE
+#define ELF_SYMBOL_BIND ELF32_ST_BIND
 #endif
 
 /* What PT_DYNAMIC tells of relocations. */

@@ -63,17 +63,29 @@ static enum kind kind_of(uint32_t type)
     }
 }
 
-/* What an entry of the dynamic section asks for that this loader does not do; null for others. */
-static const char *asked_too_much(const elf_dynamic *entry)
+/* Whether an entry of the dynamic section tells of code to run before or after all other. */
+static bool is_of_its_begin_or_end(const elf_dynamic *entry)
 {
     switch (entry->d_tag) {
     case DT_INIT_ARRAYSZ:
     case DT_FINI_ARRAYSZ:
     case DT_PREINIT_ARRAYSZ:
-        return entry->d_un.d_val > 0 ? "wants to run code while it is loaded" : NULL;
+        return entry->d_un.d_val > 0;
     case DT_INIT:
     case DT_FINI:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What an entry of the dynamic section asks for that this loader does not do; null for others. */
+static const char *asked_too_much(const elf_dynamic *entry, const struct image_guest *guest)
+{
+    if (guest == NULL && is_of_its_begin_or_end(entry)) {
         return "wants to run code while it is loaded";
+    }
+    switch (entry->d_tag) {
     case DT_TEXTREL:
         return "wants its code changed";
     case DT_FLAGS:
@@ -137,19 +149,25 @@ edgetvm_status image_read_dynamic(struct image *image, const elf_segment *dynami
         if (entry.d_tag == DT_NULL) {
             break;
         }
-        const char *problem = asked_too_much(&entry);
+        const char *problem = asked_too_much(&entry, image->guest);
         if (problem != NULL) {
             return fail_image(error, problem);
         }
         note(image, found, &hash, &entry);
+        if (image->guest != NULL) {
+            image->guest->note(image->guest, (size_t)entry.d_tag, (size_t)entry.d_un.d_val);
+        }
     }
     /* The second word of a hash table is the number of symbols. */
     uint32_t counts[2];
-    if (!image_copy(image, hash, counts, sizeof counts) || hash == 0 ||
-        !image_holds(image, image->strings, image->strings_bytes, PF_R)) {
+    bool counted = hash != 0 && image_copy(image, hash, counts, sizeof counts);
+    image->symbol_count = counted ? counts[1] : 0;
+    if (!counted && image->guest != NULL) {
+        counted = image->guest->count_symbols(image->guest, image, &image->symbol_count);
+    }
+    if (!counted || !image_holds(image, image->strings, image->strings_bytes, PF_R)) {
         return fail_image(error, "has no table of symbols");
     }
-    image->symbol_count = counts[1];
     return EDGETVM_OK;
 }
 
@@ -159,6 +177,12 @@ static edgetvm_status fail_function(edgetvm_error *error, const char *name)
                 "its compiled model needs the function %.60s, which this runtime does not have "
                 "(update the runtime, or package the model again)",
                 name);
+}
+
+static uintptr_t find_function(const struct image *image, const char *name)
+{
+    uintptr_t address = image->guest != NULL ? image->guest->find(name) : 0;
+    return address != 0 ? address : function_address(name);
 }
 
 /* The address that a symbol stands for. */
@@ -171,8 +195,9 @@ static edgetvm_status resolve(const struct image *image, size_t index, uintptr_t
         return fail_image(error, "has a damaged table");
     }
     if (symbol.st_shndx == SHN_UNDEF) {
-        *address = function_address(name);
-        return *address != 0 ? EDGETVM_OK : fail_function(error, name);
+        *address = find_function(image, name);
+        bool optional = image->guest != NULL && ELF_SYMBOL_BIND(symbol.st_info) == STB_WEAK;
+        return *address != 0 || optional ? EDGETVM_OK : fail_function(error, name);
     }
     unsigned type = ELF_SYMBOL_TYPE(symbol.st_info);
     size_t place = (size_t)symbol.st_value;
@@ -249,7 +274,7 @@ static edgetvm_status fill_pointers(struct image *image, edgetvm_error *error)
             continue;
         }
         /* The variable is named as the function, with two underscores before it. */
-        uintptr_t address = function_address(name + 2);
+        uintptr_t address = find_function(image, name + 2);
         size_t place = (size_t)symbol.st_value;
         if (address == 0) {
             return fail_function(error, name + 2);

@@ -204,7 +204,7 @@ void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message)
     TVMFFIErrorSetRaisedFromCStrParts(kind, &message, 1);
 }
 
-/* A core for each worker, or any of them where there are more: the system knows their neighbours. */
+/* A core for each worker, or any of them where there are more: the system knows which lie near. */
 static void place_workers(struct pool *pool, int core)
 {
     cpu_set_t others = pool->allowed;

@@ -2,23 +2,21 @@
 
 #include "bytes.h"
 
-/* Nothing here may be written with the operators that it is for. */
-typedef struct wide_quotient wide_quotient;
-
 #if defined(__arm__)
 
 #define TWO_TO_32 4294967296.0
 
-struct wide_quotient {
+struct quotient {
     uint64_t quotient;
     uint64_t rest;
 };
 
-static wide_quotient divide(uint64_t a, uint64_t b)
+/* Nothing here may be written with the operators that it is for. */
+static struct quotient divide(uint64_t a, uint64_t b)
 {
     uint64_t quotient = 0;
     if (b == 0 || a < b) {
-        return (wide_quotient){0, a};
+        return (struct quotient){0, a};
     }
     int shift = __builtin_clzll(b) - __builtin_clzll(a);
     for (b <<= shift; shift >= 0; shift--, b >>= 1) {
@@ -28,7 +26,7 @@ static wide_quotient divide(uint64_t a, uint64_t b)
             quotient |= 1;
         }
     }
-    return (wide_quotient){quotient, a};
+    return (struct quotient){quotient, a};
 }
 
 static uint64_t magnitude(int64_t value)

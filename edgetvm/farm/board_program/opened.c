@@ -1,0 +1,379 @@
+#define _GNU_SOURCE
+
+#include "opened.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "files.h"
+#include "inputs.h"
+#include "model.h"
+#include "session_limits.h"
+#include "times.h"
+
+static bool is_open(struct board *board, struct request *request)
+{
+    return board->model != NULL || request_fail(request, "PackageError", "open one first",
+                                                "no package is open in this session");
+}
+
+/* What the model's last call that failed said. */
+static bool told(struct board *board, struct request *request, edgetvm_status status)
+{
+    return status == EDGETVM_OK ||
+           request_fail_status(request, status, edgetvm_error_text(board->model));
+}
+
+static bool run_once(struct board *board, struct request *request, uint64_t *took_ns)
+{
+    uint64_t began_ns = now_ns();
+    edgetvm_status status = edgetvm_run(board->model);
+    *took_ns = now_ns() - began_ns;
+    return told(board, request, status);
+}
+
+static void write_tensor(struct text *text, const edgetvm_tensor *tensor, int64_t chunks)
+{
+    text_format(text, "{\"name\": ");
+    text_quote(text, tensor->name);
+    text_format(text, ", \"dtype\": \"%s\", \"shape\": [", edgetvm_dtype_name(tensor->dtype));
+    if (chunks >= 0) {
+        text_format(text, "%lld%s", (long long)chunks, tensor->rank > 0 ? ", " : "");
+    }
+    for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+        text_format(text, "%s%lld", axis > 0 ? ", " : "", (long long)tensor->shape[axis]);
+    }
+    text_format(text, "]}");
+}
+
+/* Answer with what was begun in the header, and all outputs. */
+static bool answer_outputs(struct board *board, struct request *request, struct text *header)
+{
+    uint64_t size = 0;
+    size_t count = edgetvm_output_count(board->model);
+    text_format(header, ", \"arrays\": [");
+    for (size_t i = 0; i < count; i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(board->model, i);
+        text_format(header, "%s", i > 0 ? ", " : "");
+        write_tensor(header, tensor, -1);
+        size += tensor->size_bytes;
+    }
+    text_format(header, "]}");
+    if (!answer_begin(board, request, header, size)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        wire_send_part(&board->wire, edgetvm_output_memory(board->model, i),
+                       edgetvm_output(board->model, i)->size_bytes);
+    }
+    return true;
+}
+
+/* The high-water mark of resident memory begins anew: see proc(5), clear_refs. */
+static void note_memory(struct board *board)
+{
+    int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (file >= 0) {
+        (void)!write(file, "5", 1);
+        (void)close(file);
+    }
+    board->resident_before_bytes = proc_bytes("/proc/self/status", "VmRSS");
+}
+
+static void close_model(struct board *board)
+{
+    edgetvm_close(board->model);
+    board->model = NULL;
+    pool_close(board->fewer);
+    board->fewer = NULL;
+}
+
+static bool set_sample(struct board *board, struct request *request)
+{
+    for (size_t i = 0; i < edgetvm_input_count(board->model); i++) {
+        char name[40];
+        size_t size = edgetvm_input(board->model, i)->size_bytes;
+        (void)snprintf(name, sizeof name, "sample/input-%zu.bin", i);
+        edgetvm_status status = edgetvm_read_member(
+            board->model, name, edgetvm_input_memory(board->model, i), &size);
+        if (!told(board, request, status)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_file(struct board *board, struct request *request, uint64_t *took_ns)
+{
+    edgetvm_config config = {.threads = (uint32_t)request->threads};
+    edgetvm_error error;
+    /* Threads may use all cores again, whatever kernels were timed before. */
+    (void)sched_setaffinity(0, sizeof board->cores, &board->cores);
+    close_model(board);
+    note_memory(board);
+    uint64_t began_ns = now_ns();
+    edgetvm_status status = edgetvm_open(request->file, &config, &board->model, &error);
+    if (status != EDGETVM_OK) {
+        return request_fail_status(request, status, error.text);
+    }
+    bool whole = told(board, request, edgetvm_verify(board->model));
+    *took_ns = now_ns() - began_ns;
+    if (!whole) {
+        close_model(board);
+    }
+    return whole;
+}
+
+static bool try_sample(struct board *board, struct request *request, uint64_t open_ns)
+{
+    struct text header = {0};
+    uint64_t first_ns = 0;
+    if (!set_sample(board, request) || !run_once(board, request, &first_ns)) {
+        return false;
+    }
+    const edgetvm_info *info = edgetvm_get_info(board->model);
+    text_format(&header, "{\"open_ns\": %llu, \"first_run_ns\": %llu, \"threads\": %u",
+                (unsigned long long)open_ns, (unsigned long long)first_ns,
+                (unsigned)info->threads);
+    text_format(&header, ", \"profile\": ");
+    text_quote(&header, info->target);
+    bool answered = answer_outputs(board, request, &header);
+    text_free(&header);
+    return answered;
+}
+
+bool opened_open(struct board *board, struct request *request)
+{
+    uint64_t open_ns = 0;
+    if (request->file == NULL || !file_name_is_plain(request->file)) {
+        return request_fail(request, "PackageError", "upload it first",
+                            "that is no name of a package");
+    }
+    if (!open_file(board, request, &open_ns)) {
+        return false;
+    }
+    if (!try_sample(board, request, open_ns)) {
+        close_model(board);
+        return false;
+    }
+    return true;
+}
+
+bool opened_run(struct board *board, struct request *request)
+{
+    struct text header = {0};
+    uint64_t took_ns = 0;
+    if (!is_open(board, request) || !inputs_check(board->model, request, false) ||
+        !inputs_take(board, request) || !run_once(board, request, &took_ns)) {
+        return false;
+    }
+    text_format(&header, "{\"duration_ns\": %llu", (unsigned long long)took_ns);
+    bool answered = answer_outputs(board, request, &header);
+    text_free(&header);
+    return answered;
+}
+
+/* Have the next runs use fewer threads, or all of them again; answers with the pool of all. Null
+   where there is no memory for them. */
+static struct pool *share_among(struct board *board, uint32_t threads)
+{
+    struct pool *all = board->model->pool;
+    edgetvm_error error;
+    if (threads == 0 || threads >= pool_threads(all)) {
+        return all;
+    }
+    if (board->fewer != NULL && pool_threads(board->fewer) != threads) {
+        pool_close(board->fewer);
+        board->fewer = NULL;
+    }
+    if (board->fewer == NULL &&
+        pool_open(&board->fewer, threads, 0, false, &error) != EDGETVM_OK) {
+        pool_close(board->fewer);
+        board->fewer = NULL;
+        return NULL;
+    }
+    board->model->pool = board->fewer;
+    return all;
+}
+
+static bool time_runs(struct board *board, struct request *request, struct list *samples_ns)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)(request->max_s * 1e9);
+    for (int64_t i = 0; i < request->count; i++) {
+        int64_t *sample_ns = list_add(samples_ns, sizeof *sample_ns);
+        uint64_t took_ns = 0;
+        if (sample_ns == NULL) {
+            return request_fail(request, "BoardMemoryError", "", "the board has too little memory");
+        }
+        if (!run_once(board, request, &took_ns)) {
+            return false;
+        }
+        *sample_ns = (int64_t)took_ns;
+        if (now_ns() > until_ns) {
+            break;
+        }
+    }
+    return true;
+}
+
+static bool answer_samples(struct board *board, struct request *request, const struct list *samples)
+{
+    struct text header = {0};
+    size_t size = samples->count * sizeof(int64_t);
+    text_format(&header, "{}");
+    bool answered = answer_begin(board, request, &header, size);
+    if (answered) {
+        wire_send_part(&board->wire, samples->items, size);
+    }
+    text_free(&header);
+    return answered;
+}
+
+bool opened_time_runs(struct board *board, struct request *request)
+{
+    struct list samples_ns = {0};
+    if (!is_open(board, request)) {
+        return false;
+    }
+    if (request->arrays.count > 0 &&
+        (!inputs_check(board->model, request, false) || !inputs_take(board, request))) {
+        return false;
+    }
+    if (!(request->max_s >= 0 && request->max_s < 1e9)) {
+        return request_fail(request, "BoardError", "ask for a day at most", "max_s is no time");
+    }
+    struct pool *all = share_among(board, (uint32_t)request->threads);
+    if (all == NULL) {
+        return request_fail(request, "BoardMemoryError", "", "the board has too little memory");
+    }
+    bool done = time_runs(board, request, &samples_ns);
+    board->model->pool = all;
+    done = done && answer_samples(board, request, &samples_ns);
+    list_free(&samples_ns);
+    return done;
+}
+
+/* A stream's chunks: what comes, and what goes. */
+struct chunks {
+    int64_t count;
+    uint8_t *inputs; /* the payload: array after array, each of all chunks */
+    uint8_t *outputs;
+    int64_t *service_ns;
+};
+
+static void free_chunks(struct chunks *chunks)
+{
+    free(chunks->inputs);
+    free(chunks->outputs);
+    free(chunks->service_ns);
+}
+
+static size_t chunk_output_bytes(const edgetvm_model *model)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < edgetvm_output_count(model); i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(model, i);
+        size += tensor->state ? 0 : tensor->size_bytes;
+    }
+    return size;
+}
+
+static bool take_chunks(struct board *board, struct request *request, struct chunks *chunks)
+{
+    const struct array *first = request->arrays.items;
+    size_t size = (size_t)request->payload_bytes, out = 0, times = 0;
+    chunks->count = first->shape[0];
+    bool fits = request->payload_bytes < SIZE_MAX && (uint64_t)chunks->count < SIZE_MAX / 16 &&
+                multiply_sizes((size_t)chunks->count, chunk_output_bytes(board->model), &out) &&
+                multiply_sizes((size_t)chunks->count + 1, sizeof *chunks->service_ns, &times);
+    if (fits) {
+        chunks->inputs = malloc(size + 1);
+        chunks->outputs = malloc(out + 1);
+        chunks->service_ns = malloc(times);
+    }
+    if (chunks->inputs == NULL || chunks->outputs == NULL || chunks->service_ns == NULL) {
+        return request_fail(request, "BoardMemoryError", "", "the board has too little memory");
+    }
+    wire_take(&board->wire, chunks->inputs, size);
+    return true;
+}
+
+/* Set a chunk's inputs, run, and keep its outputs. */
+static edgetvm_status run_chunk(struct board *board, const struct request *request,
+                                const struct chunks *chunks, int64_t index)
+{
+    const struct array *arrays = request->arrays.items;
+    const uint8_t *from = chunks->inputs;
+    for (size_t i = 0; i < request->arrays.count; i++) {
+        size_t size = arrays[i].size_bytes / (size_t)chunks->count;
+        edgetvm_status status = edgetvm_set_input(board->model, arrays[i].name,
+                                                  from + (size_t)index * size, size);
+        if (status != EDGETVM_OK) {
+            return status;
+        }
+        from += arrays[i].size_bytes;
+    }
+    edgetvm_status status = edgetvm_run(board->model);
+    uint8_t *to = chunks->outputs;
+    for (size_t i = 0; status == EDGETVM_OK && i < edgetvm_output_count(board->model); i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(board->model, i);
+        if (!tensor->state) {
+            status = edgetvm_get_output_at(board->model, i, to + (size_t)index * tensor->size_bytes,
+                                           tensor->size_bytes);
+            to += (size_t)chunks->count * tensor->size_bytes;
+        }
+    }
+    return status;
+}
+
+static bool run_chunks(struct board *board, struct request *request, struct chunks *chunks)
+{
+    edgetvm_status status = edgetvm_reset_state(board->model);
+    for (int64_t i = 0; status == EDGETVM_OK && i < chunks->count; i++) {
+        uint64_t began_ns = now_ns();
+        status = run_chunk(board, request, chunks, i);
+        chunks->service_ns[i] = (int64_t)(now_ns() - began_ns);
+    }
+    return told(board, request, status);
+}
+
+static bool answer_chunks(struct board *board, struct request *request, const struct chunks *chunks)
+{
+    struct text header = {0};
+    edgetvm_tensor times = {.name = "service_ns", .dtype = EDGETVM_INT64};
+    size_t out = (size_t)chunks->count * chunk_output_bytes(board->model);
+    size_t times_bytes = (size_t)chunks->count * sizeof *chunks->service_ns;
+    text_format(&header, "{\"arrays\": [");
+    for (size_t i = 0; i < edgetvm_output_count(board->model); i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(board->model, i);
+        if (!tensor->state) {
+            write_tensor(&header, tensor, chunks->count);
+            text_format(&header, ", ");
+        }
+    }
+    write_tensor(&header, &times, chunks->count);
+    text_format(&header, "]}");
+    bool answered = answer_begin(board, request, &header, (uint64_t)out + times_bytes);
+    if (answered) {
+        wire_send_part(&board->wire, chunks->outputs, out);
+        wire_send_part(&board->wire, chunks->service_ns, times_bytes);
+    }
+    text_free(&header);
+    return answered;
+}
+
+bool opened_stream(struct board *board, struct request *request)
+{
+    struct chunks chunks = {0};
+    if (!is_open(board, request) || !inputs_check(board->model, request, true)) {
+        return false;
+    }
+    bool done = take_chunks(board, request, &chunks) && run_chunks(board, request, &chunks) &&
+                answer_chunks(board, request, &chunks);
+    free_chunks(&chunks);
+    return done;
+}

@@ -1,0 +1,276 @@
+"""edgetvm's own functions on a board that runs the C program: as on the Python server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from made_models import write_shared
+from program_board import PROFILES, kernels, serving
+from real_board import packaged, within
+from real_command import edgetvm
+
+from edgetvm.base.errors import (
+    BoardCrashError,
+    BoardMemoryError,
+    InputError,
+    PackageError,
+)
+from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
+from edgetvm.farm.tracker_client import registered_keys
+from edgetvm.models.correctness import worst_error
+from edgetvm.package.archive import Package
+
+pytestmark = pytest.mark.board
+
+
+@contextmanager
+def program_board(tracker: Address, architecture: str) -> Iterator[tuple[Board, int]]:
+    """A board of the inventory that runs the program, and its server's process."""
+    key = f"program-{architecture}"
+    with serving(architecture, "--tracker", str(tracker), key=key) as served:
+        assert within(20, lambda: key in registered_keys(tracker))
+        yield Board(key, PROFILES[architecture], tracker, key), served.process.pid
+
+
+@pytest.fixture(scope="module")
+def served(local_board: LocalBoard) -> Iterator[tuple[Board, int]]:
+    """A board of this machine's architecture."""
+    with program_board(local_board.tracker, "x86_64") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def board(served: tuple[Board, int]) -> Board:
+    """The same without its process."""
+    return served[0]
+
+
+def agree(package: Package, answers: Mapping[str, Any]) -> bool:
+    """Whether answers to the sample are those that the package brings."""
+    return worst_error(answers, package.sample_outputs, None).max_relative_error < 1e-4
+
+
+@pytest.mark.parametrize("architecture", PROFILES)
+def test_a_package_runs_on_every_architecture(
+    architecture: str, local_board: LocalBoard, tiny_onnx: Path
+) -> None:
+    package = packaged(tiny_onnx, profile=PROFILES[architecture])
+    with (
+        program_board(local_board.tracker, architecture) as (board, _),
+        connect(board) as session,
+    ):
+        facts = session.facts()
+        assert facts["machine"] == architecture
+        opened = session.open(package.data, None)
+        assert opened.profile == PROFILES[architecture]
+        assert agree(package, opened.outputs)
+        took_ns, answers = session.run(package.sample_inputs)
+        assert took_ns > 0
+        assert agree(package, answers)
+        assert len(session.time_runs(7, 20.0)) == 7
+        assert 0 < session.peak_memory_bytes() < 64 << 20
+
+
+def test_facts_are_those_of_the_python_server(board: Board, local_board: LocalBoard) -> None:
+    with connect(board) as session:
+        told = session.facts()
+    with connect(local_board.board) as session:
+        expected = session.facts()
+    assert set(told) == set(expected)
+    for name in set(expected) - {"load_average", "temperature_c"}:
+        assert told[name] == expected[name], name
+
+
+def test_streams_carry_their_state(
+    board: Board, local_board: LocalBoard, stateful_package: Package
+) -> None:
+    random = np.random.default_rng(3)
+    (spec,) = (
+        one
+        for one in stateful_package.manifest.signature.inputs
+        if one.name not in stateful_package.manifest.signature.initial_states()
+    )
+    chunks = {spec.name: random.normal(size=(9, *spec.shape)).astype(spec.dtype)}
+
+    def streamed(session: BoardSession) -> dict[str, Any]:
+        session.open(stateful_package.data, None)
+        session.stream({spec.name: chunks[spec.name][:2]})
+        service_ns, outputs = session.stream(chunks)
+        assert service_ns.shape == (9,)
+        assert (service_ns > 0).all()
+        return outputs
+
+    with connect(board) as session:
+        found = streamed(session)
+    with connect(local_board.board) as session:
+        expected = streamed(session)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-6)
+
+
+def test_timed_runs_stop_at_the_limit(board: Board, tiny_package: Package) -> None:
+    with connect(board) as session:
+        session.open(tiny_package.data, 1)
+        assert len(session.time_runs(5, 60.0, tiny_package.sample_inputs)) == 5
+        many = session.time_runs(10**9, 0.2)
+    assert 100 < len(many) < 10**8
+    assert (many > 0).all()
+
+
+def test_runs_share_fewer_threads_where_that_is_asked(board: Board, tmp_path: Path) -> None:
+    package = packaged(write_shared(tmp_path / "shared.onnx"))
+    with connect(board) as session:
+        opened = session.open(package.data, None)
+        for threads in (1, opened.threads, None, 64):
+            times_ns = session.time_runs(5, 20.0, package.sample_inputs, threads=threads)
+            assert (times_ns > 0).all()
+            assert agree(package, session.run(package.sample_inputs)[1])
+
+
+def test_metaschedule_s_runner_measures_a_candidate(board: Board, tmp_path: Path) -> None:
+    from tvm.s_tir.meta_schedule import arg_info
+    from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, RPCConfig, RPCRunner, RunnerInput
+
+    tracker = board.tracker
+    assert tracker is not None
+    candidate = tmp_path / "candidate.so"
+    candidate.write_bytes(kernels("x86_64", names={"wave": "main"}))
+    tensors = [arg_info.TensorInfo("float32", (1024,)) for _ in range(2)]
+    runner = RPCRunner(
+        RPCConfig(tracker.host, tracker.port, board.key, session_timeout_sec=20),
+        EvaluatorConfig(number=2, repeat=3, min_repeat_ms=1, enable_cpu_cache_flush=True),
+        max_workers=1,
+    )
+    inputs = [RunnerInput(str(candidate), "cpu", tensors) for _ in range(2)]
+    for future in runner.run(inputs):
+        result = future.result()
+        assert result.error_msg is None
+        assert len(result.run_secs) == 3
+        assert all(float(one) > 0 for one in result.run_secs)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not a package"])
+def test_a_damaged_package_is_refused(board: Board, tiny_package: Package, damage: str) -> None:
+    data = bytearray(tiny_package.data)
+    middle = len(data) // 2
+    data[middle] ^= 0xFF
+    sent = {
+        "cut": tiny_package.data[:middle],
+        "flipped": bytes(data),
+        "empty": b"",
+        "not a package": b"MZ" * 500,
+    }[damage]
+    with connect(board) as session:
+        with pytest.raises(PackageError) as caught:
+            session.open(sent, None)
+        assert caught.value.mend
+        assert "model.edgetvm" not in str(caught.value)
+        with pytest.raises(PackageError, match="no package is open"):
+            session.run(tiny_package.sample_inputs)
+        assert session.open(tiny_package.data, None)
+
+
+def test_a_package_for_another_architecture_is_refused(board: Board, tiny_onnx: Path) -> None:
+    foreign = packaged(tiny_onnx, profile="rpi4")
+    with (
+        connect(board) as session,
+        pytest.raises(PackageError, match=r"compiled for aarch64.*this machine is x86_64"),
+    ):
+        session.open(foreign.data, None)
+
+
+def test_wrong_inputs_are_refused_in_the_python_server_s_words(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"picture": np.zeros((1, 3, 8, 8), np.float32)},
+        {"image": np.zeros((1, 3, 8, 9), np.float32)},
+        {"image": np.zeros((1, 3, 8, 8), np.float64)},
+        {"image": np.zeros((1, 3, 8), np.float32)},
+    ]
+
+    def said(board: Board) -> list[str]:
+        words = []
+        with connect(board) as session:
+            session.open(tiny_package.data, None)
+            for inputs in wrong:
+                with pytest.raises(InputError) as caught:
+                    session.run(inputs)
+                words.append(str(caught.value).partition(": ")[2])
+            assert agree(tiny_package, session.run(tiny_package.sample_inputs)[1])
+        return words
+
+    assert said(board) == said(local_board.board)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "words"),
+    [
+        (signal.SIGSEGV, BoardCrashError, "code died while timing the model (SIGSEGV)"),
+        (signal.SIGKILL, BoardMemoryError, "killed while timing the model (SIGKILL)"),
+    ],
+)
+def test_a_session_that_dies_is_told_by_its_signal(
+    how: signal.Signals,
+    kind: type[Exception],
+    words: str,
+    served: tuple[Board, int],
+    tiny_package: Package,
+) -> None:
+    board, server = served
+    with connect(board) as session:
+        session.open(tiny_package.data, None)
+        (process,) = psutil.Process(server).children()
+        killing = threading.Timer(0.5, lambda: process.send_signal(how))
+        killing.start()
+        with pytest.raises(kind) as caught:
+            session.time_runs(10**9, 30.0)
+        killing.join()
+    assert words in str(caught.value)
+    with connect(board) as session:
+        assert session.facts()["last_exit_code"] is None
+
+
+def test_kernels_get_cores_of_their_own(board: Board) -> None:
+    with connect(board) as session:
+        header, _ = session._ask("threads", {}, b"", 10.0)
+    assert header == {"threads": len(os.sched_getaffinity(0))}
+
+
+@pytest.fixture
+def inventory(board: Board, isolated_home: Path) -> Path:
+    """The user's inventory with the board in it."""
+    path = isolated_home / ".config" / "edgetvm" / "boards.yaml"
+    path.parent.mkdir(parents=True)
+    entry = {"profile": "local", "tracker": str(board.tracker), "key": board.key}
+    path.write_text(json.dumps({"boards": {"mine": entry}}))
+    return path
+
+
+def test_bench_and_tune_work_with_a_board_of_the_inventory(
+    inventory: Path, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    done = edgetvm("bench", tiny_onnx, "--device", "mine", "--runs", "20", "--json")
+    assert done.code == 0, done.err
+    assert done.is_clean()
+    measured = done.document
+    assert "mine" in json.dumps(measured)
+    database = tmp_path / "trials.db"
+    tuned = edgetvm(
+        "tune", tiny_onnx, "--device", "mine", "--trials", "4", "--database", database, "--json"
+    )
+    assert tuned.code == 0, tuned.err
+    assert sum(tuned.document["outcomes"].values()) == 4
+    assert tuned.document["outcomes"].get("ok", 0) > 0
