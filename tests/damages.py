@@ -352,6 +352,7 @@ MANIFESTS = (
     Damage("two outputs of one name", "bad_manifest", _twice_an_output),
     Damage("two states of one input", "bad_manifest", _state("int8", 0, copies=2)),
     Damage("a state that begins with half a truth", "bad_manifest", _state("bool", 0.5)),
+    Damage("a state that begins with half a number", "bad_manifest", _state("int8", 0.5)),
     Damage("a state that begins below its type", "bad_manifest", _state("int8", -129)),
     Damage("a state that begins below zero", "bad_manifest", _state("uint16", -1)),
     Damage("a state that begins beyond its type", "bad_manifest", _state("uint16", 65536)),

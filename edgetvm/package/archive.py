@@ -205,7 +205,8 @@ def _can_begin(dtype: str, initial: float) -> bool:
     if kind.kind == "b":
         return initial in (0, 1)
     own, begins = np.iinfo(kind), np.iinfo(np.int32)
-    return max(own.min, begins.min) <= initial <= min(own.max, begins.max)
+    fits = max(own.min, begins.min) <= initial <= min(own.max, begins.max)
+    return fits and float(initial).is_integer()
 
 
 def _check_member_names(manifest: Manifest, where: str) -> None:

@@ -11,12 +11,10 @@ static const char *size_tensors(struct list *tensors)
             empty |= length == 0;
             /* The other axes are multiplied where one is empty, too: in whatever order they are. */
             if (length > SIZE_MAX / 2 ||
-                !multiply_sizes(size, length > 0 ? (size_t)length : 1, &size)) {
+                !multiply_sizes(size, length > 0 ? (size_t)length : 1, &size) ||
+                size > SIZE_MAX / 2) {
                 return "has a tensor that is too large";
             }
-        }
-        if (size > SIZE_MAX / 2) {
-            return "has a tensor that is too large";
         }
         all[i].size_bytes = empty ? 0 : size;
         size_t found = 0;
@@ -36,21 +34,15 @@ static bool alike(const edgetvm_tensor *a, const edgetvm_tensor *b)
 /* Whole numbers of a state begin within their type, and within 32 bits. */
 static bool can_begin(const edgetvm_tensor *tensor, double initial)
 {
-    switch (tensor->dtype) {
-    case EDGETVM_FLOAT16:
-    case EDGETVM_FLOAT32:
-    case EDGETVM_FLOAT64:
+    edgetvm_dtype dtype = tensor->dtype;
+    if (dtype >= EDGETVM_FLOAT16 && dtype <= EDGETVM_FLOAT64) {
         return true;
-    case EDGETVM_BOOL:
-        return initial == 0 || initial == 1;
-    default:
-        break;
     }
-    size_t size = edgetvm_dtype_bytes(tensor->dtype);
-    bool positive = tensor->dtype >= EDGETVM_UINT8;
-    double least = positive ? 0 : size == 1 ? INT8_MIN : size == 2 ? INT16_MIN : INT32_MIN;
-    double most = size == 1 ? INT8_MAX : size == 2 ? INT16_MAX : INT32_MAX;
-    return initial >= least && initial <= (positive && size < 4 ? 2 * most + 1 : most);
+    bool is_signed = dtype >= EDGETVM_INT8 && dtype <= EDGETVM_INT64;
+    size_t bits = dtype == EDGETVM_BOOL ? 1 : 8 * edgetvm_dtype_bytes(dtype);
+    int32_t most = bits < 32 ? (1 << (bits - is_signed)) - 1 : INT32_MAX;
+    int32_t least = is_signed ? -most - 1 : 0;
+    return initial >= least && initial <= most && initial == (int32_t)initial;
 }
 
 static const char *join_states(struct signature *signature)
