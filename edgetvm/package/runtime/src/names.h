@@ -44,7 +44,6 @@
 #define json_null etvm_json_null
 #define json_number etvm_json_number
 #define json_object etvm_json_object
-#define json_peek etvm_json_peek
 #define json_skip etvm_json_skip
 #define json_string etvm_json_string
 #define json_take etvm_json_take
