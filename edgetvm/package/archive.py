@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError, UsageError
-from edgetvm.base.files import sha256_of, storage_errors
+from edgetvm.base.files import read_errors, sha256_of
 from edgetvm.models.model import Signature, TensorSpec
 from edgetvm.package.arrays import from_bytes
 from edgetvm.package.container import unzipped, zipped
@@ -109,7 +109,7 @@ def read_package(path: Path) -> Package:
         PackageError: see `verify_package`; or no file at all, but a pipe or a device.
         StorageError: the file cannot be read.
     """
-    with storage_errors(path):
+    with read_errors(path):
         facts = path.stat()
         # A pipe may never begin, and a device never end.
         if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):

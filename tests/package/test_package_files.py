@@ -525,7 +525,7 @@ def test_a_directory_is_limited(data: bytes, comment_bytes: int, is_read: bool) 
 
 
 def test_reading_is_told_by_path(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no such file"):
+    with pytest.raises(StorageError, match=r"no such file or directory \(check the path\)"):
         read_package(tmp_path / "m.edgetvm")
     path = tmp_path / "m.edgetvm"
     path.write_bytes(b"hello")
