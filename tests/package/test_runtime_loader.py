@@ -67,7 +67,7 @@ def known_flags(architecture: str) -> set[str]:
     if architecture == "x86_64":
         return set(re.findall(r'\{"(\w+)", \w+, \d+', (SOURCES / "cpu_x86.c").read_text()))
     tables = (SOURCES / "cpu_arm.c").read_text().split("#else")
-    texts = re.findall(r'"([^"]*) "', tables[architecture == "armv7l"])
+    texts = re.findall(r'"([^"]*)"', tables[architecture == "armv7l"])
     return set(" ".join(texts).split())
 
 
