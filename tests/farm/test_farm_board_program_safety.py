@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ from program_board import ProgramBoard, kernels, serving
 from real_board import packaged
 from recording import recorded
 from rpc_conversation import conversation
+from test_farm_faults import HOSTILE, speaking
 
 from edgetvm.farm import program as board_programs
 from edgetvm.farm.board_service import encode
@@ -23,7 +26,7 @@ from edgetvm.package.arrays import pack
 SOURCES = Path(board_programs.__file__).parent / "board_program"
 FUZZ_SECONDS = 2
 # The fuzzer has something of its own for these, or no use for them.
-LEFT_OUT = ("main", "runner_main", "supervisor", "guest")
+LEFT_OUT = ("main", "runner_main", "supervisor", "visitors", "guest")
 MOST_BYTES = 256 << 10
 MOST_IDLE_BYTES = 4 << 20
 
@@ -102,6 +105,19 @@ def test_no_packets_break_a_session(
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_whatever_answers_in_a_tracker_s_place_is_borne(sanitized: ProgramBoard) -> None:
+    command = list(map(str, sanitized.process.args))[:1]
+    boards = []
+    with ExitStack() as stack:
+        for answer in HOSTILE.values():
+            address = stack.enter_context(speaking(answer))
+            options = ("--tracker", str(address))
+            boards.append(stack.enter_context(serving("x86_64", *options, command=command)))
+        time.sleep(1.5)
+        assert [board.process.poll() for board in boards] == [None] * len(boards)
+    assert [board.process.returncode for board in boards] == [0] * len(boards)
 
 
 @pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])

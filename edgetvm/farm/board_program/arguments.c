@@ -62,7 +62,7 @@ struct argument argument_read(struct board *board)
     return argument;
 }
 
-bool is_text(const struct argument *argument)
+static bool is_text(const struct argument *argument)
 {
     return argument->type == TYPE_RAW_TEXT || argument->type == TYPE_RAW_BYTES ||
            argument->type == TYPE_TEXT || argument->type == TYPE_BYTES;

@@ -23,7 +23,6 @@ struct argument {
 };
 
 struct argument argument_read(struct board *board);
-bool is_text(const struct argument *argument);
 /* A tensor without the type before it. */
 struct tensor tensor_read(struct board *board);
 

@@ -10,7 +10,8 @@
 /* As TVM aligns it. */
 enum { ALIGNMENT = 128 };
 
-bool tensor_bytes(const struct tensor *tensor, size_t *size_bytes)
+/* The bytes of a tensor's elements; false where there are more than any memory has. */
+static bool tensor_bytes(const struct tensor *tensor, size_t *size_bytes)
 {
     *size_bytes = ((size_t)tensor->bits * tensor->lanes + 7) / 8;
     for (int32_t axis = 0; axis < tensor->rank; axis++) {

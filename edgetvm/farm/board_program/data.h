@@ -4,8 +4,6 @@
 
 #include "arguments.h"
 
-/* The bytes of a tensor's elements; false where there are more than any memory has. */
-bool tensor_bytes(const struct tensor *tensor, size_t *size_bytes);
 /* The memory of a tensor that a client names: all of its bytes are its own. */
 bool tensor_memory(struct board *board, const struct tensor *tensor, uint8_t **memory,
                    size_t *size_bytes);

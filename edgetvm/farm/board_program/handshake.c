@@ -27,7 +27,8 @@ static bool receive(int socket, void *to, size_t size_bytes)
     return true;
 }
 
-bool handshake_parse(char *text, const struct match_key *key, struct arrival *arrival)
+/* "client:KEY -timeout=SECONDS": whether the key is the right one. */
+static bool parse(char *text, const struct match_key *key, struct arrival *arrival)
 {
     static const char ROLE[] = "client:", TIMEOUT[] = "-timeout=";
     char *rest = NULL;
@@ -56,7 +57,7 @@ bool handshake_hear(int socket, const struct match_key *key, struct arrival *arr
         return false;
     }
     text[length] = '\0';
-    bool right = handshake_parse(text, key, arrival);
+    bool right = parse(text, key, arrival);
     if (!right) {
         handshake_answer(socket, "", false);
     }

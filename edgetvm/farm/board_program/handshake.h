@@ -13,7 +13,5 @@ struct arrival {
 bool handshake_hear(int socket, const struct match_key *key, struct arrival *arrival);
 /* Let it in, or not. */
 void handshake_answer(int socket, const char *board_key, bool welcome);
-/* What follows the magic number, as a text; false where it is not of the form. */
-bool handshake_parse(char *text, const struct match_key *key, struct arrival *arrival);
 
 #endif

@@ -13,4 +13,11 @@ bool opened_time_runs(struct board *board, struct request *request);
 /* Run the chunks of the payload back to back, the state carried. */
 bool opened_stream(struct board *board, struct request *request);
 
+/* What these share. Whether a package is open; the request fails where none is. */
+bool opened_is(struct board *board, struct request *request);
+/* Whether a call of the model went well; the request fails with what it said where not. */
+bool opened_told(struct board *board, struct request *request, edgetvm_status status);
+/* A tensor's description; with an axis for chunks before the others where there are any. */
+void opened_write_tensor(struct text *text, const edgetvm_tensor *tensor, int64_t chunks);
+
 #endif

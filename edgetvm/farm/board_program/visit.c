@@ -2,6 +2,7 @@
 
 #include "visit.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "board.h"
 #include "handshake.h"
+#include "log.h"
 #include "session_limits.h"
 
 /* The supervisor has no more files open than that. */
@@ -72,8 +74,11 @@ static bool enter_folder(const struct visit *visit)
 {
     char name[VISIT_NAME_BYTES];
     visit_name(name, (long)getpid());
-    return fchdir(visit->folder) == 0 && mkdir(name, 0700) == 0 && chdir(name) == 0 &&
-           close(visit->folder) == 0;
+    if (fchdir(visit->folder) != 0 || mkdir(name, 0700) != 0 || chdir(name) != 0) {
+        log_line("the session's folder cannot be made: %s", strerror(errno));
+        return false;
+    }
+    return close(visit->folder) == 0;
 }
 
 /* Whether the supervisor lets the client in; it may have to wait for the one before. */

@@ -99,29 +99,14 @@ uint64_t wire_u64(struct wire *wire)
     return value;
 }
 
-static void skip(struct wire *wire, uint64_t size_bytes)
-{
-    uint8_t unread[4096];
-    while (size_bytes > 0 && !wire->lost) {
-        size_t part = size_bytes < sizeof unread ? (size_t)size_bytes : sizeof unread;
-        (void)read_exactly(wire, unread, part);
-        wire->left -= part;
-        size_bytes -= part;
-    }
-}
-
-void wire_skip(struct wire *wire, uint64_t size_bytes)
-{
-    if (wire->malformed || size_bytes > wire->left) {
-        wire->malformed = true;
-        return;
-    }
-    skip(wire, size_bytes);
-}
-
 void wire_skip_rest(struct wire *wire)
 {
-    skip(wire, wire->left);
+    uint8_t unread[4096];
+    while (wire->left > 0 && !wire->lost) {
+        size_t part = wire->left < sizeof unread ? (size_t)wire->left : sizeof unread;
+        (void)read_exactly(wire, unread, part);
+        wire->left -= part;
+    }
 }
 
 static void send_all(struct wire *wire, struct iovec *parts, int count)

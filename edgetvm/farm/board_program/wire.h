@@ -55,7 +55,6 @@ bool wire_next(struct wire *wire, int32_t *code);
 void wire_take(struct wire *wire, void *to, size_t size_bytes);
 int32_t wire_i32(struct wire *wire);
 uint64_t wire_u64(struct wire *wire);
-void wire_skip(struct wire *wire, uint64_t size_bytes);
 /* What is left of the packet, so that the next one can be read. */
 void wire_skip_rest(struct wire *wire);
 
