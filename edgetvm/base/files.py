@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,19 +24,19 @@ _MENDS = {
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "the path is a folder: name a file in it",
 }
-_READING_MENDS = {
+_MENDS_OF_READING = {
+    **_MENDS,
     errno.ENOENT: "check the path",
     errno.EACCES: "you may not read it: mend its permissions",
-    errno.EPERM: "you may not read it: mend its permissions",
 }
 
 
 @contextmanager
-def storage_errors(path: Path, reading: bool = False) -> Iterator[None]:
+def storage_errors(path: Path, mends: Mapping[int, str] = _MENDS) -> Iterator[None]:
     """Turn any OSError inside into a StorageError that names `path` and the mend.
 
     Args:
-        reading: whether the file should be there already.
+        mends: by the error's number; those of writing without it.
 
     Raises:
         StorageError: for every OSError but one that already is an edgetvm error.
@@ -46,11 +46,15 @@ def storage_errors(path: Path, reading: bool = False) -> Iterator[None]:
     except EdgetvmError:  # some are OSErrors, too: a board that is gone is a ConnectionError
         raise
     except OSError as error:
-        number = error.errno or 0
-        mend = (_READING_MENDS if reading else _MENDS).get(number, _MENDS.get(number))
+        mend = mends.get(error.errno or 0)
         raise StorageError(
             (error.strerror or str(error)).lower(), where=str(path), mend=mend
         ) from error
+
+
+def read_errors(path: Path) -> AbstractContextManager[None]:
+    """`storage_errors` for a file that is only read."""
+    return storage_errors(path, _MENDS_OF_READING)
 
 
 @contextmanager
@@ -77,16 +81,6 @@ def written_aside(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a file that should be there.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    with storage_errors(path, reading=True):
-        return path.read_bytes()
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
@@ -119,5 +113,5 @@ def sha256_of_file(path: Path) -> str:
     Raises:
         StorageError: the file cannot be read.
     """
-    with storage_errors(path, reading=True), path.open("rb") as file:
+    with storage_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import PackageError, StorageError, UsageError
-from edgetvm.base.files import read_bytes, storage_errors, write_bytes
+from edgetvm.base.files import read_errors, write_bytes
 from edgetvm.package.container import zipped
 from edgetvm.package.manifest import MANIFEST_NAME, SIGNATURE_NAME
 
@@ -130,15 +130,16 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
     if not path.exists():
         raise StorageError("there is no such key", where=str(path), mend="make it with --new-key")
-    data = read_bytes(path)
+    with read_errors(path):
+        data = path.read_bytes()
+        is_open = path.stat().st_mode & 0o077
     if b"PUBLIC KEY" in data:
         raise UsageError("this is a public key", where=str(path), mend="sign with its private half")
     key = _loaded(load_pem_private_key, path, data, None)
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("no private Ed25519 key", where=str(path), mend=_NEW_KEY)
-    with storage_errors(path, reading=True):
-        if path.stat().st_mode & 0o077:
-            raise UsageError("others may read this key", where=str(path), mend=f"chmod 600 {path}")
+    if is_open:
+        raise UsageError("others may read this key", where=str(path), mend=f"chmod 600 {path}")
     return key
 
 
@@ -156,7 +157,8 @@ def read_public_key(path: Path) -> str:
         load_pem_public_key,
     )
 
-    data = read_bytes(path)
+    with read_errors(path):
+        data = path.read_bytes()
     if b"PRIVATE KEY" in data:
         raise UsageError(
             "this is a private key", where=str(path), mend=f"give {public_path(path).name}"
