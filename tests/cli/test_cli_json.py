@@ -323,3 +323,8 @@ def test_a_program_with_a_package_in_it_is_a_package_too(home: Home, tmp_path: P
     program.write_bytes(b"x" + program.read_bytes()[1:])
     done = home.edgetvm("package", "verify", program)
     assert done.code == 7 and "altered after it was signed" in done.err
+
+
+def test_the_cache_tells_what_its_entries_are_of(home: Home) -> None:
+    told = home.edgetvm("cache", "list").out
+    assert any(line.startswith("packages") and "tiny, local" in line for line in told.splitlines())
