@@ -184,6 +184,8 @@ def told_memory(memory: MemoryUse | None, options: CompileOptions) -> str:
     if memory is not None:
         least = format_bytes(memory.live_bytes_lower_bound)
         peak = format_bytes(memory.peak_activation_bytes)
+        if least == peak:
+            return f"{peak} at their peak, the least possible"
         return f"{peak} at their peak; {least} at least are needed at one time"
     if not plans_memory(options):
         return f"not planned at -O{options.opt_level}: each tensor is allocated by itself"

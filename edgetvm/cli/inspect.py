@@ -65,12 +65,12 @@ def command(
     """
     from edgetvm.cli.compile_views import MOST_ROWS, inspection_document, inspection_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.package import read_package
+    from edgetvm.package import is_package, read_package
     from edgetvm.workflow import find_profile, find_subject, inspect, inspect_package
 
     terminal = Terminal(as_json)
     with terminal.steps():
-        if model.endswith(".edgetvm"):
+        if model.endswith(".edgetvm") or is_package(Path(model)):
             given = click.get_current_context().get_parameter_source("profile")
             chosen = None if given is ParameterSource.DEFAULT else find_profile(profile).name
             found = inspect_package(read_package(Path(model)), chosen, timed, threads)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from edgetvm.base.errors import UsageError
 from edgetvm.cli.options import (
     Bound,
     NewFile,
@@ -31,6 +33,11 @@ class _Package(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.7)
+            if near and not Path(args[0]).exists():
+                raise UsageError(
+                    f"there is no command {args[0]!r}", mend=f"did you mean {near[0]!r}?"
+                )
             args = ["write", *args]
         return super().parse_args(ctx, args)
 
@@ -105,6 +112,7 @@ def write_command(
     from edgetvm.cli.terminal import Terminal
     from edgetvm.compile.tuned import UNTUNED
     from edgetvm.workflow import (
+        check_replaceable,
         find_profile,
         find_subject,
         keep_package,
@@ -118,9 +126,10 @@ def write_command(
         profiles = [find_profile(device) for device in devices]
         tuned = [schedules(profile, options) for profile in profiles]
         form = form or "whole"
-        package = package_for(subject, profiles, tuned, allow_mismatch, options, form)
         names, is_tuned = [one.name for one in profiles], any(one != UNTUNED for one in tuned)
         path = output or package_path(subject.name, names, options, is_tuned, form)
+        check_replaceable(path)
+        package = package_for(subject, profiles, tuned, allow_mismatch, options, form)
         keep_package(package, path, form, chosen=output is not None)
     terminal.result(package_document(package, path), package_view(package, path))
 
@@ -148,15 +157,19 @@ def inspect_command(file: Path, as_json: bool) -> None:
 )
 @json_option
 def verify_command(file: Path, key: Path | None, as_json: bool) -> None:
-    """Verify a package: whole, unaltered, and its signature, where it has one. Nothing is run."""
-    from edgetvm.cli.package_views import package_document, package_view
+    """Verify a package: whole, unaltered, and its signature, where it has one. Nothing is run.
+
+    The signature of a single executable is of its program, too. Where it has none, only the package
+    in it is verified.
+    """
+    from edgetvm.cli.package_views import package_document, verified_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.package import check_signer, read_package, read_public_key
 
     package = read_package(file)
     if key is not None:
         check_signer(package, read_public_key(key), str(file))
-    Terminal(as_json).result(package_document(package, file), package_view(package, file))
+    Terminal(as_json).result(package_document(package, file), verified_view(package, file, key))
 
 
 @command.command("diff")

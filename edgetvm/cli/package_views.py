@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 
 from edgetvm.base.units import format_bytes
-from edgetvm.base.words import plural
+from edgetvm.base.words import plural, printable
 from edgetvm.cli.compile_views import told_memory
 from edgetvm.cli.tables import add_row, fact_table, new_table
 from edgetvm.cli.views import correctness_words, tensor_rows
@@ -35,7 +35,7 @@ def package_document(package: Package, path: Path) -> dict[str, Any]:
 
 
 def package_view(package: Package, path: Path) -> RenderableType:
-    """`edgetvm package write`, `verify` and `sign`."""
+    """`edgetvm package write` and `sign`."""
     manifest = package.manifest
     return fact_table(
         {
@@ -50,13 +50,34 @@ def package_view(package: Package, path: Path) -> RenderableType:
     )
 
 
+def verified_view(package: Package, path: Path, key: Path | None) -> RenderableType:
+    """`edgetvm package verify`: what was found, and the rest."""
+    return Group(_verdict(package, key), "", package_view(package, path))
+
+
+def _verdict(package: Package, key: Path | None) -> str:
+    """`whole and unaltered, signed by mine.pub.pem`."""
+    if package.signed_by is None:
+        part = "the package in it is " if package.begin else ""
+        rest = "; its program was not checked: that takes a signature" if package.begin else ""
+        return f"{part}whole and unaltered, signed by nobody{rest}"
+    signer = printable(str(key)) if key else "a key that was not compared: name yours with --key"
+    program = ", its program too" if package.begin else ""
+    return f"whole and unaltered{program}, signed by {signer}"
+
+
 def _target(package: Package, target: PackagedTarget) -> str:
     code_bytes = package.manifest.sizes_bytes[target.library]
     return (
         f"{target.triple}, {target.cpu}; {format_bytes(code_bytes)} at {target.options}; "
         f"activations {told_memory(target.memory, target.options)}; "
-        f"{correctness_words(target.correctness)}"
+        f"{correctness_words(target.correctness)}{_checked_on(target)}"
     )
+
+
+def _checked_on(target: PackagedTarget) -> str:
+    """Where the model was run for the comparison: seldom on the board itself."""
+    return "" if target.correctness is None else f" (checked on {target.correctness.checked_on})"
 
 
 def whole_package_view(package: Package, path: Path) -> RenderableType:
@@ -91,7 +112,7 @@ def difference_view(changes: Sequence[Change]) -> RenderableType:
     """`edgetvm package diff`."""
     if not changes:
         return "they hold the same"
-    table = new_table("part", "key", "first", "second")
+    table = new_table("part", "key", "first", "second", folded=True)
     for change in changes:
         add_row(table, change.part, change.key, _short(change.before), _short(change.after))
     return table

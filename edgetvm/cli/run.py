@@ -74,13 +74,14 @@ def command(
     from edgetvm.cli.views import run_document, run_view
     from edgetvm.farm import find_board
     from edgetvm.models.fills import FillMode, fill
-    from edgetvm.package import read_package
+    from edgetvm.package import is_package, read_package
     from edgetvm.workflow import build, find_profile, find_subject, read_inputs, run, write_outputs
 
     terminal = Terminal(as_json)
     board = find_board(device)
     with terminal.steps():
-        if model.endswith(".edgetvm"):
+        if model.endswith(".edgetvm") or is_package(Path(model)):
+            _refuse_fixing(model, bool(shapes), bool(bindings))
             package = read_package(Path(model))
         else:
             subject = find_subject(model, dict(shapes), dict(bindings))
@@ -98,3 +99,16 @@ def command(
         if output is not None:
             write_outputs(output, result.outputs)
     terminal.result(run_document(result, output), run_view(result, output))
+
+
+def _refuse_fixing(model: str, shapes: bool, bindings: bool) -> None:
+    """A package's inputs are fixed already."""
+    from edgetvm.base.errors import UsageError
+
+    for is_given, option in ((shapes, "--shape"), (bindings, "--bind")):
+        if is_given:
+            raise UsageError(
+                f"{option} is for models, and this is a package",
+                where=model,
+                mend=f"leave {option} out, or name the model",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -60,11 +61,13 @@ def correctness_words(correctness: Correctness | None) -> str:
     word = "agrees with" if correctness.passed else "DIFFERS from"
     rms = correctness.rms_relative_error
     on_the_whole = "" if rms is None else f"; root mean square {rms:.1e}"
-    return (
-        f"{word} {correctness.reference}: largest error "
-        f"{correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} of the largest "
-        f"value; output {correctness.worst_output}){on_the_whole}{in_float32}"
-    )
+    error = "no error at all"
+    if correctness.max_abs_error:
+        error = (
+            f"largest error {correctness.max_abs_error:.2g} ({correctness.max_relative_error:.1e} "
+            f"of the largest value; output {correctness.worst_output})"
+        )
+    return f"{word} {correctness.reference}: {error}{on_the_whole}{in_float32}"
 
 
 def model_document(model: Model, checks: Sequence[Correctness]) -> dict[str, Any]:
@@ -207,11 +210,24 @@ def cache_document(entries: Sequence[CacheEntry]) -> list[dict[str, Any]]:
 
 def cache_view(entries: Sequence[CacheEntry]) -> RenderableType:
     """`edgetvm cache list`."""
-    table = new_table("kind", "key", "size", right=("size",))
+    table = new_table("kind", "key", "size", "of", right=("size",))
     for entry in entries:
-        add_row(table, entry.kind, entry.key, format_bytes(entry.size_bytes))
+        size = format_bytes(entry.size_bytes)
+        add_row(table, entry.kind, entry.key, size, _origin(entry.description))
     total_bytes = sum(entry.size_bytes for entry in entries)
     return Group(table, "", f"{len(entries)} entries, {format_bytes(total_bytes)}")
+
+
+def _origin(description: str) -> str:
+    """The first names in what a cache entry depends on: model and profile, file, or platform."""
+    told = json.loads(description or "{}")
+    profile = told.get("profile")
+    names = (
+        told.get("name") or told.get("file"),
+        profile.get("name") if isinstance(profile, dict) else profile,
+        *told.get("platform", ())[:1],
+    )
+    return ", ".join(str(name) for name in names if name) or "—"
 
 
 def doctor_view(findings: Sequence[Finding]) -> RenderableType:

@@ -1,6 +1,6 @@
 """The package file: checked against the reference, written whole, verified before it is loaded."""
 
-from edgetvm.package.archive import Package, read_package
+from edgetvm.package.archive import Package, is_package, read_package
 from edgetvm.package.assembly import Notes, joined, write_package
 from edgetvm.package.crossbuild import BuiltRuntime, build_runtime
 from edgetvm.package.difference import Change, differences
@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "check_signer",
     "differences",
+    "is_package",
     "joined",
     "new_key",
     "read_key",

@@ -19,7 +19,7 @@ from edgetvm.base.errors import PackageError, UsageError
 from edgetvm.base.files import read_errors, sha256_of
 from edgetvm.models.model import Signature, TensorSpec
 from edgetvm.package.arrays import from_bytes
-from edgetvm.package.container import unzipped, zipped
+from edgetvm.package.container import ends_as_package, unzipped, zipped
 from edgetvm.package.manifest import (
     LABELS_NAME,
     LICENCE_FOLDER,
@@ -34,7 +34,7 @@ from edgetvm.package.manifest import (
     runner_member,
     sample_member,
 )
-from edgetvm.package.signing import signer_of
+from edgetvm.package.signing import signed_digest, signer_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Package:
         data: the file's bytes.
         begin: where in `data` the package begins: after the program, in a single executable.
         manifest_json: the manifest's own bytes, which a signature is of.
-        signed_by: the public key that signed it, in hexadecimal; None where it is not signed.
+        signed_by: the public key that signed it, with the program before it, in hexadecimal; None
+            where it is not signed.
     """
 
     manifest: Manifest
@@ -122,6 +123,19 @@ def read_package(path: Path) -> Package:
     return verify_package(data, str(path))
 
 
+def is_package(path: Path) -> bool:
+    """Whether a file is there that ends as a package does: one, or a program with one in it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    with read_errors(path):
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return ends_as_package(file)
+
+
 def verify_package(data: bytes, where: str) -> Package:
     """Verify the bytes of a package file that is not trusted.
 
@@ -138,7 +152,7 @@ def verify_package(data: bytes, where: str) -> Package:
     manifest = manifest_from_json(manifest_json, where)
     signed_by = None
     if signature_json is not None:
-        signed_by = signer_of(signature_json, manifest_json, where)
+        signed_by = signer_of(signature_json, signed_digest(data[:begin], manifest_json), where)
     _check_names(manifest, list(members), where)
     for member in manifest.members:
         data_of = members[member.name]

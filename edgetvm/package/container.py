@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from edgetvm.base.errors import PackageError
 from edgetvm.package.manifest import (
@@ -105,9 +106,26 @@ def unzipped(data: bytes, where: str) -> tuple[int, dict[str, bytes]]:
             at, members[name] = _content(data, begin, at, entry)
     except (struct.error, UnicodeDecodeError, zipfile.BadZipFile) as error:
         raise PackageError(_CUT_OFF, where=where, mend="copy it again") from error
-    if at != begin + directory or zlib.crc32(members[MANIFEST_NAME]) != entries[0].crc32:
+    if at != begin + directory:
         raise PackageError(_CUT_OFF, where=where, mend="copy it again")
+    if zlib.crc32(members[MANIFEST_NAME]) != entries[0].crc32:
+        raise PackageError(f"{MANIFEST_NAME} was altered", where=where, mend="copy it again")
     return begin, members
+
+
+def ends_as_package(file: BinaryIO) -> bool:
+    """Whether a file ends with an archive whose first member is a manifest, damaged or not."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(max(size_bytes - _END.size, 0))
+    end = file.read(_END.size)
+    if len(end) < _END.size or not end.startswith(b"PK\5\6"):
+        return False
+    *_, directory_bytes, directory, _ = _END.unpack(end)
+    begin = size_bytes - _END.size - directory_bytes - directory
+    if begin < 0:
+        return False
+    file.seek(begin + _LOCAL.size)
+    return file.read(len(MANIFEST_NAME)) == MANIFEST_NAME.encode()
 
 
 def _end(data: bytes) -> tuple[int, int, int]:

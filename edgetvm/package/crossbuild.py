@@ -100,7 +100,10 @@ def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
     platform = _platform(architecture, libc)
 
     def make(folder: Path) -> None:
-        with step(f"build the C runtime for {architecture} ({libc})"), storage_errors(folder):
+        with (
+            step(f"build the C runtime for {architecture} ({libc}), this once"),
+            storage_errors(folder),
+        ):
             _build(folder, platform, static=libc == "musl")
 
     folder, _ = cache.get_or_make("runtimes", _depends_on(platform, _read()), make)

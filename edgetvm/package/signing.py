@@ -1,6 +1,7 @@
 """Signatures of packages: Ed25519 (RFC 8032), by the `cryptography` package.
 
-What is signed is the SHA-256 of the manifest, which holds the SHA-256 of every other member.
+What is signed is the SHA-256 of the manifest, which holds the SHA-256 of every other member, and in
+a single executable the program's too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from edgetvm.base.errors import PackageError, UsageError
+from edgetvm.base.errors import PackageError, StorageError, UsageError
 from edgetvm.base.files import read_errors, write_bytes
 from edgetvm.package.container import zipped
 from edgetvm.package.manifest import MANIFEST_NAME, SIGNATURE_NAME
@@ -38,8 +39,17 @@ class _Signed:
 _ADAPTER = TypeAdapter(_Signed)
 
 
-def signer_of(signature_json: bytes, manifest_json: bytes, where: str) -> str:
-    """The public key that signed a manifest, in hexadecimal.
+def signed_digest(program: bytes, manifest_json: bytes) -> bytes:
+    """What is signed: the manifest's SHA-256; behind a program, that of both their SHA-256."""
+    digest = sha256(manifest_json).digest()
+    return sha256(sha256(program).digest() + digest).digest() if program else digest
+
+
+def signer_of(signature_json: bytes, digest: bytes, where: str) -> str:
+    """The public key that signed a package, in hexadecimal.
+
+    Args:
+        digest: of its content, from `signed_digest`.
 
     Raises:
         PackageError: no signature, or of something else.
@@ -50,7 +60,7 @@ def signer_of(signature_json: bytes, manifest_json: bytes, where: str) -> str:
     try:
         told = _ADAPTER.validate_json(signature_json, strict=True)
         public_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(told.public_key))
-        public_key.verify(bytes.fromhex(told.signature), sha256(manifest_json).digest())
+        public_key.verify(bytes.fromhex(told.signature), digest)
     except (ValidationError, ValueError) as error:
         raise PackageError(
             "its signature.json is no signature", where=where, mend="sign it again"
@@ -69,14 +79,15 @@ def signed(package: Package, key: Ed25519PrivateKey) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     public_key = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    signature = key.sign(sha256(package.manifest_json).digest())
+    program = package.data[: package.begin]
+    signature = key.sign(signed_digest(program, package.manifest_json))
     told = json.dumps(asdict(_Signed("ed25519", public_key.hex(), signature.hex())))
     parts = {
         MANIFEST_NAME: package.manifest_json,
         **package.members,
         SIGNATURE_NAME: told.encode(),
     }
-    return package.data[: package.begin] + zipped(parts)
+    return program + zipped(parts)
 
 
 def new_key(path: Path) -> Ed25519PrivateKey:
@@ -117,13 +128,18 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    if not path.exists():
+        raise StorageError("there is no such key", where=str(path), mend="make it with --new-key")
     with read_errors(path):
-        if path.stat().st_mode & 0o077:
-            raise UsageError("others may read this key", where=str(path), mend=f"chmod 600 {path}")
         data = path.read_bytes()
+        is_open = path.stat().st_mode & 0o077
+    if b"PUBLIC KEY" in data:
+        raise UsageError("this is a public key", where=str(path), mend="sign with its private half")
     key = _loaded(load_pem_private_key, path, data, None)
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("no private Ed25519 key", where=str(path), mend=_NEW_KEY)
+    if is_open:
+        raise UsageError("others may read this key", where=str(path), mend=f"chmod 600 {path}")
     return key
 
 
@@ -143,6 +159,10 @@ def read_public_key(path: Path) -> str:
 
     with read_errors(path):
         data = path.read_bytes()
+    if b"PRIVATE KEY" in data:
+        raise UsageError(
+            "this is a private key", where=str(path), mend=f"give {public_path(path).name}"
+        )
     key = _loaded(load_pem_public_key, path, data)
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError("no public Ed25519 key", where=str(path), mend=_NEW_KEY)

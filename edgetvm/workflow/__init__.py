@@ -4,7 +4,7 @@ from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
-from edgetvm.workflow.package_files import keep_package, package_path
+from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
@@ -29,6 +29,7 @@ __all__ = [
     "bench_each",
     "build",
     "check_model",
+    "check_replaceable",
     "compare",
     "explain",
     "find_profile",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from edgetvm.base.errors import UsageError
 from edgetvm.base.files import storage_errors, write_bytes
 from edgetvm.base.steps import warn
 from edgetvm.compile.options import DEFAULTS, CompileOptions
-from edgetvm.package.archive import Package
+from edgetvm.package.archive import Package, is_package
 
 # A package with the C runtime for each target, one without, or a program with the package in it.
 Form = Literal["whole", "bare", "executable"]
@@ -41,6 +42,19 @@ def package_path(
     return Path("-".join(words) + ("" if form == "executable" else ".edgetvm"))
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuse to write a package over what is none: a model, or a key.
+
+    Raises:
+        UsageError: the file exists, and neither is a package nor has its suffix.
+        StorageError: it cannot be read.
+    """
+    if path.exists() and path.suffix != ".edgetvm" and not is_package(path):
+        raise UsageError(
+            "it exists and is no package", where=str(path), mend="choose another --output"
+        )
+
+
 def keep_package(package: Package, path: Path, form: Form = "whole", chosen: bool = False) -> None:
     """Write a package; warn where that replaces another one under a name that nobody chose.
 
@@ -49,8 +63,10 @@ def keep_package(package: Package, path: Path, form: Form = "whole", chosen: boo
         chosen: whether the user named the file.
 
     Raises:
+        UsageError: it would replace what is no package.
         StorageError: the file cannot be written.
     """
+    check_replaceable(path)
     with storage_errors(path):
         is_other = not chosen and path.exists() and path.read_bytes() != package.data
     write_bytes(path, package.data, 0o777 if form == "executable" else 0o666)

@@ -307,3 +307,24 @@ def test_states_of_a_run_begin_as_in_a_stream(
     np.savez(tmp_path / "in.npz", chunk=np.ones((1, 4), np.float32))
     found = ask(home, "run", recipe, "--inputs", tmp_path / "in.npz")
     assert found["outputs"]["doubled"]["mean"] == 2
+
+
+def test_a_program_with_a_package_in_it_is_a_package_too(home: Home, tmp_path: Path) -> None:
+    program = tmp_path / "tiny"
+    program.write_bytes(bytes(4096) + home.package.read_bytes())
+    assert home.edgetvm("inspect", program, "--json").document["name"] == "tiny"
+    assert "its program was not checked" in " ".join(
+        home.edgetvm("package", "verify", program).out.split()
+    )
+    key = tmp_path / "k.pem"
+    assert home.edgetvm("package", "sign", program, "--key", key, "--new-key").code == 0
+    told = home.edgetvm("package", "verify", program, "--key", tmp_path / "k.pub.pem").out
+    assert "whole and unaltered, its program too, signed by" in told
+    program.write_bytes(b"x" + program.read_bytes()[1:])
+    done = home.edgetvm("package", "verify", program)
+    assert done.code == 7 and "altered after it was signed" in done.err
+
+
+def test_the_cache_tells_what_its_entries_are_of(home: Home) -> None:
+    told = home.edgetvm("cache", "list").out
+    assert any(line.startswith("packages") and "tiny, local" in line for line in told.splitlines())

@@ -321,3 +321,33 @@ def test_the_binding_needs_numpy_and_nothing_of_edgetvm(
         check=False,
     )
     assert done.stdout == "tiny\n[]\n", done.stderr
+
+
+def answered(binding: Path, **variables: str) -> str:
+    """What a process that has only this binding says of its library."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import edgetvm_lite\n"
+        "try: print(edgetvm_lite.load_library().edgetvm_version().decode())\n"
+        "except edgetvm_lite.EdgetvmError as error: print(error.status, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(binding)],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_binding_finds_its_library(kit: Path, tmp_path: Path) -> None:
+    own = kit / "share" / "edgetvm" / "python"
+    assert answered(own) == "0.1.0\n"
+    shutil.copy(own / "edgetvm_lite.py", tmp_path)
+    told = answered(tmp_path)
+    assert told.startswith("6 libedgetvm.so.1: ") and "$EDGETVM_LIBRARY" in told
+    assert answered(tmp_path, EDGETVM_LIBRARY=str(kit / "lib")) == "0.1.0\n"
+    assert answered(tmp_path, EDGETVM_LIBRARY=str(tmp_path)).startswith("6 ")
+    shutil.copy(kit / "lib" / "libedgetvm.so.1", tmp_path)
+    assert answered(tmp_path) == "0.1.0\n"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from real_board import packaged
+from rich.console import Console
 
+from edgetvm.cli.package_views import difference_view
 from edgetvm.package import Change, differences, signed
 from edgetvm.package.archive import Package, packed, verify_package
 
@@ -54,3 +57,11 @@ def test_each_thing_is_named_where_it_is(package: Package) -> None:
         (f"kernel {first.name} for local", "rule"): (first.rule, "another rule"),
         (member, "size_bytes"): (len(package.members[target.library]), 15),
     }
+
+
+def test_long_names_leave_room_for_what_differs() -> None:
+    name = "kernel " + "fused_conv2d_add_" * 12 + " for local"
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(difference_view([Change(name, "rule", "before", "after")]))
+    first, *_ = (line for line in console.export_text().splitlines() if "before" in line)
+    assert first.split()[-3:] == ["rule", "before", "after"]

@@ -29,7 +29,7 @@ from edgetvm.compile import Artifact, compile_model
 from edgetvm.models import import_model
 from edgetvm.models.model import DTYPES
 from edgetvm.package import Executor, Notes, check, joined, read_package, write_package
-from edgetvm.package.archive import Package, packed, verify_package
+from edgetvm.package.archive import Package, is_package, packed, verify_package
 from edgetvm.package.arrays import from_bytes, pack, to_bytes, unpack
 from edgetvm.package.assembly import build_package
 from edgetvm.package.executor import fitting_target
@@ -423,7 +423,10 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another size in its own header": (local(22, "<I", 7), "cut off"),
     "another CRC in its own header": (local(14, "<I", 7), "cut off"),
     "a flag in its own header": (local(6, "<H", 8), "cut off"),
-    "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
+    "another manifest by its CRC": (
+        lambda data: data.replace(b"Apache-2", b"Apache-3"),
+        "manifest.json was altered",
+    ),
     "a key twice": (
         manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
         "manifest is wrong: a key stands twice",
@@ -641,3 +644,20 @@ def test_arrays_that_do_not_fit_are_refused(
     with pytest.raises(PackageError) as caught:
         unpack(described, content)
     assert caught.value.mend
+
+
+def test_a_package_is_known_by_its_end(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not is_package(tmp_path) and not is_package(path)
+    for content, is_one in (
+        (data, True),
+        (b"a program" + data, True),
+        (data.replace(b"Apache-2", b"Apache-3"), True),
+        (data[:-1], False),
+        (b"", False),
+        (b"PK\5\6" + b"\xff" * 18, False),
+    ):
+        path.write_bytes(content)
+        assert is_package(path) is is_one
+    np.savez(tmp_path / "file.npz", manifest=np.zeros(3))
+    assert not is_package(tmp_path / "file.npz")

@@ -40,6 +40,14 @@ def key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
 
 
+PRIVATE_PEM = Ed25519PrivateKey.generate().private_bytes(
+    pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()
+)
+PUBLIC_PEM = (
+    Ed25519PrivateKey.generate()
+    .public_key()
+    .public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo)
+)
 PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 
 
@@ -59,7 +67,17 @@ def test_a_signature_is_added_and_changes_nothing_else(
 def test_a_single_executable_is_signed_too(package: Package, key: Ed25519PrivateKey) -> None:
     program = b"\x7fELF" + bytes(4092)
     data = signed(verify_package(program + package.data, "m"), key)
-    assert data == program + signed(package, key)
+    found = verify_package(data, "m")
+    assert (found.signed_by, found.begin) == (PUBLIC, len(program))
+    assert data.startswith(program)
+    # Neither another program, nor none, nor one before a package that was signed alone.
+    for other in (
+        data.replace(b"\x7fELF", b"\x7fELG", 1),
+        data[len(program) :],
+        program + signed(package, key),
+    ):
+        with pytest.raises(PackageError, match="altered after it was signed"):
+            verify_package(other, "m")
 
 
 def test_the_signer_is_asked_for(package: Package, key: Ed25519PrivateKey) -> None:
@@ -156,11 +174,17 @@ def test_keys_that_cannot_sign_are_refused_in_words(tmp_path: Path) -> None:
         (curve, 0o600, "no private Ed25519 key"),
         (b"words", 0o600, "no key in PEM form"),
         (b"", 0o600, "no key in PEM form"),
-        (curve, 0o644, "others may read this key"),
+        (PRIVATE_PEM, 0o644, "others may read this key"),
+        (PUBLIC_PEM, 0o644, "this is a public key .sign with its private half"),
+        (b"words", 0o644, "no key in PEM form"),
     ):
         with pytest.raises(UsageError, match=said):
             read_key(written(path, data, mode))
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match=r"there is no such key .make it with --new-key"):
         read_key(tmp_path / "gone.pem")
-    with pytest.raises(UsageError, match="no key in PEM form"):
+    with pytest.raises(UsageError, match=r"this is a private key .give k\.pub\.pem"):
         read_public_key(written(path, curve))
+    with pytest.raises(UsageError, match="no key in PEM form"):
+        read_public_key(written(path, b"words"))
+    with pytest.raises(StorageError, match="check the path"):
+        read_public_key(tmp_path / "gone.pem")

@@ -100,7 +100,7 @@ def test_cmake_finds_it(installed: Path, tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\n"
         "project(mine C)\n"
-        "find_package(edgetvm REQUIRED)\n"
+        "find_package(edgetvm 0.1 REQUIRED)\n"
         f"add_executable(mine {RUNTIME / 'example' / 'classify.c'})\n"
         "target_link_libraries(mine PRIVATE edgetvm::edgetvm)\n"
     )
@@ -134,5 +134,5 @@ def test_a_static_library_takes_no_names_from_others(architecture: str) -> None:
 def test_one_version_stands_everywhere(installed: Path) -> None:
     told = run(installed / "bin" / "edgetvm-run", "--version")
     assert told.split()[1] == edgetvm.__version__
-    for name in ("CMakeLists.txt", "edgetvm.pc", "src/api.c"):
+    for name in ("CMakeLists.txt", "edgetvm.pc", "src/api.c", "cmake/edgetvm-config-version.cmake"):
         assert edgetvm.__version__ in (RUNTIME / name).read_text()

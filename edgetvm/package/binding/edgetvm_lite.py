@@ -5,8 +5,8 @@
     with edgetvm_lite.Model("model.edgetvm") as model:
         answers = model.run({"image": image})
 
-The library is found by its path, by `$EDGETVM_LIBRARY`, beside this file, or by the system's
-loader. Python 3.8 and later.
+The library is found by its path or folder, by `$EDGETVM_LIBRARY`, beside this file, in the kit that
+this file lies in, or by the system's loader. Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LIBRARY = "libedgetvm.so"
+# The file, and how programs that link it ask for it.
+_NAMES = (LIBRARY, f"{LIBRARY}.1")
+SYSTEM_ERROR = 6
 _MAX_RANK = 16
 
 
@@ -122,6 +125,22 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+def _library_in(place: Path) -> str:
+    """A library, or the one in a folder; with a path in any case: the loader asks for one."""
+    if place.is_dir():
+        found = [place / name for name in _NAMES if (place / name).exists()]
+        place = found[0] if found else place / LIBRARY
+    return str(place.absolute())
+
+
+def _library_nearby() -> str:
+    """Beside this file, in the `lib` of the kit that it lies in, or wherever the loader looks."""
+    here = Path(__file__).resolve()
+    folders = [here.parent, *(folder / "lib" for folder in here.parents[3:4])]
+    found = [folder for folder in folders if any((folder / name).exists() for name in _NAMES)]
+    return _library_in(found[0]) if found else _NAMES[1]
+
+
 def load_library(path: str | os.PathLike[str] | None = None) -> ctypes.CDLL:
     """libedgetvm.so.
 
@@ -129,11 +148,15 @@ def load_library(path: str | os.PathLike[str] | None = None) -> ctypes.CDLL:
         path: of the library; see above for where it is looked for without it.
 
     Raises:
-        OSError: it is not found, or not for this machine.
+        EdgetvmError: it is not found, or not for this machine.
     """
-    beside = Path(__file__).with_name(LIBRARY)
-    named = path or os.environ.get("EDGETVM_LIBRARY") or (beside if beside.exists() else None)
-    library = ctypes.CDLL(os.fspath(named) if named else f"{LIBRARY}.1")
+    place = path or os.environ.get("EDGETVM_LIBRARY")
+    named = _library_in(Path(place)) if place else _library_nearby()
+    try:
+        library = ctypes.CDLL(named)
+    except OSError as error:
+        text = f"{named}: {error} (name the library with $EDGETVM_LIBRARY, or copy it beside "
+        raise EdgetvmError(f"{text}{__file__})", SYSTEM_ERROR) from error
     for name, (answer, takes) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = answer, takes
@@ -161,11 +184,10 @@ class Model:
             path: of the package, or of a program that one was appended to.
             threads: that share a run; one for each core without it.
             target: name of the board profile to take; the first that fits without it.
-            library: path of libedgetvm.so.
+            library: path of libedgetvm.so, or its folder.
 
         Raises:
-            EdgetvmError: the package is damaged, or not for this machine.
-            OSError: see `load_library`.
+            EdgetvmError: the package is damaged, or not for this machine; or see `load_library`.
         """
         self._library = load_library(library)
         self._model = c_void_p()

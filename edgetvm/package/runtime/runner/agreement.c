@@ -19,7 +19,7 @@
         return convert(value);                                                                     \
     }
 
-static double element(const edgetvm_tensor *tensor, const void *data, size_t index)
+double element_at(const edgetvm_tensor *tensor, const void *data, size_t index)
 {
     switch (tensor->dtype) {
     case EDGETVM_FLOAT16: {
@@ -75,7 +75,7 @@ static bool is_float(const edgetvm_tensor *tensor)
 static double error_at(const edgetvm_tensor *tensor, const void *found, const void *wanted,
                        size_t index)
 {
-    double a = element(tensor, found, index), b = element(tensor, wanted, index);
+    double a = element_at(tensor, found, index), b = element_at(tensor, wanted, index);
     if (a == b || (isnan(a) && isnan(b))) {
         return 0;
     }
@@ -85,7 +85,7 @@ static double error_at(const edgetvm_tensor *tensor, const void *found, const vo
 
 static double magnitude_at(const edgetvm_tensor *tensor, const void *wanted, size_t index)
 {
-    double value = fabs(element(tensor, wanted, index));
+    double value = fabs(element_at(tensor, wanted, index));
     return isfinite(value) ? value : 0;
 }
 

@@ -12,6 +12,8 @@ struct agreement {
 /* scales: room for one number for each element. */
 struct agreement agreement_of(const edgetvm_tensor *tensor, const void *found, const void *wanted,
                               double *scales);
+/* As a number; a quantised one as it is stored. */
+double element_at(const edgetvm_tensor *tensor, const void *data, size_t index);
 size_t element_count(const edgetvm_tensor *tensor);
 
 #endif

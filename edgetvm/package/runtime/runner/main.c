@@ -29,9 +29,9 @@ static int run(struct session *session)
 int main(int count, char **arguments)
 {
     struct session session = {0};
-    const char *problem = options_read(&session.options, count, arguments);
-    if (problem != NULL) {
-        char sentence[200];
+    char problem[PROBLEM_BYTES];
+    if (!options_read(&session.options, count, arguments, problem)) {
+        char sentence[PROBLEM_BYTES + 40];
         (void)snprintf(sentence, sizeof sentence, "%s (--help tells what there is)", problem);
         return fail_with(sentence, EDGETVM_BAD_ARGUMENT);
     }

@@ -9,7 +9,7 @@
 #include "bytes.h"
 #include "error.h"
 
-enum { MAGIC_BYTES = 6, MAX_HEADER_BYTES = 4096, ALIGNMENT = 64 };
+enum { MAGIC_BYTES = 6, MAX_HEADER_BYTES = 4096, HEADER_SHOWN_BYTES = 120, ALIGNMENT = 64 };
 static const char MAGIC[] = "\x93NUMPY";
 
 /* numpy's words for types, in the order of edgetvm_dtype; what comes before the first letter is the
@@ -118,6 +118,34 @@ static bool read_header(FILE *file, char header[MAX_HEADER_BYTES + 1])
     return fread(header, 1, size, file) == size;
 }
 
+/* The shape as numpy tells it, as far as there is room. */
+static void tell_shape(const edgetvm_tensor *tensor, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t axis = 0; axis < tensor->rank && used < size; axis++) {
+        const char *gap = axis > 0 ? ", " : "";
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, gap, tensor->shape[axis]);
+    }
+}
+
+/* header: what the file says of itself, in numpy's own words. */
+static edgetvm_status fail_header(edgetvm_error *error, const char *path, char *header,
+                                  const edgetvm_tensor *tensor)
+{
+    char shape[60];
+    tell_shape(tensor, shape, sizeof shape);
+    /* Spaces fill numpy's headers up. */
+    size_t length = strlen(header);
+    while (length > 0 && header[length - 1] == ' ') {
+        header[--length] = '\0';
+    }
+    return fail(error, EDGETVM_WRONG_SIZE,
+                "%.60s has %.110s; input %.40s wants %s of shape [%s], row by row "
+                "(numpy.ascontiguousarray makes it so)",
+                path, header, tensor->name, edgetvm_dtype_name(tensor->dtype), shape);
+}
+
 static edgetvm_status read_array(FILE *file, const char *path, const edgetvm_tensor *tensor,
                                  void *data, edgetvm_error *error)
 {
@@ -126,10 +154,10 @@ static edgetvm_status read_array(FILE *file, const char *path, const edgetvm_ten
         return fail(error, EDGETVM_BAD_ARGUMENT, "%.100s is no array of numpy (save it with "
                                                  "numpy.save)", path);
     }
+    char described[HEADER_SHOWN_BYTES];
+    (void)snprintf(described, sizeof described, "%.*s", (int)strcspn(header, "\n"), header);
     if (!npy_header_fits(header, tensor)) {
-        return fail(error, EDGETVM_WRONG_SIZE,
-                    "%.100s has not the type and shape of input %.60s (--info tells them)", path,
-                    tensor->name);
+        return fail_header(error, path, described, tensor);
     }
     if (fread(data, 1, tensor->size_bytes, file) != tensor->size_bytes || fgetc(file) != EOF) {
         return fail(error, EDGETVM_WRONG_SIZE, "%.100s has not the bytes that its header tells "

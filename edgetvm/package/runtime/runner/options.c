@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,11 +21,18 @@ const char OPTIONS_HELP[] =
     "  --target NAME            of the package's targets (the first that fits)\n"
     "  --self-test              run the sample and compare with the reference's answers\n"
     "  --profile                the time of each kernel\n"
-    "  --info                   tell what the package is, and run nothing\n"
+    "  --info                   tell what the package is, and run nothing; for any machine's\n"
     "  --json                   print one JSON object, with the time of each run\n"
     "  --version, --help\n"
     "\n"
-    "Ends with 0, or with the number of what went wrong: see docs/how-to/embed.md.\n";
+    "Ends with 0, or with the number of what went wrong:\n"
+    "   2 bad argument          9 bad archive      15 wrong architecture\n"
+    "   3 no such tensor       10 too large        16 missing CPU feature\n"
+    "   4 wrong size           11 bad manifest     17 bad compiled model\n"
+    "   5 not ready            12 other format     18 missing function\n"
+    "   6 system error         13 altered          19 kernel failed\n"
+    "   7 no memory            14 needs edgetvm    20 wrong answer\n"
+    "   8 not a package\n";
 
 enum kind { FLAG, TEXT, NUMBER, INPUT };
 
@@ -32,22 +40,23 @@ struct option {
     const char *name;
     enum kind kind;
     size_t offset;
+    uint32_t least;
     uint32_t most;
 };
 
 static const struct option OPTIONS[] = {
-    {"--input", INPUT, 0, 0},
-    {"--output", TEXT, offsetof(struct options, output), 0},
-    {"--target", TEXT, offsetof(struct options, target), 0},
-    {"--repeat", NUMBER, offsetof(struct options, repeat), MAX_REPEATS},
-    {"--warmup", NUMBER, offsetof(struct options, warmup), MAX_REPEATS},
-    {"--threads", NUMBER, offsetof(struct options, threads), EDGETVM_MAX_THREADS},
-    {"--self-test", FLAG, offsetof(struct options, self_test), 0},
-    {"--profile", FLAG, offsetof(struct options, profile), 0},
-    {"--info", FLAG, offsetof(struct options, info), 0},
-    {"--json", FLAG, offsetof(struct options, json), 0},
-    {"--help", FLAG, offsetof(struct options, help), 0},
-    {"--version", FLAG, offsetof(struct options, version), 0},
+    {"--input", INPUT, 0, 0, 0},
+    {"--output", TEXT, offsetof(struct options, output), 0, 0},
+    {"--target", TEXT, offsetof(struct options, target), 0, 0},
+    {"--repeat", NUMBER, offsetof(struct options, repeat), 1, MAX_REPEATS},
+    {"--warmup", NUMBER, offsetof(struct options, warmup), 0, MAX_REPEATS},
+    {"--threads", NUMBER, offsetof(struct options, threads), 0, EDGETVM_MAX_THREADS},
+    {"--self-test", FLAG, offsetof(struct options, self_test), 0, 0},
+    {"--profile", FLAG, offsetof(struct options, profile), 0, 0},
+    {"--info", FLAG, offsetof(struct options, info), 0, 0},
+    {"--json", FLAG, offsetof(struct options, json), 0, 0},
+    {"--help", FLAG, offsetof(struct options, help), 0, 0},
+    {"--version", FLAG, offsetof(struct options, version), 0, 0},
 };
 
 static const struct option *find(const char *name)
@@ -60,62 +69,80 @@ static const struct option *find(const char *name)
     return NULL;
 }
 
-static bool read_number(const char *text, uint32_t most, uint32_t *number)
+static bool read_number(const char *text, uint32_t least, uint32_t most, uint32_t *number)
 {
     if (*text < '0' || *text > '9' || strlen(text) > 9) {
         return false;
     }
     char *end = NULL;
     *number = (uint32_t)strtoul(text, &end, 10);
-    return *end == '\0' && *number <= most;
+    return *end == '\0' && *number >= least && *number <= most;
 }
 
-static const char *take(struct options *options, const struct option *option, const char *value)
+static bool take(struct options *options, const struct option *option, const char *value,
+                 char problem[PROBLEM_BYTES])
 {
     void *place = (char *)options + option->offset;
     switch (option->kind) {
     case FLAG:
         *(bool *)place = true;
-        return NULL;
+        return true;
     case TEXT:
         *(const char **)place = value;
-        return NULL;
+        return true;
     case NUMBER:
-        return read_number(value, option->most, place) ? NULL : "is no number that it can be";
+        if (read_number(value, option->least, option->most, place)) {
+            return true;
+        }
+        (void)snprintf(problem, PROBLEM_BYTES, "%s %.40s: it is a number from %u to %u",
+                       option->name, value, (unsigned)option->least, (unsigned)option->most);
+        return false;
     case INPUT:
         if (options->input_count == MAX_INPUTS) {
-            return "is one input too many";
+            (void)snprintf(problem, PROBLEM_BYTES, "--input %.40s is one too many", value);
+            return false;
         }
         options->inputs[options->input_count++] = value;
-        return NULL;
+        return true;
     }
-    return NULL;
+    return true;
 }
 
-const char *options_read(struct options *options, int count, char **arguments)
+static bool take_package(struct options *options, const char *path, char problem[PROBLEM_BYTES])
+{
+    if (options->package != NULL) {
+        (void)snprintf(problem, PROBLEM_BYTES, "%.60s is one package too many", path);
+        return false;
+    }
+    options->package = path;
+    return true;
+}
+
+bool options_read(struct options *options, int count, char **arguments,
+                  char problem[PROBLEM_BYTES])
 {
     *options = (struct options){.repeat = 1};
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i];
         if (strncmp(argument, "--", 2) != 0) {
-            if (options->package != NULL) {
-                return "there is more than one package";
+            if (!take_package(options, argument, problem)) {
+                return false;
             }
-            options->package = argument;
             continue;
         }
         const struct option *option = find(argument);
         if (option == NULL) {
-            return "there is an unknown option";
+            (void)snprintf(problem, PROBLEM_BYTES, "there is no option %.60s", argument);
+            return false;
         }
         bool valued = option->kind != FLAG;
         if (valued && ++i == count) {
-            return "the last option lacks its value";
+            (void)snprintf(problem, PROBLEM_BYTES, "%s lacks its value", argument);
+            return false;
         }
-        const char *problem = take(options, option, valued ? arguments[i] : NULL);
-        if (problem != NULL) {
-            return problem;
+        if (!take(options, option, valued ? arguments[i] : NULL, problem)) {
+            return false;
         }
     }
-    return options->repeat > 0 ? NULL : "--repeat is at least 1";
+    return true;
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MAX_INPUTS = 256, MAX_REPEATS = 1000000 };
+enum { MAX_INPUTS = 256, MAX_REPEATS = 1000000, PROBLEM_BYTES = 160 };
 
 struct options {
     const char *package; /* null: the one that this program carries */
@@ -26,7 +26,8 @@ struct options {
 
 extern const char OPTIONS_HELP[];
 
-/* Null, or what is wrong with the arguments. */
-const char *options_read(struct options *options, int count, char **arguments);
+/* Where the arguments are wrong, `problem` tells how. */
+bool options_read(struct options *options, int count, char **arguments,
+                  char problem[PROBLEM_BYTES]);
 
 #endif

@@ -93,8 +93,33 @@ static void put_kernels(const struct session *session)
     printf("]");
 }
 
+static void put_elsewhere(const struct session *session)
+{
+    const struct manifest *manifest = &session->elsewhere.manifest;
+    const struct target *targets = manifest->targets.items;
+    printf("{");
+    put_text("edgetvm_version", manifest->edgetvm_version);
+    printf(",\n");
+    put_text("name", manifest->name);
+    printf(",\n");
+    put_text("not_for_this_machine", session->error.text);
+    printf(",\n\"targets\": [");
+    for (size_t i = 0; i < manifest->targets.count; i++) {
+        printf("%s{", i > 0 ? ", " : "");
+        put_text("profile", targets[i].profile);
+        printf(", ");
+        put_text("architecture", targets[i].architecture);
+        printf("}");
+    }
+    printf("]}\n");
+}
+
 void report_json(const struct session *session)
 {
+    if (session->is_elsewhere) {
+        put_elsewhere(session);
+        return;
+    }
     const edgetvm_model *model = session->model;
     const edgetvm_info *info = edgetvm_get_info(model);
     printf("{");

@@ -25,9 +25,32 @@ static void print_tensor(const char *kind, const edgetvm_tensor *tensor)
     }
     printf("]");
     if (tensor->quantised) {
-        printf(", %g * (value - %" PRId64 ")", tensor->scale, tensor->zero_point);
+        int64_t zero_point = tensor->zero_point;
+        printf(", %g * (q %c %" PRId64 ")", tensor->scale, zero_point < 0 ? '+' : '-',
+               zero_point < 0 ? -zero_point : zero_point);
     }
     printf("%s\n", tensor->state ? ", state" : "");
+}
+
+static void print_tensors(const char *kind, const struct list *tensors)
+{
+    const edgetvm_tensor *all = tensors->items;
+    for (size_t i = 0; i < tensors->count; i++) {
+        print_tensor(kind, &all[i]);
+    }
+}
+
+static void print_elsewhere(const struct session *session)
+{
+    const struct manifest *manifest = &session->elsewhere.manifest;
+    const struct target *targets = manifest->targets.items;
+    printf("%s, by edgetvm %s\nnot for this machine: %s\n", manifest->name,
+           manifest->edgetvm_version, session->error.text);
+    for (size_t i = 0; i < manifest->targets.count; i++) {
+        printf("for %s (%s)\n", targets[i].profile, targets[i].architecture);
+    }
+    print_tensors("input ", &manifest->signature.inputs);
+    print_tensors("output", &manifest->signature.outputs);
 }
 
 static void print_info(const struct session *session)
@@ -46,7 +69,7 @@ static void print_info(const struct session *session)
     for (size_t i = 0; i < edgetvm_output_count(session->model); i++) {
         print_tensor("output", edgetvm_output(session->model, i));
     }
-    printf("%zu kernels, arena %zu bytes, code and parameters %zu bytes\n", info->kernels,
+    printf("%zu kernel calls, arena %zu bytes, code and parameters %zu bytes\n", info->kernels,
            info->arena_bytes, info->library_bytes);
 }
 
@@ -66,8 +89,37 @@ static void print_kernels(const struct session *session)
     }
 }
 
+/* The first values of each output, and where the largest lies. */
+static void print_answers(const struct session *session)
+{
+    enum { SHOWN = 4 };
+    for (size_t i = 0; i < edgetvm_output_count(session->model); i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(session->model, i);
+        const void *data = edgetvm_output_memory(session->model, i);
+        size_t count = element_count(tensor), largest = 0;
+        printf("%s:", tensor->name);
+        for (size_t at = 0; at < count; at++) {
+            double value = element_at(tensor, data, at);
+            largest = value > element_at(tensor, data, largest) ? at : largest;
+            if (at < SHOWN) {
+                printf(" %.6g", value);
+            }
+        }
+        printf("%s", count > SHOWN ? " ..." : "");
+        if (count > 1) {
+            printf("  largest %.6g at %zu of %zu", element_at(tensor, data, largest), largest,
+                   count);
+        }
+        printf("\n");
+    }
+}
+
 void report_text(const struct session *session)
 {
+    if (session->is_elsewhere) {
+        print_elsewhere(session);
+        return;
+    }
     const edgetvm_info *info = edgetvm_get_info(session->model);
     print_info(session);
     if (session->tested) {
@@ -81,11 +133,17 @@ void report_text(const struct session *session)
     if (session->kernel_ns != NULL) {
         print_kernels(session);
     }
+    print_answers(session);
     const struct summary *summary = &session->summary;
     printf("opened in %.3f ms; %u run%s on %u thread%s%s\n", ms_of_ns(session->open_ns),
            (unsigned)session->options.repeat, session->options.repeat > 1 ? "s" : "",
            (unsigned)info->threads, info->threads > 1 ? "s" : "",
            info->emulated ? ", for an emulated board: times mean nothing" : "");
+    if (session->options.repeat == 1) {
+        printf("the run took %.4f ms (--warmup 5 --repeat 50 measures)\n",
+               ms_of_ns(summary->p50_ns));
+        return;
+    }
     printf("p50 %.4f ms  p90 %.4f ms  p99 %.4f ms  min %.4f ms\n", ms_of_ns(summary->p50_ns),
            ms_of_ns(summary->p90_ns), ms_of_ns(summary->p99_ns), ms_of_ns(summary->min_ns));
 }

@@ -1,9 +1,13 @@
+#define _POSIX_C_SOURCE 200809L
+
 #include "session.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "npy.h"
@@ -33,7 +37,8 @@ static edgetvm_status open_model(struct session *session)
     session->open_ns = now_ns() - began_ns;
     if (status == EDGETVM_NOT_A_PACKAGE && options->package == NULL) {
         return fail(&session->error, EDGETVM_BAD_ARGUMENT,
-                    "there is no package (edgetvm-run PACKAGE; --help tells the rest)");
+                    "there is no package in this program, or none that is whole (edgetvm-run PACKAGE; "
+                    "a program that had one was stripped or cut off: copy it again)");
     }
     return status;
 }
@@ -125,6 +130,12 @@ static edgetvm_status read_argument(struct session *session, const char *argumen
             return EDGETVM_OK;
         }
     }
+    /* A path may hold '=', too. */
+    if (count == 1 && strchr(argument, '=') != NULL && access(argument, F_OK) != 0) {
+        return fail(&session->error, EDGETVM_NO_SUCH_TENSOR,
+                    "--input %.80s: there is no such input, and no such file (the input is %.80s)",
+                    argument, edgetvm_input(session->model, 0)->name);
+    }
     if (count != 1) {
         return fail(&session->error, EDGETVM_NO_SUCH_TENSOR,
                     "--input %.80s names none of the %zu inputs (NAME=FILE.npy; --info tells "
@@ -207,6 +218,10 @@ static edgetvm_status write_outputs(struct session *session)
 {
     edgetvm_status status = EDGETVM_OK;
     size_t count = session->options.output != NULL ? edgetvm_output_count(session->model) : 0;
+    if (count > 0) {
+        /* Where it cannot be made, writing into it says why. */
+        (void)mkdir(session->options.output, 0777);
+    }
     for (size_t i = 0; status == EDGETVM_OK && i < count; i++) {
         char path[PATH_BYTES];
         int length = snprintf(path, sizeof path, "%s/output-%zu.npy", session->options.output, i);
@@ -219,9 +234,35 @@ static edgetvm_status write_outputs(struct session *session)
     return status;
 }
 
+static bool is_for_others(edgetvm_status status)
+{
+    return status == EDGETVM_NEEDS_VM || status == EDGETVM_WRONG_ARCHITECTURE ||
+           status == EDGETVM_MISSING_CPU_FEATURE;
+}
+
+/* Reads what can be told of a package that only another machine can run. */
+static edgetvm_status open_elsewhere(struct session *session)
+{
+    const struct options *options = &session->options;
+    struct source source;
+    const char *path = options->package != NULL ? options->package : SELF;
+    edgetvm_status status = source_open(&source, path, &session->error);
+    if (status == EDGETVM_OK) {
+        status = package_open(&session->elsewhere, source, options->target, &session->error);
+        session->is_elsewhere = is_for_others(status);
+        if (!session->is_elsewhere) {
+            package_close(&session->elsewhere);
+        }
+    }
+    return session->is_elsewhere ? EDGETVM_OK : status;
+}
+
 edgetvm_status session_do(struct session *session)
 {
     edgetvm_status status = open_model(session);
+    if (session->options.info && !session->options.self_test && is_for_others(status)) {
+        return open_elsewhere(session);
+    }
     if (status == EDGETVM_OK && session->options.self_test) {
         status = test(session);
     }
@@ -235,6 +276,9 @@ edgetvm_status session_do(struct session *session)
 void session_close(struct session *session)
 {
     edgetvm_close(session->model);
+    if (session->is_elsewhere) {
+        package_close(&session->elsewhere);
+    }
     free(session->run_ns);
     free(session->kernel_ns);
 }

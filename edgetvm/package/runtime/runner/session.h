@@ -4,12 +4,15 @@
 
 #include "agreement.h"
 #include "options.h"
+#include "package.h"
 #include "times.h"
 
 struct session {
     struct options options;
     edgetvm_model *model;
     edgetvm_error error;
+    bool is_elsewhere;        /* --info of what this machine cannot run: `error` says why */
+    struct package elsewhere; /* then, and no model */
     uint64_t open_ns;
     bool tested;
     struct agreement agreement; /* of the worst output */

@@ -73,7 +73,7 @@ static bool is_member_name(const char *name, size_t length)
 static edgetvm_status fail_entry(edgetvm_error *error, const struct zip_entry *entry,
                                  const char *what)
 {
-    return fail(error, EDGETVM_BAD_ARCHIVE, "its member %.*s %s (" ANEW ")", entry->name_bytes,
+    return fail(error, EDGETVM_BAD_ARCHIVE, "its member %.*s %s (" AGAIN ")", entry->name_bytes,
                 entry->name, what);
 }
 
