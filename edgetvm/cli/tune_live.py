@@ -80,6 +80,8 @@ def model_latency(progress: Progress) -> str:
         return "no kernel is measured yet"
     known = sum(one.default_ms > 0 for one in progress.tasks)
     of = "" if known == len(progress.tasks) else f", {known} of {len(progress.tasks)} measured"
+    if progress.best_ms < progress.default_ms:
+        of += ", to be compared at the end"
     return f"kernels {lowered(progress.default_ms, progress.best_ms, of)}"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Literal
 
 from edgetvm.base.errors import BoardError, MissingToolError, UsageError
 from edgetvm.base.steps import note, step
@@ -33,6 +35,16 @@ from edgetvm.tune.tasks import Tasks, tasks_of, variants
 _FINALISTS = 2
 _ROUNDS = (2, 6)
 _JUDGES = 2
+# What became of a candidate that looked faster than the default while it was searched.
+Fate = Literal[
+    "taken",
+    "not compared: others looked faster still",
+    "slower than the default in turns with it",
+    "less than 3 % faster in turns with the default",
+    "slower than another candidate",
+    "wrong or failed when it was compared",
+    "taken back: the whole model was no faster with it",
+]
 # Answers that differ by more than this part of the largest value are wrong.
 _WRONG = 1e-3
 
@@ -50,6 +62,7 @@ class TunedKernel:
         default_ms: latency of one call untuned.
         best_ms: with the schedule that is taken now; the default's where none beats it.
         trials: measured, of all searches.
+        fates: of its candidates that looked faster and were not judged before.
     """
 
     key: str
@@ -60,6 +73,7 @@ class TunedKernel:
     default_ms: float
     best_ms: float
     trials: int
+    fates: tuple[Fate, ...] = ()
 
     @property
     def gain(self) -> float:
@@ -102,6 +116,11 @@ class Tuned:
     def best_ms(self) -> float:
         """All kernels of a run with the schedules that are taken."""
         return sum(one.calls * one.best_ms for one in self.kernels)
+
+    @property
+    def fates(self) -> Mapping[Fate, int]:
+        """What became of the candidates that looked faster, of all kernels."""
+        return Counter(fate for one in self.kernels for fate in one.fates)
 
 
 def conditions_of(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Conditions:
@@ -316,6 +335,8 @@ class _Final:
         self._search, self._database, self._builder, self._run = search, database, builder, run
         self._judges = judges
         self.gains: dict[str, float] = {}
+        # By task: of the candidates that look faster.
+        self.fates: dict[str, list[Fate]] = {}
 
     def compare(
         self, states: Iterable[TaskState], advance: Callable[[int, int, str], None]
@@ -328,7 +349,10 @@ class _Final:
             winner, gain, through = known.get(state.task.key, (None, 1.0, 0))
             if state.has_default and any(number > through for number, _ in trials):
                 # All of them at once: builders work while others are compared.
-                finalists = [self._built(state, *one) for one in _finalists(trials, winner)]
+                promising = _promising(trials, winner)
+                most = _FINALISTS + (winner is not None)
+                finalists = [self._built(state, *one) for one in promising[:most]]
+                self.fates[state.task.key] = [_LEFT_OUT] * len(promising[most:])
                 default = self._default(state) if finalists else None
                 worth.append((state, default, finalists, max(number for number, _ in trials)))
             self.gains[state.task.key] = gain
@@ -356,13 +380,14 @@ class _Final:
         return _Finalist(number, trial, form.arguments, self._builder.submit(job))
 
     def _decide(self, state: TaskState, finalists: Sequence[_Finalist], last: int) -> None:
+        gains = [(one.number, self._gain(state, one)) for one in finalists]
         best, gain = None, 1.0
-        for one in finalists:
-            found = self._gain(state, one)
+        for number, found in gains:
             if found is not None and found > max(gain, 1 / MARGIN):
-                best, gain = one.number, found
+                best, gain = number, found
         self._database.decide(self._search.conditions, state.task.key, best, gain, last)
         self.gains[state.task.key] = gain
+        self.fates[state.task.key] += [_fate(found, number == best) for number, found in gains]
 
     def _gain(self, state: TaskState, finalist: _Finalist) -> float | None:
         """Of the default's latency over the candidate's, the least on all boards; None where it
@@ -408,8 +433,23 @@ def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadabl
         return error
 
 
-def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
-    """The fastest of those that beat the default, each candidate once, and the winner so far."""
+_LEFT_OUT: Fate = "not compared: others looked faster still"
+
+
+def _fate(gain: float | None, is_best: bool) -> Fate:
+    if gain is None:
+        return "wrong or failed when it was compared"
+    if is_best:
+        return "taken"
+    if gain < 1:
+        return "slower than the default in turns with it"
+    if gain <= 1 / MARGIN:
+        return "less than 3 % faster in turns with the default"
+    return "slower than another candidate"
+
+
+def _promising(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
+    """The winner so far and those that beat the default, each candidate once, fastest first."""
     wrong = {candidate_of(trial) for _, trial in trials if trial.outcome == "wrong result"}
     ordered = sorted(trials, key=lambda one: (one[0] != winner, one[1].ratio))
     found: dict[object, tuple[int, Trial]] = {}
@@ -417,7 +457,7 @@ def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tupl
         beats = not trial.is_default and (trial.ratio < MARGIN or number == winner)
         if beats and candidate_of(trial) not in wrong:
             found.setdefault(candidate_of(trial), (number, trial))
-    return list(found.values())[: _FINALISTS + (winner is not None)]
+    return list(found.values())
 
 
 def _verdict(state: TaskState, final: _Final) -> TunedKernel:
@@ -433,4 +473,5 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
         state.default_ms,
         best_ms,
         state.trials,
+        tuple(final.fates.get(task.key, ())),
     )

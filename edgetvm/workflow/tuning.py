@@ -25,7 +25,7 @@ from edgetvm.tune.explaining import Explained, explain_task
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.running import How
 from edgetvm.tune.search import Budget
-from edgetvm.tune.tuning import Tuned, conditions_of, tune_model
+from edgetvm.tune.tuning import Fate, Tuned, TunedKernel, conditions_of, tune_model
 from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Subject
 
@@ -49,6 +49,11 @@ class Outcome:
     tuned: Tuned
     default_ms: float
     tuned_ms: float
+
+    @property
+    def has_gained(self) -> bool:
+        """Whether the model is faster with what is taken now."""
+        return self.tuned_ms < self.default_ms
 
 
 def tune(
@@ -215,12 +220,21 @@ def confirm(
                 database.decide(conditions, one.key, None, 1.0)
         else:
             default_ms = tuned_ms = _p50_ms(session, [plain])[0]
-        this.detail = f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
+        this.detail = (
+            f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
+            if tuned_ms < default_ms
+            else f"{default_ms:.4g} ms; nothing is faster than the defaults"
+        )
     still = {one.key for one in kept}
-    kernels = tuple(
-        one if one.key in still else replace(one, best_ms=one.default_ms) for one in tuned.kernels
-    )
+    kernels = tuple(one if one.key in still else _taken_back(one) for one in tuned.kernels)
     return Outcome(replace(tuned, kernels=kernels), default_ms, tuned_ms)
+
+
+def _taken_back(kernel: TunedKernel) -> TunedKernel:
+    """It keeps its default schedule after all."""
+    back: Fate = "taken back: the whole model was no faster with it"
+    fates = tuple(back if fate == "taken" else fate for fate in kernel.fates)
+    return replace(kernel, best_ms=kernel.default_ms, fates=fates)
 
 
 def _p50_ms(session: BoardSession, packages: Sequence[Package]) -> list[float]:

@@ -252,3 +252,5 @@ def test_where_two_boards_disagree_the_least_gain_of_both_decides(
     assert database.schedules(here).kernels == {task.key: choices[tiles[1]]}
     assert tuned.kernels[0].gain == pytest.approx(gain)
     assert gain < 3
+    slower = "slower than the default in turns with it"
+    assert sorted(tuned.kernels[0].fates) == [slower, "taken"]
