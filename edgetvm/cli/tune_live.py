@@ -90,7 +90,7 @@ def sentence_of(progress: Progress) -> str:
     outcomes = ", ".join(
         f"{count} {outcome}" for outcome, count in sorted(progress.outcomes.items()) if count
     )
-    left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} left"
+    left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} of search left"
     return (
         f"{plural(progress.trials, 'trial')}, {progress.trials_per_s:.1f} a second"
         f"{f' ({outcomes})' if outcomes else ''}; {_boards(progress.boards)}; "

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Literal
 
 from edgetvm.base.errors import BoardError, MissingToolError, UsageError
-from edgetvm.base.steps import note, step
+from edgetvm.base.steps import note, step, warn
 from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
@@ -179,6 +179,11 @@ def tune_model(
             this.detail = f"{len(tasks.tasks)} kernels"
         what = f"{model.provenance.sha256} {options}"
         run = _run_of(database, what, conditions, budget, resume)
+        if any(one.shares_cores for one in boards) and database.is_another_at_work(run, conditions):
+            warn(
+                "another process tunes on this machine too: each disturbs the other's times; let "
+                "one end before the other begins"
+            )
         seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
         search = Search(
             tasks, profile, options, boards, conditions, how, budget,
@@ -203,21 +208,48 @@ def tune_model(
 def _run_of(
     database: TuningDatabase, what: str, conditions: Conditions, budget: Budget, resume: bool
 ) -> int:
-    """The number of the run that goes on, or of a new one."""
-    run = database.unfinished_run(what, conditions, str(budget))
-    if run is not None:
-        note(
-            f"goes on with the unfinished run of this command: {database.trials_in(run)} trials, "
-            f"{format_duration(database.spent_s(run))} so far"
-        )
-        return run
+    """The number of the run that goes on, or of a new one. No other process works on it."""
+    unfinished = database.unfinished_runs(what, conditions)
+    same = [run for run, of in unfinished.items() if of == str(budget)]
+    for run in same:
+        if database.work_on(run):
+            note(
+                f"goes on with the unfinished run of this command: {database.trials_in(run)} "
+                f"trials, {format_duration(database.spent_s(run))} so far"
+            )
+            return run
+    others = ", ".join(dict.fromkeys(of for of in unfinished.values() if of != str(budget)))
     if resume:
-        raise UsageError(
-            f"no run of this model, profile and budget ({budget}) is unfinished",
-            where=str(database.path),
-            mend="leave --resume out: what was measured before is used in any case",
+        raise _nothing_to_resume(database, budget, others, is_held=bool(same))
+    if same:
+        warn(
+            "another process works on the run of this command now: this one begins a run of its "
+            "own, and takes over what the other measures"
         )
-    return database.begin_run(what, conditions, str(budget))
+    elif others:
+        note(f"begins a run; one with another budget ({others}) is unfinished, and stays so")
+    run = database.begin_run(what, conditions, str(budget))
+    database.work_on(run)
+    return run
+
+
+def _nothing_to_resume(
+    database: TuningDatabase, budget: Budget, others: str, *, is_held: bool
+) -> UsageError:
+    if is_held:
+        return UsageError(
+            f"another process works on the unfinished run of this budget ({budget}) now",
+            where=str(database.path),
+            mend="let it end, or leave --resume out to begin another run beside it",
+        )
+    other = f"; one with another budget is: {others}" if others else ""
+    return UsageError(
+        f"no run of this model, profile and budget ({budget}) is unfinished{other}",
+        where=str(database.path),
+        mend="give its budget to go on with it"
+        if others
+        else "leave --resume out: what was measured before is used in any case",
+    )
 
 
 def _local_builder() -> Builder:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from edgetvm.base.errors import NumericError, UsageError
+from edgetvm.base.errors import NumericError, TrackerUnreachableError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, connect, is_there, standing
+from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
@@ -89,6 +90,7 @@ def tune(
     Raises:
         UsageError: there is no run to resume, or the boards are of several profiles.
         ModelError, CompileError: the model cannot be built.
+        TrackerUnreachableError: no board's tracker answers.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
@@ -121,12 +123,32 @@ def _one_profile(boards: Sequence[Board]) -> str:
 
 
 def _first_there(boards: Sequence[Board]) -> Board:
-    """The first board that is there; says which are not. The first of all where none is."""
+    """The first board that is there; says which are not. The first of all where none is.
+
+    Raises:
+        TrackerUnreachableError: no board's tracker answers.
+    """
     there = [one for one in boards if is_there(one)]
+    if not there:
+        _ask_trackers(boards)
+    does = "begins without it" if there else "waits for it"
     for one in boards:
-        if there and one not in there:
-            warn(f"{one.name}: its server is not registered with its tracker: begins without it")
+        if one not in there:
+            warn(f"{one.name}: its server is not registered with its tracker: {does}")
     return (there or boards)[0]
+
+
+def _ask_trackers(boards: Sequence[Board]) -> None:
+    """Raise what the first tracker's silence comes from, where none answers."""
+    silent = []
+    for tracker in {one.tracker for one in boards if one.tracker is not None}:
+        try:
+            registered_keys(tracker)
+        except TrackerUnreachableError as error:
+            silent.append(error)
+        else:
+            return
+    raise silent[0]
 
 
 def choose_layout(

@@ -32,7 +32,7 @@ _PROGRESS = Progress(
 _SENTENCE = (
     "32 trials, 2.0 a second (2 crash, 29 ok, 1 timeout); boards: 2 busy, 1 idle, 1 lost; "
     "kernels 25.0 ms -> 15.0 ms (1.67 times as fast, 2 of 3 measured, to be compared at the end); "
-    "64 s left"
+    "64 s of search left"
 )
 
 
