@@ -23,7 +23,7 @@ from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -547,7 +547,6 @@ def _ahead(boards: int) -> int:
 def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
     best_ms = state.best_ms
     gflops = 2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0
-    in_floats = all(one.dtype != "int8" for one in state.task.form.arguments)
     return TaskProgress(
         state.task.name,
         state.task.description,
@@ -557,7 +556,7 @@ def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
         state.default_ms,
         best_ms,
         gflops,
-        gflops / peak if in_floats and peak else None,
+        share_of_peak(gflops, peak, state.task.in_floats),
         state.left,
     )
 

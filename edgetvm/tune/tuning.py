@@ -23,7 +23,7 @@ from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.building import Builder, BuildJob, Built, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
-from edgetvm.tune.progress import Progress
+from edgetvm.tune.progress import Progress, share_of_peak
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
@@ -63,6 +63,7 @@ class TunedKernel:
         best_ms: with the schedule that is taken now; the default's where none beats it.
         trials: measured, of all searches.
         fates: of its candidates that looked faster and were not judged before.
+        in_floats: whether it computes in floating point.
     """
 
     key: str
@@ -74,6 +75,11 @@ class TunedKernel:
     best_ms: float
     trials: int
     fates: tuple[Fate, ...] = ()
+    in_floats: bool = True
+
+    def of_peak(self, peak_gflops: float) -> float | None:
+        """See `share_of_peak`."""
+        return share_of_peak(self.gflops, peak_gflops, self.in_floats)
 
     @property
     def gain(self) -> float:
@@ -506,4 +512,5 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
         best_ms,
         state.trials,
         tuple(final.fates.get(task.key, ())),
+        task.in_floats,
     )

@@ -16,7 +16,7 @@ from edgetvm.base.steps import StepEvent, listening
 from edgetvm.cli.terminal import Terminal
 from edgetvm.cli.tune_live import LiveTuning, ProgressTable, complaints, sentence_of
 from edgetvm.cli.tune_views import tuned_document, tuned_view
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
 from edgetvm.tune.tuning import Fate, Tuned, TunedKernel
 from edgetvm.workflow.tuning import Outcome
 
@@ -164,6 +164,21 @@ def test_where_nothing_was_gained_it_says_why_and_what_to_do_is_nothing() -> Non
     assert f"2 candidates: 1 {back}; 1 {_SLOWER}" in text
     assert "whole model 21.0 ms, with the default schedules: nothing is faster" in text
     assert tuned_document(outcome, Path("x"))["looked_faster"] == {back: 1, _SLOWER: 1}
+
+
+def test_no_share_of_the_peak_is_above_all_of_it() -> None:
+    assert share_of_peak(50.0, 100.0, True) == 0.5
+    assert share_of_peak(138.0, 100.0, True) is None
+    assert share_of_peak(50.0, 100.0, False) is None
+    assert share_of_peak(50.0, 0.0, True) is None
+
+
+def test_why_the_kernels_take_longer_than_the_model_is_told_where_they_do() -> None:
+    for default_ms, told in ((21.0, False), (10.0, True)):
+        console = Console(file=io.StringIO(), record=True, width=200)
+        outcome = replace(_OUTCOME, default_ms=default_ms)
+        console.print(tuned_view(outcome, Path("x.sqlite"), ""))
+        assert ("mean of many runs in a row" in console.export_text()) == told
 
 
 def test_with_json_stdout_is_one_document_whatever_is_shown(
