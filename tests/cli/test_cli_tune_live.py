@@ -13,10 +13,13 @@ import pytest
 from rich.console import Console
 
 from edgetvm.base.steps import StepEvent, listening
+from edgetvm.cli.records import _view
 from edgetvm.cli.terminal import Terminal
 from edgetvm.cli.tune_live import LiveTuning, ProgressTable, complaints, sentence_of
 from edgetvm.cli.tune_views import tuned_document, tuned_view
 from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
+from edgetvm.tune.records import Conditions
+from edgetvm.tune.summary import TaskSummary
 from edgetvm.tune.tuning import Fate, Tuned, TunedKernel
 from edgetvm.workflow.tuning import Outcome
 
@@ -179,6 +182,20 @@ def test_why_the_kernels_take_longer_than_the_model_is_told_where_they_do() -> N
         outcome = replace(_OUTCOME, default_ms=default_ms)
         console.print(tuned_view(outcome, Path("x.sqlite"), ""))
         assert ("mean of many runs in a row" in console.export_text()) == told
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_of_records_cuts_no_figure(width: int) -> None:
+    told = TaskSummary(
+        Conditions("rpi4-64bit", "aarch64", 3), "ab" * 20, "conv2d 1x3x224x224 " * 4, 120, 3,
+        0.000123, 0.0000877, "register tile",
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), record=True, width=width)
+    console.print(_view([told]))
+    text = console.export_text()
+    for whole in ("0.000123 ms", "0.0000877 ms", "profile", "rpi4-64bit", "1.40"):
+        assert whole in text
+    assert "…" not in text
 
 
 def test_with_json_stdout_is_one_document_whatever_is_shown(
