@@ -23,8 +23,8 @@ _TARGETS = {
     "aarch64": ["-target", "aarch64-linux-musl"],
     "armv7l": ["-target", "arm-linux-musleabihf", "-mcpu=generic+v7a+vfp3d16"],
 }
-# So that the checks can count what is allocated.
-_WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc")]
+# So that the checks can count what is allocated, and refuse it.
+_WATCHED = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "aligned_alloc")]
 _EMULATORS = {"x86_64": [], "aarch64": ["qemu-aarch64"], "armv7l": ["qemu-arm"]}
 _PACKAGES = {
     "clang": "clang libclang-rt-dev",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -180,12 +182,37 @@ def _larger_output(manifest: dict[str, Any], members: dict[str, bytes]) -> bytes
     return _whole(told, {**members, "sample/output-0.bin": bytes(6 * 4)})
 
 
+def _twice_an_output(manifest: dict[str, Any], members: dict[str, bytes]) -> bytes:
+    """With a sample for each."""
+    told = json.loads(json.dumps(manifest))
+    told["signature"]["outputs"] *= 2
+    held = {}
+    for name, data in members.items():
+        held[name] = data
+        if name == "sample/output-0.bin":
+            held["sample/output-1.bin"] = data
+    return _whole(told, held)
+
+
 def _targets(**change: Any) -> Build:
     return _told(lambda told: [one.update(change) for one in told["targets"]])
 
 
-def _library(name: str) -> str:
-    return f"{name}/model.so"
+def _state(dtype: str, initial: float, copies: int = 1) -> Build:
+    """A model of one input and output that is its state."""
+    tensor = {"shape": [4], "dtype": dtype}
+    signature = {
+        "inputs": [{"name": "x", **tensor}],
+        "outputs": [{"name": "y", **tensor}],
+        "states": [{"input": "x", "output": "y", "initial": initial}] * copies,
+    }
+
+    def build(manifest: dict[str, Any], members: dict[str, bytes]) -> bytes:
+        size = 4 * {"bool": 1, "int8": 1, "uint16": 2, "int32": 4}[dtype]
+        samples = {f"sample/{kind}-0.bin": bytes(size) for kind in ("input", "output")}
+        return _whole({**manifest, "signature": signature}, {**members, **samples})
+
+    return build
 
 
 ARCHIVES = (
@@ -275,6 +302,18 @@ MANIFESTS = (
     Damage("NaN", "bad_manifest", _text(lambda text: text[:-1] + ', "x": NaN}')),
     Damage("a broken number", "bad_manifest", _text(lambda text: text[:-1] + ', "x": 1.}')),
     Damage("a padded number", "bad_manifest", _text(lambda text: text[:-1] + ', "x": 01}')),
+    Damage("a mark of its byte order", "bad_manifest", _text(lambda text: "\ufeff" + text)),
+    Damage("an infinite number", "bad_manifest", _text(lambda text: text[:-1] + ', "x": 1e999}')),
+    Damage("a size in quotes", "bad_manifest", _text(
+        lambda text: re.sub(r'("size_bytes": )(\d+)', r'\1"\2"', text))),
+    Damage("a size with a fraction", "bad_manifest", _text(
+        lambda text: re.sub(r'("size_bytes": \d+)', r"\1.0", text))),
+    Damage("a number for a truth", "bad_manifest", _targets(emulated=1)),
+    Damage("a tolerance in quotes", "bad_manifest", _told(
+        lambda told: told["targets"][0]["correctness"].update(tolerance="0.1"))),
+    Damage("a zero point of 2^70", "bad_manifest", _told(
+        lambda told: _first(told, "inputs").update(
+            quantisation={"scale": 1.0, "zero_point": 1 << 70}))),
     Damage("5 MiB", "too_large", _text(lambda text: text + " " * (5 << 20))),
     Damage("format 2", "other_format", _told(lambda told: told.update(format_version=2))),
     Damage("format 0", "other_format", _told(lambda told: told.update(format_version=0))),
@@ -305,6 +344,19 @@ MANIFESTS = (
         lambda told: _first(told, "inputs").update(shape=[1 << 40, 1 << 40]))),
     Damage("17 axes", "bad_manifest", _told(
         lambda told: _first(told, "inputs").update(shape=[1] * 17))),
+    Damage("an empty axis beside two of 2^62", "bad_manifest", _told(
+        lambda told: _first(told, "inputs").update(shape=[0, 1 << 62, 1 << 62]))),
+    Damage("17 axes of a sample that fits", "bad_manifest", _told(
+        lambda told: _first(told, "inputs").update(
+            shape=[1] * 16 + [math.prod(_first(told, "inputs")["shape"])]))),
+    Damage("two outputs of one name", "bad_manifest", _twice_an_output),
+    Damage("two states of one input", "bad_manifest", _state("int8", 0, copies=2)),
+    Damage("a state that begins with half a truth", "bad_manifest", _state("bool", 0.5)),
+    Damage("a state that begins with half a number", "bad_manifest", _state("int8", 0.5)),
+    Damage("a state that begins below its type", "bad_manifest", _state("int8", -129)),
+    Damage("a state that begins below zero", "bad_manifest", _state("uint16", -1)),
+    Damage("a state that begins beyond its type", "bad_manifest", _state("uint16", 65536)),
+    Damage("a state that begins beyond 32 bits", "bad_manifest", _state("int32", 1e10)),
     Damage("two inputs of one name", "bad_manifest", _told(
         lambda told: told["signature"]["inputs"].append(_first(told, "inputs")))),
     Damage("a state of nothing", "bad_manifest", _told(

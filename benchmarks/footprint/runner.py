@@ -40,11 +40,6 @@ class Opening:
     library_kb: float
 
     @property
-    def beyond_run_ms(self) -> float:
-        """What opening adds to a run."""
-        return self.total_ms - self.run_ms
-
-    @property
     def over_model_kb(self) -> float:
         """What the runtime adds to the model."""
         return self.peak_kb - self.model_kb

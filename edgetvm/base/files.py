@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,11 +24,19 @@ _MENDS = {
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "the path is a folder: name a file in it",
 }
+_MENDS_OF_READING = {
+    **_MENDS,
+    errno.ENOENT: "check the path",
+    errno.EACCES: "you may not read it: mend its permissions",
+}
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path, mends: Mapping[int, str] = _MENDS) -> Iterator[None]:
     """Turn any OSError inside into a StorageError that names `path` and the mend.
+
+    Args:
+        mends: by the error's number; those of writing without it.
 
     Raises:
         StorageError: for every OSError but one that already is an edgetvm error.
@@ -38,10 +46,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     except EdgetvmError:  # some are OSErrors, too: a board that is gone is a ConnectionError
         raise
     except OSError as error:
-        mend = _MENDS.get(error.errno or 0)
+        mend = mends.get(error.errno or 0)
         raise StorageError(
             (error.strerror or str(error)).lower(), where=str(path), mend=mend
         ) from error
+
+
+def read_errors(path: Path) -> AbstractContextManager[None]:
+    """`storage_errors` for a file that is only read."""
+    return storage_errors(path, _MENDS_OF_READING)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ SHA-256 agree with the manifest; members are read into memory and never unpacked
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError, UsageError
-from edgetvm.base.files import sha256_of, storage_errors
-from edgetvm.models.model import TensorSpec
+from edgetvm.base.files import read_errors, sha256_of
+from edgetvm.models.model import Signature, TensorSpec
 from edgetvm.package.arrays import from_bytes
 from edgetvm.package.container import unzipped, zipped
 from edgetvm.package.manifest import (
     LABELS_NAME,
     LICENCE_FOLDER,
     MANIFEST_NAME,
+    MAX_FILE_BYTES,
     SIGNATURE_NAME,
     Manifest,
     Member,
@@ -104,10 +106,18 @@ def read_package(path: Path) -> Package:
     """Read and verify a package file.
 
     Raises:
-        PackageError: see `verify_package`.
+        PackageError: see `verify_package`; or no file at all, but a pipe or a device.
         StorageError: the file cannot be read.
     """
-    with storage_errors(path):
+    with read_errors(path):
+        facts = path.stat()
+        # A pipe may never begin, and a device never end.
+        if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+            raise PackageError("it is no file", where=str(path), mend="give the path of a package")
+        if facts.st_size > MAX_FILE_BYTES:
+            raise PackageError(
+                "it is larger than a package may be", where=str(path), mend="check the path"
+            )
         data = path.read_bytes()
     return verify_package(data, str(path))
 
@@ -168,6 +178,35 @@ def _check_content(package: Package, where: str) -> None:
         raise PackageError(error.what, where=where, mend=mend) from error
     _check_samples(package, "input", signature.inputs, where)
     _check_samples(package, "output", signature.outputs, where)
+    problem = _problem_of(signature)
+    if problem is not None:
+        raise PackageError(f"its signature has {problem}", where=where, mend=mend)
+
+
+def _problem_of(signature: Signature) -> str | None:
+    """What in a signature has no one meaning; None for nothing."""
+    for specs in (signature.inputs, signature.outputs):
+        if len({spec.name for spec in specs}) < len(specs):
+            return "two tensors of one name"
+    if len({state.input for state in signature.states}) < len(signature.states):
+        return "two states of one input"
+    dtypes = {spec.name: spec.dtype for spec in signature.inputs}
+    for state in signature.states:
+        if not _can_begin(dtypes[state.input], state.initial):
+            return f"a state, {state.input!r}, that begins with no number of its type"
+    return None
+
+
+def _can_begin(dtype: str, initial: float) -> bool:
+    """Whether a state may begin so; whole numbers begin within 32 bits, whatever their width."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return True
+    if kind.kind == "b":
+        return initial in (0, 1)
+    own, begins = np.iinfo(kind), np.iinfo(np.int32)
+    fits = max(own.min, begins.min) <= initial <= min(own.max, begins.max)
+    return fits and float(initial).is_integer()
 
 
 def _check_member_names(manifest: Manifest, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from edgetvm.base.errors import PackageError
 from edgetvm.models.model import DTYPES, Arrays
 
-# Of an array in numpy.
-_MAX_RANK = 64
+# Of a tensor in the C runtime.
+_MAX_RANK = 16
+_MOST = sys.maxsize  # bytes
 _AGAIN = "send it again"
 
 
@@ -28,7 +30,9 @@ def from_bytes(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[np.gene
     Raises:
         PackageError: the bytes do not fill the shape, or the dtype is none of `DTYPES`.
     """
-    if dtype not in DTYPES or len(shape) > _MAX_RANK or any(size < 0 for size in shape):
+    known = dtype in DTYPES and len(shape) <= _MAX_RANK and all(size >= 0 for size in shape)
+    # Where an axis is empty, numpy still multiplies the others.
+    if not known or math.prod(max(size, 1) for size in shape) * np.dtype(dtype).itemsize > _MOST:
         raise PackageError(f"{dtype}{list(shape)} is no tensor", mend="package the model again")
     if len(data) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise PackageError(f"{len(data)} bytes are no {dtype}{list(shape)}", mend=_AGAIN)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from edgetvm.base.errors import PackageError
 from edgetvm.package.manifest import (
     MANIFEST_NAME,
+    MAX_DIRECTORY_BYTES,
     MAX_MANIFEST_BYTES,
     MAX_MEMBERS,
     MAX_SIGNATURE_BYTES,
@@ -94,7 +95,7 @@ def unzipped(data: bytes, where: str) -> tuple[int, dict[str, bytes]]:
     try:
         begin, directory, count = _end(data)
         entries = list(_entries(data, begin + directory, count))
-        _check(entries, where)
+        _check(entries, len(data) - _END.size - begin - directory, where)
         members: dict[str, bytes] = {}
         at = begin
         for entry in entries:
@@ -137,11 +138,12 @@ def _entries(data: bytes, at: int, count: int) -> Iterator[_Entry]:
         raise zipfile.BadZipFile
 
 
-def _check(entries: list[_Entry], where: str) -> None:
+def _check(entries: list[_Entry], directory_bytes: int, where: str) -> None:
     if not entries or entries[0].name != MANIFEST_NAME.encode():
         raise _refusal("it does not begin with a manifest", where)
     total_bytes = sum(entry.size_bytes for entry in entries)
-    if len(entries) > MAX_MEMBERS or total_bytes >= MAX_TOTAL_BYTES:
+    too_many = len(entries) > MAX_MEMBERS or directory_bytes > MAX_DIRECTORY_BYTES
+    if too_many or total_bytes >= MAX_TOTAL_BYTES:
         raise _refusal("it claims more than a package may hold", where)
     for entry in entries:
         name = entry.name.decode()

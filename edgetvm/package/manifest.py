@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -27,10 +28,23 @@ MAX_MEMBERS = 1000
 MAX_TOTAL_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_SIGNATURE_BYTES = 4 << 10
+MAX_DIRECTORY_BYTES = 1 << 20
+# With a program before the package, headers and the directory.
+MAX_FILE_BYTES = MAX_TOTAL_BYTES + (64 << 20)
+MAX_NAME_BYTES = 255
+MAX_CPU_FLAGS = 64
+# Objects and lists of the manifest within one another.
+MAX_DEPTH = 32
+
+_AGAIN = "package the model again"
 
 # A member's name: folders of plain words, never absolute, never upwards.
 MemberName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$",
+        max_length=MAX_NAME_BYTES,
+    ),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -60,7 +74,7 @@ class TargetNeeds:
     architecture: str
     triple: str
     cpu: str
-    required_cpu_flags: tuple[str, ...]
+    required_cpu_flags: Annotated[tuple[str, ...], Field(max_length=MAX_CPU_FLAGS)]
     emulated: bool
 
     @classmethod
@@ -204,19 +218,49 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_texts(value: Any) -> None:
-    """Refuse texts that C cannot hold, or UTF-8 cannot."""
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError(f"a text with a NUL: {value!r}")
-    if isinstance(value, str):
-        value.encode()
-    below = [*value, *value.values()] if isinstance(value, dict) else value
-    for one in below if isinstance(below, list) else ():
-        _check_texts(one)
-
-
 def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -(1 << 63) <= (number := int(digits)) < 1 << 63:
+        raise ValueError("a whole number is too large")
+    return number
+
+
+def _check_values(value: Any, room: int = MAX_DEPTH) -> None:
+    """Refuse what no reader in C takes: texts with a NUL or of no characters, deep nesting."""
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError("a text holds what is no character")
+    elif isinstance(value, (dict, list)):
+        if room == 0:
+            raise ValueError("it is nested too deeply")
+        for one in (*value, *(value.values() if isinstance(value, dict) else ())):
+            _check_values(one, room - 1)
+
+
+def _document(text: str) -> Any:
+    """JSON as a manifest may be.
+
+    Raises:
+        ValueError, RecursionError: it is not.
+    """
+    read = json.loads(
+        text,
+        object_pairs_hook=_object,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_whole,
+    )
+    _check_values(read)
+    return read
 
 
 def manifest_from_json(data: bytes, where: str) -> Manifest:
@@ -226,12 +270,14 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
         PackageError: not a manifest, or of a newer format version.
     """
     try:
-        document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
-        _check_texts(document)
-    except (ValueError, RecursionError) as error:
+        text = data.decode()
+        document = _document(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(
             f"its manifest is not JSON: {error}", where=where, mend="copy it again, or package anew"
         ) from error
+    except ValueError as error:
+        raise PackageError(f"its manifest is wrong: {error}", where=where, mend=_AGAIN) from error
     version = document.get("format_version") if isinstance(document, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise PackageError(
@@ -240,12 +286,12 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
             mend=f"this edgetvm reads format {FORMAT_VERSION}: package the model again, or update",
         )
     try:
-        return _ADAPTER.validate_json(data, strict=True)
+        return _ADAPTER.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key, told = ".".join(str(part) for part in first["loc"]), first["msg"]
         raise PackageError(
-            f"its manifest is wrong at {key}: {first['msg'].lower()}",
+            f"its manifest is wrong at {key}: {told[0].lower()}{told[1:]}",
             where=where,
-            mend="package the model again",
+            mend=_AGAIN,
         ) from error

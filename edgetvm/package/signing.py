@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import PackageError, UsageError
-from edgetvm.base.files import storage_errors, write_bytes
+from edgetvm.base.files import read_errors, write_bytes
 from edgetvm.package.container import zipped
 from edgetvm.package.manifest import MANIFEST_NAME, SIGNATURE_NAME
 
@@ -117,7 +117,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    with storage_errors(path):
+    with read_errors(path):
         if path.stat().st_mode & 0o077:
             raise UsageError("others may read this key", where=str(path), mend=f"chmod 600 {path}")
         data = path.read_bytes()
@@ -141,7 +141,7 @@ def read_public_key(path: Path) -> str:
         load_pem_public_key,
     )
 
-    with storage_errors(path):
+    with read_errors(path):
         data = path.read_bytes()
     key = _loaded(load_pem_public_key, path, data)
     if not isinstance(key, Ed25519PublicKey):

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from real_board import onnx_runtime
 
+from benchmarks.footprint.agreement import _agreement
 from benchmarks.footprint.chain import chain, kernel_ns
 from benchmarks.footprint.peers import opened
 from benchmarks.footprint.sizes import size_of
+from edgetvm.package.archive import packed, read_package
 from edgetvm.package.crossbuild import RUNNER_FILE, build_runtime
+
+KEPT = Path(__file__).parents[1] / "package" / "data" / "0.1.0-tiny.edgetvm"
 
 pytestmark = pytest.mark.usefixtures("session_cache")
 
@@ -40,6 +44,20 @@ def test_a_chain_adds_one_number_after_the_other(tmp_path: Path) -> None:
     found = onnx_runtime(case.file, {"x0": given})
     np.testing.assert_array_equal(found["x4"], case.expected()[0])
     assert case.expected()[0] == 1 + (1 + 2 + 3 + 4)
+
+
+def test_a_wrong_answer_is_told_and_no_agreement(tmp_path: Path) -> None:
+    package = read_package(KEPT)
+    wrong = {**package.members, "sample/output-0.bin": np.full(5, 9, "<f4").tobytes()}
+    file = tmp_path / "wrong.edgetvm"
+    file.write_bytes(packed(package.manifest, wrong))
+    runner = [str(build_runtime("x86_64", "musl").folder / RUNNER_FILE)]
+    found = _agreement("tiny", "x86-avx2", runner, file)
+    assert not found.agrees
+    assert "output scores differs from onnxruntime" in found.told
+    right = _agreement("tiny", "x86-avx2", runner, KEPT)
+    assert right.agrees
+    assert "from onnxruntime" in right.told
 
 
 def test_a_kernel_takes_time_and_a_peer_is_opened(tmp_path: Path) -> None:

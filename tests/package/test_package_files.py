@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from edgetvm.package.arrays import from_bytes, pack, to_bytes, unpack
 from edgetvm.package.assembly import build_package
 from edgetvm.package.executor import fitting_target
 from edgetvm.package.gate import Checked
+from edgetvm.package.manifest import Licence
 
 Members = dict[str, bytes]
 
@@ -424,16 +426,22 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another manifest by its CRC": (lambda data: data.replace(b"Apache-2", b"Apache-3"), "cut off"),
     "a key twice": (
         manifest_text(b'{"edgetvm_version"', b'{"labels":null,"edgetvm_version"'),
-        "manifest is not JSON",
+        "manifest is wrong: a key stands twice",
     ),
-    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is not JSON"),
+    "no number": (manifest_text(b'"labels":null', b'"labels":NaN'), "manifest is wrong: NaN"),
     "a truth for a number": (tensor(lambda t: t.update(shape=[2, True])), "shape.1: input should"),
     "a number for a truth": (first_target(emulated=1), "wrong at targets.0.emulated"),
-    "a NUL in a text": (with_manifest(lambda m: m.update(name="a\0b")), "manifest is not JSON"),
-    "half a character": (with_manifest(lambda m: m.update(name="\ud800")), "manifest is not JSON"),
+    "a NUL in a text": (
+        with_manifest(lambda m: m.update(name="a\0b")),
+        "a text holds what is no character",
+    ),
+    "half a character": (
+        with_manifest(lambda m: m.update(name="\ud800")),
+        "a text holds what is no character",
+    ),
     "a text nobody reads": (
         with_manifest(lambda m: m["provenance"].update(changes=["\ud800"])),
-        "manifest is not JSON",
+        "a text holds what is no character",
     ),
     "offset astray": (central(42, "<I", 10**6), "cut off"),
     "manifest last": (manifest_last, "does not begin with a manifest"),
@@ -481,7 +489,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "negative shape": (tensor(lambda t: t.update(shape=[-2, -3])), "is no tensor"),
     "another shape": (tensor(lambda t: t.update(shape=[2, 4])), "'in/x:0' is damaged: 24 bytes"),
     "shape that overflows to 0": (tensor(lambda t: t.update(shape=[1 << 32, 1 << 32])), "damaged"),
-    "shape beyond 64 bits": (tensor(lambda t: t.update(shape=[1 << 70])), "damaged"),
+    "shape beyond 64 bits": (tensor(lambda t: t.update(shape=[1 << 70])), "is too large"),
     "too many axes": (tensor(lambda t: t.update(shape=[2, 3] + [1] * 100)), "is no tensor"),
     "longer sample": (longer_sample, "sample input 'in/x:0' is damaged: 28 bytes are no float32"),
 }
@@ -495,13 +503,48 @@ def test_a_damaged_package_is_refused(data: bytes, name: str) -> None:
     assert re.search(said, refused(damage(data)).what)
 
 
+@pytest.mark.parametrize(("comment_bytes", "is_read"), [(1000, True), (60_000, False)])
+def test_a_directory_is_limited(data: bytes, comment_bytes: int, is_read: bool) -> None:
+    """Of 26 members, with comments that mean nothing."""
+    package = verify_package(data, "m")
+    more = {f"licences/{number}.txt": b"text" for number in range(20)}
+    licences = tuple(Licence(name, "MIT", name) for name in more)
+    manifest = replace(
+        package.manifest, licences=(*package.manifest.licences, *licences), members=()
+    )
+    buffer = io.BytesIO(packed(manifest, {**package.members, **more}))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for entry in archive.infolist():
+            entry.comment = bytes(comment_bytes)
+        archive.comment = b" "  # so that the directory is written again
+        archive.comment = b""
+    if is_read:
+        assert len(verify_package(buffer.getvalue(), "m").members) == 26
+    else:
+        assert "more than a package may hold" in refused(buffer.getvalue()).what
+
+
 def test_reading_is_told_by_path(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no such file"):
+    with pytest.raises(StorageError, match=r"no such file or directory \(check the path\)"):
         read_package(tmp_path / "m.edgetvm")
     path = tmp_path / "m.edgetvm"
     path.write_bytes(b"hello")
     with pytest.raises(PackageError, match=f"{path}: not an .edgetvm package"):
         read_package(path)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """Neither waits for a pipe nor fills memory."""
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(1 << 40)
+    for path, said in ((pipe, "no file"), (Path("/dev/zero"), "no file"), (large, "larger than")):
+        with pytest.raises(PackageError, match=said) as caught:
+            read_package(path)
+        assert caught.value.where == str(path)
+    with pytest.raises(StorageError, match="is a directory"):
+        read_package(tmp_path)
 
 
 def test_the_damages_start_from_a_package_that_is_whole(data: bytes) -> None:

@@ -126,6 +126,45 @@ def test_the_package_tells_what_it_is(builds: Builds, stream: Any) -> None:
     assert "samples_ns" not in told
 
 
+def test_what_a_package_says_does_not_reach_the_terminal(
+    builds: Builds, stream: Any, tmp_path: Path
+) -> None:
+    """Escape sequences of terminals begin with U+001B, or with U+009B."""
+    told = json.loads(json.dumps(stream.manifest))
+    told["name"] = "evil\x1b[2J\x9b2J\x7f é"
+    told["signature"]["outputs"][0]["name"] = "out\x1b]0;x\x07"
+    told["signature"]["states"] = []
+    path = tmp_path / "evil.edgetvm"
+    path.write_bytes(packed(told, stream.members))
+    text = builds.sanitized()(path, "--info").stdout
+    assert text.startswith("evil?[2J??2J? é for local")
+    assert "output out?]0;x?: float32" in text
+    assert "\x1b" not in builds.sanitized()(path, "--input", "a=b", "--repeat", 1, code=3).stderr
+
+
+def test_a_sample_of_no_reference_is_compared_too(
+    builds: Builds, tiny: Any, tmp_path: Path
+) -> None:
+    told = json.loads(json.dumps(tiny.manifest))
+    told["targets"][0]["correctness"] = None
+    wrong = {**tiny.members, "sample/output-0.bin": np.full(5, 9, "<f4").tobytes()}
+    path = tmp_path / "wrong.edgetvm"
+    path.write_bytes(packed(told, wrong))
+    done = builds.sanitized()(path, "--self-test", code=20)
+    assert "output scores differs from the sample by " in done.stderr
+
+
+@pytest.mark.parametrize("initial", [1e10, -1e30])
+def test_a_real_state_may_begin_with_any_number(
+    initial: float, builds: Builds, stream: Any, tmp_path: Path
+) -> None:
+    told = json.loads(json.dumps(stream.manifest))
+    told["signature"]["states"][0]["initial"] = initial
+    path = tmp_path / "far.edgetvm"
+    path.write_bytes(packed(told, stream.members))
+    builds.sanitized()(path)
+
+
 @pytest.mark.parametrize("begin", [b"", bytes(4096), b"#!/bin/sh\n" + bytes(4086)])
 def test_anything_may_stand_before_a_package(
     begin: bytes, builds: Builds, tiny: Any, tmp_path: Path

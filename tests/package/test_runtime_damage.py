@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import damages
 import pytest
 from built_runtime import RUNTIME, Builds
-from damages import Damage, archive, entries_of
+from damages import Damage, Members, archive, entries_of
+
+from edgetvm.base.errors import PackageError
+from edgetvm.package.archive import verify_package
+from edgetvm.package.assembly import Notes, build_package
 
 TABLES = {
     "archive": damages.ARCHIVES,
@@ -42,6 +47,44 @@ def test_a_damaged_package_is_refused(
     assert done.stdout == ""
     # What is wrong, where, and the mend.
     assert re.fullmatch(r"edgetvm-run: (\S*damaged\.edgetvm: )?.{10,} \(.{5,}\)\n", done.stderr)
+
+
+# What only the machine that runs it refuses.
+RUNNING = {"needs_vm", "wrong_architecture", "missing_cpu_feature", "bad_library"}
+
+
+@pytest.fixture(scope="session")
+def parts(tiny: Any) -> tuple[dict[str, Any], Members]:
+    """The manifest, without its members, and the members of a package that lacks nothing."""
+    checked = tiny.checked
+    data = build_package(
+        tiny.artifacts[0],
+        checked.correctness,
+        checked.sample_inputs,
+        checked.sample_outputs,
+        Notes(labels=("one", "two")),
+    )
+    package = verify_package(data, "whole")
+    manifest = json.loads(package.manifest_json)
+    del manifest["members"]
+    return manifest, dict(package.members)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(damage, id=damage.name)
+        for damage in (*damages.ARCHIVES, *damages.MANIFESTS)
+        if damage.status not in RUNNING
+    ],
+)
+def test_the_reader_in_python_refuses_the_same(
+    damage: Damage, parts: tuple[dict[str, Any], Members]
+) -> None:
+    verify_package(archive(entries_of(*parts)), "whole")
+    with pytest.raises(PackageError) as caught:
+        verify_package(damage.build(*parts), "damaged")
+    assert caught.value.mend
 
 
 def test_what_is_not_needed_is_checked_when_it_is_read(

@@ -13,6 +13,7 @@ import pytest
 from built_runtime import RUNTIME, program
 
 import edgetvm
+from edgetvm.package.crossbuild import ARCHIVE_FILE, build_runtime
 
 STRICT = "-Wall -Wextra -Wpedantic -Wconversion -Werror".split()
 
@@ -67,6 +68,34 @@ def test_the_example_in_cpp_runs_a_stream(installed: Path, stream: Any, tmp_path
     assert failed.stderr.startswith("/nowhere: it cannot be read")
 
 
+_OTHER_ELEMENTS = """
+#include <cstdio>
+#include <edgetvm.hpp>
+
+int main(int, char **arguments)
+try {
+    edgetvm::Model model(arguments[1]);
+    model.set_input("chunk", std::vector<float>(4, 1.0f));
+    model.run();
+    std::printf("%zu ", model.output<float>("total").size());
+    model.output<double>("total");
+    return 0;
+} catch (const edgetvm::Error &error) {
+    std::printf("%d %s", error.status(), error.what());
+    return 0;
+}
+"""
+
+
+def test_elements_of_another_size_are_refused_in_cpp(
+    installed: Path, stream: Any, tmp_path: Path
+) -> None:
+    source, built = tmp_path / "other.cpp", tmp_path / "other"
+    source.write_text(_OTHER_ELEMENTS)
+    run(program("g++"), "-std=c++11", *STRICT, source, *flags(installed), "-o", built)
+    assert run(built, stream.path) == "4 4 the output's elements are of another size"
+
+
 def test_cmake_finds_it(installed: Path, tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\n"
@@ -85,6 +114,21 @@ def test_the_library_shows_its_api_and_nothing_else(installed: Path) -> None:
     declared = re.findall(r"\b(edgetvm_\w+)\(", (RUNTIME / "include" / "edgetvm.h").read_text())
     listed = run("nm", "-D", "--defined-only", installed / "lib" / "libedgetvm.so")
     assert {line.split()[-1] for line in listed.splitlines()} == set(declared)
+
+
+@pytest.mark.usefixtures("session_cache")
+@pytest.mark.parametrize("architecture", ["x86_64", "armv7l"])
+def test_a_static_library_takes_no_names_from_others(architecture: str) -> None:
+    """Such as `json_object` and `zip_open`, which well-known libraries have."""
+    archive = build_runtime(architecture, "glibc").folder / ARCHIVE_FILE
+    listed = re.findall(r"(?m)^\w+ \w (\w+)$", run("nm", "-g", "--defined-only", archive))
+    assert "edgetvm_open" in listed
+    strange = {one for one in listed if not one.startswith(("edgetvm_", "etvm_"))}
+    assert strange == {
+        "TVMBackendParallelLaunch",
+        "TVMFFIErrorSetRaisedFromCStr",
+        "TVMFFIErrorSetRaisedFromCStrParts",
+    }
 
 
 def test_one_version_stands_everywhere(installed: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from built_runtime import HANDMADE, Builds, Runner
+from built_runtime import HANDMADE, RUNTIME, Builds, Runner
 from made_packages import packed
 
+from edgetvm.boards import BoardProfile, list_profiles
+from edgetvm.boards.detect import _X86_LEVELS
+
+SOURCES = RUNTIME / "src"
 PROFILES = {"x86_64": [], "aarch64": ["asimd"], "armv7l": ["neon"]}
 RELOCATIONS = {
     "x86_64": {"R_X86_64_RELATIVE", "R_X86_64_64", "R_X86_64_GLOB_DAT", "R_X86_64_JUMP_SLOT"},
@@ -55,6 +60,26 @@ def package(builds: Builds, architecture: str, x: list[float], folder: Path) -> 
 
 def runner(builds: Builds, architecture: str) -> Runner:
     return builds.sanitized() if architecture == "x86_64" else builds.static(architecture)
+
+
+def known_flags(architecture: str) -> set[str]:
+    """CPU features that the runtime can look for: it lacks all others."""
+    if architecture == "x86_64":
+        return set(re.findall(r'\{"(\w+)", \w+, \d+', (SOURCES / "cpu_x86.c").read_text()))
+    tables = (SOURCES / "cpu_arm.c").read_text().split("#else")
+    texts = re.findall(r'"([^"]*)"', tables[architecture == "armv7l"])
+    return set(" ".join(texts).split())
+
+
+@pytest.mark.parametrize("profile", list_profiles(), ids=lambda profile: profile.name)
+def test_what_profiles_need_the_runtime_knows(profile: BoardProfile) -> None:
+    assert profile.required_cpu_flags
+    assert set(profile.required_cpu_flags) <= known_flags(profile.architecture)
+
+
+def test_what_machines_have_the_runtime_knows() -> None:
+    for level in _X86_LEVELS:
+        assert set(level.flags) <= known_flags("x86_64")
 
 
 @pytest.mark.parametrize("architecture", RELOCATIONS)

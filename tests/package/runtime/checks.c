@@ -8,6 +8,7 @@ int main(int count, char **arguments)
     if (count != 4) {
         return 2;
     }
+    check_starved(arguments[2]);
     check_misuse(arguments[1], arguments[2]);
     check_threads(arguments[3], arguments[1]);
     return failures > 0;

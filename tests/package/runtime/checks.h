@@ -15,6 +15,10 @@ extern atomic_int failures;
         }                                                                                          \
     } while (0)
 
+/* Allocations are counted while `watching`. */
+extern atomic_int watching, allocations;
+
+void check_starved(const char *path);
 /* stream: its states are `sum` and `total` = `sum` + `chunk`. */
 void check_misuse(const char *path, const char *stream);
 /* shared: its kernels share their work. */

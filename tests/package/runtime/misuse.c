@@ -278,6 +278,27 @@ static void streams(const char *path)
     edgetvm_close(model);
 }
 
+/* States are carried when a run ends: what the caller then does with its own memory is its own. */
+static void bound_states(const char *path)
+{
+    edgetvm_model *model = opened(path, NULL);
+    size_t total = 9;
+    float one[4] = {1, 2, 3, 4}, found[4] = {0};
+    float *mine = aligned_alloc(EDGETVM_ALIGNMENT, EDGETVM_ALIGNMENT);
+    CHECK(edgetvm_find_output(model, "total", &total) == EDGETVM_OK);
+    CHECK(edgetvm_set_input(model, "chunk", one, sizeof one) == EDGETVM_OK);
+    CHECK(edgetvm_bind_output(model, total, mine, sizeof one) == EDGETVM_OK);
+    CHECK(edgetvm_run(model) == EDGETVM_OK && mine[2] == 3.0f);
+    mine[2] = 100;
+    CHECK(edgetvm_run(model) == EDGETVM_OK && mine[2] == 6.0f);
+    free(mine);
+    CHECK(edgetvm_bind_output(model, total, NULL, sizeof one) == EDGETVM_OK);
+    CHECK(edgetvm_run(model) == EDGETVM_OK);
+    CHECK(edgetvm_get_output_at(model, total, found, sizeof found) == EDGETVM_OK);
+    CHECK(found[2] == 9.0f);
+    edgetvm_close(model);
+}
+
 void check_misuse(const char *path, const char *stream)
 {
     null_pointers(path);
@@ -289,4 +310,5 @@ void check_misuse(const char *path, const char *stream)
     arenas(path);
     bound_memory(path);
     streams(stream);
+    bound_states(stream);
 }

@@ -14,34 +14,6 @@
 
 enum { THREADS = 4, RUNS = 40 };
 
-/* Counted while `watching`: a run must not allocate. The linker is told to call these instead. */
-static atomic_int watching, allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations += watching;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations += watching;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocations += watching;
-    return __real_realloc(old, size);
-}
-
 static edgetvm_model *opened(const char *path, uint32_t threads)
 {
     edgetvm_model *model = NULL;

@@ -2,7 +2,8 @@
  * edgetvm's minimal runtime: opens an .edgetvm package, checks it, and runs its model.
  *
  * A model is used by one thread at a time; different models are independent of each other.
- * Nothing is allocated and no file is read after edgetvm_open, but by edgetvm_read_member.
+ * Nothing is allocated after edgetvm_open, and only edgetvm_read_member and edgetvm_verify read the
+ * file then.
  * Every function bears null pointers, unknown names and wrong sizes, and answers with a status.
  */
 #ifndef EDGETVM_H
@@ -175,7 +176,8 @@ EDGETVM_API edgetvm_status edgetvm_find_output(edgetvm_model *model, const char 
 
 /* Memory that a run needs for all its tensors. */
 EDGETVM_API edgetvm_status edgetvm_arena_bytes(const edgetvm_model *model, size_t *size_bytes);
-/* Use the caller's memory until the model is closed. Forgets inputs, and begins streams anew. */
+/* Use the caller's memory until the model is closed. Forgets inputs and what was bound, and begins
+   streams anew. */
 EDGETVM_API edgetvm_status edgetvm_set_arena(edgetvm_model *model, void *arena, size_t size_bytes);
 
 /* Copy an input. It stays for the runs to come. */

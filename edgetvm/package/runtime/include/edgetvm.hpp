@@ -68,7 +68,11 @@ public:
     {
         std::size_t index = 0;
         check(edgetvm_find_output(get(), name.c_str(), &index));
-        std::vector<T> values(edgetvm_output(get(), index)->size_bytes / sizeof(T));
+        const edgetvm_tensor &tensor = *edgetvm_output(get(), index);
+        if (edgetvm_dtype_bytes(tensor.dtype) != sizeof(T)) {
+            throw Error(EDGETVM_WRONG_SIZE, "the output's elements are of another size");
+        }
+        std::vector<T> values(tensor.size_bytes / sizeof(T));
         check(edgetvm_get_output_at(get(), index, values.data(), values.size() * sizeof(T)));
         return values;
     }

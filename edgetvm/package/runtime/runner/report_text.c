@@ -1,11 +1,25 @@
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
+#include "error.h"
 #include "report.h"
+
+/* With names that a package holds: a terminal would obey what may be in them. */
+__attribute__((format(printf, 1, 2))) static void print_names(const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    make_printable(text);
+    (void)fputs(text, stdout);
+}
 
 static void print_tensor(const char *kind, const edgetvm_tensor *tensor)
 {
-    printf("%s %s: %s[", kind, tensor->name, edgetvm_dtype_name(tensor->dtype));
+    print_names("%s %.200s: %s[", kind, tensor->name, edgetvm_dtype_name(tensor->dtype));
     for (uint32_t axis = 0; axis < tensor->rank; axis++) {
         printf("%s%" PRId64, axis > 0 ? ", " : "", tensor->shape[axis]);
     }
@@ -19,8 +33,10 @@ static void print_tensor(const char *kind, const edgetvm_tensor *tensor)
 static void print_info(const struct session *session)
 {
     const edgetvm_info *info = edgetvm_get_info(session->model);
-    printf("%s for %s (%s), by edgetvm %s%s\n", info->name, info->target, info->architecture,
-           info->edgetvm_version, info->is_signed ? ", signed: not checked" : "");
+    print_names("%.200s for %.200s (%.40s), by edgetvm %.40s%s", info->name, info->target,
+                info->architecture, info->edgetvm_version,
+                info->is_signed ? ", signed: not checked" : "");
+    printf("\n");
     if (!session->options.info) {
         return;
     }
@@ -44,8 +60,9 @@ static void print_kernels(const struct session *session)
     for (size_t i = 0; i < info->kernels; i++) {
         double took_ms = ms_of_ns(session->kernel_ns[i]);
         double share = all_ns > 0 ? 100 * took_ms / ms_of_ns(all_ns) : 0;
-        printf("%9.4f ms %5.1f%%  %s\n", took_ms / session->options.repeat, share,
-               edgetvm_kernel_name(session->model, i));
+        print_names("%9.4f ms %5.1f%%  %.200s", took_ms / session->options.repeat, share,
+                    edgetvm_kernel_name(session->model, i));
+        printf("\n");
     }
 }
 
@@ -54,9 +71,9 @@ void report_text(const struct session *session)
     const edgetvm_info *info = edgetvm_get_info(session->model);
     print_info(session);
     if (session->tested) {
-        printf("self-test passed: %.2g from %s, %g allowed\n",
-               session->agreement.max_relative_error,
-               info->reference[0] != '\0' ? info->reference : "the sample", info->tolerance);
+        print_names("self-test passed: %.2g from %.200s, %g allowed",
+                    session->agreement.max_relative_error, reference_of(info), info->tolerance);
+        printf("\n");
     }
     if (session->run_ns == NULL) {
         return;

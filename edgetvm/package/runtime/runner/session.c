@@ -80,6 +80,11 @@ static edgetvm_status compare_output(struct session *session, size_t index)
     return status;
 }
 
+const char *reference_of(const edgetvm_info *info)
+{
+    return info->reference[0] != '\0' ? info->reference : "the sample";
+}
+
 static edgetvm_status test(struct session *session)
 {
     edgetvm_status status = told(session, edgetvm_verify(session->model));
@@ -100,7 +105,7 @@ static edgetvm_status test(struct session *session)
         return fail(&session->error, EDGETVM_WRONG_ANSWER,
                     "output %.60s differs from %.60s by %.3g (%.2g of its largest value, %g "
                     "allowed)",
-                    session->worst_output, info->reference, session->agreement.max_abs_error,
+                    session->worst_output, reference_of(info), session->agreement.max_abs_error,
                     session->agreement.max_relative_error, info->tolerance);
     }
     return EDGETVM_OK;

@@ -22,5 +22,7 @@ struct session {
 /* What the session asks for, in its order: open, test, run, write. */
 edgetvm_status session_do(struct session *session);
 void session_close(struct session *session);
+/* What the sample's outputs come from, in words. */
+const char *reference_of(const edgetvm_info *info);
 
 #endif

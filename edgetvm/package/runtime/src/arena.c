@@ -84,7 +84,7 @@ static void put_element(uint8_t *to, edgetvm_dtype dtype, double value)
 {
     float single = (float)value;
     uint16_t half = half_of(single);
-    int64_t whole = (int32_t)value;
+    int64_t whole = 0;
     switch (dtype) {
     case EDGETVM_FLOAT16:
         memcpy(to, &half, sizeof half);
@@ -97,6 +97,7 @@ static void put_element(uint8_t *to, edgetvm_dtype dtype, double value)
         break;
     default:
         /* Little-endian: the lowest bytes are the number of any width. */
+        whole = (int32_t)value;
         memcpy(to, &whole, edgetvm_dtype_bytes(dtype));
         break;
     }
@@ -117,5 +118,4 @@ void model_begin_stream(struct edgetvm_model *model)
         }
         model->given[block] = true;
     }
-    model->carries = false;
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "names.h"
+
 /* Before it is run. Compilers have a function for this, but bring a whole library with it. */
 void code_written(const uint8_t *begin, size_t size_bytes);
 

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "names.h"
+
 #if defined(__x86_64__)
 #define CPU_ARCHITECTURE "x86_64"
 #elif defined(__aarch64__)

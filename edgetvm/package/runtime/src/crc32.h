@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "names.h"
+
 uint32_t crc32_of(const uint8_t *data, size_t size_bytes);
 
 #endif

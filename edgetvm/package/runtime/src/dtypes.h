@@ -3,6 +3,7 @@
 #define EDGETVM_DTYPES_H
 
 #include "edgetvm.h"
+#include "names.h"
 
 /* Whether there is a type of that name. */
 bool dtype_of_name(const char *name, edgetvm_dtype *dtype);

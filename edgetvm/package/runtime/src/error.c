@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static void make_printable(char *text)
+void make_printable(char *text)
 {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            *text = '?';
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        /* U+0080 to U+009F are control characters of terminals, too. */
+        bool high = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+        if (*at < 0x20 || *at == 0x7f || high) {
+            *at = '?';
+            at[high] = '?';
         }
     }
 }

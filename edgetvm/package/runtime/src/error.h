@@ -3,12 +3,14 @@
 #define EDGETVM_ERROR_H
 
 #include "edgetvm.h"
+#include "names.h"
 
 #define AGAIN "copy it again"
 #define ANEW "package the model again with edgetvm"
 
-/* Write a sentence, and answer with the status. Control characters are not let through: texts may
-   come from a package that is not trusted. */
+/* Put question marks for control characters: texts may come from a package that is not trusted. */
+void make_printable(char *text);
+/* Write a sentence that is printable, and answer with the status. */
 __attribute__((format(printf, 3, 4))) edgetvm_status fail(edgetvm_error *error,
                                                           edgetvm_status status,
                                                           const char *format, ...);

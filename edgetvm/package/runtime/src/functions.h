@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "names.h"
+
 /* 0 where there is none of that name. */
 uintptr_t function_address(const char *name);
 

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "names.h"
+
 /* The nearest float16; ties to even. */
 uint16_t half_of(float value);
 float float_of_half(uint16_t half);

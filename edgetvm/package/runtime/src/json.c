@@ -18,7 +18,8 @@ void json_fail(struct json *json, const char *failure)
     }
 }
 
-char json_peek(struct json *json)
+/* The next character that is no space, not read yet; NUL at the end. */
+static char peek(struct json *json)
 {
     for (; json->at < json->end; json->at++) {
         char next = *json->at;
@@ -31,7 +32,7 @@ char json_peek(struct json *json)
 
 bool json_take(struct json *json, char wanted)
 {
-    if (json->at == json->end || json_peek(json) != wanted) {
+    if (json->at == json->end || peek(json) != wanted) {
         return false;
     }
     json->at++;
@@ -48,7 +49,7 @@ void json_expect(struct json *json, char wanted)
 static bool take_word(struct json *json, const char *word)
 {
     size_t length = strlen(word);
-    (void)json_peek(json);
+    (void)peek(json);
     if ((size_t)(json->end - json->at) < length || memcmp(json->at, word, length) != 0) {
         return false;
     }
@@ -130,12 +131,12 @@ bool json_null(struct json *json)
 
 bool json_is_string(struct json *json)
 {
-    return json->at < json->end && json_peek(json) == '"';
+    return json->at < json->end && peek(json) == '"';
 }
 
 static void skip_plain(struct json *json)
 {
-    char next = json->at < json->end ? json_peek(json) : '\0';
+    char next = json->at < json->end ? peek(json) : '\0';
     if (next == '"') {
         (void)json_string(json);
     } else if (next == 't' || next == 'f') {
@@ -150,7 +151,7 @@ void json_skip(struct json *json)
     const char *key;
     uint32_t depth = json->depth;
     do {
-        char next = json->at < json->end ? json_peek(json) : '\0';
+        char next = json->at < json->end ? peek(json) : '\0';
         if (next == '{') {
             json_object(json);
         } else if (next == '[') {
@@ -170,7 +171,7 @@ void json_skip(struct json *json)
 
 bool json_finish(struct json *json)
 {
-    (void)json_peek(json);
+    (void)peek(json);
     if (json->at != json->end) {
         json_fail(json, "has something after its end");
     }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "names.h"
+
 /* Objects and arrays within one another. */
 enum { JSON_MAX_DEPTH = 32 };
 

@@ -4,8 +4,6 @@
 
 #include "json.h"
 
-/* The next character that is no space, not read yet; NUL at the end. */
-char json_peek(struct json *json);
 /* Read this character if it is the next. */
 bool json_take(struct json *json, char wanted);
 /* Read it, or fail. */

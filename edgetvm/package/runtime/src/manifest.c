@@ -14,6 +14,7 @@ struct reader {
     struct json json;
     struct manifest *manifest;
     const char *key; /* that was read last */
+    bool no_memory;
 };
 
 enum kind { TEXT, TEXT_OR_NULL, TRUTH, NUMBER, PART, PART_OR_NULL };
@@ -87,12 +88,14 @@ static void read_record(struct reader *reader, const struct key *keys, size_t co
 #define READ_RECORD(reader, keys, record)                                                          \
     read_record(reader, keys, sizeof(keys) / sizeof *(keys), record)
 
-/* One more item of a list; null where there is no memory. */
-static void *add_item(struct reader *reader, struct list *list, size_t item_bytes, size_t most)
+/* One more item of a list; null where there are too many, or no memory. */
+static void *add_item(struct reader *reader, struct list *list, size_t item_bytes)
 {
-    void *item = list->count < most ? list_add(list, item_bytes) : NULL;
+    bool fits = list->count < MAX_MEMBERS;
+    void *item = fits ? list_add(list, item_bytes) : NULL;
     if (item == NULL) {
-        json_fail(&reader->json, "lists more than there is memory for");
+        reader->no_memory = fits;
+        json_fail(&reader->json, "lists more than a package may hold");
     }
     return item;
 }
@@ -155,7 +158,7 @@ static void read_tensors(struct reader *reader, struct list *list)
     };
     json_array(&reader->json);
     while (json_item(&reader->json)) {
-        void *tensor = add_item(reader, list, sizeof(edgetvm_tensor), MAX_MEMBERS);
+        void *tensor = add_item(reader, list, sizeof(edgetvm_tensor));
         if (tensor != NULL) {
             READ_RECORD(reader, KEYS, tensor);
         }
@@ -182,7 +185,7 @@ static void read_states(struct reader *reader, void *record)
     struct signature *signature = record;
     json_array(&reader->json);
     while (json_item(&reader->json)) {
-        void *state = add_item(reader, &signature->states, sizeof(struct state), MAX_MEMBERS);
+        void *state = add_item(reader, &signature->states, sizeof(struct state));
         if (state != NULL) {
             READ_RECORD(reader, KEYS, state);
         }
@@ -237,7 +240,7 @@ static void read_members(struct reader *reader, void *record)
     struct manifest *manifest = record;
     json_array(&reader->json);
     while (json_item(&reader->json)) {
-        void *member = add_item(reader, &manifest->members, sizeof(struct member), MAX_MEMBERS);
+        void *member = add_item(reader, &manifest->members, sizeof(struct member));
         if (member != NULL) {
             READ_RECORD(reader, KEYS, member);
         }
@@ -280,8 +283,7 @@ static void read_targets(struct reader *reader, void *record)
     struct manifest *manifest = record;
     json_array(&reader->json);
     while (json_item(&reader->json)) {
-        struct target *target =
-            add_item(reader, &manifest->targets, sizeof(struct target), MAX_MEMBERS);
+        struct target *target = add_item(reader, &manifest->targets, sizeof(struct target));
         if (target != NULL) {
             target->tolerance = USUAL_TOLERANCE;
             READ_RECORD(reader, KEYS, target);
@@ -316,6 +318,9 @@ static edgetvm_status parse(struct manifest *manifest, size_t length, edgetvm_er
                     "it has package format %lld, and this runtime reads format %d (package the "
                     "model again, or update the runtime)",
                     (long long)manifest->format_version, FORMAT_VERSION);
+    }
+    if (reader.no_memory) {
+        return fail_memory(error, length);
     }
     if (reader.json.failure != NULL) {
         return fail(error, EDGETVM_BAD_MANIFEST, "its manifest %s, at %.40s (" ANEW ")",

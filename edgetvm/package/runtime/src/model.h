@@ -20,8 +20,7 @@ struct edgetvm_model {
     bool *given;
     uint8_t *arena; /* null before there is one */
     bool own_arena;
-    bool ran;     /* since the arena was given */
-    bool carries; /* states are in the outputs of the last run */
+    bool ran; /* since the arena was given */
 };
 
 /* Blocks in the program's order: the arena's own, the inputs, the outputs. */

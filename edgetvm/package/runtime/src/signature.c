@@ -5,13 +5,18 @@ static const char *size_tensors(struct list *tensors)
     edgetvm_tensor *all = tensors->items;
     for (size_t i = 0; i < tensors->count; i++) {
         size_t size = edgetvm_dtype_bytes(all[i].dtype);
+        bool empty = false;
         for (uint32_t axis = 0; axis < all[i].rank; axis++) {
             uint64_t length = (uint64_t)all[i].shape[axis];
-            if (length > SIZE_MAX || !multiply_sizes(size, (size_t)length, &size)) {
+            empty |= length == 0;
+            /* The other axes are multiplied where one is empty, too: in whatever order they are. */
+            if (length > SIZE_MAX / 2 ||
+                !multiply_sizes(size, length > 0 ? (size_t)length : 1, &size) ||
+                size > SIZE_MAX / 2) {
                 return "has a tensor that is too large";
             }
         }
-        all[i].size_bytes = size;
+        all[i].size_bytes = empty ? 0 : size;
         size_t found = 0;
         if (signature_find(tensors, all[i].name, &found) && found != i) {
             return "has two tensors of one name";
@@ -26,12 +31,18 @@ static bool alike(const edgetvm_tensor *a, const edgetvm_tensor *b)
            memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0;
 }
 
-/* Whole numbers of a state begin within 32 bits, whatever their own width. */
+/* Whole numbers of a state begin within their type, and within 32 bits. */
 static bool can_begin(const edgetvm_tensor *tensor, double initial)
 {
-    bool real = tensor->dtype == EDGETVM_FLOAT16 || tensor->dtype == EDGETVM_FLOAT32 ||
-                tensor->dtype == EDGETVM_FLOAT64;
-    return real || (initial >= INT32_MIN && initial <= INT32_MAX);
+    edgetvm_dtype dtype = tensor->dtype;
+    if (dtype >= EDGETVM_FLOAT16 && dtype <= EDGETVM_FLOAT64) {
+        return true;
+    }
+    bool is_signed = dtype >= EDGETVM_INT8 && dtype <= EDGETVM_INT64;
+    size_t bits = dtype == EDGETVM_BOOL ? 1 : 8 * edgetvm_dtype_bytes(dtype);
+    int32_t most = bits < 32 ? (1 << (bits - is_signed)) - 1 : INT32_MAX;
+    int32_t least = is_signed ? -most - 1 : 0;
+    return initial >= least && initial <= most && initial == (int32_t)initial;
 }
 
 static const char *join_states(struct signature *signature)

@@ -114,31 +114,11 @@ edgetvm_status edgetvm_set_input(edgetvm_model *model, const char *name, const v
     return status == EDGETVM_OK ? edgetvm_set_input_at(model, index, data, size_bytes) : status;
 }
 
-/* Copy states from the outputs of the last run to the inputs of the next. */
-static void carry_states(edgetvm_model *model)
-{
-    if (!model->carries) {
-        return;
-    }
-    const struct list *states = &signature_of(model)->states;
-    const struct state *all = states->items;
-    for (size_t i = 0; i < states->count; i++) {
-        memmove(model->blocks[input_block(all[i].input)],
-               model->blocks[output_block(model, all[i].output)],
-               edgetvm_input(model, all[i].input)->size_bytes);
-    }
-    model->carries = false;
-}
-
 void *edgetvm_input_memory(edgetvm_model *model, size_t index)
 {
     const edgetvm_tensor *tensor = edgetvm_input(model, index);
     if (tensor == NULL || model->arena == NULL) {
         return NULL;
-    }
-    if (tensor->state) {
-        /* What the caller writes now must not be written over. */
-        carry_states(model);
     }
     model->given[input_block(index)] = true;
     return model->blocks[input_block(index)];
@@ -151,7 +131,6 @@ static edgetvm_status bind(edgetvm_model *model, size_t block, void *data)
                     "the memory does not begin at a multiple of %d bytes (allocate it so)",
                     EDGETVM_ALIGNMENT);
     }
-    carry_states(model);
     model->blocks[block] = data != NULL ? data : model->arena + model->places[block];
     return EDGETVM_OK;
 }
@@ -202,18 +181,30 @@ static edgetvm_status prepare(edgetvm_model *model)
                         edgetvm_input(model, i)->name);
         }
     }
-    carry_states(model);
     return EDGETVM_OK;
+}
+
+/* Copy states to the inputs of the next run: at once, for outputs may lie in the caller's memory. */
+static void carry_states(edgetvm_model *model)
+{
+    const struct list *states = &signature_of(model)->states;
+    const struct state *all = states->items;
+    for (size_t i = 0; i < states->count; i++) {
+        memmove(model->blocks[input_block(all[i].input)],
+                model->blocks[output_block(model, all[i].output)],
+                edgetvm_input(model, all[i].input)->size_bytes);
+    }
 }
 
 static edgetvm_status finish(edgetvm_model *model, int32_t code)
 {
-    model->ran = model->carries = code == 0;
+    model->ran = code == 0;
     if (code != 0) {
         const char *complaint = pool_complaint(model->pool);
         return fail(&model->error, EDGETVM_KERNEL_FAILED, "a kernel failed with code %ld%s%.150s",
                     (long)code, complaint[0] != '\0' ? ": " : "", complaint);
     }
+    carry_states(model);
     return EDGETVM_OK;
 }
 

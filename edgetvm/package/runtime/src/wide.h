@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "names.h"
+
 /* The name that models call, and the function. */
 #define OF_WIDE_NUMBERS(DO)                                                                        \
     DO(__divdi3, wide_div) DO(__moddi3, wide_mod) DO(__udivdi3, wide_udiv)                         \

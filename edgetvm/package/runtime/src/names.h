@@ -1,0 +1,102 @@
+/*
+ * What the library keeps to itself, by names that no other library has: a program that libedgetvm.a
+ * is linked into may well have a json_object or a zip_open from elsewhere.
+ */
+#ifndef EDGETVM_NAMES_H
+#define EDGETVM_NAMES_H
+
+#define SHA256_CONSTANTS etvm_SHA256_CONSTANTS
+#define code_written etvm_code_written
+#define cpu_has etvm_cpu_has
+#define cpu_read etvm_cpu_read
+#define crc32_of etvm_crc32_of
+#define dtype_of_name etvm_dtype_of_name
+#define fail etvm_fail
+#define fail_image etvm_fail_image
+#define fail_memory etvm_fail_memory
+#define fail_where etvm_fail_where
+#define float_of_half etvm_float_of_half
+#define function_address etvm_function_address
+#define half_of etvm_half_of
+#define image_bytes_after etvm_image_bytes_after
+#define image_close etvm_image_close
+#define image_copy etvm_image_copy
+#define image_holds etvm_image_holds
+#define image_load etvm_image_load
+#define image_name etvm_image_name
+#define image_place etvm_image_place
+#define image_protect etvm_image_protect
+#define image_read_dynamic etvm_image_read_dynamic
+#define image_relocate etvm_image_relocate
+#define image_reserve etvm_image_reserve
+#define image_symbol etvm_image_symbol
+#define image_symbol_at etvm_image_symbol_at
+#define json_array etvm_json_array
+#define json_begin etvm_json_begin
+#define json_boolean etvm_json_boolean
+#define json_expect etvm_json_expect
+#define json_fail etvm_json_fail
+#define json_finish etvm_json_finish
+#define json_integer etvm_json_integer
+#define json_is_string etvm_json_is_string
+#define json_item etvm_json_item
+#define json_key etvm_json_key
+#define json_null etvm_json_null
+#define json_number etvm_json_number
+#define json_object etvm_json_object
+#define json_skip etvm_json_skip
+#define json_string etvm_json_string
+#define json_take etvm_json_take
+#define make_printable etvm_make_printable
+#define manifest_close etvm_manifest_close
+#define manifest_read etvm_manifest_read
+#define model_begin_stream etvm_model_begin_stream
+#define model_free_arena etvm_model_free_arena
+#define model_plan etvm_model_plan
+#define model_take_arena etvm_model_take_arena
+#define package_close etvm_package_close
+#define package_load etvm_package_load
+#define package_member etvm_package_member
+#define package_open etvm_package_open
+#define package_read etvm_package_read
+#define package_verify etvm_package_verify
+#define page_bytes etvm_page_bytes
+#define pool_close etvm_pool_close
+#define pool_complaint etvm_pool_complaint
+#define pool_enter etvm_pool_enter
+#define pool_leave etvm_pool_leave
+#define pool_open etvm_pool_open
+#define pool_threads etvm_pool_threads
+#define program_close etvm_program_close
+#define program_open etvm_program_open
+#define sha256_add etvm_sha256_add
+#define sha256_begin etvm_sha256_begin
+#define sha256_by_instructions etvm_sha256_by_instructions
+#define sha256_end etvm_sha256_end
+#define signature_complete etvm_signature_complete
+#define signature_find etvm_signature_find
+#define source_close etvm_source_close
+#define source_of_memory etvm_source_of_memory
+#define source_open etvm_source_open
+#define source_read etvm_source_read
+#define wide_div etvm_wide_div
+#define wide_div32 etvm_wide_div32
+#define wide_mod etvm_wide_mod
+#define wide_mod32 etvm_wide_mod32
+#define wide_of_double etvm_wide_of_double
+#define wide_of_float etvm_wide_of_float
+#define wide_to_double etvm_wide_to_double
+#define wide_to_float etvm_wide_to_float
+#define wide_udiv etvm_wide_udiv
+#define wide_udiv32 etvm_wide_udiv32
+#define wide_umod etvm_wide_umod
+#define wide_umod32 etvm_wide_umod32
+#define wide_unsigned_of_double etvm_wide_unsigned_of_double
+#define wide_unsigned_of_float etvm_wide_unsigned_of_float
+#define wide_unsigned_to_double etvm_wide_unsigned_to_double
+#define wide_unsigned_to_float etvm_wide_unsigned_to_float
+#define zip_close etvm_zip_close
+#define zip_has_name etvm_zip_has_name
+#define zip_open etvm_zip_open
+
+#endif
