@@ -64,6 +64,8 @@ class Step:
         self._began_s = time.monotonic()
         self._event = StepEvent(title, "started", _depth.get())
         self.detail = ""
+        # Set where a part of the work failed and its caller goes on.
+        self.has_failed = False
 
     def tell(self, state: State, *, done: int = 0, total: int = 0) -> None:
         """Tell the listeners."""
@@ -97,7 +99,7 @@ def step(title: str) -> Iterator[Step]:
         raise
     finally:
         _depth.reset(token)
-    this.tell("finished")
+    this.tell("failed" if this.has_failed else "finished")
 
 
 def note(sentence: str) -> None:

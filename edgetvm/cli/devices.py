@@ -101,6 +101,18 @@ def add_command(
     terminal.result(device_document(joined.board), joined_view(joined))
 
 
+@command.command("remove")
+@click.argument("name")
+@json_option
+def remove_command(name: str, as_json: bool) -> None:
+    """Take a board out of the inventory file. Its other lines stay as they are."""
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.farm.adding import remove_board
+
+    path = remove_board(name)
+    Terminal(as_json).result({"name": name, "inventory": str(path)}, f"{name} is out of {path}")
+
+
 @command.command("check")
 @selection_argument
 @new_key_option

@@ -73,7 +73,10 @@ def joined_view(joined: Joined) -> RenderableType:
     """`edgetvm devices add`."""
     board = joined.board
     made = f", made from its own answers: {joined.profile_file}" if joined.profile_file else ""
-    return f"{board.name} is in {joined.inventory}, with profile {board.profile}{made}"
+    told = f"{board.name} is in {joined.inventory}, with profile {board.profile}{made}"
+    asked = "" if joined.was_asked else f"\nit was not asked: edgetvm devices check {board.name}"
+    server = "" if board.tracker else "\nto run packages it needs a server: docs/how-to/boards.md"
+    return f"{told}{asked}{server}"
 
 
 _MARKS = {"ok": "✓", "odd": "!", "failed": "✗"}
@@ -82,11 +85,19 @@ _MARKS = {"ok": "✓", "odd": "!", "failed": "✗"}
 def checked_document(checked: Mapping[str, Outcome[Checked]]) -> list[dict[str, Any]]:
     """`edgetvm devices check --json`."""
     return [
-        {"name": name, "state": "failed", "round_trip_ms": None, "findings": [str(outcome.error)]}
+        {"name": name, "state": "failed", "round_trip_ms": None, "findings": [_why(outcome)]}
         if outcome.value is None
         else {"name": name, **asdict(outcome.value)}
         for name, outcome in checked.items()
     ]
+
+
+def _why(outcome: Outcome[Any]) -> str:
+    """Without the board's name, which stands beside it."""
+    error = outcome.error
+    if error is None or not (error.where or "").startswith("board "):
+        return str(error)
+    return f"{error.what} ({error.mend})" if error.mend else error.what
 
 
 def checked_view(checked: Mapping[str, Outcome[Checked]]) -> RenderableType:
@@ -119,7 +130,7 @@ def facts_view(found: Mapping[str, Outcome[Facts]]) -> RenderableType:
     parts: list[RenderableType] = []
     for name, outcome in found.items():
         facts = outcome.value
-        rows = {"error": outcome.error} if facts is None else _facts_rows(facts)
+        rows = {"error": _why(outcome)} if facts is None else _facts_rows(facts)
         parts += ["", fact_table({"board": name, **rows})]
     return Group(*parts[1:])
 

@@ -112,7 +112,8 @@ def difference_view(changes: Sequence[Change]) -> RenderableType:
     """`edgetvm package diff`."""
     if not changes:
         return "they hold the same"
-    table = new_table("part", "key", "first", "second", folded=True)
+    columns = ("part", "key", "first", "second")
+    table = new_table(*columns, folded=columns)
     for change in changes:
         add_row(table, change.part, change.key, _short(change.before), _short(change.after))
     return table

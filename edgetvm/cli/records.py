@@ -146,6 +146,7 @@ def _view(found: list[TaskSummary]) -> Table:
     table = new_table(
         *("task", "profile", "level", "trials", "failed", "default", "best", "gain", "rule"),
         right=("level", "trials", "failed", "default", "best", "gain"),
+        folded=("task", "rule"),
     )
     for one in found:
         add_row(

@@ -23,7 +23,7 @@ from edgetvm.cli.options import json_option
 )
 @json_option
 def command(ids: tuple[str, ...], last: int | None, output: Path | None, as_json: bool) -> None:
-    """Show measurements: those named, or the newest of each model on each device."""
+    """Show measurements: those named, or the newest of each model and device, tuned and untuned."""
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import latest, load
     from edgetvm.report import render_json, summary_table, warning_lines, write_report

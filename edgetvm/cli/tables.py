@@ -10,20 +10,22 @@ from rich.text import Text
 from edgetvm.base.words import printable
 
 
-def new_table(*columns: str, right: Sequence[str] = (), folded: bool = False) -> Table:
-    """An empty table; the columns of `right` hold numbers.
+def new_table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ()) -> Table:
+    """An empty table.
 
     Args:
-        folded: long words go on in the next line, in the first column too, so that none takes the
-            room of the others.
+        columns: their names.
+        right: those that hold numbers.
+        folded: those that take several lines where the terminal is narrow, so that all others stay
+            whole; without any, all but the first do.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for index, column in enumerate(columns):
         table.add_column(
             column,
             justify="right" if column in right else "left",
-            no_wrap=index == 0 and not folded,
-            overflow="fold" if folded else "ellipsis",
+            no_wrap=column not in folded if folded else index == 0,
+            overflow="fold" if column in folded else "ellipsis",
         )
     return table
 

@@ -34,14 +34,21 @@ if TYPE_CHECKING:
 @subject_options
 @compile_options
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Measure so many candidates.")
-@click.option("--time", "time_s", type=Duration(), help="Search for so long, as 90s, 30m or 2h.")
+@click.option(
+    "--time",
+    "time_s",
+    type=Duration(),
+    help="Search for so long, as 90s, 30m or 2h; the comparisons before and after come on top.",
+)
 @click.option(
     "--until-flat", is_flag=True, help="End when no kernel gains any more: without a budget too."
 )
 @click.option(
     "--boards", type=click.IntRange(1), metavar="K", help="Use so many boards of a profile at most."
 )
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run, or refuse.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with an unfinished run of the same budget, or refuse."
+)
 @click.option(
     "--from",
     "sources",

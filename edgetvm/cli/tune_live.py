@@ -80,6 +80,8 @@ def model_latency(progress: Progress) -> str:
         return "no kernel is measured yet"
     known = sum(one.default_ms > 0 for one in progress.tasks)
     of = "" if known == len(progress.tasks) else f", {known} of {len(progress.tasks)} measured"
+    if progress.best_ms < progress.default_ms:
+        of += ", to be compared at the end"
     return f"kernels {lowered(progress.default_ms, progress.best_ms, of)}"
 
 
@@ -88,7 +90,7 @@ def sentence_of(progress: Progress) -> str:
     outcomes = ", ".join(
         f"{count} {outcome}" for outcome, count in sorted(progress.outcomes.items()) if count
     )
-    left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} left"
+    left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} of search left"
     return (
         f"{plural(progress.trials, 'trial')}, {progress.trials_per_s:.1f} a second"
         f"{f' ({outcomes})' if outcomes else ''}; {_boards(progress.boards)}; "

@@ -11,13 +11,17 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgetvm.base.units import format_duration, format_ms
-from edgetvm.base.words import printable
+from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
     from edgetvm.tune import Tuned, TunedKernel
     from edgetvm.tune.explaining import Explained
     from edgetvm.workflow.tuning import Outcome
+
+
+# The kernels' sum by the whole model's time.
+_FAR_APART = 1.2
 
 
 def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
@@ -30,6 +34,7 @@ def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
         "trials_per_s": tuned.progress.trials_per_s,
         "default_ms": outcome.default_ms,
         "tuned_ms": outcome.tuned_ms,
+        "looked_faster": dict(tuned.fates),
         "kernels_default_ms": tuned.default_ms,
         "kernels_tuned_ms": tuned.best_ms,
         "peak_gflops": tuned.progress.peak_gflops,
@@ -55,21 +60,49 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
             f"{_share(one, tuned):.1%}",
             str(one.calls),
             format_ms(one.default_ms),
-            format_ms(one.best_ms),
-            f"{one.gain:.2f}",
+            format_ms(one.best_ms) if one.gain > 1 else "as default",
+            f"{one.gain:.2f}" if one.gain > 1 else "",
             f"{one.gflops:.1f}" if one.gflops else "",
             str(one.trials),
         )
     progress = tuned.progress
     facts = {
-        "kernels": lowered(tuned.default_ms, tuned.best_ms),
-        "whole model": lowered(outcome.default_ms, outcome.tuned_ms),
+        "kernels": _taken(tuned.default_ms, tuned.best_ms),
+        "whole model": _taken(outcome.default_ms, outcome.tuned_ms),
+        **_apart(outcome),
+        "looked faster": _fates(tuned),
         "trials": f"{tuned.trials} in {format_duration(progress.elapsed_s)}, "
         f"{progress.trials_per_s:.1f} a second",
         "kept in": database,
-        "next": go_on,
     }
+    if outcome.has_gained:
+        facts["next"] = go_on
     return Group(table, "", fact_table(facts))
+
+
+def _taken(default_ms: float, tuned_ms: float) -> str:
+    if tuned_ms < default_ms:
+        return lowered(default_ms, tuned_ms)
+    return f"{format_ms(default_ms)}, with the default schedules: nothing is faster"
+
+
+def _apart(outcome: Outcome) -> dict[str, str]:
+    """Why the kernels' sum is not the model's time, where they are far apart."""
+    if outcome.tuned.default_ms < _FAR_APART * outcome.default_ms:
+        return {}
+    return {
+        "": "kernels are timed by themselves, as the mean of many runs in a row, with all that "
+        "disturbs the board; the whole model as the median of single runs, which leaves that out"
+    }
+
+
+def _fates(tuned: Tuned) -> str:
+    """`9 candidates: 1 taken; 8 slower than the default in turns with it`."""
+    if not tuned.fates:
+        return "no candidate that was not judged before"
+    fates = sorted(tuned.fates.items(), key=lambda one: (one[0] != "taken", -one[1]))
+    told = "; ".join(f"{count} {fate}" for fate, count in fates)
+    return f"{plural(sum(tuned.fates.values()), 'candidate')}: {told}"
 
 
 def _by_share(tuned: Tuned) -> list[TunedKernel]:

@@ -1,4 +1,4 @@
-"""A board added to the inventory file: its other lines stay as the user wrote them."""
+"""A board added to the inventory file, or taken out: the other lines stay as they are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from edgetvm.base.errors import ConfigurationError, UsageError
+from edgetvm.base.errors import ConfigurationError, NotFoundError, UsageError
 from edgetvm.base.files import storage_errors, write_text
-from edgetvm.farm.inventory import Board, inventory_path, load_inventory
+from edgetvm.farm.inventory import LOCAL, Board, find_board, inventory_path, load_inventory
 
 
 def add_board(name: str, keys: dict[str, Any]) -> tuple[Board, Path]:
@@ -36,6 +36,64 @@ def add_board(name: str, keys: dict[str, Any]) -> tuple[Board, Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, new)
     return board, path
+
+
+def remove_board(name: str) -> Path:
+    """Take a board out of the inventory file.
+
+    Returns:
+        the file.
+
+    Raises:
+        NotFoundError: there is no such board in it.
+        ConfigurationError: the file cannot be used, or the board stands in it in another way than
+            `add_board` writes it.
+        StorageError: the file cannot be written.
+    """
+    path = inventory_path()
+    if not path.exists() or name == LOCAL.name:
+        raise NotFoundError(f"no board {name!r} is in the inventory", where=str(path))
+    find_board(name)
+    with storage_errors(path):
+        text = path.read_text()
+    new = without_board(text, name)
+    if new is None or name in _names(new, path):
+        raise ConfigurationError(
+            f"board {name} stands in braces or in a group there",
+            where=str(path),
+            mend="take it out by hand",
+        )
+    write_text(path, new)
+    return path
+
+
+def without_board(text: str, name: str) -> str | None:
+    """The text of an inventory file without a board; None where it has no lines of its own."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(node, yaml.MappingNode) or node.flow_style:
+        return None
+    for key, boards in node.value:
+        if key.value != "boards" or not isinstance(boards, yaml.MappingNode) or boards.flow_style:
+            continue
+        for at, entry in boards.value:
+            if at.value == name:
+                last = max(at.end_mark.line, _last_line(entry))
+                lines = text.splitlines()
+                if len(boards.value) == 1:
+                    lines[key.start_mark.line] = "boards: {}"
+                left = [*lines[: at.start_mark.line], *lines[last + 1 :]]
+                return "".join(f"{line}\n" for line in left)
+    return None
+
+
+def _names(text: str, path: Path) -> set[str]:
+    """Of the boards of a file with that text."""
+    if _is_empty(text):
+        return set()
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Path(folder) / path.name
+        aside.write_text(text)
+        return set(load_inventory(aside))
 
 
 def check_is_new(name: str) -> None:
@@ -77,6 +135,11 @@ def with_board(text: str, name: str, keys: dict[str, Any], path: Path) -> str:
     lines = text.splitlines()
     if found is None and not node.flow_style:
         return "\n".join([*lines, "boards:", *_lines(name, keys, 2)]) + "\n"
+    empty = found.start_mark.line if found is not None and not found.value else None
+    if empty is not None and lines[empty].startswith("boards: {}"):
+        # As `without_board` leaves it.
+        head = lines[empty].replace("{}", "", 1).rstrip()
+        return "\n".join([*lines[:empty], head, *_lines(name, keys, 2), *lines[empty + 1 :]]) + "\n"
     if found is None or found.flow_style:
         entry = yaml.safe_dump({name: keys}, default_flow_style=True, width=1000).strip()
         raise ConfigurationError(
@@ -115,5 +178,6 @@ def _tried(text: str, name: str, path: Path) -> Board:
         try:
             return load_inventory(aside)[name]
         except ConfigurationError as error:
-            where = (error.where or "").replace(str(aside), str(path))
+            # A line that is not written yet cannot be looked at.
+            where = str(path) if path.exists() else f"board {name}"
             raise ConfigurationError(error.what, where=where, mend=error.mend) from error

@@ -86,6 +86,7 @@ def on_all(
             this.tell("advanced", done=len(found), total=len(boards))
         failed = sum(outcome.error is not None for outcome in found.values())
         this.detail = f"{plural(failed, 'board')} failed" if failed else ""
+        this.has_failed = failed > 0
     return {board.name: found[board.name] for board in boards}
 
 

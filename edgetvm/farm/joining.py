@@ -33,11 +33,13 @@ class Joined:
         board: as it is read from there.
         inventory: the file.
         profile_file: of the profile that was made for it; None where one fitted.
+        was_asked: whether it told what it is.
     """
 
     board: Board
     inventory: Path
     profile_file: Path | None
+    was_asked: bool = True
 
 
 def fitting_profile(machine: Machine) -> BoardProfile | None:
@@ -70,7 +72,7 @@ def join(
     """
     check_is_new(name)
     if profile is not None:
-        return Joined(*add_board(name, {"profile": profile, **keys}), None)
+        return Joined(*add_board(name, {"profile": profile, **keys}), None, was_asked=False)
     with step(f"ask {name} what it is"):
         facts = facts_of(_asked_as(name, keys), accept_new_host_key)
     found = fitting_profile(facts.machine)

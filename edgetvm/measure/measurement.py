@@ -131,6 +131,11 @@ class Measurement:
     thread_turns: ThreadTurns | None = None
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a kernel of it has a tuned schedule."""
+        return any(kernel.schedule == "tuned" for kernel in self.kernels)
+
 
 _ADAPTER = TypeAdapter(Measurement)
 

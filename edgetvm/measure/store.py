@@ -52,7 +52,8 @@ def load(measurement_id: str) -> Measurement:
 
 
 def latest(count: int | None = None) -> list[Measurement]:
-    """The newest measurement of each model on each device, oldest first; or the last `count`.
+    """The newest measurement of each model on each device, tuned and untuned, oldest first; or the
+    last `count`.
 
     Raises:
         ConfigurationError: a file is damaged.
@@ -60,5 +61,7 @@ def latest(count: int | None = None) -> list[Measurement]:
     measurements = [load(measurement_id) for measurement_id in _ids()]
     if count is not None:
         return measurements[-count:]
-    newest = {(entry.model, entry.environment.device): entry for entry in measurements}
+    newest = {
+        (entry.model, entry.environment.device, entry.is_tuned): entry for entry in measurements
+    }
     return sorted(newest.values(), key=lambda entry: entry.id)

@@ -16,6 +16,8 @@ from edgetvm.report.words import format_error, shown
 
 # Names stand in many places of a page, kernels' only once.
 _LONGEST = 48
+# A p99 so many times the p50 comes from other work, or from a clock that changes.
+_UNSTEADY = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,18 @@ class Result:
         return plural(self.measurement.environment.threads, "thread")
 
     @property
+    def tuned(self) -> str:
+        """`5 of 23 kernels tuned`; empty where none is."""
+        kernels = self.measurement.kernels
+        count = sum(one.schedule == "tuned" for one in kernels)
+        return f"{count} of {plural(len(kernels), 'kernel')} tuned" if count else ""
+
+    @property
     def setting(self) -> str:
-        """`4 threads`, or `4 threads, -O2` where the model was compiled in an unusual way."""
+        """`4 threads`, and what is unusual in how the model was compiled: `-O2`, tuned kernels."""
         options = self.measurement.options
-        return self.threads if options == DEFAULTS else f"{self.threads}, {options}"
+        unusual = "" if options == DEFAULTS else str(options)
+        return ", ".join(one for one in (self.threads, unusual, self.tuned) if one)
 
     @property
     def deadline(self) -> str:
@@ -71,6 +81,11 @@ class Result:
         if misses:
             return f"over its {format_ms(deadline_ms)} deadline in {misses} of {runs}"
         return f"within its {format_ms(deadline_ms)} deadline in all {runs}"
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether a real device's slowest runs are far from its usual ones."""
+        return not self.emulated and self.summary.p99_ms > _UNSTEADY * self.summary.p50_ms
 
     @property
     def late(self) -> bool:
@@ -97,6 +112,12 @@ def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
             f"real-time factor {factor:.3g}: the device falls behind the signal; "
             "tune the model, use more threads or a faster device"
         )
+    if summary.p99_ms > _UNSTEADY * summary.p50_ms and not measurement.environment.emulated:
+        found.append(
+            f"unsteady: p99 is {format_ms(summary.p99_ms)} where p50 is "
+            f"{format_ms(summary.p50_ms)}; "
+            "leave the device alone and measure again"
+        )
     return (*found, *(shown(warning, 300) for warning in summary.warnings))
 
 
@@ -112,9 +133,9 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     if not measurements:
         raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
 
-    def key(measurement: Measurement) -> tuple[str, str, bool, int, CompileOptions]:
-        place, options = measurement.environment, measurement.options
-        return measurement.model, place.device, place.emulated, place.threads, options
+    def key(measurement: Measurement) -> tuple[str, str, bool, int, CompileOptions, bool]:
+        place, options, tuned = measurement.environment, measurement.options, measurement.is_tuned
+        return measurement.model, place.device, place.emulated, place.threads, options, tuned
 
     times = Counter(key(measurement) for measurement in measurements)
     found = []

@@ -17,8 +17,8 @@ class Verdict:
     """What came of one model.
 
     Attributes:
-        state: `wrong` where any device answers wrongly; `attention` where it is late, or where
-            only an emulated device ran it.
+        state: `wrong` where any device answers wrongly; `attention` where it is late or unsteady,
+            or where only an emulated device ran it.
         sentence: about the model, whose name it leaves out.
     """
 
@@ -43,6 +43,8 @@ def _speed(best: Result, others: Sequence[Result]) -> str:
         stands = "falls behind" if summary.real_time_factor >= 1 else "keeps up with"
         factor = format_factor(summary.real_time_factor)
         parts.append(f"{stands} the signal (real-time factor {factor})")
+    if best.unsteady:
+        parts.append("unsteady")
     parts.append(best.deadline)
     late = [other.device for other in others if other.late]
     if late:
@@ -80,7 +82,7 @@ def _verdict(group: Sequence[Result]) -> Verdict:
         best = right[0]
         speed = _speed(best, right[1:])
         state: Literal["good", "attention"] = (
-            "attention" if any(result.late for result in right) else "good"
+            "attention" if best.unsteady or any(result.late for result in right) else "good"
         )
     else:
         state = "attention"

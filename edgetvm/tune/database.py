@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -92,6 +93,7 @@ class TuningDatabase:
                 mend="MetaSchedule's records: edgetvm records import FOLDER",
             )
         self.path = path
+        self._locks: int | None = None
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
@@ -215,15 +217,52 @@ class TuningDatabase:
             )
         return int(cursor.lastrowid or 0)
 
-    def unfinished_run(self, what: str, conditions: Conditions, budget: str) -> int | None:
-        """The latest run of the same command, if it did not end."""
+    def unfinished_runs(self, what: str, conditions: Conditions) -> dict[int, str]:
+        """The budgets of runs that did not end, by number, the latest first."""
         with self._errors():
-            row = self._connection.execute(
-                "SELECT id, finished_at FROM runs WHERE what = ? AND profile = ? AND level = ?"
-                " AND budget = ? ORDER BY id DESC LIMIT 1",
-                (what, conditions.profile, conditions.level, budget),
-            ).fetchone()
-        return None if row is None or row[1] is not None else int(row[0])
+            rows = self._connection.execute(
+                "SELECT id, budget FROM runs WHERE what = ? AND profile = ? AND level = ?"
+                " AND finished_at IS NULL ORDER BY id DESC",
+                (what, conditions.profile, conditions.level),
+            ).fetchall()
+        return {int(run): budget for run, budget in rows}
+
+    def work_on(self, run: int) -> bool:
+        """Keep other processes off a run; False where a living one works on it.
+
+        The system lets go of it when this process ends, however it ends.
+        """
+        with storage_errors(self._locks_path):
+            if self._locks is None:
+                self._locks = os.open(
+                    self._locks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+                )
+            try:
+                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, run)
+            except (BlockingIOError, PermissionError):
+                return False
+        return True
+
+    def is_another_at_work(self, mine: int, conditions: Conditions) -> bool:
+        """Whether a living process works on another run of the profile."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT id FROM runs WHERE profile = ? AND finished_at IS NULL AND id != ?",
+                (conditions.profile, mine),
+            ).fetchall()
+        return any(self._is_held(int(run)) for (run,) in rows)
+
+    def _is_held(self, run: int) -> bool:
+        if not self.work_on(run):
+            return True
+        if self._locks is not None:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, run)
+        return False
+
+    @property
+    def _locks_path(self) -> Path:
+        """A byte of it stands for each run; it has no bytes, only locks."""
+        return self.path.with_name(f"{self.path.name}-runs")
 
     def spend(self, run: int, seconds: float) -> None:
         """Say how much time a run has taken so far, all its beginnings together."""
@@ -412,8 +451,11 @@ class TuningDatabase:
         return replace(found, layouts={key: one for key, one in layouts if one != "auto"})
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let go of its runs."""
         self._connection.close()
+        if self._locks is not None:
+            os.close(self._locks)
+            self._locks = None
 
     def __enter__(self) -> TuningDatabase:
         return self

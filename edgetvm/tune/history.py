@@ -55,7 +55,8 @@ class History:
         model: whose kernels they are; empty where all that was tuned is told, each kernel called
             once.
         tasks: those that take most time first.
-        curve: a point for each trial whose time is known, in the order of time.
+        curve: a point for each trial whose time is known, in the order of time; at the end, where
+            what is taken now differs from the fastest measured, a point for that.
         outcomes: how often each came.
         boards: what each board last said of itself, by name.
         began_at, ended_at: of the trials, in seconds since 1970.
@@ -170,4 +171,7 @@ def _curve(
             best[trial.task] -= gained
             total_ms -= gained * default_ms[trial.task]
             points.append(Point(elapsed_s, total_ms))
+    taken_ms = sum(_calls(one.kernel) * (one.summary.best_ms or 0.0) for one in tasks)
+    if points and not math.isclose(total_ms, taken_ms):
+        points.append(Point(spent_s[-1], taken_ms))
     return tuple(points)

@@ -9,6 +9,18 @@ from typing import Literal
 BoardState = Literal["busy", "idle", "lost"]
 
 
+def share_of_peak(gflops: float, peak_gflops: float, in_floats: bool) -> float | None:
+    """How much of what all cores can do in float32 a kernel does, 0 to 1.
+
+    Returns:
+        None where there is no such bound: kernels of 8-bit numbers; a clock above the profile's,
+        which is the present one where a machine tells no highest; Winograd's form, whose
+        multiply-adds are counted as the direct form's and are fewer.
+    """
+    share = gflops / peak_gflops if peak_gflops else 0.0
+    return share if in_floats and 0 < share <= 1 else None
+
+
 @dataclass(frozen=True)
 class TaskProgress:
     """One task.
@@ -21,8 +33,7 @@ class TaskProgress:
         trials: measured, failed ones included, of all searches.
         default_ms, best_ms: of one call; 0 where they are not known yet.
         gflops: at the best latency, a multiply-add counted as two operations.
-        of_peak: that over what all cores can do in float32; None for kernels of 8-bit numbers,
-            which have no such bound.
+        of_peak: see `share_of_peak`.
         left: candidates that were not tried.
     """
 

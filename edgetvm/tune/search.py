@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from edgetvm.base.errors import BoardGoneError, MissingToolError
+from edgetvm.base.steps import warn
 from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
@@ -22,7 +23,7 @@ from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -241,6 +242,7 @@ class Loop:
         self._done = database.trials_in(run)
         self._spent_s = database.spent_s(run)
         self._outcomes: Counter[str] = Counter()
+        self._complained: set[tuple[str, str]] = set()
         self._environments: dict[str, Mapping[str, object]] = {}
         # The last trial that was read, and those after it that this search has made itself.
         self._read, self._mine = 0, set[int]()
@@ -461,12 +463,20 @@ class Loop:
 
     def _ran(self, candidate: _Candidate, ran: Ran, board: str) -> None:
         candidate.attempts += ran.begun
+        if ran.outcome == "board lost":
+            self._complain(board, ran.error)
         if ran.outcome == "board lost" and candidate.attempts < _ATTEMPTS:
             self._boards.ready.put(candidate)
             return
         if ran.environment:
             self._environments[board] = ran.environment
         self._keep(candidate, ran.outcome, ran.error, ran, board)
+
+    def _complain(self, board: str, why: str) -> None:
+        """Once for each board and reason."""
+        if (board, why) not in self._complained:
+            self._complained.add((board, why))
+            warn(f"{board.partition('#')[0]} is lost, and is asked again now and then: {why}")
 
     def _keep(
         self,
@@ -537,7 +547,6 @@ def _ahead(boards: int) -> int:
 def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
     best_ms = state.best_ms
     gflops = 2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0
-    in_floats = all(one.dtype != "int8" for one in state.task.form.arguments)
     return TaskProgress(
         state.task.name,
         state.task.description,
@@ -547,7 +556,7 @@ def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
         state.default_ms,
         best_ms,
         gflops,
-        gflops / peak if in_floats and peak else None,
+        share_of_peak(gflops, peak, state.task.in_floats),
         state.left,
     )
 

@@ -76,6 +76,11 @@ class Task:
     form: Form
 
     @property
+    def in_floats(self) -> bool:
+        """Whether it computes in floating point: no tensor of it is of 8-bit numbers."""
+        return all(one.dtype not in ("int8", "uint8") for one in self.form.arguments)
+
+    @property
     def key(self) -> str:
         """Of its default kernel."""
         return self.form.workload

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Literal
 
 from edgetvm.base.errors import BoardError, MissingToolError, UsageError
-from edgetvm.base.steps import note, step
+from edgetvm.base.steps import note, step, warn
 from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
@@ -21,7 +23,7 @@ from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.building import Builder, BuildJob, Built, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
-from edgetvm.tune.progress import Progress
+from edgetvm.tune.progress import Progress, share_of_peak
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
@@ -33,6 +35,16 @@ from edgetvm.tune.tasks import Tasks, tasks_of, variants
 _FINALISTS = 2
 _ROUNDS = (2, 6)
 _JUDGES = 2
+# What became of a candidate that looked faster than the default while it was searched.
+Fate = Literal[
+    "taken",
+    "not compared: others looked faster still",
+    "slower than the default in turns with it",
+    "less than 3 % faster in turns with the default",
+    "slower than another candidate",
+    "wrong or failed when it was compared",
+    "taken back: the whole model was no faster with it",
+]
 # Answers that differ by more than this part of the largest value are wrong.
 _WRONG = 1e-3
 
@@ -50,6 +62,8 @@ class TunedKernel:
         default_ms: latency of one call untuned.
         best_ms: with the schedule that is taken now; the default's where none beats it.
         trials: measured, of all searches.
+        fates: of its candidates that looked faster and were not judged before.
+        in_floats: whether it computes in floating point.
     """
 
     key: str
@@ -60,6 +74,12 @@ class TunedKernel:
     default_ms: float
     best_ms: float
     trials: int
+    fates: tuple[Fate, ...] = ()
+    in_floats: bool = True
+
+    def of_peak(self, peak_gflops: float) -> float | None:
+        """See `share_of_peak`."""
+        return share_of_peak(self.gflops, peak_gflops, self.in_floats)
 
     @property
     def gain(self) -> float:
@@ -102,6 +122,11 @@ class Tuned:
     def best_ms(self) -> float:
         """All kernels of a run with the schedules that are taken."""
         return sum(one.calls * one.best_ms for one in self.kernels)
+
+    @property
+    def fates(self) -> Mapping[Fate, int]:
+        """What became of the candidates that looked faster, of all kernels."""
+        return Counter(fate for one in self.kernels for fate in one.fates)
 
 
 def conditions_of(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Conditions:
@@ -160,6 +185,11 @@ def tune_model(
             this.detail = f"{len(tasks.tasks)} kernels"
         what = f"{model.provenance.sha256} {options}"
         run = _run_of(database, what, conditions, budget, resume)
+        if any(one.shares_cores for one in boards) and database.is_another_at_work(run, conditions):
+            warn(
+                "another process tunes on this machine too: each disturbs the other's times; let "
+                "one end before the other begins"
+            )
         seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
         search = Search(
             tasks, profile, options, boards, conditions, how, budget,
@@ -184,21 +214,48 @@ def tune_model(
 def _run_of(
     database: TuningDatabase, what: str, conditions: Conditions, budget: Budget, resume: bool
 ) -> int:
-    """The number of the run that goes on, or of a new one."""
-    run = database.unfinished_run(what, conditions, str(budget))
-    if run is not None:
-        note(
-            f"goes on with the unfinished run of this command: {database.trials_in(run)} trials, "
-            f"{format_duration(database.spent_s(run))} so far"
-        )
-        return run
+    """The number of the run that goes on, or of a new one. No other process works on it."""
+    unfinished = database.unfinished_runs(what, conditions)
+    same = [run for run, of in unfinished.items() if of == str(budget)]
+    for run in same:
+        if database.work_on(run):
+            note(
+                f"goes on with the unfinished run of this command: {database.trials_in(run)} "
+                f"trials, {format_duration(database.spent_s(run))} so far"
+            )
+            return run
+    others = ", ".join(dict.fromkeys(of for of in unfinished.values() if of != str(budget)))
     if resume:
-        raise UsageError(
-            f"no run of this model, profile and budget ({budget}) is unfinished",
-            where=str(database.path),
-            mend="leave --resume out: what was measured before is used in any case",
+        raise _nothing_to_resume(database, budget, others, is_held=bool(same))
+    if same:
+        warn(
+            "another process works on the run of this command now: this one begins a run of its "
+            "own, and takes over what the other measures"
         )
-    return database.begin_run(what, conditions, str(budget))
+    elif others:
+        note(f"begins a run; one with another budget ({others}) is unfinished, and stays so")
+    run = database.begin_run(what, conditions, str(budget))
+    database.work_on(run)
+    return run
+
+
+def _nothing_to_resume(
+    database: TuningDatabase, budget: Budget, others: str, *, is_held: bool
+) -> UsageError:
+    if is_held:
+        return UsageError(
+            f"another process works on the unfinished run of this budget ({budget}) now",
+            where=str(database.path),
+            mend="let it end, or leave --resume out to begin another run beside it",
+        )
+    other = f"; one with another budget is: {others}" if others else ""
+    return UsageError(
+        f"no run of this model, profile and budget ({budget}) is unfinished{other}",
+        where=str(database.path),
+        mend="give its budget to go on with it"
+        if others
+        else "leave --resume out: what was measured before is used in any case",
+    )
 
 
 def _local_builder() -> Builder:
@@ -316,6 +373,8 @@ class _Final:
         self._search, self._database, self._builder, self._run = search, database, builder, run
         self._judges = judges
         self.gains: dict[str, float] = {}
+        # By task: of the candidates that look faster.
+        self.fates: dict[str, list[Fate]] = {}
 
     def compare(
         self, states: Iterable[TaskState], advance: Callable[[int, int, str], None]
@@ -328,7 +387,10 @@ class _Final:
             winner, gain, through = known.get(state.task.key, (None, 1.0, 0))
             if state.has_default and any(number > through for number, _ in trials):
                 # All of them at once: builders work while others are compared.
-                finalists = [self._built(state, *one) for one in _finalists(trials, winner)]
+                promising = _promising(trials, winner)
+                most = _FINALISTS + (winner is not None)
+                finalists = [self._built(state, *one) for one in promising[:most]]
+                self.fates[state.task.key] = [_LEFT_OUT] * len(promising[most:])
                 default = self._default(state) if finalists else None
                 worth.append((state, default, finalists, max(number for number, _ in trials)))
             self.gains[state.task.key] = gain
@@ -356,13 +418,14 @@ class _Final:
         return _Finalist(number, trial, form.arguments, self._builder.submit(job))
 
     def _decide(self, state: TaskState, finalists: Sequence[_Finalist], last: int) -> None:
+        gains = [(one.number, self._gain(state, one)) for one in finalists]
         best, gain = None, 1.0
-        for one in finalists:
-            found = self._gain(state, one)
+        for number, found in gains:
             if found is not None and found > max(gain, 1 / MARGIN):
-                best, gain = one.number, found
+                best, gain = number, found
         self._database.decide(self._search.conditions, state.task.key, best, gain, last)
         self.gains[state.task.key] = gain
+        self.fates[state.task.key] += [_fate(found, number == best) for number, found in gains]
 
     def _gain(self, state: TaskState, finalist: _Finalist) -> float | None:
         """Of the default's latency over the candidate's, the least on all boards; None where it
@@ -408,8 +471,23 @@ def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadabl
         return error
 
 
-def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
-    """The fastest of those that beat the default, each candidate once, and the winner so far."""
+_LEFT_OUT: Fate = "not compared: others looked faster still"
+
+
+def _fate(gain: float | None, is_best: bool) -> Fate:
+    if gain is None:
+        return "wrong or failed when it was compared"
+    if is_best:
+        return "taken"
+    if gain < 1:
+        return "slower than the default in turns with it"
+    if gain <= 1 / MARGIN:
+        return "less than 3 % faster in turns with the default"
+    return "slower than another candidate"
+
+
+def _promising(trials: list[tuple[int, Trial]], winner: int | None) -> list[tuple[int, Trial]]:
+    """The winner so far and those that beat the default, each candidate once, fastest first."""
     wrong = {candidate_of(trial) for _, trial in trials if trial.outcome == "wrong result"}
     ordered = sorted(trials, key=lambda one: (one[0] != winner, one[1].ratio))
     found: dict[object, tuple[int, Trial]] = {}
@@ -417,7 +495,7 @@ def _finalists(trials: list[tuple[int, Trial]], winner: int | None) -> list[tupl
         beats = not trial.is_default and (trial.ratio < MARGIN or number == winner)
         if beats and candidate_of(trial) not in wrong:
             found.setdefault(candidate_of(trial), (number, trial))
-    return list(found.values())[: _FINALISTS + (winner is not None)]
+    return list(found.values())
 
 
 def _verdict(state: TaskState, final: _Final) -> TunedKernel:
@@ -433,4 +511,6 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
         state.default_ms,
         best_ms,
         state.trials,
+        tuple(final.fates.get(task.key, ())),
+        task.in_floats,
     )

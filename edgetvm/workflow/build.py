@@ -14,7 +14,7 @@ from edgetvm.base.pins import PINNED, installed_version
 from edgetvm.base.steps import note, warn
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
-from edgetvm.compile.fallbacks import schedule_warnings
+from edgetvm.compile.fallbacks import schedule_warnings, tuned_summary
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
@@ -106,6 +106,8 @@ def build(
     path = folder / _FILE
     package = read_package(path)
     (target,) = package.manifest.targets
+    if was_there and tuned.kernels:
+        note(tuned_summary(target.kernels))
     for sentence in schedule_warnings(target.kernels, target.options):
         warn(sentence)
     for change in package.manifest.provenance.changes:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from edgetvm.base.errors import NumericError, UsageError
+from edgetvm.base.errors import NumericError, TrackerUnreachableError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, connect, is_there, standing
+from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
 from edgetvm.tune.building import Builder
@@ -25,7 +26,7 @@ from edgetvm.tune.explaining import Explained, explain_task
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.running import How
 from edgetvm.tune.search import Budget
-from edgetvm.tune.tuning import Tuned, conditions_of, tune_model
+from edgetvm.tune.tuning import Fate, Tuned, TunedKernel, conditions_of, tune_model
 from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Subject
 
@@ -49,6 +50,11 @@ class Outcome:
     tuned: Tuned
     default_ms: float
     tuned_ms: float
+
+    @property
+    def has_gained(self) -> bool:
+        """Whether the model is faster with what is taken now."""
+        return self.tuned_ms < self.default_ms
 
 
 def tune(
@@ -84,6 +90,7 @@ def tune(
     Raises:
         UsageError: there is no run to resume, or the boards are of several profiles.
         ModelError, CompileError: the model cannot be built.
+        TrackerUnreachableError: no board's tracker answers.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
@@ -116,12 +123,32 @@ def _one_profile(boards: Sequence[Board]) -> str:
 
 
 def _first_there(boards: Sequence[Board]) -> Board:
-    """The first board that is there; says which are not. The first of all where none is."""
+    """The first board that is there; says which are not. The first of all where none is.
+
+    Raises:
+        TrackerUnreachableError: no board's tracker answers.
+    """
     there = [one for one in boards if is_there(one)]
+    if not there:
+        _ask_trackers(boards)
+    does = "begins without it" if there else "waits for it"
     for one in boards:
-        if there and one not in there:
-            warn(f"{one.name}: its server is not registered with its tracker: begins without it")
+        if one not in there:
+            warn(f"{one.name}: its server is not registered with its tracker: {does}")
     return (there or boards)[0]
+
+
+def _ask_trackers(boards: Sequence[Board]) -> None:
+    """Raise what the first tracker's silence comes from, where none answers."""
+    silent = []
+    for tracker in {one.tracker for one in boards if one.tracker is not None}:
+        try:
+            registered_keys(tracker)
+        except TrackerUnreachableError as error:
+            silent.append(error)
+        else:
+            return
+    raise silent[0]
 
 
 def choose_layout(
@@ -208,6 +235,10 @@ def confirm(
             else:
                 if tuned_ms < default_ms:
                     break
+                note(
+                    f"with what won, the whole model takes {tuned_ms:.4g} ms, without "
+                    f"{default_ms:.4g} ms: what saves least is taken back"
+                )
             if not kept:
                 database.choose_layout(conditions, model, "auto", 1.0)
             kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
@@ -215,12 +246,21 @@ def confirm(
                 database.decide(conditions, one.key, None, 1.0)
         else:
             default_ms = tuned_ms = _p50_ms(session, [plain])[0]
-        this.detail = f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
+        this.detail = (
+            f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
+            if tuned_ms < default_ms
+            else f"{default_ms:.4g} ms; nothing is faster than the defaults"
+        )
     still = {one.key for one in kept}
-    kernels = tuple(
-        one if one.key in still else replace(one, best_ms=one.default_ms) for one in tuned.kernels
-    )
+    kernels = tuple(one if one.key in still else _taken_back(one) for one in tuned.kernels)
     return Outcome(replace(tuned, kernels=kernels), default_ms, tuned_ms)
+
+
+def _taken_back(kernel: TunedKernel) -> TunedKernel:
+    """It keeps its default schedule after all."""
+    back: Fate = "taken back: the whole model was no faster with it"
+    fates = tuple(back if fate == "taken" else fate for fate in kernel.fates)
+    return replace(kernel, best_ms=kernel.default_ms, fates=fates)
 
 
 def _p50_ms(session: BoardSession, packages: Sequence[Package]) -> list[float]:

@@ -62,11 +62,25 @@ def test_a_board_is_added(inventory: Path) -> None:
     )
     assert done.code == 0, done.err
     assert str(inventory) in done.out
+    assert "it was not asked: edgetvm devices check attic" in done.out
+    assert "needs a server" in done.out
     (board,) = edgetvm("devices", "list", "attic", "--json").document
     assert board["login"]["hop"] == {"host": "10.0.0.8", "port": 2222, "user": None}
     assert board["tags"] == ["hot", "lab"]
     again = edgetvm("devices", "add", "attic", "--profile", "rpi5", "--host", "10.0.0.9")
     assert refused(again, 2, "there is a board 'attic' already")
+    assert edgetvm("devices", "remove", "attic").code == 0
+    assert refused(edgetvm("devices", "remove", "attic"), 3, "attic")
+
+
+def test_a_board_that_does_not_answer_is_no_success(isolated_home: Path) -> None:
+    add = ("--profile", "rpi4", "--host", "127.0.0.1", "--port", "9")
+    assert edgetvm("devices", "add", "silent", *add).code == 0
+    for word in ("check", "facts"):
+        done = edgetvm("devices", word, "silent")
+        assert done.code == 8
+        assert "✗" in done.err and "✓" not in done.err and "1 board failed" in done.err
+        assert "board silent:" not in done.out and "no SSH server listens" in done.out
 
 
 def test_power(inventory: Path) -> None:

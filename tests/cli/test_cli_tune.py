@@ -8,6 +8,9 @@ import pytest
 from made_models import write_tiny
 from real_command import Done, edgetvm, refused
 
+from edgetvm.boards import load_profile
+from edgetvm.tune import TuningDatabase, conditions_of
+
 pytestmark = pytest.mark.board
 
 
@@ -58,6 +61,34 @@ def test_a_finished_run_is_not_resumed(tuned: Done, model: Path, database: Path)
     assert tuned.code == 0
     done = edgetvm("tune", model, "--trials", "12", "--database", database, "--resume")
     assert refused(done, 2, "is unfinished", "leave --resume out")
+
+
+def test_what_could_be_resumed_is_named(tuned: Done, model: Path, database: Path) -> None:
+    assert tuned.code == 0
+    with TuningDatabase(database) as opened:
+        whole = opened._connection.execute("SELECT what FROM runs WHERE id = 1").fetchone()[0]
+        run = opened.begin_run(whole, conditions_of(load_profile("local")), "300 s")
+        done = edgetvm("tune", model, "--time", "10s", "--database", database, "--resume")
+        assert refused(done, 2, "300 s", "give its budget")
+        assert opened.work_on(run)
+        done = edgetvm("tune", model, "--time", "5m", "--database", database, "--resume")
+        assert refused(done, 2, "another process works on", "beside it")
+        opened.finish_run(run)
+
+
+def test_a_tracker_that_is_down_is_told_at_once(
+    model: Path, database: Path, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "boards.yaml"
+    inventory.write_text(
+        "boards:\n  silent:\n    profile: rpi4\n    tracker: 127.0.0.1:9\n    key: silent\n"
+    )
+    done = edgetvm(
+        "tune", model, "--device", "silent", "--time", "90s", "--database", database,
+        environment={"EDGETVM_INVENTORY": str(inventory)},
+    )  # fmt: skip
+    assert refused(done, 8, "127.0.0.1:9")
+    assert "trials" not in done.err
 
 
 def test_explain_shows_decisions_and_code_without_a_board(

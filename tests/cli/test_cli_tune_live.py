@@ -13,11 +13,14 @@ import pytest
 from rich.console import Console
 
 from edgetvm.base.steps import StepEvent, listening
+from edgetvm.cli.records import _view
 from edgetvm.cli.terminal import Terminal
 from edgetvm.cli.tune_live import LiveTuning, ProgressTable, complaints, sentence_of
 from edgetvm.cli.tune_views import tuned_document, tuned_view
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress
-from edgetvm.tune.tuning import Tuned, TunedKernel
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
+from edgetvm.tune.records import Conditions
+from edgetvm.tune.summary import TaskSummary
+from edgetvm.tune.tuning import Fate, Tuned, TunedKernel
 from edgetvm.workflow.tuning import Outcome
 
 _HOSTILE = "conv\x1b[31m2d\u202e"
@@ -31,7 +34,8 @@ _PROGRESS = Progress(
 )
 _SENTENCE = (
     "32 trials, 2.0 a second (2 crash, 29 ok, 1 timeout); boards: 2 busy, 1 idle, 1 lost; "
-    "kernels 25.0 ms -> 15.0 ms (1.67 times as fast, 2 of 3 measured); 64 s left"
+    "kernels 25.0 ms -> 15.0 ms (1.67 times as fast, 2 of 3 measured, to be compared at the end); "
+    "64 s of search left"
 )
 
 
@@ -125,9 +129,10 @@ def test_stopped_it_tells_what_is_kept() -> None:
     assert "25.0 ms -> 15.0 ms" in told and told.endswith("edgetvm bench m --tuned")
 
 
+_SLOWER: Fate = "slower than the default in turns with it"
 _KERNELS = (
     TunedKernel("k1", "small", "relu", 1, 0, 1.0, 1.0, 2),
-    TunedKernel("k2", _HOSTILE, "conv2d", 4, 25_000_000, 5.0, 2.5, 30),
+    TunedKernel("k2", _HOSTILE, "conv2d", 4, 25_000_000, 5.0, 2.5, 30, ("taken", _SLOWER, _SLOWER)),
 )
 _OUTCOME = Outcome(Tuned(32, _KERNELS, _PROGRESS), 21.0, 12.0)
 
@@ -137,17 +142,60 @@ def test_the_result_tells_the_largest_kernels_first_and_both_comparisons() -> No
     console.print(tuned_view(_OUTCOME, Path("x.sqlite"), "edgetvm bench m --tuned"))
     lines = console.export_text().splitlines()
     assert lines[1].split()[-9:] == "95.2% 4 5.00 ms 2.50 ms 2.00 20.0 30".split()
-    assert lines[2].split() == "small 4.8% 1 1.00 ms 1.00 ms 1.00 2".split()
+    assert lines[2].split() == "small 4.8% 1 1.00 ms as default 2".split()
     text = " ".join(" ".join(lines).split())
     assert "\x1b" not in text and "\u202e" not in text
     for fact in (
         "kernels 21.0 ms -> 11.0 ms (1.91 times as fast)",
         "whole model 21.0 ms -> 12.0 ms (1.75 times as fast)",
+        "looked faster 3 candidates: 1 taken; 2 slower than the default in turns with it",
         "trials 32 in 16 s, 2.0 a second",
         "kept in x.sqlite",
         "next edgetvm bench m --tuned",
     ):
         assert fact in text, fact
+
+
+def test_where_nothing_was_gained_it_says_why_and_what_to_do_is_nothing() -> None:
+    back: Fate = "taken back: the whole model was no faster with it"
+    lost = replace(_KERNELS[1], best_ms=5.0, fates=(back, _SLOWER))
+    outcome = Outcome(Tuned(32, (_KERNELS[0], lost), _PROGRESS), 21.0, 21.0)
+    console = Console(file=io.StringIO(), record=True, width=200)
+    console.print(tuned_view(outcome, Path("x.sqlite"), "edgetvm bench m --tuned"))
+    text = " ".join(console.export_text().split())
+    assert "as fast" not in text and "bench" not in text
+    assert f"2 candidates: 1 {back}; 1 {_SLOWER}" in text
+    assert "whole model 21.0 ms, with the default schedules: nothing is faster" in text
+    assert tuned_document(outcome, Path("x"))["looked_faster"] == {back: 1, _SLOWER: 1}
+
+
+def test_no_share_of_the_peak_is_above_all_of_it() -> None:
+    assert share_of_peak(50.0, 100.0, True) == 0.5
+    assert share_of_peak(138.0, 100.0, True) is None
+    assert share_of_peak(50.0, 100.0, False) is None
+    assert share_of_peak(50.0, 0.0, True) is None
+
+
+def test_why_the_kernels_take_longer_than_the_model_is_told_where_they_do() -> None:
+    for default_ms, told in ((21.0, False), (10.0, True)):
+        console = Console(file=io.StringIO(), record=True, width=200)
+        outcome = replace(_OUTCOME, default_ms=default_ms)
+        console.print(tuned_view(outcome, Path("x.sqlite"), ""))
+        assert ("mean of many runs in a row" in console.export_text()) == told
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_of_records_cuts_no_figure(width: int) -> None:
+    told = TaskSummary(
+        Conditions("rpi4-64bit", "aarch64", 3), "ab" * 20, "conv2d 1x3x224x224 " * 4, 120, 3,
+        0.000123, 0.0000877, "register tile",
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), record=True, width=width)
+    console.print(_view([told]))
+    text = console.export_text()
+    for whole in ("0.000123 ms", "0.0000877 ms", "profile", "rpi4-64bit", "1.40"):
+        assert whole in text
+    assert "…" not in text
 
 
 def test_with_json_stdout_is_one_document_whatever_is_shown(

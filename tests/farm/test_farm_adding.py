@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.base.errors import ConfigurationError, UsageError
+from edgetvm.base.errors import ConfigurationError, NotFoundError, UsageError
 from edgetvm.farm import add_board, load_inventory
-from edgetvm.farm.adding import with_board
+from edgetvm.farm.adding import remove_board, with_board
 from edgetvm.farm.inventory import LOCAL
 
 KEYS = {"profile": "rpi4", "host": "10.0.0.9"}
@@ -48,6 +48,14 @@ def test_a_board_is_added_and_nothing_else_changes(isolated_home: Path, kind: st
     with pytest.raises(UsageError, match="there is a board 'new' already"):
         add_board("new", KEYS)
     assert path.read_text().splitlines() == lines
+    assert remove_board("new") == path
+    left = path.read_text().splitlines()
+    assert [line for line in left if line != "boards: {}"] == FILES[kind].splitlines()
+    assert load_inventory() == before
+    assert add_board("new", KEYS)[0] == board
+    remove_board("new")
+    with pytest.raises(NotFoundError):
+        remove_board("new")
 
 
 @settings(max_examples=60, deadline=None)
@@ -84,6 +92,32 @@ def test_what_could_not_be_read_is_not_written(
     assert words in str(caught.value)
     assert "/tmp" not in str(caught.value).replace(str(isolated_home), "")
     assert path.read_text() == FILES["one"]
+
+
+def test_where_there_is_no_file_no_line_of_it_is_named(isolated_home: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^board new: .*rpi44") as caught:
+        add_board("new", {**KEYS, "profile": "rpi44"})
+    assert caught.value.where == "board new"
+    with pytest.raises(NotFoundError, match="no board 'new'"):
+        remove_board("new")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "braces", "only"])
+def test_only_lines_of_its_own_are_taken_out(isolated_home: Path, kind: str) -> None:
+    braces = "boards: {a: {profile: rpi4, host: x}}\n"
+    only = "boards:\n  a:\n    profile: rpi4\n    host: x\n"
+    text = {**FILES, "braces": braces, "only": only}[kind]
+    path = isolated_home / ".config/edgetvm/boards.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    if kind == "only":
+        remove_board("a")
+        assert path.read_text() == "boards: {}\n"
+        assert [*load_inventory()] == ["local"]
+        return
+    with pytest.raises(ConfigurationError, match="by hand"):
+        remove_board("a")
+    assert path.read_text() == text
 
 
 def test_boards_in_braces_are_left_to_the_user(isolated_home: Path) -> None:

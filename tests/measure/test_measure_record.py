@@ -20,6 +20,7 @@ from edgetvm.measure import Measurement, latest, load, save
 from edgetvm.measure.measurement import from_json, read_measurement, to_json
 from edgetvm.measure.store import store_folder
 from edgetvm.models.correctness import Correctness
+from edgetvm.report.results import results
 
 ERRORS = st.floats(min_value=0, allow_nan=False)
 MEASUREMENTS = st.builds(
@@ -102,6 +103,17 @@ def test_the_latest_of_each_model_on_each_device() -> None:
     assert [entry.id[14:15] for entry in latest()] == ["1", "4", "5"]
     assert [entry.id[14:15] for entry in latest(2)] == ["4", "5"]
     assert [entry.id[14:15] for entry in latest(99)] == ["1", "2", "3", "4", "5"]
+
+
+def test_an_untuned_measurement_does_not_replace_a_tuned_one() -> None:
+    save(make(id="20260301T120001-aa"))
+    save(make(id="20260301T120002-aa", kernels=1))
+    found = latest()
+    assert [entry.is_tuned for entry in found] == [True, False]
+    assert [one.setting for one in results(found)] == [
+        "4 threads, 2 of 3 kernels tuned",
+        "4 threads",
+    ]
 
 
 def test_an_unknown_id_names_the_nearest() -> None:

@@ -95,6 +95,13 @@ def test_verdicts(measurements: list[Measurement]) -> None:
     assert "answers are wrong for rpi4 (off by 1.2e-01, 1.0e-04 allowed)" in broken.sentence
 
 
+def test_times_that_jump_about_are_not_good() -> None:
+    jumps = make(samples_ns=(1_000_000,) * 98 + (20_000_000,) * 2)
+    (verdict,) = verdicts(results([jumps]))
+    assert verdict.state == "attention" and ", unsteady, " in verdict.sentence
+    assert any("p99 is 20.0 ms where p50 is 1.00 ms" in line for line in warning_lines([jumps]))
+
+
 def test_a_wrong_answer_is_never_the_fastest() -> None:
     wrong = make(device="rpi5", samples_ns=(1,) * 100, relative_error=float("nan"))
     (verdict,) = verdicts(results([wrong, make(device="rpi4")]))
@@ -176,7 +183,10 @@ def test_json_is_strict_about_numbers() -> None:
 
 def test_markdown(measurements: list[Measurement]) -> None:
     text = render_markdown(measurements)
-    row = "| mobilenet-v2 | rpi4, 4 threads | 51.0 | 91.0 | 100 | 300 | 64.0 MB | 1.5 MB | — | ✓"
+    row = (
+        "| mobilenet-v2 | rpi4, 4 threads, 2 of 3 kernels tuned "
+        "| 51.0 | 91.0 | 100 | 300 | 64.0 MB | 1.5 MB | — | ✓"
+    )
     assert row in text
     assert text.index("## Emulated devices") > text.index(row)
     assert text.index("qemu-armv7 (emulated), 4 threads") > text.index("## Emulated devices")

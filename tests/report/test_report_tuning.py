@@ -65,6 +65,15 @@ def test_the_curve_falls_with_each_gain_and_never_rises(database: TuningDatabase
     assert all(a.elapsed_s <= b.elapsed_s for a, b in zip(told.curve, told.curve[1:], strict=False))
 
 
+def test_the_curve_ends_where_the_kernels_are_now(database: TuningDatabase) -> None:
+    database.decide(_HERE, "conv", None, 1.0)
+    told = history(database, _HERE, _TUNED, "model")
+    assert told is not None
+    assert [one.kernels_ms for one in told.curve][-2:] == pytest.approx([11, told.best_ms])
+    assert told.best_ms == told.default_ms
+    assert "from 21.0 ms to 21.0 ms" in render_tuning([told])
+
+
 def test_without_a_model_each_kernel_counts_once(database: TuningDatabase) -> None:
     told = history(database, _HERE)
     assert told is not None and len(told.tasks) == 3

@@ -186,7 +186,8 @@ def test_a_board_that_is_not_there_to_begin_with_holds_nothing_up(
             find_subject(str(tiny_onnx)), boards[:2], Budget(6), database.path, builder=lambda: hand
         )
     warnings = [one.detail for one in heard if one.state == "warning"]
-    assert warnings == ["a: its server is not registered with its tracker: begins without it"]
+    assert warnings[0] == "a: its server is not registered with its tracker: begins without it"
+    assert all(one.startswith("a is lost, and is asked again") for one in warnings[1:])
     assert outcome.tuned.trials == 6
     assert {one.board for one in database.trials(here)} == {"b#1"}
     # Layouts, kernels and the whole model were compared, all on the other one.
@@ -252,3 +253,5 @@ def test_where_two_boards_disagree_the_least_gain_of_both_decides(
     assert database.schedules(here).kernels == {task.key: choices[tiles[1]]}
     assert tuned.kernels[0].gain == pytest.approx(gain)
     assert gain < 3
+    slower = "slower than the default in turns with it"
+    assert sorted(tuned.kernels[0].fates) == [slower, "taken"]

@@ -66,7 +66,7 @@ def test_trials_come_back_as_they_were(trials: list[Trial]) -> None:
             assert again.trials(HERE) == trials
             assert again.trials_in(run) == len(trials)
             assert numbers == sorted(set(numbers))
-            assert again.unfinished_run("model", HERE, "4 trials") == run
+            assert again.unfinished_runs("model", HERE) == {run: "4 trials"}
 
 
 def test_trials_of_other_conditions_are_apart(database: TuningDatabase) -> None:
@@ -170,6 +170,31 @@ def test_a_writer_killed_at_any_instant_loses_nothing_that_was_appended(tmp_path
         database.append(None, HERE, made_trial("after all"))
     with sqlite3.connect(path) as looked:
         assert looked.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+_HOLDING = """
+import sys
+from pathlib import Path
+from edgetvm.tune import TuningDatabase
+database = TuningDatabase(Path(sys.argv[1]))
+print(database.work_on(int(sys.argv[2])), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_is_worked_on_by_one_process_until_that_ends_or_is_killed(
+    database: TuningDatabase,
+) -> None:
+    first, second = (database.begin_run("model", HERE, "4 trials") for _ in range(2))
+    words = [sys.executable, "-c", _HOLDING, str(database.path), str(first)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        assert not database.work_on(first) and database.work_on(second)
+        assert database.is_another_at_work(second, HERE)
+        other.kill()
+    assert not database.is_another_at_work(second, HERE)
+    assert database.work_on(first)
 
 
 def test_verdicts_and_layouts_of_estimates_are_apart(database: TuningDatabase) -> None:

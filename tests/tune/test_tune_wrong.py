@@ -71,6 +71,7 @@ def test_a_candidate_that_is_fast_and_wrong_is_found_out_and_never_taken(
     assert "off by" in found_out.error and not found_out.times_ms
     assert verdict[0] == by_order["turned"][0]
     assert kernel.gain == pytest.approx(verdict[1])
+    assert sorted(kernel.fates) == ["taken", "wrong or failed when it was compared"]
     assert list(schedules.kernels.values()) == [right.choice]
     artifact = compile_model(model, profile, schedules)
     assert [(one.rule, dict(one.decisions)) for one in artifact.kernels] == [
