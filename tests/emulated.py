@@ -57,7 +57,7 @@ def emulated(module: Any, profile: BoardProfile, data: NDArray[Any], folder: Pat
     command = emulator(profile)
     calls = _Calls(module, data)
     (folder / "main.c").write_text(_HEAD.read_text() + calls.source())
-    _compile_kernels(module, profile, folder / "kernels.o")
+    compiled_kernels(module, profile).write_to_file(str(folder / "kernels.o"))
     _zig(
         "cc",
         "-target",
@@ -84,7 +84,8 @@ def emulated(module: Any, profile: BoardProfile, data: NDArray[Any], folder: Pat
     return np.frombuffer(done.stdout, calls.dtype).reshape(calls.shape)
 
 
-def _compile_kernels(module: Any, profile: BoardProfile, path: Path) -> None:
+def compiled_kernels(module: Any, profile: BoardProfile) -> Any:
+    """A scheduled module's kernels, each a function of its own, as TVM's runtime module."""
     import tvm
     from tvm import tirx
 
@@ -93,10 +94,9 @@ def _compile_kernels(module: Any, profile: BoardProfile, path: Path) -> None:
         for variable, function in module.functions.items()
         if isinstance(function, tirx.PrimFunc)
     }
-    built = tvm.compile(
+    return tvm.compile(
         tvm.IRModule(kernels), target=target_for(profile), tir_pipeline=kernel_pipeline()
-    )
-    built.mod.write_to_file(str(path))
+    ).mod
 
 
 def _zig(*words: str, folder: Path) -> None:

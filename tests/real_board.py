@@ -49,6 +49,20 @@ def onnx_runtime(path: Path, inputs: Mapping[str, NDArray[np.generic]]) -> Answe
     return dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
 
+def _flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
+
+
+# What may befall a package on its way to a board.
+DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[: len(data) // 2],
+    "flipped": _flipped,
+    "empty": lambda _: b"",
+    "not a package": lambda _: b"MZ" * 500,
+}
+
+
 def within(seconds: float, truth: Callable[[], object]) -> bool:
     """Whether something becomes true in time."""
     until_s = time.monotonic() + seconds

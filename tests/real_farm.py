@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 import yaml
 from real_board import within
@@ -99,16 +98,11 @@ class Farm:
         try:
             self.mend()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for name, process in list(self._processes.items()):
             os.killpg(process.pid, signal.SIGKILL)
             self.kill(name)

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from types import TracebackType
 
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
 from edgetvm.base.pins import check_pins
@@ -112,10 +111,5 @@ class LocalBoard:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

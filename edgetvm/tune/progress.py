@@ -9,6 +9,11 @@ from typing import Literal
 BoardState = Literal["busy", "idle", "lost"]
 
 
+def gflops_of(multiply_adds: int, latency_ms: float) -> float:
+    """A multiply-add counted as two operations; 0 where the latency is not known."""
+    return 2 * multiply_adds / latency_ms / 1e6 if latency_ms else 0.0
+
+
 def share_of_peak(gflops: float, peak_gflops: float, in_floats: bool) -> float | None:
     """How much of what all cores can do in float32 a kernel does, 0 to 1.
 

@@ -23,7 +23,7 @@ from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress, gflops_of, share_of_peak
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -546,7 +546,7 @@ def _ahead(boards: int) -> int:
 
 def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
     best_ms = state.best_ms
-    gflops = 2 * state.task.multiply_adds / best_ms / 1e6 if best_ms else 0.0
+    gflops = gflops_of(state.task.multiply_adds, best_ms)
     return TaskProgress(
         state.task.name,
         state.task.description,

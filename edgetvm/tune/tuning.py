@@ -23,7 +23,7 @@ from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.building import Builder, BuildJob, Built, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
-from edgetvm.tune.progress import Progress, share_of_peak
+from edgetvm.tune.progress import Progress, gflops_of, share_of_peak
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
@@ -89,7 +89,7 @@ class TunedKernel:
     @property
     def gflops(self) -> float:
         """With the schedule that is taken, a multiply-add counted as two operations."""
-        return 2 * self.multiply_adds / self.best_ms / 1e6 if self.best_ms else 0.0
+        return gflops_of(self.multiply_adds, self.best_ms)
 
     @property
     def saved_ms(self) -> float:

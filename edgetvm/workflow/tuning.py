@@ -102,7 +102,7 @@ def tune(
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
         up = [open_.enter_context(standing(one)) for one in boards]
         choose_layout(subject, _first_there(up), mine, options)
-        layouts = mine.schedules(conditions_of(profile, options))
+        layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(
             model, profile, up, mine, budget,
             layouts.options_for(model.provenance.sha256, options),
@@ -184,9 +184,10 @@ def choose_layout(
     with step("compare layouts") as this, connect(board) as session:
         packages = {"auto": plain}
         for layout in LAYOUTS:
-            forced = replace(options, layout=layout)
-            with contextlib.suppress(NumericError):
-                packages.setdefault(layout, build(subject, profile, options=forced).package)
+            if layout not in packages:
+                forced = replace(options, layout=layout)
+                with contextlib.suppress(NumericError):
+                    packages[layout] = build(subject, profile, options=forced).package
         times_ms = dict(zip(packages, _p50_ms(session, list(packages.values())), strict=True))
         best = min(LAYOUTS, key=lambda one: times_ms.get(one, math.inf))
         gain = times_ms["auto"] / times_ms[best]
@@ -226,9 +227,10 @@ def confirm(
     model = plain.manifest.provenance.sha256
     kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
     with step("compare the whole model") as this, connect(board) as session:
-        while kept or model in database.schedules(conditions).layouts:
+        schedules = database.schedules(conditions)
+        while kept or model in schedules.layouts:
             try:
-                package = build(subject, profile, database.schedules(conditions), options=options)
+                package = build(subject, profile, schedules, options=options)
                 default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
             except NumericError as error:
                 warn(f"tuned, its answers are wrong: {error.what}")
@@ -244,6 +246,7 @@ def confirm(
             kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
             for one in dropped:
                 database.decide(conditions, one.key, None, 1.0)
+            schedules = database.schedules(conditions)
         else:
             default_ms = tuned_ms = _p50_ms(session, [plain])[0]
         this.detail = (

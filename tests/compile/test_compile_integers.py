@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from compiled import check, checked, graph, random
-from emulated import emulated, kernels_for
+from emulated import compiled_kernels, emulated, kernels_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgetvm.boards import BoardProfile, load_profile
 from edgetvm.compile.integers import integer_weights
-from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.kernels.rounding import Settling, rounded_sums
 from edgetvm.compile.options import CompileOptions, Layout
 from edgetvm.compile.schedules import schedule_module
@@ -181,19 +180,9 @@ def test_unsigned_data_are_taken_as_they_are_where_the_core_does(tmp_path: Path)
 
 def assembly(module: Any, profile: BoardProfile) -> str:
     """The code of a module's kernels."""
-    import tvm
-    from tvm import tirx
-
-    kernels = {
-        variable: function.with_attr("global_symbol", variable.name_hint)
-        for variable, function in module.functions.items()
-        if isinstance(function, tirx.PrimFunc)
-    }
-    built = tvm.compile(
-        tvm.IRModule(kernels), target=target_for(profile), tir_pipeline=kernel_pipeline()
-    )
+    told = compiled_kernels(module, profile).inspect_source("asm")
     raising = r"^__tvm_set_raised\w*:.*?^\.Lfunc_end"
-    return re.sub(raising, "", built.mod.inspect_source("asm"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(raising, "", told, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compiled import check, graph, random
-from onnx import helper
+from onnx import NodeProto, helper
 
 from edgetvm.compile.options import CompileOptions
 
@@ -40,6 +40,17 @@ def test_a_picture_is_resized(
     assert rules.count("elements") >= 2
 
 
+def linear(mode: str) -> NodeProto:
+    """`x` resized to `sizes`."""
+    return helper.make_node(
+        "Resize",
+        ["x", "", "", "sizes"],
+        ["out"],
+        mode="linear",
+        coordinate_transformation_mode=mode,
+    )
+
+
 @pytest.mark.parametrize(
     "mode", ["half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners"]
 )
@@ -47,16 +58,11 @@ def test_a_picture_is_resized(
 def test_sizes_are_interpolated_by_tables_too(
     size: tuple[int, int], mode: str, tmp_path: Path
 ) -> None:
-    node = helper.make_node(
-        "Resize",
-        ["x", "", "", "sizes"],
-        ["out"],
-        mode="linear",
-        coordinate_transformation_mode=mode,
-    )
     inputs = {"x": random(1, 8, 7, 5)}
     constants = {"sizes": np.array([1, 8, *size], np.int64)}
-    rules = check(graph(tmp_path / "m.onnx", [node], inputs, constants), inputs, tolerance=1e-5)
+    rules = check(
+        graph(tmp_path / "m.onnx", [linear(mode)], inputs, constants), inputs, tolerance=1e-5
+    )
     assert rules == ["elements", "elements"]
 
 
@@ -69,14 +75,7 @@ def test_one_pixel_is_left_at_every_level(
     mode: str, size: tuple[int, int], level: int, tmp_path: Path
 ) -> None:
     """Where corners are aligned, or pixels counted as PyTorch does, it is the first one."""
-    node = helper.make_node(
-        "Resize",
-        ["x", "", "", "sizes"],
-        ["out"],
-        mode="linear",
-        coordinate_transformation_mode=mode,
-    )
     inputs = {"x": random(1, 3, 7, 5)}
     constants = {"sizes": np.array([1, 3, *size], np.int64)}
-    path = graph(tmp_path / "m.onnx", [node], inputs, constants)
+    path = graph(tmp_path / "m.onnx", [linear(mode)], inputs, constants)
     check(path, inputs, tolerance=1e-5, options=CompileOptions(level))

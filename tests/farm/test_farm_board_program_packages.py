@@ -16,7 +16,7 @@ import psutil
 import pytest
 from made_models import write_shared
 from program_board import PROFILES, kernels, serving
-from real_board import packaged, within
+from real_board import DAMAGES, packaged, within
 from real_command import edgetvm
 
 from edgetvm.base.errors import (
@@ -160,17 +160,9 @@ def test_metaschedule_s_runner_measures_a_candidate(board: Board, tmp_path: Path
         assert all(float(one) > 0 for one in result.run_secs)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not a package"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_package_is_refused(board: Board, tiny_package: Package, damage: str) -> None:
-    data = bytearray(tiny_package.data)
-    middle = len(data) // 2
-    data[middle] ^= 0xFF
-    sent = {
-        "cut": tiny_package.data[:middle],
-        "flipped": bytes(data),
-        "empty": b"",
-        "not a package": b"MZ" * 500,
-    }[damage]
+    sent = DAMAGES[damage](tiny_package.data)
     with connect(board) as session:
         with pytest.raises(PackageError) as caught:
             session.open(sent, None)

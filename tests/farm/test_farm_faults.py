@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from real_board import alive, group, packaged, session_process, within
+from real_board import DAMAGES, alive, group, packaged, session_process, within
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -433,19 +433,11 @@ def test_a_package_for_another_architecture_is_refused_by_the_board(
         assert session.run(tiny_package.sample_inputs)[1].keys() == {"scores"}
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not a package"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_package_is_refused_by_the_board(
     board: Board, tiny_package: Package, damage: str
 ) -> None:
-    data = bytearray(tiny_package.data)
-    middle = len(data) // 2
-    data[middle] ^= 0xFF
-    sent = {
-        "cut": tiny_package.data[:middle],
-        "flipped": bytes(data),
-        "empty": b"",
-        "not a package": b"MZ" * 500,
-    }[damage]
+    sent = DAMAGES[damage](tiny_package.data)
     with connect(board) as session:
         with pytest.raises(PackageError) as caught:
             session.open(sent, None)

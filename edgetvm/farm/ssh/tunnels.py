@@ -10,7 +10,6 @@ import contextlib
 import socket
 import threading
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any
 
 from edgetvm.base.errors import BoardError, EdgetvmError
@@ -99,12 +98,7 @@ class Tunnels:
     def __enter__(self) -> Tunnels:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _keep(self) -> None:
