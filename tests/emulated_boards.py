@@ -1,0 +1,39 @@
+"""Emulated boards for tests: what they need is installed by scripts/setup, and only root has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgetvm.base.errors import MissingToolError
+from edgetvm.farm.emulating import Conditions, EmulatedBoard, emulated_boards
+from edgetvm.farm.emulating.binfmt import needed_programs
+from edgetvm.farm.emulating.needs import require_programs
+
+
+@contextmanager
+def boards(
+    count: int = 1, architecture: str = "x86_64", conditions: Conditions | None = None
+) -> Iterator[list[EmulatedBoard]]:
+    """Boards that are on; the test fails where a program is missing, and is left out without root."""
+    if os.geteuid():
+        pytest.skip("only root can emulate boards")
+    try:
+        require_programs(needed_programs(architecture))
+    except MissingToolError as error:
+        pytest.fail(f"{error}: run scripts/setup test")
+    with emulated_boards(count, architecture, conditions or Conditions()) as made:
+        yield made
+
+
+def know(board: EmulatedBoard) -> None:
+    """Write the host key of a board into the known_hosts of this test's home."""
+    path = Path.home() / ".ssh" / "known_hosts"
+    path.parent.mkdir(exist_ok=True)
+    kind, key, *_ = (board.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
+    with path.open("a") as file:
+        file.write(f"{board.address} {kind} {key}\n")
