@@ -1,4 +1,4 @@
-"""Emulated boards for tests: what they need is installed by scripts/setup, and only root has them."""
+"""Emulated boards for tests. scripts/setup installs what they need; only root has them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgetvm.farm.emulating.needs import require_programs
 def boards(
     count: int = 1, architecture: str = "x86_64", conditions: Conditions | None = None
 ) -> Iterator[list[EmulatedBoard]]:
-    """Boards that are on; the test fails where a program is missing, and is left out without root."""
+    """Boards that are on. With a program missing the test fails; without root it is left out."""
     if os.geteuid():
         pytest.skip("only root can emulate boards")
     try:

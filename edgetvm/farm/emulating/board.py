@@ -9,23 +9,28 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from edgetvm.base.errors import BoardError
 from edgetvm.boards.profile import load_profile
-from edgetvm.farm.emulating.commands import ran
+from edgetvm.farm.emulating.commands import ran, started
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.groups import make_groups
-from edgetvm.farm.emulating.keys import kept_key, user_key
+from edgetvm.farm.emulating.keys import user_key
 from edgetvm.farm.emulating.lab import Lab, script
 from edgetvm.farm.emulating.leftovers import link_name
 from edgetvm.farm.emulating.machine import write_machine
 from edgetvm.farm.emulating.needs import program
-from edgetvm.farm.emulating.userland import UID, USER, userland
+from edgetvm.farm.emulating.seed import write_seed
+from edgetvm.farm.emulating.userland import USER, userland
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
 
 PROFILES = {"x86_64": "emulated-x86-64", "aarch64": "qemu-aarch64", "armv7l": "qemu-armv7"}
+TAG = "emulated"
 
 _SSH_PORT = 22
 _START_DEADLINE_S = 60.0
@@ -51,23 +56,28 @@ class EmulatedBoard:
         self.address = lab.address(index)
         self.pid = 0
         self._lab = lab
+        self._port = f"board{index}"
         self._conditions = conditions
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.RLock()
         self._base = userland(architecture)
         self.folder = lab.folder / name
         self._groups = make_groups(f"{link_name(lab.number)}-{name}", conditions.memory_bytes)
-        for part in ("disk", "root", "machine", "seed"):
+        for part in ("disk", "root"):
             (self.folder / part).mkdir(parents=True)
         profile = load_profile(PROFILES[architecture])
         write_machine(profile, conditions.memory_bytes, self.folder / "machine")
-        self._write_seed()
+        write_seed(name, self.address, conditions, self.folder / "seed")
+
+    @property
+    def login(self) -> Login:
+        """How SSH reaches it."""
+        return Login(Hop(self.address, user=USER), key_file=user_key())
 
     @property
     def board(self) -> Board:
         """As an inventory has it."""
-        login = Login(Hop(self.address, user=USER), key_file=user_key())
-        return Board(self.name, PROFILES[self.architecture], login=login)
+        return Board(self.name, PROFILES[self.architecture], login=self.login, tags=(TAG,))
 
     @property
     def root(self) -> Path:
@@ -88,10 +98,13 @@ class EmulatedBoard:
     def stop(self) -> None:
         """Take its power: every process ends at once. What is on its disk stays."""
         with self._turn:
-            process, self._process = self._process, None
+            process, pid = self._process, self.pid
+            self._process, self.pid = None, 0
             if process is not None:
-                self._kill(process)
-            self.pid = 0
+                # The end of its first process ends all others before it is told here.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                process.communicate()
 
     def reboot(self) -> None:
         """Take its power and give it back: its boot id is another one."""
@@ -113,23 +126,31 @@ class EmulatedBoard:
         """
         return ran(*self.inside(*words), where=f"emulated board {self.name}")
 
+    def set_link(self, state: Literal["up", "down"]) -> None:
+        """Plug its network cable in, or pull it."""
+        ran(*self._lab.inside("ip", "link", "set", self._port, state))
+
+    @contextmanager
+    def impaired(self, loss: float, delay_ms: float) -> Iterator[None]:
+        """Have a bad cable between the board and all others."""
+        with self._lab.cable(self._port, loss, delay_ms):
+            yield
+
+    def resize_disk(self, free_bytes: int | None) -> None:
+        """Leave so much room on its disk; None for as much as it had at first."""
+        disk = self.folder / "disk"
+        size_bytes = self._conditions.disk_bytes
+        if free_bytes is not None:
+            room = os.statvfs(f"/proc/{self._lab.pid}/root{disk}")
+            size_bytes = (room.f_blocks - room.f_bfree) * room.f_frsize + free_bytes
+        ran(*self._lab.inside("mount", "-o", f"remount,size={size_bytes}", str(disk)))
+
     def _boot(self) -> None:
-        self._process = subprocess.Popen(
+        self._process, self.pid = started(
             self._lab.inside("sh", str(script("board.sh"))),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **self._environment()},
-            start_new_session=True,
+            where=f"emulated board {self.name}",
+            environment=self._environment(),
         )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.strip().isdigit():
-            words = self._kill(self._process)
-            self._process = None
-            raise BoardError(f"it does not start: {words}", where=f"emulated board {self.name}")
-        self.pid = int(line)
         threading.Thread(
             target=self._watch, args=(self._process,), daemon=True, name=self.name
         ).start()
@@ -138,6 +159,7 @@ class EmulatedBoard:
         wanted, octets = self._conditions, self.address.split(".")
         return {
             "name": self.name,
+            "port": self._port,
             "address": self.address,
             "hardware_address": f"02:{':'.join(f'{int(one):02x}' for one in octets)}:00",
             "gateway": self._lab.gateway,
@@ -151,18 +173,6 @@ class EmulatedBoard:
             "read_only": "yes" if wanted.read_only else "no",
         }
 
-    def _kill(self, process: subprocess.Popen[str]) -> str:
-        """End a start of the board; gives what it complained of."""
-        with contextlib.suppress(ProcessLookupError):
-            # The end of its first process ends all others before it is told here.
-            if self.pid:
-                os.kill(self.pid, signal.SIGKILL)
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stderr is not None
-        return process.stderr.read().strip()
-
     def _watch(self, process: subprocess.Popen[str]) -> None:
         """Start it again where it restarts itself; where it ends itself it is off."""
         code = process.wait()
@@ -170,6 +180,7 @@ class EmulatedBoard:
             if self._process is not process:
                 return
             self._process, self.pid = None, 0
+            process.communicate()
             if code == _RESTARTED:
                 self._boot()
 
@@ -187,29 +198,3 @@ class EmulatedBoard:
             f"its SSH server does not answer within {_START_DEADLINE_S:g} s",
             where=f"emulated board {self.name}",
         )
-
-    def _write_seed(self) -> None:
-        """What lies on its disk when it is first switched on."""
-        host_key = kept_key(f"host {self.address}")
-        for suffix, mode in (("", 0o600), (".pub", 0o644)):
-            text = Path(f"{host_key}{suffix}").read_text()
-            self._seed(f"etc/ssh/ssh_host_ed25519_key{suffix}", text, mode)
-        public = Path(f"{user_key()}.pub").read_text()
-        self._seed("root/.ssh/authorized_keys", public, 0o600)
-        self._seed(f"home/{USER}/.ssh/authorized_keys", public, 0o600)
-        home = self.folder / "seed/home" / USER
-        for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
-            os.chown(path, UID, UID)
-        self._seed("etc/hostname", f"{self.name}\n")
-        self._seed("etc/hosts", f"127.0.0.1 localhost {self.name}\n")
-        if not self._conditions.sudo:
-            self._seed("etc/sudoers", "root ALL=(ALL:ALL) ALL\n", 0o440)
-
-    def _seed(self, name: str, text: str, mode: int = 0o644) -> None:
-        path = self.folder / "seed"
-        for part in Path(name).parent.parts:
-            path /= part
-            path.mkdir(exist_ok=True)
-            path.chmod(0o755)
-        (path / Path(name).name).write_text(text)
-        (path / Path(name).name).chmod(mode)

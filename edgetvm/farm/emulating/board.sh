@@ -7,7 +7,7 @@
 # In the environment: its name, addresses and control groups, the folders of its userland, of its
 # own things and of files that lie over the kernel's, and sizes in bytes.
 set -eu
-: "${name:?}" "${address:?}" "${hardware_address:?}" "${gateway:?}" "${groups=}"
+: "${name:?}" "${port:?}" "${address:?}" "${hardware_address:?}" "${gateway:?}" "${groups=}"
 : "${base:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
 : "${read_only:?}"
 
@@ -20,15 +20,15 @@ if [ $# = 0 ]; then
         mkdir "$folder/disk/upper" "$folder/disk/work"
     fi
     # The last start's link may not be gone yet.
-    ip link delete "$name" 2>/dev/null || :
+    ip link delete "$port" 2>/dev/null || :
     exec 3</proc/self/ns/net
     exec unshare --pid --mount --net --ipc --uts --cgroup --fork --kill-child -- sh "$0" inside
 fi
 
 read -r pid _ </proc/self/stat
 # To the kernel this is process 1 already.
-nsenter --net=/proc/self/fd/3 ip link add "$name" type veth peer name eth0 netns 1
-nsenter --net=/proc/self/fd/3 ip link set "$name" master boards up
+nsenter --net=/proc/self/fd/3 ip link add "$port" type veth peer name eth0 netns 1
+nsenter --net=/proc/self/fd/3 ip link set "$port" master boards up
 exec 3<&-
 ip link set lo up
 ip address add "$address/24" dev eth0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Mapping
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.emulating.needs import program
@@ -34,3 +36,39 @@ def ran(*words: str, where: str = "emulated boards") -> str:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise BoardError(f"{' '.join(words)}: {last}", where=where)
     return done.stdout
+
+
+def started(
+    command: list[str],
+    *,
+    where: str,
+    mend: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> tuple[subprocess.Popen[str], int]:
+    """A process in new namespaces, and the number that this machine knows its first process by.
+
+    Args:
+        command: it says that number in its first line.
+        where, mend: for the error.
+        environment: words beside those of this process.
+
+    Raises:
+        BoardError: it fails before, with its last words.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        # Ctrl-C is its owner's to answer.
+        start_new_session=True,
+    )
+    first = process.stdout.readline().strip() if process.stdout else ""
+    if first.isdigit():
+        return process, int(first)
+    process.kill()
+    last = process.communicate()[1].strip()
+    raise BoardError(f"it does not start: {last}", where=where, mend=mend)

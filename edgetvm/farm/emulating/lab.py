@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from edgetvm.base.errors import BoardError
-from edgetvm.farm.emulating.commands import ran
+from edgetvm.farm.emulating.commands import ran, started
 from edgetvm.farm.emulating.leftovers import (
     RUN_FOLDER,
     link_name,
@@ -39,34 +40,27 @@ class Lab:
         remove(self.number)
         self.folder = RUN_FOLDER / str(self.number)
         self.folder.mkdir(mode=0o711)
-        self._process = subprocess.Popen(
-            [
-                *(program("unshare"), "--pid", "--mount", "--net", "--ipc", "--uts"),
-                *("--fork", "--kill-child", "--", "sh", str(script("lab.sh"))),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
         try:
-            self.pid = self._first_pid()
+            self._process, self.pid = self._start()
+        except BaseException:
+            self._let_go()
+            raise
+        try:
             self._link()
         except BaseException:
             self.close()
             raise
 
-    def _first_pid(self) -> int:
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        line = self._process.stdout.readline()
-        if not line.strip().isdigit():
-            raise BoardError(
-                f"this machine makes no namespaces: {self._process.stderr.read().strip()}",
-                mend="in a container, run it with --privileged",
-            )
-        return int(line)
+    def _start(self) -> tuple[subprocess.Popen[str], int]:
+        return started(
+            [
+                *(program("unshare"), "--pid", "--mount", "--net", "--ipc", "--uts"),
+                *("--fork", "--kill-child", "--", "sh", str(script("lab.sh"))),
+            ],
+            where="the network of emulated boards",
+            mend="in a container, run it with --privileged",
+            stdin=subprocess.PIPE,
+        )
 
     def _link(self) -> None:
         link = link_name(self.number)
@@ -88,14 +82,40 @@ class Lab:
         """The command that runs a program of this machine in the lab."""
         return [program("nsenter"), "-t", str(self.pid), "-p", "-m", "-n", "--", *words]
 
+    @contextmanager
+    def cable(self, port: str, loss: float, delay_ms: float) -> Iterator[None]:
+        """Have a bad cable between a board's port and the bridge.
+
+        Args:
+            loss: share of the frames that never arrive, 0 to 1, in each direction.
+            delay_ms: of the others.
+
+        Raises:
+            BoardError: the kernel has no TAP devices.
+        """
+        tap = f"bad-{port}"
+        command = [sys.executable, "-I", str(script("cable.py")), port, tap]
+        ran(*self.inside("ip", "link", "set", port, "nomaster"))
+        try:
+            process, _ = started(
+                self.inside(*command, str(loss), str(delay_ms)),
+                where="a bad network cable",
+                stdin=subprocess.PIPE,
+            )
+            with process:
+                ran(*self.inside("ip", "link", "set", tap, "master", "boards", "up"))
+                yield
+                process.communicate()
+        finally:
+            ran(*self.inside("ip", "link", "set", port, "master", "boards"))
+
     def close(self) -> None:
         """End it, and all boards in it."""
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
+        self._let_go()
+
+    def _let_go(self) -> None:
         remove(self.number)
         os.close(self._lock)
 

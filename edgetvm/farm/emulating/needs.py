@@ -17,7 +17,6 @@ _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "nsenter": "util-linux",
     "ssh-keygen": "openssh-client",
-    "tc": "iproute2",
     "unshare": "util-linux",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }

@@ -7,6 +7,7 @@ architecture and takes seconds. What their scripts would have written is written
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +33,7 @@ _OF_BUSYBOX = {
     "usr/bin": "awk hostname killall less nc pidof ping top vi wget which",
     "usr/sbin": "halt init poweroff reboot",
 }
+_WORD = re.compile(r"\{\w+\}")
 _DEADLINE_S = 900.0
 
 _FILES = {
@@ -126,11 +128,9 @@ def _finish(root: Path) -> None:
         "{shadow}": "".join(f"{name}:*:19000:0:99999:7:::\n" for name in [*names, "sshd", USER]),
     }
     for name, text in _FILES.items():
-        for word, value in words.items():
-            text = text.replace(word, value)
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(_WORD.sub(lambda found: words[found[0]], text))
         target.chmod(_MODES.get(name, 0o644))
     for name in ("mnt", "opt", "srv"):
         (root / name).mkdir(exist_ok=True)
