@@ -105,7 +105,6 @@ class Lab:
             with process:
                 ran(*self.inside("ip", "link", "set", tap, "master", "boards", "up"))
                 yield
-                process.communicate()
         finally:
             ran(*self.inside("ip", "link", "set", port, "master", "boards"))
 
