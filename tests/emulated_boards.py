@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,9 @@ from edgetvm.base.errors import MissingToolError
 from edgetvm.farm.emulating import Conditions, EmulatedBoard, emulated_boards
 from edgetvm.farm.emulating.binfmt import needed_programs
 from edgetvm.farm.emulating.needs import require_programs
+
+# Userlands and keys stay where the user has them: to make them takes seconds, and the internet.
+CACHE = ("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
 
 
 @contextmanager
@@ -26,7 +29,11 @@ def boards(
         require_programs(needed_programs(architecture))
     except MissingToolError as error:
         pytest.fail(f"{error}: run scripts/setup test")
-    with emulated_boards(count, architecture, conditions or Conditions()) as made:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(*CACHE)
+            context = emulated_boards(count, architecture, conditions or Conditions())
+            made = stack.enter_context(context)
         yield made
 
 

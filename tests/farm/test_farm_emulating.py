@@ -21,7 +21,8 @@ from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.leftovers import GROUPS_FOLDER, RUN_FOLDER, remove_leftovers
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
-from edgetvm.farm.ssh import Connection
+from edgetvm.farm.powering import set_power
+from edgetvm.farm.ssh import Connection, Deadlines
 
 _HOLDER = """
 import sys
@@ -89,13 +90,20 @@ def test_a_reboot_is_one() -> None:
         ]
         # From the inside, too, as init and kernel have it.
         before, pid = facts_of(board.board).boot_id, board.pid
-        with pytest.raises(BoardError, match="the connection broke"):
-            said(board.board, "sudo reboot -f; sleep 60")
+        with (
+            Connection(board.board, deadlines=Deadlines(silence_s=4)) as connection,
+            pytest.raises(BoardError, match="the connection broke"),
+        ):
+            connection.run("sudo reboot -f; sleep 60", deadline_s=30)
         assert until(lambda: board.pid not in (0, pid))
         board.start()
         assert facts_of(board.board).boot_id != before
         said(board.board, "nohup sudo poweroff -f >/dev/null 2>&1 &")
         assert until(lambda: board.pid == 0)
+        assert set_power(board.board, "status") == "off"
+        assert set_power(board.board, "on") == "on"
+        board.start()
+        assert said(board.board, "cat ~/kept") == ""
 
 
 @pytest.mark.parametrize(
@@ -156,6 +164,7 @@ def test_nothing_is_left(number: signal.Signals) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **dict([emulated_boards.CACHE])},
     )
     assert holder.stdout is not None
     pid, address = holder.stdout.readline().split()

@@ -61,7 +61,7 @@ def emulated_boards(
                 for index in range(count)
             ]
             for board in boards:
-                stack.callback(board.stop)
+                stack.callback(board.close)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(EmulatedBoard.start, boards))
         yield boards

@@ -24,10 +24,12 @@ from edgetvm.farm.emulating.lab import Lab, script
 from edgetvm.farm.emulating.leftovers import link_name
 from edgetvm.farm.emulating.machine import write_machine
 from edgetvm.farm.emulating.needs import program
+from edgetvm.farm.emulating.outlet import Outlet
 from edgetvm.farm.emulating.seed import write_seed
 from edgetvm.farm.emulating.userland import USER, userland
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
+from edgetvm.farm.power import Power, PowerCommand
 
 PROFILES = {"x86_64": "emulated-x86-64", "aarch64": "qemu-aarch64", "armv7l": "qemu-armv7"}
 TAG = "emulated"
@@ -45,6 +47,7 @@ class EmulatedBoard:
         name: of the board, and of its host.
         architecture: of its programs, as `uname -m` says there.
         address: that this machine and other boards of the lab reach it at.
+        login: how SSH reaches it.
         pid: of its first process, as this machine knows it; 0 while it is off.
     """
 
@@ -54,6 +57,7 @@ class EmulatedBoard:
         self.name = name
         self.architecture = architecture
         self.address = lab.address(index)
+        self.login = Login(Hop(self.address, user=USER), key_file=user_key())
         self.pid = 0
         self._lab = lab
         self._port = f"board{index}"
@@ -68,16 +72,23 @@ class EmulatedBoard:
         profile = load_profile(PROFILES[architecture])
         write_machine(profile, conditions.memory_bytes, self.folder / "machine")
         write_seed(name, self.address, conditions, self.folder / "seed")
+        self._outlet = Outlet(self.folder, {"on": self._power_on, "off": self.stop})
 
     @property
-    def login(self) -> Login:
-        """How SSH reaches it."""
-        return Login(Hop(self.address, user=USER), key_file=user_key())
+    def power(self) -> PowerCommand:
+        """The commands that switch its power."""
+        return self._outlet.commands
 
     @property
     def board(self) -> Board:
         """As an inventory has it."""
-        return Board(self.name, PROFILES[self.architecture], login=self.login, tags=(TAG,))
+        return Board(
+            self.name,
+            PROFILES[self.architecture],
+            login=self.login,
+            tags=(TAG,),
+            power=Power(command=self.power),
+        )
 
     @property
     def root(self) -> Path:
@@ -90,10 +101,13 @@ class EmulatedBoard:
         Raises:
             BoardError: it does not come up.
         """
+        self._power_on()
+        self._wait_for_ssh()
+
+    def _power_on(self) -> None:
         with self._turn:
             if not self.pid:
                 self._boot()
-        self._wait_for_ssh()
 
     def stop(self) -> None:
         """Take its power: every process ends at once. What is on its disk stays."""
@@ -105,6 +119,12 @@ class EmulatedBoard:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 process.communicate()
+            self._outlet.tell(False)
+
+    def close(self) -> None:
+        """Switch it off for good."""
+        self.stop()
+        self._outlet.close()
 
     def reboot(self) -> None:
         """Take its power and give it back: its boot id is another one."""
@@ -151,6 +171,7 @@ class EmulatedBoard:
             where=f"emulated board {self.name}",
             environment=self._environment(),
         )
+        self._outlet.tell(True)
         threading.Thread(
             target=self._watch, args=(self._process,), daemon=True, name=self.name
         ).start()
@@ -181,6 +202,7 @@ class EmulatedBoard:
                 return
             self._process, self.pid = None, 0
             process.communicate()
+            self._outlet.tell(False)
             if code == _RESTARTED:
                 self._boot()
 

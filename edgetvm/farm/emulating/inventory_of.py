@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -63,4 +64,5 @@ def _entry(board: EmulatedBoard) -> tuple[str, dict[str, object]]:
         "user": login.hop.user,
         "key_file": str(login.key_file),
         "tags": [TAG],
+        "power": {"command": asdict(board.power)},
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.keys import kept_key, user_key
-from edgetvm.farm.emulating.userland import UID, USER
+from edgetvm.farm.emulating.userland import SUDOERS, UID, USER
 
 
 def write_seed(name: str, address: str, conditions: Conditions, folder: Path) -> None:
@@ -24,7 +24,7 @@ def write_seed(name: str, address: str, conditions: Conditions, folder: Path) ->
     _write(folder, "etc/hostname", f"{name}\n")
     _write(folder, "etc/hosts", f"127.0.0.1 localhost {name}\n")
     if not conditions.sudo:
-        _write(folder, "etc/sudoers", "root ALL=(ALL:ALL) ALL\n", 0o440)
+        _write(folder, "etc/sudoers", SUDOERS, 0o440)
 
 
 def _write(folder: Path, name: str, text: str, mode: int = 0o644) -> None:

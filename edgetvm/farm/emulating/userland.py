@@ -19,6 +19,11 @@ from edgetvm.farm.emulating.needs import program
 
 USER = "debian"
 UID = 1000
+SUDOERS = """\
+Defaults env_reset
+Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+root ALL=(ALL:ALL) ALL
+"""
 
 _SUITE = "bookworm"
 # As `uname -m` names them, to Debian's names.
@@ -55,7 +60,7 @@ Subsystem sftp internal-sftp
     "etc/pam.d/common-password": "password required pam_deny.so\n",
     "etc/pam.d/common-session": "session required pam_permit.so\n",
     "etc/pam.d/common-session-noninteractive": "session required pam_permit.so\n",
-    "etc/sudoers": f"root ALL=(ALL:ALL) ALL\n{USER} ALL=(ALL:ALL) NOPASSWD: ALL\n",
+    "etc/sudoers": f"{SUDOERS}{USER} ALL=(ALL:ALL) NOPASSWD: ALL\n",
     "etc/passwd": f"""\
 {{passwd}}sshd:x:100:65534::/run/sshd:/usr/sbin/nologin
 {USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh
