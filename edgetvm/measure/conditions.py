@@ -24,7 +24,7 @@ class Conditions:
         throttle_events: how often x86 cores were slowed down for heat since boot, all together.
         load_average: of one minute.
         runnable: threads of the whole machine that run or want to.
-        voluntary_switches, involuntary_switches: of the process that runs the model, since it began.
+        voluntary_switches, involuntary_switches: of the process that runs the model, so far.
         own_cpu_ns: time that all its threads had on cores.
         busy_cpu_ns: time that all cores were not idle, in ticks of the kernel (10 ms mostly).
         stolen_cpu_ns: time that a hypervisor gave to others while this machine wanted to run.
