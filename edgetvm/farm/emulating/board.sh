@@ -4,11 +4,11 @@
 #   board.sh                 makes the board's own namespaces and goes on there
 #   board.sh inside          mounts the root and becomes its init
 #
-# In the environment: its name, addresses and control groups, the folders of its userland, of its
+# In the environment: its name, addresses and control groups, the folders of its userlands, of its
 # own things and of files that lie over the kernel's, and sizes in bytes.
 set -eu
 : "${name:?}" "${port:?}" "${address:?}" "${hardware_address:?}" "${gateway:?}" "${groups=}"
-: "${base:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
+: "${bases:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
 : "${read_only:?}"
 
 if [ $# = 0 ]; then
@@ -38,7 +38,7 @@ ip route add default via "$gateway"
 hostname "$name"
 
 root=$folder/root
-mount -t overlay -o "lowerdir=$base,upperdir=$folder/disk/upper,workdir=$folder/disk/work" \
+mount -t overlay -o "lowerdir=$bases,upperdir=$folder/disk/upper,workdir=$folder/disk/work" \
     board "$root"
 if [ -d "$folder/seed" ]; then
     cp -a "$folder/seed/." "$root"
@@ -86,6 +86,17 @@ mount --bind "$root/run/.boot_id" "$root/proc/sys/kernel/random/boot_id"
 for file in proc/cpuinfo proc/meminfo sys/devices/system/cpu; do
     mount --bind "$of_machine/$file" "$root/$file"
 done
+# The root of those who log in, where it is another one: it shows the same kernel.
+if [ -d "$root/musl" ]; then
+    mount --bind "$root/musl" "$root/musl"
+    chroot "$root/musl" /bin/busybox --install -s /bin
+    mount --rbind "$root/proc" "$root/musl/proc"
+    mount --rbind "$root/sys" "$root/musl/sys"
+    mount --rbind "$root/dev" "$root/musl/dev"
+    mount --bind "$root/tmp" "$root/musl/tmp"
+    mount --bind "$root/run" "$root/musl/run"
+fi
+
 [ "$read_only" = no ] || mount -o remount,ro "$root"
 
 cd "$root"
