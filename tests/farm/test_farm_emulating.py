@@ -15,10 +15,12 @@ import pytest
 from emulated_boards import know
 from real_sshd import until
 
-from edgetvm.base.errors import BoardError
+from edgetvm.base.errors import BoardError, MissingToolError
 from edgetvm.farm.asking import check_board, facts_of
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
+from edgetvm.farm.emulating.binfmt import needed_programs
 from edgetvm.farm.emulating.leftovers import GROUPS_FOLDER, RUN_FOLDER, remove_leftovers
+from edgetvm.farm.emulating.needs import require_programs
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
 from edgetvm.farm.powering import set_power
@@ -180,3 +182,14 @@ def test_nothing_is_left(number: signal.Signals) -> None:
         assert until(lambda: not Path(f"/sys/class/net/edgetvm{lab}").exists())
         remove_leftovers()
     assert left(lab) == []
+
+
+def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(MissingToolError, match="which only root may make"):
+        require_programs()
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(MissingToolError, match="cannot be emulated without .*mmdebstrap") as caught:
+        require_programs(needed_programs("aarch64"))
+    assert str(caught.value.mend).startswith("apt-get install arch-test iproute2 mmdebstrap")
+    assert "qemu-user-static" in str(caught.value.mend)
