@@ -189,7 +189,9 @@ def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingToolError, match="which only root may make"):
         require_programs()
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(MissingToolError, match="cannot be emulated without .*mmdebstrap") as caught:
+    with pytest.raises(
+        MissingToolError, match=r"cannot be emulated without .*mmdebstrap"
+    ) as caught:
         require_programs(needed_programs("aarch64"))
     assert str(caught.value.mend).startswith("apt-get install arch-test iproute2 mmdebstrap")
     assert "qemu-user-static" in str(caught.value.mend)
