@@ -69,6 +69,15 @@ def test_each_is_a_machine_of_its_own(shared: list[EmulatedBoard]) -> None:
     assert "No such file" in said(second.board, "cat ~/file")
 
 
+def test_a_board_s_root_does_not_have_this_machine(shared: list[EmulatedBoard]) -> None:
+    command = "grep CapBnd /proc/self/status"
+    for status in (said(shared[0].board, f"sudo {command}"), shared[0].run(*command.split())):
+        allowed = int(status.split()[1], 16)
+        for number in (16, 17, 25, 27, 34):  # module, rawio, time, mknod, syslog
+            assert not allowed >> number & 1
+    assert "Operation not permitted" in said(shared[0].board, "sudo mknod /tmp/disk b 254 0")
+
+
 def test_one_leads_to_another(shared: list[EmulatedBoard]) -> None:
     first, second = shared
     login = second.board.login

@@ -56,12 +56,11 @@ def emulated_boards(
             lab = Lab()
             stack.callback(lab.close)
             let_qemu_run(architecture, link_name(lab.number))
-            boards = [
-                EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
-                for index in range(count)
-            ]
-            for board in boards:
+            boards = []
+            for index in range(count):
+                board = EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
                 stack.callback(board.close)
+                boards.append(board)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(EmulatedBoard.start, boards))
         yield boards

@@ -37,6 +37,8 @@ TAG = "emulated"
 
 _SSH_PORT = 22
 _START_DEADLINE_S = 60.0
+# A board's root may not set this machine's clock, load its modules or open its disks.
+_FORBIDDEN = "-sys_time,-sys_module,-sys_rawio,-syslog,-mknod"
 # How a process ends whose pid namespace was told to restart: reboot(2).
 _RESTARTED = -signal.SIGHUP
 
@@ -147,6 +149,7 @@ class EmulatedBoard:
     def inside(self, *words: str) -> list[str]:
         """The command that runs a program of the board's own there, as its root."""
         return [
+            *(program("setpriv"), f"--bounding-set={_FORBIDDEN}"),
             *(program("nsenter"), "-t", str(self.pid), "-a", "-r", "-w", "--"),
             *("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin", *words),
         ]
@@ -197,6 +200,7 @@ class EmulatedBoard:
             "address": self.address,
             "hardware_address": f"02:{':'.join(f'{int(one):02x}' for one in octets)}:00",
             "gateway": self._lab.gateway,
+            "forbidden": _FORBIDDEN,
             "bases": self._bases,
             "folder": str(self.folder),
             "of_machine": str(self.folder / "machine"),

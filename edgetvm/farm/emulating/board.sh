@@ -5,11 +5,11 @@
 #   board.sh inside          mounts the root and becomes its init
 #
 # In the environment: its name, addresses and control groups, the folders of its userlands, of its
-# own things and of files that lie over the kernel's, and sizes in bytes.
+# own things and of files that lie over the kernel's, sizes in bytes, and what its root may not do.
 set -eu
 : "${name:?}" "${port:?}" "${address:?}" "${hardware_address:?}" "${gateway:?}" "${groups=}"
 : "${bases:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
-: "${read_only:?}"
+: "${read_only:?}" "${forbidden:?}"
 
 if [ $# = 0 ]; then
     for group in $groups; do
@@ -74,7 +74,9 @@ for group in $groups; do
             kind=${group#/sys/fs/cgroup/}
             kind=${kind%%/*}
             mkdir "$root/sys/fs/cgroup/$kind"
-            mount -t cgroup -o "$kind" cgroup "$root/sys/fs/cgroup/$kind"
+            # Not where it is mounted together with another kind.
+            mount -t cgroup -o "$kind" cgroup "$root/sys/fs/cgroup/$kind" ||
+                rmdir "$root/sys/fs/cgroup/$kind"
             ;;
         *) mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" ;;
     esac
@@ -103,4 +105,5 @@ cd "$root"
 pivot_root . mnt
 echo "$pid"
 exec >/dev/null 2>&1
-exec chroot . /bin/sh -c 'umount -l /mnt && exec env -i PATH=/usr/sbin:/usr/bin /usr/sbin/init'
+exec setpriv --bounding-set="$forbidden" \
+    chroot . /bin/sh -c 'umount -l /mnt && exec env -i PATH=/usr/sbin:/usr/bin /usr/sbin/init'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
 
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.farm.power import PowerCommand
 
 _END = "end"
@@ -46,4 +48,5 @@ class Outlet:
                 if word == _END:
                     return
                 if word in self._switches:
-                    self._switches[word]()
+                    with contextlib.suppress(EdgetvmError):  # the board stays off, as all see
+                        self._switches[word]()
