@@ -30,7 +30,8 @@ from edgetvm.farm.emulating.seed import write_seed
 from edgetvm.farm.emulating.userland import USER, musl_userland, userland
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
-from edgetvm.farm.power import Power, PowerCommand
+from edgetvm.farm.power import Power
+from edgetvm.farm.power.command import PowerCommand
 
 PROFILES = {"x86_64": "emulated-x86-64", "aarch64": "qemu-aarch64", "armv7l": "qemu-armv7"}
 TAG = "emulated"

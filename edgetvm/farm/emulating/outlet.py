@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from edgetvm.base.errors import EdgetvmError
-from edgetvm.farm.power import PowerCommand
+from edgetvm.farm.power.command import PowerCommand
 
 _END = "end"
 
