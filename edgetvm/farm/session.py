@@ -31,11 +31,13 @@ from edgetvm.base.errors import (
     BoardMemoryError,
     BoardTimeoutError,
     EdgetvmError,
+    LeaseLostError,
     TrackerUnreachableError,
 )
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.local import LocalBoard
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
@@ -104,8 +106,8 @@ class BoardSession:
     def _connect(self) -> None:
         from tvm import rpc
 
-        tracker = _tracker_of(self.board)
-        address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        board = self.board.now()
+        address, key = request_board(_tracker_of(board), board.key, _WAIT_FOR_BOARD_S)
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -217,6 +219,7 @@ class BoardSession:
         return header, data
 
     def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
+        self.board.now()  # with a board that somebody else has by now nothing more is done
         future: Future[Result] = Future()
         # A daemon: a call that even a shut socket does not end must not hold up the end of Python.
         threading.Thread(
@@ -301,12 +304,11 @@ class BoardSession:
     def _exit_code_after_return(self) -> tuple[bool, int | None]:
         """Whether the board comes back, and how the session's process ended, where it tells."""
         back = False
-        if self.board.tracker is None:
-            return back, None
         until_s = time.monotonic() + _RETURN_DEADLINE_S
         while time.monotonic() < until_s:
             try:
-                if self.board.key in registered_keys(self.board.tracker, 2.0):
+                there = self.board.now()
+                if there.key in registered_keys(_tracker_of(there), 2.0):
                     successor = BoardSession(self.board)
                     try:
                         successor._connect()
@@ -316,7 +318,7 @@ class BoardSession:
                     back = True
                     if code is not None:
                         return back, int(code)
-            except TrackerUnreachableError:
+            except (TrackerUnreachableError, LeaseLostError):
                 return False, None
             except BoardError:
                 pass
@@ -366,18 +368,25 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 
 @contextmanager
-def standing(board: Board) -> Iterator[Board]:
+def standing(board: Board, wait_s: float = WAIT_S) -> Iterator[Board]:
     """The board with its server up; for `local` tracker and server are started, and ended after.
 
+    Where a farm serves the board, a lease of it is taken, and given back after.
+
+    Args:
+        wait_s: for a board of a farm that somebody else has.
+
     Raises:
+        BoardBusyError: somebody has it.
         BoardError: the local board did not come up, or no server of another is known.
     """
-    if board.tracker is None and board.shares_cores:
-        with LocalBoard() as local:
-            yield local.board
-    else:
-        _tracker_of(board)
-        yield board
+    with in_hand([board], wait_s=wait_s) as (mine,):
+        if mine.tracker is None and mine.shares_cores:
+            with LocalBoard() as local:
+                yield local.board
+        else:
+            _tracker_of(mine)
+            yield mine
 
 
 def _tracker_of(board: Board) -> Address:
@@ -392,11 +401,10 @@ def _tracker_of(board: Board) -> Address:
 
 def is_there(board: Board) -> bool:
     """Whether the board's server is registered with its tracker now."""
-    if board.tracker is None:
-        return False
     try:
-        return board.key in registered_keys(board.tracker)
-    except TrackerUnreachableError:
+        there = board.now()
+        return there.tracker is not None and there.key in registered_keys(there.tracker)
+    except (TrackerUnreachableError, LeaseLostError):
         return False
 
 

@@ -16,6 +16,7 @@ from edgetvm.base.words import plural
 from edgetvm.farm.leases import queueing
 from edgetvm.farm.leases.lease import Lease, Request, Waiting
 from edgetvm.farm.leases.store import LeaseStore
+from edgetvm.farm.tracker_client import Address
 
 _ASK_EVERY_S = 0.1
 _BEATS_IN_TTL = 3
@@ -25,7 +26,7 @@ class Held:
     """A lease and its heartbeat.
 
     Attributes:
-        lease: as it was granted.
+        lease: as the last heartbeat found it.
     """
 
     def __init__(
@@ -62,6 +63,15 @@ class Held:
                 mend="was this process paused, or the farm's database away? run it again",
             )
 
+    def where(self) -> tuple[Address, str]:
+        """Tracker and key of the board's server now.
+
+        Raises:
+            LeaseLostError: as `check`.
+        """
+        self.check()
+        return self.lease.server
+
     def _beat(self) -> None:
         pause_s = self.lease.ttl_s / _BEATS_IN_TTL
         while not self._over.wait(pause_s):
@@ -78,7 +88,7 @@ class Held:
                 pause_s = min(1.0, self.lease.ttl_s / 10)
                 continue
             pause_s = self.lease.ttl_s / _BEATS_IN_TTL
-            self._until_s = began_s + lease.left_s
+            self.lease, self._until_s = lease, began_s + lease.left_s
 
     def close(self) -> None:
         """Give the board back."""

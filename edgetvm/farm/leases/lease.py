@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgetvm.base.errors import UsageError
+from edgetvm.base.errors import LeaseLostError, UsageError
 from edgetvm.farm.tracker_client import Address
 
 # `good` is proven by a session with the board's server. Only an admin ends `maintenance`.
@@ -90,6 +90,17 @@ class Lease:
         return min(self.ttl_s - self.silent_s, self.longest_s - self.age_s)
 
     @property
+    def server(self) -> tuple[Address, str]:
+        """Tracker and key of the board's server.
+
+        Raises:
+            LeaseLostError: the board has none for this lease.
+        """
+        if self.tracker is None or self.key is None:
+            raise LeaseLostError("its server is gone", where=f"board {self.board}")
+        return self.tracker, self.key
+
+    @property
     def words(self) -> str:
         """For `$EDGETVM_LEASE`: whoever has them has the lease."""
         return json.dumps([self.token, self.board, self.secret])
@@ -141,6 +152,7 @@ class Offer:
     Attributes:
         board: its name.
         profile: name of its board profile.
+        daemon: that serves it.
         verdict: of its health.
         detail: why, in words.
         age_s: seconds since it was last proven good; None if it never was.
@@ -150,6 +162,7 @@ class Offer:
 
     board: str
     profile: str
+    daemon: str
     verdict: Verdict
     detail: str = ""
     age_s: float | None = None

@@ -480,10 +480,9 @@ def _overview(connection: Connection, now_s: float) -> Overview:
 
 
 def _offer(row: Row[Any], now_s: float) -> Offer:
-    """How a board is. Of one that was good too long ago it is not known."""
-    age_s = None if row.proven_s is None else now_s - row.proven_s
     return Offer(
-        board=row.board, profile=row.profile, verdict=row.verdict, detail=row.detail, age_s=age_s,
+        board=row.board, profile=row.profile, daemon=row.daemon, verdict=row.verdict,
+        detail=row.detail, age_s=None if row.proven_s is None else now_s - row.proven_s,
         temperature_c=row.temperature_c,
         tracker=Address.parse(row.tracker) if row.tracker else None, key=row.key,
     )  # fmt: skip
