@@ -43,7 +43,7 @@ class Race:
 
 def offer(store: LeaseStore, board: str) -> None:
     """What a daemon does when a board came back: fence it, prove it, offer it anew."""
-    if store.claim(board, "racing"):
+    if store.claim(board, "racing", None):
         store.proven(board, Proof(_NOWHERE, f"{board}-{_RANDOM.getrandbits(64):x}"))
 
 
@@ -93,10 +93,10 @@ class _Racer:
                 if isinstance(found, Lease):
                     self._have(found)
                     break
-                if _RANDOM.random() < 0.3:
+                if left == 0 or _RANDOM.random() < 0.1:
                     store.withdraw(request)
                     break
-                time.sleep(_RANDOM.uniform(0, 0.01))
+                time.sleep(_RANDOM.uniform(0, 0.05))
 
     def _have(self, lease: Lease) -> None:
         from_ns = now_ns()

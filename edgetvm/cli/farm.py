@@ -93,3 +93,27 @@ def _maintained(board: str, reason: str, as_json: bool, *, begins: bool) -> None
         store.maintain(board, reason, begins=begins)
     words = "is under maintenance" if begins else "will be proven, and given again"
     Terminal(as_json).result({"board": board, "maintenance": begins}, f"{board} {words}")
+
+
+@command.command("serve")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8765, show_default=True, metavar="PORT"
+)
+@click.option(
+    "--token",
+    envvar="EDGETVM_FARM_TOKEN",
+    metavar="TOKEN",
+    help="Lets who has it kick, maintain and resume on the page; without one it only shows.",
+)
+def serve_command(port: int, token: str | None) -> None:
+    """Show the farm in a browser, live, on this machine's loopback. Ctrl-C ends it.
+
+    Boards with the age of their last proof, leases, the queue, trials and results; as JSON at
+    /api/farm. From elsewhere: ssh -L 8765:127.0.0.1:8765 HOST.
+    """
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.farm.leases.finding import farm_url
+    from edgetvm.workflow import serve_farm
+
+    Terminal().say(f"http://127.0.0.1:{port}/ (Ctrl-C ends it)")
+    serve_farm(farm_url(), port, token)

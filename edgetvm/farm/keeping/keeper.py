@@ -116,9 +116,9 @@ class Keeper:
                 self._prove_again(offer.key)
         elif offer.verdict == "bad":
             if time.monotonic() >= self._not_before_s:
-                self._get_back(GENTLE, "it was bad: tried again")
+                self._get_back(GENTLE, "it was bad: tried again", offer.key)
         elif offer.verdict != "maintenance":
-            self._get_back(self._ladder, offer.detail)
+            self._get_back(self._ladder, offer.detail, offer.key)
 
     # -- while somebody has it
 
@@ -147,12 +147,12 @@ class Keeper:
             # Given away a moment ago; or gone, if it stays so.
             self._over.wait(1.0)
             if self._still_good(key) and not _is_free(self.way, key):
-                self._get_back(self._ladder, "its server is not registered")
+                self._get_back(self._ladder, "its server is not registered", key)
             return
         try:
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
         except BoardError as error:
-            self._get_back(self._ladder, error.what)
+            self._get_back(self._ladder, error.what, key)
         else:
             self._store.proven(self.board.name, self._proof(key, facts), again=True)
 
@@ -163,9 +163,12 @@ class Keeper:
             return False
         return any(one.board == self.board.name and one.key == key for one in farm.boards)
 
-    def _get_back(self, ladder: Sequence[Rung], why: str) -> None:
-        """Serve it anew and prove it; where that fails, go up the ladder."""
-        if not self._store.claim(self.board.name, why):
+    def _get_back(self, ladder: Sequence[Rung], why: str, key: str | None) -> None:
+        """Serve it anew and prove it; where that fails, go up the ladder.
+
+        Not where its server is another than that with the key: what was seen is old then.
+        """
+        if not self._store.claim(self.board.name, why, key):
             return
         reason = self._served_anew()
         for rung in ladder if reason else ():

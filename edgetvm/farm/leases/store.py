@@ -231,14 +231,20 @@ class LeaseStore:
                 _put(connection, BOARDS, "board", name, values, verdict="unknown", detail="new")
                 _disown(connection, name, "the farm was started", _UNHELD)
 
-    def claim(self, board: str, detail: str) -> bool:
+    def claim(self, board: str, detail: str, key: str | None) -> bool:
         """Take a board that nobody has for the farm's own work: it is given to nobody meanwhile.
 
+        Args:
+            board: its name.
+            detail: why.
+            key: of its server when it was decided; of another nothing is known.
+
         Returns:
-            False where somebody has it, or it is under maintenance.
+            False where somebody has it, its server is another, or it is under maintenance.
         """
+        same = BOARDS.c.key.is_(None) if key is None else BOARDS.c.key == key
         with self._turn() as (connection, _):
-            return _disown(connection, board, detail, _UNHELD)
+            return _disown(connection, board, detail, and_(_UNHELD, same))
 
     def proven(self, board: str, proof: Proof, *, again: bool = False) -> bool:
         """Keep that a board is good, and who serves it.
