@@ -32,7 +32,7 @@ LADDER = (
     Rung("reboot", lambda way, deadline_s: way.reboot(deadline_s), 5, 1, 0.1),
 )
 # Ends the server when stdin is closed: with the test, however that ended.
-_TIED = '"$@" & pid=$!; trap "kill -9 $pid" EXIT; cat >/dev/null'
+_TIED = 'exec 3<&0; "$@" & server=$!; (cat <&3; kill -9 $server) & wait $server; kill $!'
 
 
 def program_server(folder: Path) -> Start:
@@ -66,6 +66,12 @@ class ServedFarm:
         (found,) = [one for one in self.store.seen().boards if one.board == board]
         return found
 
+    def is_settled(self) -> bool:
+        """Whether all boards are known to be good or bad."""
+        found = self.store.seen().boards
+        settled = {one.board for one in found if one.verdict != "unknown"}
+        return settled >= set(self.daemon.keepers)
+
     def is_good(self, board: str) -> bool:
         """Whether a board may be given away now."""
         return self.offer(board).verdict == "good" and self.lease_of(board) is None
@@ -78,7 +84,7 @@ class ServedFarm:
         """The process of a board's server; its children are sessions."""
         way = self.daemon.keepers[board].way
         shell = psutil.Process(way._process.pid)  # type: ignore[attr-defined]
-        (server,) = [one for one in shell.children() if one.name() != "cat"]
+        (server,) = [one for one in shell.children() if one.name() == "edgetvm-board"]
         return server
 
 
@@ -104,7 +110,7 @@ def served_farm(
         thread.start()
         farm = ServedFarm(daemon, store)
         try:
-            assert within(20, lambda: all(farm.offer(one).verdict != "unknown" for one in names))
+            assert within(20, farm.is_settled)
             yield farm
         finally:
             daemon.stop()

@@ -127,14 +127,14 @@ class Keeper:
         if self.way.is_up:
             self._away_since_s = None
             return
-        self._away_since_s = self._away_since_s or time.monotonic()
+        since_s = self._away_since_s = self._away_since_s or time.monotonic()
         try:
             if lease.key is not None:
                 self.way.resume(lease.key, self._times.serve_s)
             LOG.info("%s: its server is there again, for lease %d", self.board.name, lease.token)
             self._away_since_s = None
         except BoardError as error:
-            away_s = time.monotonic() - self._away_since_s
+            away_s = time.monotonic() - since_s
             LOG.warning("%s: away for %.0f s: %s", self.board.name, away_s, error)
             if away_s > self._times.lost_s:
                 self._store.end(lease, f"board lost: {error.what}")

@@ -94,6 +94,8 @@ class Held:
         """Give the board back."""
         self._over.set()
         self._thread.join(timeout=30)
+        where = f"board {self.lease.board}"
+        self._lost = self._lost or LeaseLostError("its lease was given back", where=where)
         with contextlib.suppress(StorageError):  # it expires by itself
             self._store.end(self.lease)
 

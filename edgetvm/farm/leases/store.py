@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, delete, exists, select, true, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Row,
+    Table,
+    and_,
+    delete,
+    exists,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from edgetvm.base.errors import LeaseLostError, NotFoundError
@@ -377,7 +388,13 @@ def _enter(connection: Connection, request: Request, now_s: float) -> int:
             priority=request.priority, secret=request.secret, since_s=now_s, seen_s=now_s,
         )
     )  # fmt: skip
-    return int(made.inserted_primary_key[0])
+    return _number(made)
+
+
+def _number(made: CursorResult[Any]) -> int:
+    """Of the row that was inserted."""
+    key = made.inserted_primary_key
+    return int(key[0]) if key is not None else 0
 
 
 def _queue(connection: Connection, now_s: float) -> list[Waiting]:
@@ -415,7 +432,7 @@ def _granted(connection: Connection, request: Request, board: str, now_s: float)
     except IntegrityError:
         return None
     connection.execute(delete(WAITING).where(WAITING.c.secret == request.secret))
-    token = int(made.inserted_primary_key[0])
+    token = _number(made)
     old = and_(LEASES.c.token < token - _KEPT, LEASES.c.ended_s.is_not(None))
     connection.execute(delete(LEASES).where(old))
     return _lease(_mine(connection, token, request.secret), now_s)

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,8 @@ def _engine(url: str) -> Engine:
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         is_file = parsed.get_backend_name() == "sqlite"
+        if not is_file and parsed.get_backend_name() != "postgresql":
+            raise ArgumentError("it is neither SQLite nor PostgreSQL")
         if is_file and parsed.database:
             path = Path(parsed.database)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +188,7 @@ def _arguments(is_file: bool) -> dict[str, Any]:
 
 def _prepare(connection: Any, _record: object) -> None:
     for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        _patiently(lambda words=words: connection.execute(f"PRAGMA {words}"))
+        _patiently(partial(connection.execute, f"PRAGMA {words}"))
 
 
 def _patiently(ask: Callable[[], object]) -> None:

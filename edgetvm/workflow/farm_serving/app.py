@@ -1,4 +1,4 @@
-"""The web application. It listens on loopback, reads only, and acts only for those with the token."""
+"""The web application: on loopback, for reading; who has the token may act, too."""
 
 from __future__ import annotations
 
