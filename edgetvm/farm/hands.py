@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from edgetvm.base.errors import BoardBusyError, EdgetvmError, LeaseLostError
 from edgetvm.base.steps import step
 from edgetvm.base.words import plural
-from edgetvm.farm.inventory import Board
+from edgetvm.farm.inventory import Board, Hand
 from edgetvm.farm.tracker_client import Address
 
 if TYPE_CHECKING:
     from edgetvm.farm.leases import Held, Lease, LeaseStore
+    from edgetvm.farm.leases.store import Daemon
 
 # For a board that somebody else has, unless it is said how long.
 WAIT_S = 60.0
@@ -51,13 +52,11 @@ def in_hand(
         yield list(boards)
         return
     with open_farm() as store:
-        trackers = _served(store)
-        wanted = [one for one in boards if one.hand is None and one.name in trackers]
+        served = _served(store)
+        wanted = [one for one in boards if one.hand is None and one.name in served]
         with _had(store, wanted, purpose, wait_s) as hands:
             yield [
-                replace(one, tracker=trackers[one.name], key="", hand=hands[one.name])
-                if one.name in hands
-                else one
+                _with_hand(one, served[one.name], hands[one.name]) if one.name in hands else one
                 for one in boards
             ]
 
@@ -77,8 +76,8 @@ def any_in_hand(
         yield boards[0]
         return
     with open_farm() as store:
-        trackers = _served(store)
-        wanted = {one.name: one for one in boards if one.name in trackers}
+        served = _served(store)
+        wanted = {one.name: one for one in boards if one.name in served}
         if not wanted:
             yield boards[0]
             return
@@ -86,14 +85,21 @@ def any_in_hand(
 
         with held(store, Request(tuple(wanted), purpose=purpose), wait_s) as mine:
             board = wanted[mine.lease.board]
-            yield replace(board, tracker=trackers[board.name], key="", hand=_Firm(mine))
+            yield _with_hand(board, served[board.name], _Firm(mine))
 
 
-def _served(store: LeaseStore) -> dict[str, Address]:
-    """Boards of daemons that are up, with their trackers."""
+def _served(store: LeaseStore) -> dict[str, Daemon]:
+    """Boards of daemons that are up, with these."""
     farm = store.seen()
-    up = {daemon.name: daemon.tracker for daemon in farm.daemons if daemon.is_up}
+    up = {daemon.name: daemon for daemon in farm.daemons if daemon.is_up}
     return {one.board: up[one.daemon] for one in farm.boards if one.daemon in up}
+
+
+def _with_hand(board: Board, daemon: Daemon, hand: Hand) -> Board:
+    """A board in hand. One of another host's daemon is reached from here without it."""
+    if not daemon.is_here:
+        return replace(board, hand=_FromAfar(hand))
+    return replace(board, tracker=daemon.tracker, key="", hand=hand)
 
 
 @contextmanager
@@ -135,6 +141,16 @@ def _wait_for_first(hands: Sequence[_Patient], wait_s: float) -> None:
                 mend="see who has them: edgetvm lease list",
             )
         this.detail = ", ".join(there)
+
+
+class _FromAfar:
+    """A lease of a board whose daemon's tracker is on another host's loopback."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def where(self) -> None:
+        self._hand.where()
 
 
 class _Firm:

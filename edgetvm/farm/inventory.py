@@ -46,8 +46,8 @@ class Login:
 class Hand(Protocol):
     """That a board is in this process's hands, by a lease of a farm."""
 
-    def where(self) -> tuple[Address, str]:
-        """Tracker and key of its server, as they are now.
+    def where(self) -> tuple[Address, str] | None:
+        """Tracker and key of its server as they are now; None where the holder reaches it himself.
 
         Raises:
             LeaseLostError: the lease is over.
@@ -93,10 +93,8 @@ class Board:
         Raises:
             LeaseLostError: it is in this process's hands no more.
         """
-        if self.hand is None:
-            return self
-        tracker, key = self.hand.where()
-        return replace(self, tracker=tracker, key=key)
+        found = self.hand.where() if self.hand is not None else None
+        return self if found is None else replace(self, tracker=found[0], key=found[1])
 
 
 LOCAL = Board(THIS_MACHINE, "local")

@@ -368,19 +368,20 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 
 @contextmanager
-def standing(board: Board, wait_s: float = WAIT_S) -> Iterator[Board]:
+def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
     """The board with its server up; for `local` tracker and server are started, and ended after.
 
     Where a farm serves the board, a lease of it is taken, and given back after.
 
     Args:
         wait_s: for a board of a farm that somebody else has.
+        purpose: of the lease.
 
     Raises:
         BoardBusyError: somebody has it.
         BoardError: the local board did not come up, or no server of another is known.
     """
-    with in_hand([board], wait_s=wait_s) as (mine,):
+    with in_hand([board], purpose=purpose, wait_s=wait_s) as (mine,):
         if mine.tracker is None and mine.shares_cores:
             with LocalBoard() as local:
                 yield local.board

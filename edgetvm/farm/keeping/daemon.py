@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from subprocess import Popen
 
 from edgetvm.base.errors import EdgetvmError, TrackerUnreachableError
@@ -126,7 +126,7 @@ class Daemon:
         self._boards = list(boards)
         self._over = threading.Event()
         self.tracker = _tracker(port, store)
-        self.keepers: Mapping[str, Keeper] = {
+        self.keepers = {
             one.name: Keeper(one, way(one, self.tracker.address), store, times, ladder)
             for one in boards
         }
@@ -135,10 +135,14 @@ class Daemon:
         """Serve until `stop`."""
         try:
             self.tracker.wait()
-            self._store.enlist(self._name, [(one.name, one.profile) for one in self._boards])
+            told = [(one.name, one.profile) for one in self._boards]
+            mine = self._store.enlist(self._name, told)
+            for name in set(self.keepers) - set(mine):
+                LOG.warning("%s is left out: another daemon serves it", name)
+                del self.keepers[name]
             for keeper in self.keepers.values():
                 keeper.start()
-            LOG.info("%s serves %s", self._name, ", ".join(self.keepers))
+            LOG.info("%s serves %s", self._name, ", ".join(mine))
             while not self._over.wait(_TICK_S):
                 self._tick()
         finally:

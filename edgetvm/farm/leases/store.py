@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,13 +56,15 @@ class Daemon:
     """A process that serves the farm.
 
     Attributes:
-        name: of the host it runs on, unless it was given another.
-        tracker: of its boards.
+        name: of it.
+        host: that it runs on.
+        tracker: of its boards, on that host's loopback.
         pid: on that host.
         silent_s: since its last sign of life.
     """
 
     name: str
+    host: str
     tracker: Address
     pid: int
     silent_s: float
@@ -70,6 +73,11 @@ class Daemon:
     def is_up(self) -> bool:
         """Whether it has given a sign of life lately."""
         return self.silent_s < DAEMON_AGE_S
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its tracker can be reached from this host."""
+        return self.host == socket.gethostname()
 
 
 @dataclass(frozen=True)
@@ -217,7 +225,7 @@ class LeaseStore:
 
     def sign_on(self, name: str, tracker: Address) -> None:
         """Say that a daemon serves the farm; again and again, as a sign of life."""
-        values = {"tracker": str(tracker), "pid": os.getpid()}
+        values = {"tracker": str(tracker), "pid": os.getpid(), "host": socket.gethostname()}
         with self._turn() as (connection, now_s):
             _put(connection, DAEMONS, "name", name, {**values, "beat_s": now_s})
 
@@ -226,13 +234,24 @@ class LeaseStore:
         with self._turn() as (connection, _):
             connection.execute(delete(DAEMONS).where(DAEMONS.c.name == name))
 
-    def enlist(self, daemon: str, boards: Sequence[tuple[str, str]]) -> None:
+    def enlist(self, daemon: str, boards: Sequence[tuple[str, str]]) -> list[str]:
         """Name the boards of a daemon, with their profiles; others of it are taken out.
 
         Leases stay. Boards that nobody has must be proven good anew.
+
+        Returns:
+            the boards that are its: not those that another daemon serves, which is up.
         """
-        names = [name for name, _ in boards]
         with self._turn() as (connection, now_s):
+            others = set(
+                connection.execute(
+                    select(BOARDS.c.board)
+                    .join(DAEMONS, DAEMONS.c.name == BOARDS.c.daemon)
+                    .where(DAEMONS.c.name != daemon, DAEMONS.c.beat_s > now_s - DAEMON_AGE_S)
+                ).scalars()
+            )
+            boards = [one for one in boards if one[0] not in others]
+            names = [name for name, _ in boards]
             gone = and_(BOARDS.c.daemon == daemon, BOARDS.c.board.not_in(names))
             lost = select(BOARDS.c.board).where(gone)
             _end(connection, LEASES.c.board.in_(lost), "board lost: taken out of the farm", now_s)
@@ -241,6 +260,7 @@ class LeaseStore:
                 values = {"profile": profile, "daemon": daemon}
                 _put(connection, BOARDS, "board", name, values, verdict="unknown", detail="new")
                 _disown(connection, name, "the farm was started", _UNHELD)
+        return names
 
     def claim(self, board: str, detail: str, key: str | None) -> bool:
         """Take a board that nobody has for the farm's own work: it is given to nobody meanwhile.
@@ -483,7 +503,7 @@ def _overview(connection: Connection, now_s: float) -> Overview:
     )
     return Overview(
         daemons=tuple(
-            Daemon(row.name, Address.parse(row.tracker), row.pid, now_s - row.beat_s)
+            Daemon(row.name, row.host, Address.parse(row.tracker), row.pid, now_s - row.beat_s)
             for row in connection.execute(select(DAEMONS).order_by(DAEMONS.c.name))
         ),
         boards=tuple(

@@ -56,6 +56,7 @@ DAEMONS = Table(
     "daemons",
     METADATA,
     Column("name", String, primary_key=True),
+    Column("host", String, nullable=False),
     Column("tracker", String, nullable=False),
     Column("beat_s", Float(53), nullable=False),
     Column("pid", Integer, nullable=False),
