@@ -208,8 +208,17 @@ def test_a_kicked_command_is_ended_and_told_why(farm: ServedFarm) -> None:
         assert not any(alive(one.pid) for one in tree)
 
 
+SHORT = """
+import sys
+from edgetvm.farm.leases import LeaseStore, Request
+from edgetvm.farm.leases.running import run_with_board
+with LeaseStore(sys.argv[1]) as store:
+    run_with_board(store, Request(("a",), ttl_s=2.0), ["sleep", "100"], 10)
+"""
+
+
 def test_a_command_that_is_killed_leaves_the_board_to_the_next(farm: ServedFarm) -> None:
-    words = ["-m", "edgetvm", "lease", "run", "a", "--", "sleep", "100"]
+    words = ["-c", SHORT, farm.store.url]
     with subprocess.Popen(
         [sys.executable, *words], stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -233,10 +242,14 @@ def test_a_command_is_stopped_by_ctrl_c_and_gives_the_board_back(farm: ServedFar
         [sys.executable, *words], stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         assert within(20, lambda: farm.lease_of("a"))
-        assert within(10, lambda: psutil.Process(process.pid).children())
+        assert within(10, lambda: _sleeps(process))
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 128 + signal.SIGINT
         assert farm.lease_of("a") is None
+
+
+def _sleeps(process: subprocess.Popen[bytes]) -> bool:
+    return any(one.name() == "sleep" for one in psutil.Process(process.pid).children())
 
 
 def test_no_farm_is_told(tmp_path: Path) -> None:

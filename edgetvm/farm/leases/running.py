@@ -53,7 +53,7 @@ def run_with_board(
         try:
             # Ends with this process, even if that is killed; Ctrl-C reaches both.
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgetvm.base.tied", *command],
+                [sys.executable, "-m", "edgetvm.base.tied", str(os.getpid()), *command],
                 env=os.environ | environment(mine.lease),
             )
             running.append(process)
