@@ -97,7 +97,12 @@ def _maintained(board: str, reason: str, as_json: bool, *, begins: bool) -> None
 
 @command.command("serve")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8765, show_default=True, metavar="PORT"
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8765,
+    show_default=True,
+    metavar="PORT",
+    help="To listen on, on loopback.",
 )
 @click.option(
     "--token",

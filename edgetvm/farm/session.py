@@ -101,6 +101,8 @@ class BoardSession:
         self.board = board
         self._address = Address("", 0)
         self._remote: Any = None
+        # To free one asks the board, and holds up all threads of this process until it answers.
+        self._functions: dict[str, Any] = {}
         self._broken = False
 
     def _connect(self) -> None:
@@ -193,11 +195,9 @@ class BoardSession:
 
     def close(self) -> None:
         """End the session; the board becomes free."""
-        remote, self._remote = self._remote, None
-        if remote is not None and not self._broken:
-            with contextlib.suppress(EdgetvmError):
-                self._call(lambda: _drop(remote), "closing", 5.0)
         self._shut_socket()
+        self._functions.clear()
+        self._remote = None
 
     def _ask(
         self,
@@ -209,7 +209,9 @@ class BoardSession:
         message = encode(request, payload)
 
         def ask() -> bytes:
-            return bytes(self._remote.get_function(f"edgetvm.{function}")(message))
+            if function not in self._functions:
+                self._functions[function] = self._remote.get_function(f"edgetvm.{function}")
+            return bytes(self._functions[function](message))
 
         header, data = decode(self._call(ask, _DOING[function], deadline_s))
         if "error" in header:
@@ -343,10 +345,6 @@ def _wait(future: Future[Result], deadline_s: float) -> Result:
         except FutureTimeoutError:
             if future.done() or remaining_s <= 0:
                 raise
-
-
-def _drop(remote: Any) -> None:
-    del remote
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +11,15 @@ from pathlib import Path
 import psutil
 from real_board import within
 
+from benchmarks.farm.program_boards import PROFILE, ProgramBoard
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.daemon import Daemon
 from edgetvm.farm.keeping.keeper import Times
 from edgetvm.farm.keeping.ladder import Rung
-from edgetvm.farm.keeping.ways import ServedHere, Start, Way
+from edgetvm.farm.keeping.ways import Way
 from edgetvm.farm.leases import Lease, LeaseStore, Offer
-from edgetvm.farm.program import board_program
 from edgetvm.farm.tracker_client import Address
 
-PROFILE = "local"
 # So that a test need not wait for what takes a minute in a farm.
 QUICK = Times(proof_age_s=1.0, proof_s=3.0, serve_s=5.0, lost_s=2.0, bad_pause_s=3.0)
 LADDER = (
@@ -31,23 +28,6 @@ LADDER = (
     Rung("end stray processes", lambda way, deadline_s: way.end_strays(deadline_s), 5, 1, 0.1),
     Rung("reboot", lambda way, deadline_s: way.reboot(deadline_s), 5, 1, 0.1),
 )
-# Ends the server when stdin is closed: with the test, however that ended.
-_TIED = 'exec 3<&0; "$@" & server=$!; (cat <&3; kill -9 $server) & wait $server; kill $!'
-
-
-def program_server(folder: Path) -> Start:
-    """Starts the C program's server; its sessions' files lie in a folder."""
-    program = str(board_program(os.uname().machine))
-
-    def start(tracker: Address, key: str) -> subprocess.Popen[bytes]:
-        words = [program, "serve", "--tracker", str(tracker), "--key", key, "--folder", str(folder)]
-        return subprocess.Popen(
-            ["sh", "-c", _TIED, "sh", *words],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-
-    return start
 
 
 class ServedFarm:
@@ -100,8 +80,7 @@ def served_farm(
     """A farm whose boards are all good."""
 
     def here(board: Board, tracker: Address) -> Way:
-        (folder / board.name).mkdir(exist_ok=True)
-        return ServedHere(board, tracker, program_server(folder / board.name))
+        return ProgramBoard(board, tracker, folder)
 
     boards = [Board(name, PROFILE) for name in names]
     with LeaseStore(url or f"sqlite:///{folder}/farm.sqlite") as store:
@@ -116,6 +95,9 @@ def served_farm(
             daemon.stop()
             thread.join(20)
             assert not thread.is_alive()
+            for keeper in daemon.keepers.values():
+                if isinstance(keeper.way, ProgramBoard):
+                    keeper.way.finish()
 
 
 def stop_tree(process: psutil.Process, number: signal.Signals) -> None:
