@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from edgetvm.cli.farm_emulate import command as emulate_command
 from edgetvm.cli.options import json_option
 
 
@@ -14,6 +15,9 @@ def command() -> None:
 
     Its state is in $EDGETVM_FARM, a database URL; without it in a file of the user's.
     """
+
+
+command.add_command(emulate_command)
 
 
 @command.command("up")

@@ -30,7 +30,6 @@ from edgetvm.base.errors import (
     BoardGoneError,
     BoardMemoryError,
     BoardTimeoutError,
-    EdgetvmError,
     LeaseLostError,
     TrackerUnreachableError,
 )
