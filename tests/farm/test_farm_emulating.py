@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -16,9 +17,12 @@ from emulated_boards import know
 from real_sshd import until
 
 from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.base.paths import cache_folder
 from edgetvm.farm.asking import check_board, facts_of
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.binfmt import needed_programs
+from edgetvm.farm.emulating.caller import hand_over_cache
+from edgetvm.farm.emulating.inventory_of import written_inventory
 from edgetvm.farm.emulating.leftovers import GROUPS_FOLDER, RUN_FOLDER, remove_leftovers
 from edgetvm.farm.emulating.needs import require_programs
 from edgetvm.farm.hops import Hop
@@ -204,3 +208,26 @@ def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         require_programs(needed_programs("aarch64"))
     assert str(caught.value.mend).startswith("apt-get install arch-test iproute2 mmdebstrap")
     assert "qemu-user-static" in str(caught.value.mend)
+
+
+def test_with_sudo_the_user_can_log_in(
+    isolated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that called it: key, inventory and the cache's folders are that user's."""
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    with emulated_boards.boards() as (board,):
+        assert board.login.key_file is not None
+        assert board.login.key_file.stat().st_uid == nobody.pw_uid
+        with written_inventory([board], tmp_path / "boards.yaml"):
+            assert (tmp_path / "boards.yaml").stat().st_uid == nobody.pw_uid
+    made = [isolated_home / ".cache", cache_folder(), cache_folder() / "userland"]
+    made[-1].mkdir(parents=True)
+    hand_over_cache()
+    assert {one.stat().st_uid for one in made} == {0}
+    home = list(nobody)
+    home[5] = str(isolated_home)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(home))
+    hand_over_cache()
+    assert {one.stat().st_uid for one in made} == {nobody.pw_uid}
+    assert isolated_home.stat().st_uid == 0

@@ -20,7 +20,6 @@ from edgetvm.boards.profile import load_profile
 from edgetvm.farm.emulating.commands import ran, started
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.groups import make_groups
-from edgetvm.farm.emulating.keys import user_key
 from edgetvm.farm.emulating.lab import Lab, script
 from edgetvm.farm.emulating.leftovers import link_name
 from edgetvm.farm.emulating.machine import write_machine
@@ -62,7 +61,7 @@ class EmulatedBoard:
         self.architecture = architecture
         self.address = lab.address(index)
         self.login = Login(
-            Hop(self.address, user="root" if conditions.musl else USER), key_file=user_key()
+            Hop(self.address, user="root" if conditions.musl else USER), key_file=lab.key_file
         )
         self.pid = 0
         self._lab = lab

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.emulating.commands import ran, started
+from edgetvm.farm.emulating.keys import lent_key
 from edgetvm.farm.emulating.leftovers import (
     RUN_FOLDER,
     link_name,
@@ -32,6 +33,7 @@ class Lab:
     Attributes:
         number: no other lab of this machine has it.
         folder: of its boards.
+        key_file: the private key that logs in to its boards.
         pid: of its first process.
     """
 
@@ -43,6 +45,7 @@ class Lab:
         try:
             remove(self.number)
             self.folder.mkdir(mode=0o711)
+            self.key_file = lent_key(self.folder)
             self._process, self.pid = self._start()
         except BaseException:
             self._let_go()

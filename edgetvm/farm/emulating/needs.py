@@ -47,7 +47,7 @@ def require_programs(more: Iterable[tuple[str, str]] = ()) -> None:
         raise MissingToolError(
             "emulated boards are made of namespaces, mounts and network links, which only root "
             "may make",
-            mend="run it as root: sudo -E …",
+            mend='run it as root: sudo -E "$(command -v edgetvm)" farm emulate',
         )
 
 
