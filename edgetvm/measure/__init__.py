@@ -4,6 +4,9 @@ from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.kernel_times import KernelTime, KernelTimes, time_kernels
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
+from edgetvm.measure.real_time import RealTime, Word, words_heard
+from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
 from edgetvm.measure.statistics import Summary, percentile, summarise
 from edgetvm.measure.store import latest, load, save
 
@@ -14,14 +17,21 @@ __all__ = [
     "KernelTimes",
     "Measurement",
     "Plan",
+    "RealTime",
+    "RealTimeFigures",
+    "RealTimePlan",
     "StepRecord",
     "Summary",
+    "Word",
     "deploy",
+    "figures_of",
     "latest",
     "load",
     "measure",
     "percentile",
+    "run_in_real_time",
     "save",
     "summarise",
     "time_kernels",
+    "words_heard",
 ]

@@ -18,6 +18,7 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
+from edgetvm.recipes.recordings import record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
 
 __all__ = [
@@ -43,7 +44,9 @@ __all__ = [
     "prepare",
     "processing_of",
     "recipe_text",
+    "record",
     "samples",
     "score",
     "starting_recipe",
+    "with_audio",
 ]
