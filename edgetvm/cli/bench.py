@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 )
 @threads_option
 @real_time_options
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="A,B",
+    help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -64,6 +71,7 @@ def command(
     max_s: float,
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
+    peers: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -82,14 +90,17 @@ def command(
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     edgetvm bench speech/silero-vad --real-time --streams 4
+    edgetvm bench model.onnx --peer onnxruntime,openvino
     """
     from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
     from edgetvm.farm import find_board
-    from edgetvm.measure import Plan
+    from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
+        peer_lines,
+        peer_tables,
         real_time_tables,
         render_json,
         summary_table,
@@ -102,8 +113,10 @@ def command(
     board = find_board(device)
     if report_path is not None:
         check_format(report_path)
+    named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
+    check_peers(named, board)
     with terminal.steps():
-        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time())
+        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named)
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models, board, plan, tuned, options, shapes=dict(shapes), bindings=dict(bindings)
@@ -121,9 +134,9 @@ def command(
             document["failures"] = failure_document(failures)
         from rich.console import Group
 
-        tables = real_time_tables(measurements)
+        tables = [*real_time_tables(measurements), *peer_tables(measurements)]
         terminal.result(document, Group(summary_table(measurements, failures), *tables))
-        for line in warning_lines(measurements):
+        for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)
         if report_path is not None:
             write_report(measurements, report_path)

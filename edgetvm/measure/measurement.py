@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.measure.beside import Beside
 from edgetvm.measure.real_time import RealTime
 from edgetvm.models.correctness import Correctness
 
@@ -106,6 +107,7 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        beside: peers that were timed in turns with it; None without any.
         real_time: what became of each chunk of the scenario `real-time`.
     """
 
@@ -133,6 +135,7 @@ class Measurement:
     memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
     real_time: RealTime | None = None
+    beside: Beside | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

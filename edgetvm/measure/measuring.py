@@ -13,6 +13,7 @@ from edgetvm.base.units import format_ms
 from edgetvm.base.version import __version__
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
+from edgetvm.measure.beside import measure_beside
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
@@ -40,6 +41,7 @@ class Plan:
         max_s: no new run begins after so many seconds.
         threads: to run on; all cores of the board without it.
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
+        peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         real_time: feed it chunk by chunk as they would arrive, instead of back to back.
     """
 
@@ -49,6 +51,7 @@ class Plan:
     threads: int | None = None
     allow_mismatch: bool = False
     real_time: RealTimePlan | None = None
+    peers: tuple[str, ...] = ()
 
 
 def measure(
@@ -125,6 +128,12 @@ def measure(
     turns = None
     if not profile.emulated:
         turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
+    beside = None
+    if plan.peers:
+        signature = manifest.signature
+        one = {name: array[0] for name, array in inputs.items()} if stream else inputs
+        given = {**signature.initial_states(), **one}
+        beside = measure_beside(session, source, given, plan.peers, deployment.opened.threads)
     deadline_ms = recipe.deadline_ms if recipe is not None else None
     chunk_ms = stream.chunk_ms if stream is not None else None
     return Measurement(
@@ -154,6 +163,7 @@ def measure(
         memory=target.memory,
         thread_turns=turns,
         real_time=real_time,
+        beside=beside,
     )
 
 

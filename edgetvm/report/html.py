@@ -12,6 +12,7 @@ from edgetvm.base.units import format_bytes, format_duration, format_ms
 from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report import svg
+from edgetvm.report.peers import PEER_HEAD, PEER_HOW, PeerRow, peer_rows
 from edgetvm.report.real_time import Line, real_time_lines
 from edgetvm.report.results import Result, by_model, results
 from edgetvm.report.verdict import verdicts
@@ -95,6 +96,7 @@ class Section:
     Attributes:
         runs_per_mark: consecutive samples in one mark of the sample plot.
         real_time: figures of a run in real time; empty for others.
+        peers: rows of those timed beside it; likewise.
     """
 
     anchor: str
@@ -103,6 +105,7 @@ class Section:
     facts: list[tuple[str, str]]
     runs_per_mark: int
     real_time: list[Line]
+    peers: list[PeerRow]
 
     @property
     def kernels_told(self) -> str:
@@ -177,6 +180,7 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             _facts(result.measurement),
             svg.runs_per_mark(result.summary.count, dots),
             real_time_lines(run) if (run := result.measurement.real_time) else [],
+            peer_rows(beside) if (beside := result.measurement.beside) else [],
         )
         for number, result in enumerate(found, start=1)
     ]
@@ -194,6 +198,8 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             emulated=[section for section in sections if section.result.emulated],
             most_rows=rows,
             told_scenarios=_SCENARIOS,
+            peer_head=PEER_HEAD,
+            peer_how=PEER_HOW,
         )
     )
 

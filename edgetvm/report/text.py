@@ -13,9 +13,11 @@ from dataclasses import asdict
 
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import printable
+from edgetvm.measure.beside import Beside
 from edgetvm.measure.measurement import Measurement, to_json
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import figures_of
+from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
 from edgetvm.report.real_time import real_time_lines
 from edgetvm.report.results import Result, results
 from edgetvm.report.table import warning_lines
@@ -74,14 +76,23 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
-    rows = [("Figure", "Value", "Meaning"), ("---", "---", "---")]
     told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
-    return [
-        f"## {_markdown(title)}",
-        "",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        *(f"| {' | '.join(_markdown(cell) for cell in row)} |" for row in told),
-    ]
+    return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
+
+
+def _markdown_peers(result: Result, beside: Beside) -> list[str]:
+    told = []
+    for row in peer_rows(beside):
+        cells = (*row.cells, row.why) if row.why else row.cells
+        told.append((*cells, *[NONE] * (len(PEER_HEAD) - len(cells))))
+    title = f"{result.model} beside peers on {result.device}"
+    return [*_markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
+
+
+def _markdown_section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    table = [" | ".join(head), "|".join(["---"] * len(head))]
+    table += [" | ".join(_markdown(cell) for cell in row) for row in rows]
+    return [f"## {_markdown(title)}", "", *(f"| {line} |" for line in table)]
 
 
 def render_markdown(measurements: Sequence[Measurement]) -> str:
@@ -108,6 +119,8 @@ def render_markdown(measurements: Sequence[Measurement]) -> str:
     for result in found:
         if result.measurement.real_time is not None:
             lines += ["", *_markdown_real_time(result, result.measurement.real_time)]
+        if result.measurement.beside is not None:
+            lines += ["", *_markdown_peers(result, result.measurement.beside)]
     warnings = warning_lines(measurements)
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {_markdown(line)}" for line in warnings)]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency.case import Arrays, Case, Task
+from benchmarks.latency.case import OwnTask
+from edgetvm.measure.peers.case import Arrays, Case
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
@@ -20,7 +21,7 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
 
 
 class _Loaded:
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: OwnTask) -> None:
         from edgetvm.base.version import __version__
         from edgetvm.boards.profile import load_profile
         from edgetvm.compile import compile_model
@@ -71,6 +72,6 @@ class _Loaded:
 _WIDE = {"int4": "int8", "uint4": "uint8", "bfloat16": "float16"}
 
 
-def load(task: Task) -> _Loaded:
+def load(task: OwnTask) -> _Loaded:
     """Import, compile and load in this process."""
     return _Loaded(task)
