@@ -105,8 +105,8 @@ def measure_beside(
 ) -> Beside:
     """Time peers and the package that is open in turns, each peer in a process of its own.
 
-    Every setting of a peer that is worth trying runs; the fastest counts. While one has its turn the
-    others are stopped.
+    Every setting of a peer that is worth trying runs; the fastest counts. While one has its
+    turn the others are stopped.
 
     Args:
         session: with the package open.

@@ -20,6 +20,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
 from edgetvm.measure.real_time import RealTime
 from edgetvm.models.correctness import Correctness
+from edgetvm.recipes.accuracy import Confusion
 
 SCHEMA_VERSION = 1
 
@@ -107,6 +108,7 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        confusion: of the classes of the recipe's data, where it has some.
         beside: peers that were timed in turns with it; None without any.
         real_time: what became of each chunk of the scenario `real-time`.
     """
@@ -136,6 +138,7 @@ class Measurement:
     thread_turns: ThreadTurns | None = None
     real_time: RealTime | None = None
     beside: Beside | None = None
+    confusion: Confusion | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -63,6 +63,7 @@ def measure(
     recipe: Recipe | None = None,
     plan: Plan | None = None,
     steps: Sequence[StepRecord] = (),
+    original: Source | None = None,
 ) -> Measurement:
     """Deploy a package, test it on the board, and measure it there.
 
@@ -74,6 +75,8 @@ def measure(
         recipe: its data and metrics; without one the package's own sample is run.
         plan: see `Plan`.
         steps: what was done before, for the record.
+        original: of the float model that a quantised one was made from: how far the board agrees
+            with it is among the metrics.
 
     Raises:
         NumericError: the board's answers are wrong.
@@ -92,6 +95,7 @@ def measure(
     inputs: Arrays = package.sample_inputs
     stream = None
     chosen: tuple[Sample, ...] = ()
+    confused = None
     if recipe is not None and recipe.data is not None:
         stream = recipe.stream
         with step(f"run the recipe's data on {session.board.name}") as this:
@@ -106,9 +110,11 @@ def measure(
                 recipe=recipe,
                 samples=chosen,
                 tolerance=tolerance_of(target.options),
+                original=reference_for(original) if original is not None else None,
             )
             correctness = evaluation.correctness
             metrics.update(evaluation.metrics)
+            confused = evaluation.confusion
             samples_ns += evaluation.service_ns
             this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
             if not correctness.passed and not plan.allow_mismatch:
@@ -164,6 +170,7 @@ def measure(
         thread_turns=turns,
         real_time=real_time,
         beside=beside,
+        confusion=confused,
     )
 
 

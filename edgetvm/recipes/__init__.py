@@ -1,5 +1,6 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
+from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.metrics import decision_agreement, score
@@ -26,6 +27,7 @@ __all__ = [
     "METRICS",
     "POSTPROCESS",
     "PREPROCESS",
+    "Confusion",
     "InputSpec",
     "ModelFile",
     "Prediction",
@@ -33,6 +35,7 @@ __all__ = [
     "Recipe",
     "Sample",
     "StreamSpec",
+    "confusion",
     "decision_agreement",
     "fetch",
     "find_recipe",

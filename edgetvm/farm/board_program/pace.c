@@ -115,7 +115,7 @@ static bool run_paced(struct board *board, struct request *request, const struct
     return opened_told(board, request, status);
 }
 
-static bool fail_memory(struct request *request)
+static bool refuse_size(struct request *request)
 {
     return request_fail(request, "BoardMemoryError", "ask for fewer streams or chunks",
                         "the board has too little memory");
@@ -134,13 +134,13 @@ static bool allot(struct board *board, struct request *request, struct pacing *p
         __builtin_add_overflow(states, outputs, &all) ||
         __builtin_add_overflow(all, times, &all) || __builtin_add_overflow(all, times, &all) ||
         all > board->most_data_bytes - board->data_bytes) {
-        return fail_memory(request);
+        return refuse_size(request);
     }
     pacing->states = calloc(1, states + 1);
     pacing->began_ns = malloc(times);
     pacing->ended_ns = malloc(times);
     if (pacing->states == NULL || pacing->began_ns == NULL || pacing->ended_ns == NULL) {
-        return fail_memory(request);
+        return refuse_size(request);
     }
     memset(pacing->began_ns, 0xff, times);
     memset(pacing->ended_ns, 0xff, times);

@@ -1,4 +1,4 @@
-"""A model file made ready for peers: its shapes fixed, its constants bound, with what it answers."""
+"""A model file made ready for peers: shapes fixed, constants bound, with what it answers."""
 
 from __future__ import annotations
 
