@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     metavar="A,B",
     help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
 )
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="The float model of a quantised one: how far the board agrees with it is told too.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -72,6 +77,7 @@ def command(
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
+    against: str | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -116,7 +122,7 @@ def command(
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
     check_peers(named, board)
     with terminal.steps():
-        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named)
+        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named, against)
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models, board, plan, tuned, options, shapes=dict(shapes), bindings=dict(bindings)

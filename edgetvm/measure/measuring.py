@@ -41,6 +41,8 @@ class Plan:
         max_s: no new run begins after so many seconds.
         threads: to run on; all cores of the board without it.
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
+        against: the float model that a quantised one was made from; how far the board agrees with
+            it on the recipe's data is among the metrics.
         peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         real_time: feed it chunk by chunk as they would arrive, instead of back to back.
     """
@@ -52,6 +54,7 @@ class Plan:
     allow_mismatch: bool = False
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
+    against: str | None = None
 
 
 def measure(

@@ -115,7 +115,7 @@ BAD = [
     ("metrics: [top1]\n", "6: metrics is ['top1'] (it should be used with `data:`"),
     (
         PAGE + "postprocess: {name: top-k}\nmetrics: [box_count]\n",
-        "8: metrics[0] is 'box_count' (it should be one of: top1",
+        "8: metrics[0] is 'box_count' (it should be one of: f1_pct, precision_pct",
     ),
     ("metrics: [topp1]\n", "6: metrics[0] is 'topp1' (it should be 'top1'"),
     ("inputs: {x: {shape: [1, -1]}}\n", "6: inputs.x.shape[1] is -1 (it should be greater than 0)"),
