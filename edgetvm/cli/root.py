@@ -25,6 +25,7 @@ COMMANDS = {
     "records": "records",
     "report": "report",
     "devices": "devices",
+    "provision": "provision",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

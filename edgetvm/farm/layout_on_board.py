@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Of the board's loopback, that its server listens on; `server_port` of the inventory says otherwise.
+# That the server listens on, on the board's loopback, unless the inventory has a `server_port`.
 SERVER_PORT = 9090
 
 
