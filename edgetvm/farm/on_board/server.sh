@@ -13,7 +13,7 @@ here=$(cd -P -- "${0%/*}" && pwd)
 # shellcheck source=/dev/null
 . "$here/settings"
 : "${account:?}" "${service:?}" "${cgroup:?}" "${pid_file:?}" "${key_file:?}" "${log_file:?}"
-: "${port:?}" "${arguments:?}" "${memory_percent:?}" "${most_tasks:?}"
+: "${port:?}" "${arguments:?}" "${memory_percent:?}" "${most_tasks:?}" "${start_deadline_s:?}"
 groups=/sys/fs/cgroup
 longest_log=1048576
 steady_s=10
@@ -100,10 +100,11 @@ is_listening() {
 }
 
 await_server() {
-    until_s=$(($(seconds) + 15))
+    until_s=$(($(seconds) + start_deadline_s))
     while ! is_listening; do
         if [ "$(seconds)" -ge "$until_s" ]; then
-            echo "the server does not come up: $(last_words)" >&2
+            words=$(last_words)
+            echo "the server does not come up; it says: ${words:-nothing}" >&2
             exit 4
         fi
         nap

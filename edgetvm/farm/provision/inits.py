@@ -46,7 +46,9 @@ PrivateTmp=yes
 LockPersonality=yes
 RestrictNamespaces=yes
 RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_INET AF_UNIX
+RestrictAddressFamilies=AF_INET
+RestrictRealtime=yes
+RemoveIPC=yes
 IPAddressDeny=any
 IPAddressAllow=localhost
 

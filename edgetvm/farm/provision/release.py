@@ -30,6 +30,8 @@ _NAME_DIGITS = 12
 # Of the board's memory, for the server with all its sessions.
 _MEMORY_PERCENT = 90
 _MOST_TASKS = 512
+# It listens after milliseconds; a board may have other things to do.
+_START_DEADLINE_S = 15
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _settings(board: Board, arguments: str) -> bytes:
         "arguments": shlex.quote(arguments),
         "memory_percent": _MEMORY_PERCENT,
         "most_tasks": _MOST_TASKS,
+        "start_deadline_s": _START_DEADLINE_S,
     }
     return (shell_names() + "".join(f"{key}={one}\n" for key, one in more.items())).encode()
 

@@ -41,7 +41,7 @@ def _server(found: Found) -> Step:
 def _boot(found: Found) -> Step:
     title, init = "nothing starts with the board", found.init
     is_there = init.hook in found.hooks if init.hook else found.is_enabled
-    if not is_there:
+    if not is_there or not init.leave_alone:
         return Step(title)
     return Step(title, f"{init.hook or init.sign} does", commands(*init.leave_alone))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Literal
 
@@ -24,7 +24,7 @@ class Command:
 
     words: tuple[str, ...]
     script: str = ""
-    stdin: bytes = b""
+    stdin: bytes = field(default=b"", repr=False)
     deadline_s: float = 30.0
 
     @property

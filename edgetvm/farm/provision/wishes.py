@@ -18,19 +18,18 @@ _RESTART_DEADLINE_S = 60.0
 _LOGS = frozenset(f"{LAYOUT.log_file}{end}" for end in ("", ".1"))
 
 _ACCOUNT = f"account {LAYOUT.account}, which nobody logs in to"
-_STATE = f"{LAYOUT.state} for its state"
 _KEY = "a key that lets clients in"
 _BOOT = "starts with the board"
 _SERVER = "server runs"
 _PROOF = "a session with it goes well"
 _REST = "nothing else is left there"
 
-# What `ls` tells of folders as they are to be, and whether the account has them.
+# Folders as they are to be: mode as `ls` tells it, owner and group.
 _FOLDERS = {
-    LAYOUT.folder: ("drwxr-xr-x", False),
-    LAYOUT.releases: ("drwxr-xr-x", False),
-    LAYOUT.state: ("drwxr-x---", False),
-    LAYOUT.sessions: ("drwx------", True),
+    LAYOUT.folder: ("drwxr-xr-x", "root", "root"),
+    LAYOUT.releases: ("drwxr-xr-x", "root", "root"),
+    LAYOUT.state: ("drwxr-x---", "root", LAYOUT.account),
+    LAYOUT.sessions: ("drwx------", LAYOUT.account, LAYOUT.account),
 }
 
 
@@ -41,12 +40,13 @@ def plan(found: Found, release: Release) -> tuple[Step, ...]:
         BoardError: it lacks what provisioning needs; or an account of that name is somebody's.
     """
     _require(found)
-    folders, program, key = _folders(found), _program(found, release), _key(found, release)
+    program, key = _program(found, release), _key(found, release)
     server = _server(found, release, anew=bool(program.why or key.why))
     return (
-        _account(found),
-        folders,
+        _folders(found, LAYOUT.folder),
         program,
+        _account(found),
+        _folders(found, LAYOUT.state),
         key,
         _current(found, release),
         _boot(found, release),
@@ -97,62 +97,43 @@ def _require(found: Found) -> None:
 def _account(found: Found) -> Step:
     if found.account:
         return Step(_ACCOUNT)
-    name, home = LAYOUT.account, ("--home-dir", LAYOUT.state)
+    name = LAYOUT.account
     if "useradd" in found.tools:
         group = ("--gid", name) if found.has_group else ("--user-group",)
-        shell = ("--no-create-home", "--shell", "/usr/sbin/nologin")
-        return Step(
-            _ACCOUNT,
-            "there is none",
-            commands(("useradd", "--system", *group, *home, *shell, name)),
-        )
+        home = ("--home-dir", LAYOUT.state, "--no-create-home")
+        made = ("useradd", "--system", *group, *home, "--shell", "/usr/sbin/nologin", name)
+        return Step(_ACCOUNT, "there is none", commands(made))
     if "adduser" not in found.tools:
         raise BoardError(
             "it has neither useradd nor adduser", mend="install busybox or the package passwd there"
         )
-    group = () if found.has_group else (("addgroup", "-S", name),)
-    user = (
-        "adduser",
-        "-S",
-        "-D",
-        "-H",
-        "-h",
-        LAYOUT.state,
-        "-s",
-        "/sbin/nologin",
-        "-G",
-        name,
-        name,
-    )
-    return Step(_ACCOUNT, "there is none", commands(*group, user))
+    new_group = () if found.has_group else (("addgroup", "-S", name),)
+    options = ("-S", "-D", "-H", "-h", LAYOUT.state, "-s", "/sbin/nologin", "-G", name)
+    user = ("adduser", *options, name)
+    return Step(_ACCOUNT, "there is none", commands(*new_group, user))
 
 
-def _folders(found: Found) -> Step:
-    wrong = [path for path in _FOLDERS if not _is_folder_right(found, path)]
+def _folders(found: Found, top: str) -> Step:
+    title = f"folder {top}"
+    wrong = [path for path in _FOLDERS if path.startswith(top) and not _is_right(found, path)]
+    missing = [path for path in wrong if path not in found.heads]
     if not wrong:
-        return Step(_STATE)
+        return Step(title)
     made: list[tuple[str, ...]] = []
     for path in wrong:
-        mode, is_own = _FOLDERS[path]
-        owner = LAYOUT.account if is_own else "root"
-        group = LAYOUT.account if path.startswith(LAYOUT.state) else "root"
-        made += [
-            ("mkdir", "-p", path),
-            ("chown", f"{owner}:{group}", path),
-            ("chmod", _octal(mode), path),
-        ]
-    missing = [path for path in wrong if path not in found.heads]
-    why = f"{', '.join(missing)} missing" if missing else f"{', '.join(wrong)} not as it should be"
-    return Step(_STATE, why, commands(*made))
+        mode, owner, group = _FOLDERS[path]
+        made += [("mkdir", "-p", path)] if path in missing else []
+        made += [("chown", f"{owner}:{group}", path), ("chmod", _octal(mode), path)]
+    why = f"there is no {missing[0]}" if missing else f"{wrong[0]} is not as it should be"
+    return Step(title, why, commands(*made))
 
 
-def _is_folder_right(found: Found, path: str) -> bool:
-    head, account = found.heads.get(path), found.account
-    mode, is_own = _FOLDERS[path]
-    if account is None or head is None:
-        return False
-    gid = account.gid if path.startswith(LAYOUT.state) else 0
-    return head == Head(mode, account.uid if is_own else 0, gid)
+def _is_right(found: Found, path: str) -> bool:
+    mode, owner, group = _FOLDERS[path]
+    account = found.account
+    uids = {"root": 0, LAYOUT.account: account.uid if account else -1}
+    gids = {"root": 0, LAYOUT.account: account.gid if account else -1}
+    return found.heads.get(path) == Head(mode, uids[owner], gids[group])
 
 
 def _octal(mode: str) -> str:
