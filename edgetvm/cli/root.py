@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "report",
     "devices": "devices",
     "provision": "provision",
+    "farm": "farm",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",
