@@ -102,7 +102,7 @@ def provisioned_view(done: Mapping[str, Outcome[Provisioned]], order: Order) -> 
 def _told(provisioned: Provisioned, order: Order) -> str:
     if not provisioned.changes:
         return "nothing of edgetvm is there" if order.remove else "all is as it should be"
-    return "; ".join(step.title for step in provisioned.steps if step.why)
+    return f"{provisioned.changes} of {plural(len(provisioned.steps), 'step')}"
 
 
 def _add_steps(table: Any, name: str, steps: Sequence[Step]) -> None:

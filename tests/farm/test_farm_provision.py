@@ -27,7 +27,7 @@ from edgetvm.base.errors import (
 )
 from edgetvm.farm.asking import Outcome
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
-from edgetvm.farm.emulating.faults import disk_full, link_impaired
+from edgetvm.farm.emulating.faults import link_impaired
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision import Order, Provisioned, provision
 from edgetvm.farm.provision.session_proof import check_version, prove_session
@@ -40,7 +40,9 @@ REMOVE = Order(remove=True)
 # Userlands take a minute to make: they stay where the user has them.
 _CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 # What systems write by themselves, what is no file, and what accounts' programs leave for good.
-_NOT_COMPARED = "-path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/run"
+_NOT_COMPARED = (
+    "-path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/run"
+)
 
 
 _CLIENT = """
