@@ -15,7 +15,6 @@ from typing import Any
 import emulated_boards
 import pytest
 from emulated_boards import know
-from program_board import ARCHITECTURES
 from real_sshd import until
 
 from edgetvm.base.errors import (
@@ -40,8 +39,8 @@ REMOVE = Order(remove=True)
 # Userlands take a minute to make: they stay where the user has them.
 _CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 # What systems write by themselves, what is no file, and what accounts' programs leave for good.
-_NOT_COMPARED = (
-    "-path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/run"
+_NOT_COMPARED = " -o ".join(
+    f"-path {path}" for path in ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/run")
 )
 
 
@@ -208,7 +207,7 @@ class _Stopped(BaseException):
 
 def test_a_run_that_was_stopped_anywhere_is_gone_on_with(board: EmulatedBoard) -> None:
     steps = made_ready(board).changes
-    for stop_at in (0, 2, 3, 5, steps - 1):
+    for stop_at in (1, 4, steps - 1):
         provision([board.board], REMOVE)
 
         def told(name: str, done: int, total: int, title: str, stop_at: int = stop_at) -> None:
@@ -221,14 +220,11 @@ def test_a_run_that_was_stopped_anywhere_is_gone_on_with(board: EmulatedBoard) -
         assert made_ready(board).changes == 0
 
 
-@pytest.mark.parametrize("stop_at", [2, 6])
-def test_a_board_that_restarts_meanwhile_is_gone_on_with(
-    board: EmulatedBoard, stop_at: int
-) -> None:
+def test_a_board_that_restarts_meanwhile_is_gone_on_with(board: EmulatedBoard) -> None:
     restart = threading.Timer(0.1, board.reboot)
 
     def told(name: str, done: int, total: int, title: str) -> None:
-        if done == stop_at:
+        if title.startswith("edgetvm "):
             restart.start()
 
     with link_impaired(board, delay_ms=60):
@@ -272,10 +268,8 @@ def test_a_server_that_dies_is_started_again(board: EmulatedBoard) -> None:
 
 def test_what_sessions_leave_behind_ends_with_the_server(board: EmulatedBoard) -> None:
     made_ready(board)
-    shell(
-        board,
-        f"setsid su -s /bin/sh {LAYOUT.account} -c 'setsid sleep 1000 >/dev/null 2>&1 &' </dev/null",
-    )
+    stray = "setsid sleep 1000 >/dev/null 2>&1 &"
+    shell(board, f"setsid su -s /bin/sh {LAYOUT.account} -c '{stray}' </dev/null")
     assert shell(board, "pgrep -f 'sleep 1000'")
     shell(board, f"{LAYOUT.server} stop")
     assert shell(board, "pgrep -f 'sleep [1]000' || echo none") == "none"
@@ -297,11 +291,9 @@ def test_logs_do_not_fill_the_disk(board: EmulatedBoard) -> None:
     made_ready(board)
     log = board.root / LAYOUT.log_file.lstrip("/")
     log.write_text("x" * (1 << 20))
-    for _ in range(2):
-        shell(board, "pkill -9 -f '[e]dgetvm-board serve'")
-        assert until(lambda: _is_answering(board))
-    assert log.stat().st_size < 1000
-    assert Path(f"{log}.1").stat().st_size > 1 << 20
+    shell(board, "pkill -9 -f '[e]dgetvm-board serve'")
+    assert until(Path(f"{log}.1").exists)
+    assert not log.exists()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +310,7 @@ def test_a_board_goes_back_to_the_runtime_before(
     script: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("edgetvm.farm.provision.release._START_DEADLINE_S", 2)
+    monkeypatch.setattr("edgetvm.farm.provision.release._START_DEADLINE_S", 1)
     with monkeypatch.context() as patch:
         program_that(tmp_path, patch, script)
         outcome = provision([board.board])[board.name]
@@ -394,7 +386,7 @@ def test_boards_that_cannot_take_it_say_why(
         assert server_of(board) == []
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])
 def test_every_architecture_is_served(architecture: str) -> None:
     with emulated_boards.boards(1, architecture) as (board,):
         know(board)

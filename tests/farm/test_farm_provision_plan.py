@@ -1,8 +1,8 @@
 """Provisioning's plans: what boards answered, and what must be sent to them.
 
-`provision/NAME.yaml` is a case: `facts` names what the board is (`facts/NAME.txt`), `answer` is what
-it told of provisioning, `sent` the commands that are missing there, or `refused` the sentence. In
-these `@release@` stands for the name of this version's release, `@sums@` for the lines of its
+`provision/NAME.yaml` is a case: `facts` names what the board is (`facts/NAME.txt`), `answer` is
+what it told of provisioning, `sent` the commands that are missing there, or `refused` the sentence.
+In these `@release@` stands for the name of this version's release, `@sums@` for the lines of its
 files' sums. A board that is provisioned wrongly becomes a case by saving its answer:
 `edgetvm provision NAME --record FILE`.
 """
