@@ -140,8 +140,9 @@ def parse_found(answer: str) -> Found:
         current=said.get("current", "").strip().rpartition("/")[2],
         version=version[1] if version else "",
         releases=lines("releases"),
-        files=lines("files"),
-        state_files=tuple(line.removeprefix("./") for line in lines("state")),
+        # Of names with a line's end in them only what is below the folder can be meant.
+        files=tuple(line for line in lines("files") if line.startswith(f"{LAYOUT.folder}/")),
+        state_files=tuple(line[2:] for line in lines("state") if line.startswith("./")),
         sums=_sums(lines("sums")),
         has_key=said.get("key", "").strip() == "1",
         serving=frozenset(name for name, file, _ in runs if file == "edgetvm-board"),

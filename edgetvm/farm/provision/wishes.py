@@ -40,8 +40,8 @@ def plan(found: Found, release: Release) -> tuple[Step, ...]:
         BoardError: it lacks what provisioning needs; or an account of that name is somebody's.
     """
     _require(found)
-    program, key = _program(found, release), _key(found, release)
-    server = _server(found, release, anew=bool(program.why or key.why))
+    program, key, boot = _program(found, release), _key(found, release), _boot(found, release)
+    server = _server(found, release, anew=bool(program.why or key.why or boot.why))
     return (
         _folders(found, LAYOUT.folder),
         program,
@@ -49,7 +49,7 @@ def plan(found: Found, release: Release) -> tuple[Step, ...]:
         _folders(found, LAYOUT.state),
         key,
         _current(found, release),
-        _boot(found, release),
+        boot,
         server,
         _proof(found, release, anew=bool(server.why)),
         _rest(found, release),
@@ -200,7 +200,7 @@ def _server(found: Found, release: Release, *, anew: bool) -> Step:
     others = sorted(found.serving - {release.name})
     why = f"that of release {others[0]} does" if others else "it does not"
     if found.serving == {release.name}:
-        why = "with a new key or program it starts anew" if anew else "nothing watches over it"
+        why = "with what is new it starts anew" if anew else "nothing watches over it"
     return Step(_SERVER, why, _restart(), goes_back=True)
 
 
