@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.base.errors import BoardError
 from edgetvm.farm.asking import Outcome, on_all
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.layout_on_board import LAYOUT
@@ -14,9 +14,9 @@ from edgetvm.farm.program import board_program
 from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
-from edgetvm.farm.provision.root import Root
+from edgetvm.farm.provision.root import Root, StepFailedError
 from edgetvm.farm.provision.session_proof import check_version, prove_session
-from edgetvm.farm.provision.steps import Command, Step, changes
+from edgetvm.farm.provision.steps import Command, Step, changes, turns
 from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
 from edgetvm.farm.ssh import Connection
 
@@ -140,27 +140,27 @@ class _Work:
 
     def _take(self, steps: Sequence[Step], found: Found, release: Release | None) -> None:
         missing = [step for step in steps if step.why]
-        for done, step in enumerate(missing):
-            self._told(self._board.name, done, len(missing), step.title)
+        done = 0
+        for turn in turns(missing):
+            self._told(self._board.name, done, len(missing), turn[-1].title)
             try:
-                self._take_one(step)
+                self._take_turn(turn)
+            except StepFailedError as failed:
+                if release and failed.step.goes_back and not is_checked(found, release.name):
+                    failed.fault.what += f"; {self._go_back(found, release)}"
+                raise failed.fault from failed
+            done += len(turn)
+        self._told(self._board.name, done, len(missing), "")
+
+    def _take_turn(self, turn: Sequence[Step]) -> None:
+        if turn[0].proof:
+            try:
+                check_version(self._prove(), self._root.where)
             except ConnectionError:  # the way to the board broke, and not what is there
                 raise
-            except EdgetvmError as error:
-                if release and step.goes_back and not is_checked(found, release.name):
-                    error.what = f"{error.what}; {self._go_back(found, release)}"
-                raise
-        self._told(self._board.name, len(missing), len(missing), "")
-
-    def _take_one(self, step: Step) -> None:
-        if step.proof:
-            check_version(self._prove(), self._root.where)
-        try:
-            self._root.run(step.commands)
-        except BoardError as error:
-            if type(error) is BoardError:
-                error.what = f"{step.title}: {error.what}"
-            raise
+            except BoardError as error:
+                raise StepFailedError(turn[0], error) from error
+        self._root.take(turn)
 
     def _prove(self) -> str:
         answer = self._root.run([Command(("cat", LAYOUT.key_file))])
@@ -171,12 +171,12 @@ class _Work:
         """Bring the release before into use again; gives what came of it in words."""
         old = before(found, release)
         try:
-            self._root.run(go_back(found, release))
+            self._root.take([Step("what was there before", commands=go_back(found, release))])
             if not old:
                 return "no server runs there, as before"
             self._prove()
-        except EdgetvmError as error:
-            return f"and it could not go back to what was there before: {error.what}"
+        except (StepFailedError, BoardError) as error:
+            return f"and it could not go back to what was there before: {error}"
         return f"it is back on what was there before, release {old}"
 
     def _see_that_all_is_so(self, release: Release | None) -> None:

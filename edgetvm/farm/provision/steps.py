@@ -71,6 +71,19 @@ def changes(steps: Sequence[Step]) -> int:
     return sum(bool(step.why) for step in steps)
 
 
+def turns(steps: Sequence[Step]) -> list[list[Step]]:
+    """Steps in lists, each of which is sent in one round trip."""
+    found: list[list[Step]] = []
+    for step in steps:
+        last = found[-1][-1] if found else None
+        joins = last and not (last.proof or step.proof or any(one.script for one in last.commands))
+        if joins:
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found
+
+
 def commands(*all_words: Sequence[str]) -> tuple[Command, ...]:
     """Plain commands, one after the other."""
     return tuple(Command(tuple(words)) for words in all_words)
