@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def device_document(board: Board) -> dict[str, Any]:
     """`edgetvm devices show --json`. Secrets are references: there is nothing to hide."""
-    document = asdict(board)
+    document = asdict(replace(board, hand=None))
+    del document["hand"]
     if board.login is not None and board.login.key_file is not None:
         document["login"]["key_file"] = str(board.login.key_file)
     return document
@@ -75,7 +76,11 @@ def joined_view(joined: Joined) -> RenderableType:
     made = f", made from its own answers: {joined.profile_file}" if joined.profile_file else ""
     told = f"{board.name} is in {joined.inventory}, with profile {board.profile}{made}"
     asked = "" if joined.was_asked else f"\nit was not asked: edgetvm devices check {board.name}"
-    server = "" if board.tracker else "\nto run packages it needs a server: docs/how-to/boards.md"
+    server = (
+        ""
+        if board.tracker
+        else f"\nto run packages it needs a server: edgetvm provision {board.name}"
+    )
     return f"{told}{asked}{server}"
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "devices": "devices",
     "provision": "provision",
     "farm": "farm",
+    "lease": "lease",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

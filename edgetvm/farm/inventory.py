@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
 from edgetvm.base.paths import config_folder
@@ -43,6 +44,17 @@ class Login:
     password: Secret | None = None
 
 
+class Hand(Protocol):
+    """That a board is in this process's hands, by a lease of a farm."""
+
+    def where(self) -> tuple[Address, str] | None:
+        """Tracker and key of its server as they are now; None where the holder reaches it himself.
+
+        Raises:
+            LeaseLostError: the lease is over.
+        """
+
+
 @dataclass(frozen=True)
 class Board:
     """A board to work on.
@@ -58,6 +70,7 @@ class Board:
         power: how its power is switched.
         limits: what one session gets at most.
         server_port: of its loopback, that the server which provisioning makes listens on.
+        hand: that holds it; None where no farm gives it.
     """
 
     name: str
@@ -70,11 +83,21 @@ class Board:
     power: Power | None = None
     limits: Limits = Limits()  # noqa: RUF009 - it is frozen
     server_port: int = SERVER_PORT
+    hand: Hand | None = field(default=None, compare=False, repr=False)
 
     @property
     def shares_cores(self) -> bool:
         """Whether what this machine computes slows it down."""
         return self.name == THIS_MACHINE
+
+    def now(self) -> Board:
+        """The board with its server as it is reached now: with a new lease it is another.
+
+        Raises:
+            LeaseLostError: it is in this process's hands no more.
+        """
+        found = self.hand.where() if self.hand is not None else None
+        return self if found is None else replace(self, tracker=found[0], key=found[1])
 
 
 LOCAL = Board(THIS_MACHINE, "local")

@@ -8,6 +8,7 @@ from threading import Lock
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.asking import Outcome, on_all
+from edgetvm.farm.hands import in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.program import board_program
@@ -123,8 +124,10 @@ class _Work:
         if self._order.dry_run:
             return Provisioned(steps, is_dry=True)
         if changes(steps):
-            self._take(steps, found, release)
-            self._see_that_all_is_so(release)
+            # Whoever has the board of a farm keeps it: its sessions would end with the server.
+            with in_hand([self._board], purpose="provision"):
+                self._take(steps, found, release)
+                self._see_that_all_is_so(release)
         return Provisioned(steps)
 
     def _release(self, found: Found) -> Release:
