@@ -29,7 +29,7 @@ from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.faults import link_impaired
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision import Order, Provisioned, provision
-from edgetvm.farm.provision.session_proof import check_version, prove_session
+from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
 from edgetvm.farm.ssh import Connection, Tunnels
 
 pytestmark = pytest.mark.board
@@ -121,7 +121,8 @@ def key_of(board: EmulatedBoard) -> str:
 def answers(board: EmulatedBoard, key: str | None = None) -> str:
     """The version that the board's server tells in a session."""
     with Connection(board.board) as connection:
-        return prove_session(connection, board.board.server_port, key or key_of(board))
+        probe = probe_kernel(board.architecture).read_bytes()
+        return prove_session(connection, board.board.server_port, key or key_of(board), probe)
 
 
 def program_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 from edgetvm.base.errors import BoardError
@@ -16,7 +17,7 @@ from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
 from edgetvm.farm.provision.root import Root, StepFailedError
-from edgetvm.farm.provision.session_proof import check_version, prove_session
+from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
 from edgetvm.farm.provision.steps import Command, Step, changes, turns
 from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
 from edgetvm.farm.ssh import Connection
@@ -75,28 +76,37 @@ def provision(
         for each board by name what came of it.
     """
     order = order or Order()
-    programs = _Programs()
+    tools = _Tools(_Built(board_program), _Built(probe_kernel))
 
     def work(board: Board) -> Provisioned:
         with Connection(board, accept_new_host_key=order.accept_new_host_key) as connection:
-            return _Work(board, connection, order, programs, told).do()
+            return _Work(board, connection, order, tools, told).do()
 
     title = "ask boards" if order.dry_run else "remove" if order.remove else "provision"
     return on_all(title, boards, work)
 
 
-class _Programs:
-    """The program for each architecture, looked for once."""
+class _Built:
+    """What is built for each architecture, looked for once."""
 
-    def __init__(self) -> None:
+    def __init__(self, build: Callable[[str], Path]) -> None:
+        self._build = build
         self._turn = Lock()
         self._found: dict[str, bytes] = {}
 
     def of(self, architecture: str) -> bytes:
         with self._turn:
             if architecture not in self._found:
-                self._found[architecture] = board_program(architecture).read_bytes()
+                self._found[architecture] = self._build(architecture).read_bytes()
             return self._found[architecture]
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What is sent to boards: the program, and a kernel to try it with."""
+
+    programs: _Built
+    probes: _Built
 
 
 class _Work:
@@ -107,14 +117,14 @@ class _Work:
         board: Board,
         connection: Connection,
         order: Order,
-        programs: _Programs,
+        tools: _Tools,
         told: Told | None,
     ) -> None:
         self._board = board
         self._connection = connection
         self._root = Root(connection)
         self._order = order
-        self._programs = programs
+        self._tools = tools
         self._told = told or (lambda *_: None)
 
     def do(self) -> Provisioned:
@@ -131,7 +141,7 @@ class _Work:
         return Provisioned(steps)
 
     def _release(self, found: Found) -> Release:
-        program = self._programs.of(found.facts.machine.architecture)
+        program = self._tools.programs.of(found.facts.machine.architecture)
         return make_release(self._board, program, found.init)
 
     def _plan(self, found: Found, release: Release | None) -> tuple[Step, ...]:
@@ -147,7 +157,7 @@ class _Work:
         for turn in turns(missing):
             self._told(self._board.name, done, len(missing), turn[-1].title)
             try:
-                self._take_turn(turn)
+                self._take_turn(turn, found)
             except StepFailedError as failed:
                 if release and failed.step.goes_back and not is_checked(found, release.name):
                     failed.fault.what += f"; {self._go_back(found, release)}"
@@ -155,20 +165,21 @@ class _Work:
             done += len(turn)
         self._told(self._board.name, done, len(missing), "")
 
-    def _take_turn(self, turn: Sequence[Step]) -> None:
+    def _take_turn(self, turn: Sequence[Step], found: Found) -> None:
         if turn[0].proof:
             try:
-                check_version(self._prove(), self._root.where)
+                check_version(self._prove(found), self._root.where)
             except ConnectionError:  # the way to the board broke, and not what is there
                 raise
             except BoardError as error:
                 raise StepFailedError(turn[0], error) from error
         self._root.take(turn)
 
-    def _prove(self) -> str:
+    def _prove(self, found: Found) -> str:
         answer = self._root.run([Command(("cat", LAYOUT.key_file))])
         key = answer.out.decode(errors="replace").strip()
-        return prove_session(self._connection, self._board.server_port, key)
+        probe = self._tools.probes.of(found.facts.machine.architecture)
+        return prove_session(self._connection, self._board.server_port, key, probe)
 
     def _go_back(self, found: Found, release: Release) -> str:
         """Bring the release before into use again; gives what came of it in words."""
@@ -177,7 +188,7 @@ class _Work:
             self._root.take([Step("what was there before", commands=go_back(found, release))])
             if not old:
                 return "no server runs there, as before"
-            self._prove()
+            self._prove(found)
         except (StepFailedError, BoardError) as error:
             return f"and it could not go back to what was there before: {error}"
         return f"it is back on what was there before, release {old}"
