@@ -129,7 +129,7 @@ def program_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -
     """Have another program in the place of the board's."""
     path = tmp_path / "program"
     path.write_text(f"#!/bin/sh\n{script}\n")
-    monkeypatch.setattr("edgetvm.farm.provision.provisioning.board_program", lambda _: path)
+    monkeypatch.setattr("edgetvm.farm.provision.one_board.board_program", lambda _: path)
 
 
 def test_boards_are_made_ready_and_a_second_run_changes_nothing(
