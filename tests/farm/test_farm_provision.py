@@ -390,6 +390,31 @@ def test_boards_that_cannot_take_it_say_why(
         assert server_of(board) == []
 
 
+_ONLY_BUSYBOX = """
+for name in $(busybox --list); do
+    for folder in /usr/bin /usr/sbin; do
+        [ ! -e "$folder/$name" ] || ln -sf /usr/bin/busybox "$folder/$name"
+    done
+done
+"""
+
+
+def test_busybox_is_enough() -> None:
+    # Debian's has no commands for accounts: those stay.
+    with emulated_boards.boards() as (board,):
+        know(board)
+        shell(board, _ONLY_BUSYBOX)
+        before = files_of(board)
+        made_ready(board)
+        assert answers(board)
+        assert made_ready(board).changes == 0
+        shell(board, f"{LAYOUT.server} new-key")
+        assert answers(board)
+        assert provision([board.board], REMOVE)[board.name].error is None
+        assert files_of(board) == before
+        assert server_of(board) == []
+
+
 @pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])
 def test_every_architecture_is_served(architecture: str) -> None:
     with emulated_boards.boards(1, architecture) as (board,):
