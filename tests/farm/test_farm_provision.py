@@ -415,6 +415,19 @@ def test_busybox_is_enough() -> None:
         assert server_of(board) == []
 
 
+def test_control_groups_of_the_second_version_serve_as_well() -> None:
+    with emulated_boards.boards() as (board,):
+        know(board)
+        shell(board, "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+        made_ready(board)
+        (line,) = [line for line in server_of(board) if " serve " in line]
+        group = f"/sys/fs/cgroup/{LAYOUT.cgroup}"
+        assert line.split()[0] in shell(board, f"cat {group}/cgroup.procs").split()
+        assert made_ready(board).changes == 0
+        assert provision([board.board], REMOVE)[board.name].error is None
+        assert shell(board, f"ls -d {group} 2>/dev/null || echo gone") == "gone"
+
+
 @pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])
 def test_every_architecture_is_served(architecture: str) -> None:
     with emulated_boards.boards(1, architecture) as (board,):
