@@ -56,7 +56,7 @@ _DEADLINE_S = 900.0
 
 _FILES = {
     "etc/resolv.conf": "",
-    "etc/inittab": "::sysinit:/etc/start-sshd\n::ctrlaltdel:/sbin/reboot\n",
+    "etc/inittab": "::once:/etc/start-sshd\n::ctrlaltdel:/sbin/reboot\n",
     "etc/start-sshd": "#!/bin/sh\nmkdir -p /run/sshd\nexec /usr/sbin/sshd -E /run/sshd.log\n",
     "etc/ssh/sshd_config": SSHD_CONFIG,
     "etc/pam.d/common-auth": "auth required pam_deny.so\n",
