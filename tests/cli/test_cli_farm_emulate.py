@@ -50,7 +50,7 @@ def test_boards_are_there_until_ctrl_c(number: signal.Signals, tmp_path: Path) -
         assert f"  export EDGETVM_INVENTORY={inventory}" in said
         environment = {"EDGETVM_INVENTORY": str(inventory)}
         # The commands that it names.
-        for words in said[3:5]:
+        for words in said[3:6]:
             done = edgetvm(*words.split()[1:], environment=environment)
             assert done.code == 0, done
         shown = edgetvm("devices", "power", "emulated-2", "off", environment=environment)
