@@ -90,7 +90,7 @@ LEVELS = (
         "s",
         3,
         "small",
-        "As -O3, but code is to be small before it is fast: small tiles, loops as they are, one core, "
+        "As -O3, but code is small before it is fast: small tiles, loops as they are, one core, "
         "no Winograd.",
         functions="accurate",
         small=True,

@@ -15,7 +15,7 @@ from edgetvm.base import cache
 from edgetvm.base.errors import NotFoundError
 from edgetvm.base.files import sha256_of_file, storage_errors
 from edgetvm.base.pins import installed_version
-from edgetvm.base.steps import step
+from edgetvm.base.steps import Step, step
 from edgetvm.base.zig import run_zig, zig_folder
 
 Libc = Literal["glibc", "musl"]
@@ -63,6 +63,8 @@ _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-st
 _STATIC_LIBC = ("-static", "-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
 _SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
+# Of a build, as its progress counts them: two objects, and what is linked of them.
+_PARTS = 3
 _EXPORTS = "{ global: edgetvm_*; local: *; };"
 # No exception passes through C, and musl's tables for them are a sixth of a static program.
 _DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
@@ -101,10 +103,10 @@ def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
 
     def make(folder: Path) -> None:
         with (
-            step(f"build the C runtime for {architecture} ({libc}), this once"),
+            step(f"build the C runtime for {architecture} ({libc}), this once") as this,
             storage_errors(folder),
         ):
-            _build(folder, platform, static=libc == "musl")
+            _build(folder, platform, this, static=libc == "musl")
 
     folder, _ = cache.get_or_make("runtimes", _depends_on(platform, _read()), make)
     return BuiltRuntime(folder, architecture, libc)
@@ -164,11 +166,14 @@ def _read() -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob("*.[ch]"))
 
 
-def _build(folder: Path, platform: _Platform, static: bool) -> None:
+def _build(folder: Path, platform: _Platform, this: Step, static: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
         scratch = Path(scratch_name)
+        this.advance(0, _PARTS, "compiling the library")
         library = _compiled("src", scratch, platform)
+        this.advance(1, _PARTS, "compiling edgetvm-run")
         runner = _compiled("runner", scratch, platform)
+        this.advance(2, _PARTS, "linking; Zig builds a C library for its first program of a target")
         discard, exports = scratch / "discard.ld", scratch / "exports.map"
         discard.write_text(_DISCARD)
         exports.write_text(_EXPORTS)
@@ -179,6 +184,7 @@ def _build(folder: Path, platform: _Platform, static: bool) -> None:
         run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
         libc = _STATIC_LIBC if static else _SHARED_LIBC
         run_zig(*link, library, runner, *libc, "-o", str(folder / RUNNER_FILE))
+        this.detail = ""
 
 
 def _build_program(program: Path, sources: Path, platform: _Platform) -> None:

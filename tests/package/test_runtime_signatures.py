@@ -32,7 +32,7 @@ def _raw(key: Ed25519PublicKey) -> bytes:
 
 def _cases(count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Signatures that are right, each with a bit turned somewhere, and one in a second form."""
-    draw = random.Random(7)  # noqa: S311 - no secret
+    draw = random.Random(7)
     for _ in range(count):
         key = Ed25519PrivateKey.from_private_bytes(draw.randbytes(32))
         public, message = _raw(key.public_key()), draw.randbytes(32)
