@@ -39,7 +39,7 @@ class Level:
     functions: Functions = "libm"
     winograd: int = 0
     small: bool = False
-    llvm: Mapping[str, int | bool] = field(default_factory=dict)
+    llvm: Mapping[str, int | bool | tuple[str, ...]] = field(default_factory=dict)
 
 
 LEVELS = (
@@ -94,6 +94,7 @@ LEVELS = (
         "no Winograd.",
         functions="accurate",
         small=True,
+        llvm={"opt-level": 2, "cl-opt": ("-unroll-threshold:uint=0", "-vectorize-loops:bool=0")},
     ),
 )
 DEFAULT_LEVEL: OptLevel = 3

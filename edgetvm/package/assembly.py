@@ -31,7 +31,6 @@ from edgetvm.package.manifest import (
     sample_member,
 )
 
-
 _APACHE = "Apache-2.0"
 
 
