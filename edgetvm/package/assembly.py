@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.files import write_bytes
+from edgetvm.base.files import sha256_of, write_bytes
 from edgetvm.base.paths import shipped_file
 from edgetvm.base.version import __version__
 from edgetvm.compile.artifact import Artifact
@@ -170,8 +170,12 @@ def single_executable(package: Package, runner: bytes) -> bytes:
         package: that brings no runner of its own.
     """
     licences, texts = _runtime_licences()
-    manifest = replace(package.manifest, licences=(*package.manifest.licences, *licences))
     filled = runner + bytes(-len(runner) % ALIGNMENT_BYTES)
+    manifest = replace(
+        package.manifest,
+        licences=(*package.manifest.licences, *licences),
+        program_sha256=sha256_of(filled),
+    )
     return filled + packed(manifest, {**package.members, **texts})
 
 

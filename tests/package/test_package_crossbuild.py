@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from real_board import packaged
 
-from edgetvm.base.errors import NotFoundError, UsageError
+from edgetvm.base.errors import NotFoundError, PackageError, UsageError
 from edgetvm.base.zig import run_zig
 from edgetvm.package.archive import Package, verify_package
 from edgetvm.package.assembly import single_executable, with_runners
@@ -153,6 +153,10 @@ def test_a_single_executable_is_a_package_and_a_program(package: Package, tmp_pa
     assert found.members.items() >= package.members.items()
     path = executable(tmp_path / "tiny", data)
     assert "self-test passed" in ran(path, "--self-test")
+    with pytest.raises(PackageError, match="m: its program was altered"):
+        verify_package(data.replace(b"ELF", b"ELG", 1), "m")
+    # What stands in a program may be taken out of it.
+    assert verify_package(data[found.begin :], "m").members == found.members
 
 
 @pytest.fixture(scope="module")
