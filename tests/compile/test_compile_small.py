@@ -59,9 +59,9 @@ def test_kernels_that_differ_in_numbers_are_one(tmp_path: Path) -> None:
         )
     uses = merging.uses
     assert {name: use.kernel for name, use in uses.items()} == {
-        "first": "first",
-        "larger": "first",
-        "again": "first",
+        "again": "again",
+        "first": "again",
+        "larger": "again",
         # What an instruction is given, or an expression lacks, is no number of a table.
         "another offset": "another offset",
         "one column": "one column",

@@ -46,7 +46,10 @@ class Merging:
         from tvm import tirx
 
         alike: dict[int, list[_Kernel]] = defaultdict(list)
-        for variable, function in module.functions_items():
+        # In one order, so that building twice gives the same bytes.
+        for variable, function in sorted(
+            module.functions_items(), key=lambda one: one[0].name_hint
+        ):
             if isinstance(function, tirx.PrimFunc):
                 kernel = _Kernel(variable, function)
                 alike[kernel.form].append(kernel)

@@ -6,6 +6,8 @@
 
 #include "sha512.h"
 
+/* Code is shared: it is small where all are calls. */
+#define NOT_INLINED __attribute__((noinline))
 enum { LIMBS = 16, NUMBER_BYTES = 32, NUMBER_BITS = 256 };
 
 /* A number modulo 2^255 - 19, in limbs of 16 bits that may have grown. */
@@ -18,7 +20,6 @@ typedef struct {
     element x, y, z, t;
 } point;
 
-static const element ZERO, ONE = {{1}};
 static const uint8_t D[NUMBER_BYTES] = {
     0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
     0x98, 0xe8, 0x79, 0x77, 0x79, 0x40, 0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52};
@@ -30,14 +31,12 @@ static const uint8_t ORDER[NUMBER_BYTES] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 
                                             0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
                                             [31] = 0x10};
 
-static element from_bytes(const uint8_t bytes[NUMBER_BYTES])
+static void from_bytes(element *a, const uint8_t bytes[NUMBER_BYTES])
 {
-    element result;
     for (int i = 0; i < LIMBS; i++) {
-        result.limb[i] = bytes[2 * i] | bytes[2 * i + 1] << 8;
+        a->limb[i] = bytes[2 * i] | bytes[2 * i + 1] << 8;
     }
-    result.limb[LIMBS - 1] &= 0x7fff;
-    return result;
+    a->limb[LIMBS - 1] &= 0x7fff;
 }
 
 /* Brings limbs back to 16 bits, nearly: what overflows the last one goes to the first, 38 times. */
@@ -46,24 +45,26 @@ static void carry(element *a)
     for (int i = 0; i < LIMBS; i++) {
         int64_t over = a->limb[i] >> 16;
         a->limb[i] -= over * 65536;
-        if (i < LIMBS - 1) {
-            a->limb[i + 1] += over;
-        } else {
-            a->limb[0] += 38 * over;
-        }
+        a->limb[(i + 1) % LIMBS] += i < LIMBS - 1 ? over : 38 * over;
     }
 }
 
-static element sum(const element *a, const element *b, int sign)
+/* `sum` may be one of the others, here and below. */
+static void add(element *sum, const element *a, const element *b)
 {
-    element result;
     for (int i = 0; i < LIMBS; i++) {
-        result.limb[i] = a->limb[i] + sign * b->limb[i];
+        sum->limb[i] = a->limb[i] + b->limb[i];
     }
-    return result;
 }
 
-static element product(const element *a, const element *b)
+static void subtract(element *rest, const element *a, const element *b)
+{
+    for (int i = 0; i < LIMBS; i++) {
+        rest->limb[i] = a->limb[i] - b->limb[i];
+    }
+}
+
+static NOT_INLINED void multiply(element *product, const element *a, const element *b)
 {
     int64_t sums[2 * LIMBS] = {0};
     for (int i = 0; i < LIMBS; i++) {
@@ -71,17 +72,15 @@ static element product(const element *a, const element *b)
             sums[i + j] += a->limb[i] * b->limb[j];
         }
     }
-    element result;
     for (int i = 0; i < LIMBS; i++) {
-        result.limb[i] = sums[i] + 38 * sums[i + LIMBS];
+        product->limb[i] = sums[i] + 38 * sums[i + LIMBS];
     }
-    carry(&result);
-    carry(&result);
-    return result;
+    carry(product);
+    carry(product);
 }
 
 /* The one number below 2^255 - 19. */
-static void to_bytes(const element *a, uint8_t bytes[NUMBER_BYTES])
+static NOT_INLINED void to_bytes(const element *a, uint8_t bytes[NUMBER_BYTES])
 {
     element whole = *a;
     for (int i = 0; i < 3; i++) {
@@ -119,89 +118,90 @@ static bool is_odd(const element *a)
     return bytes[0] & 1;
 }
 
-/* To the power of 2^252 - 3, an eighth of what is less by 5 than 2^255 - 19. */
-static element root_power(const element *a)
+/* To a power whose bits, from `highest` down, are ones but for those of `zeros`; and one before. */
+static void raise(element *power, const element *a, int highest, uint32_t zeros)
 {
-    element result = *a;
-    for (int bit = 250; bit >= 0; bit--) {
-        result = product(&result, &result);
-        if (bit != 1) {
-            result = product(&result, a);
+    *power = *a;
+    for (int bit = highest; bit >= 0; bit--) {
+        multiply(power, power, power);
+        if (bit > 4 || !(zeros >> bit & 1)) {
+            multiply(power, power, a);
         }
     }
-    return result;
-}
-
-/* To the power of 2^255 - 21: one divided by it. */
-static element inverse(const element *a)
-{
-    element result = *a;
-    for (int bit = 253; bit >= 0; bit--) {
-        result = product(&result, &result);
-        if (bit != 2 && bit != 4) {
-            result = product(&result, a);
-        }
-    }
-    return result;
 }
 
 /* Adds a point, or doubles where that is the same; complete (Hisil, Wong, Carter, Dawson 2008). */
-static void add(point *p, const point *q)
+static NOT_INLINED void add_point(point *p, const point *q)
 {
-    element d = from_bytes(D), d2 = sum(&d, &d, 1);
-    element a = sum(&p->y, &p->x, -1), b = sum(&p->y, &p->x, 1);
-    element qa = sum(&q->y, &q->x, -1), qb = sum(&q->y, &q->x, 1);
-    a = product(&a, &qa);
-    b = product(&b, &qb);
-    element c = product(&p->t, &q->t), z = product(&p->z, &q->z);
-    c = product(&c, &d2);
-    z = sum(&z, &z, 1);
-    element e = sum(&b, &a, -1), f = sum(&z, &c, -1), g = sum(&z, &c, 1), h = sum(&b, &a, 1);
-    p->x = product(&e, &f);
-    p->y = product(&h, &g);
-    p->z = product(&g, &f);
-    p->t = product(&e, &h);
+    element a, b, c, d, e;
+    subtract(&a, &p->y, &p->x);
+    subtract(&e, &q->y, &q->x);
+    multiply(&a, &a, &e);
+    add(&b, &p->y, &p->x);
+    add(&e, &q->y, &q->x);
+    multiply(&b, &b, &e);
+    from_bytes(&e, D);
+    add(&e, &e, &e);
+    multiply(&c, &p->t, &q->t);
+    multiply(&c, &c, &e);
+    multiply(&d, &p->z, &q->z);
+    add(&d, &d, &d);
+    subtract(&e, &b, &a);
+    add(&b, &b, &a);
+    subtract(&a, &d, &c);
+    add(&d, &d, &c);
+    multiply(&p->x, &e, &a);
+    multiply(&p->y, &b, &d);
+    multiply(&p->z, &d, &a);
+    multiply(&p->t, &e, &b);
 }
 
 /* The point with the y and the sign of its code, turned round: (-x, y). RFC 8032, 5.1.3. */
 static bool decode_negative(point *p, const uint8_t code[NUMBER_BYTES])
 {
-    element d = from_bytes(D), root = from_bytes(ROOT_OF_MINUS_ONE);
-    *p = (point){.y = from_bytes(code), .z = ONE};
-    element square = product(&p->y, &p->y), below = product(&square, &d);
-    element above = sum(&square, &ONE, -1);
-    below = sum(&below, &ONE, 1);
-    element second = product(&below, &below), fourth = product(&second, &second);
-    element seventh = product(&fourth, &second);
-    seventh = product(&seventh, &below);
-    element power = product(&seventh, &above);
-    power = root_power(&power);
-    power = product(&power, &above);
-    power = product(&power, &second);
-    p->x = product(&power, &below);
+    element above, below, square, check;
+    *p = (point){.z = {{1}}};
+    from_bytes(&p->y, code);
+    from_bytes(&check, D);
+    multiply(&square, &p->y, &p->y);
+    multiply(&below, &square, &check);
+    subtract(&above, &square, &p->z);
+    add(&below, &below, &p->z);
+    /* x = above below^3 (above below^7)^((2^255 - 24) / 8), times a root of -1 where that is none. */
+    multiply(&square, &below, &below);
+    multiply(&check, &square, &below);
+    multiply(&square, &check, &check);
+    multiply(&square, &square, &below);
+    multiply(&square, &square, &above);
+    raise(&p->x, &square, 250, 1u << 1);
+    multiply(&p->x, &p->x, &above);
+    multiply(&p->x, &p->x, &check);
     for (int turn = 0;; turn++) {
-        element check = product(&p->x, &p->x);
-        check = product(&check, &below);
+        multiply(&check, &p->x, &p->x);
+        multiply(&check, &check, &below);
         if (same(&check, &above)) {
             break;
         }
         if (turn == 1) {
             return false;
         }
-        p->x = product(&p->x, &root);
+        from_bytes(&square, ROOT_OF_MINUS_ONE);
+        multiply(&p->x, &p->x, &square);
     }
     if (is_odd(&p->x) == code[NUMBER_BYTES - 1] >> 7) {
-        p->x = sum(&ZERO, &p->x, -1);
+        subtract(&p->x, &p->t, &p->x); /* t is zero so far */
     }
-    p->t = product(&p->x, &p->y);
+    multiply(&p->t, &p->x, &p->y);
     return true;
 }
 
 static void encode(const point *p, uint8_t code[NUMBER_BYTES])
 {
-    element over = inverse(&p->z);
-    element x = product(&p->x, &over), y = product(&p->y, &over);
-    to_bytes(&y, code);
+    element over, x;
+    raise(&over, &p->z, 253, 1u << 2 | 1u << 4);
+    multiply(&x, &p->x, &over);
+    multiply(&over, &p->y, &over);
+    to_bytes(&over, code);
     code[NUMBER_BYTES - 1] ^= (uint8_t)(is_odd(&x) << 7);
 }
 
@@ -263,14 +263,14 @@ bool ed25519_signed(const uint8_t key[ED25519_KEY_BYTES],
     memcpy(hashed + 2 * NUMBER_BYTES, message, NUMBER_BYTES);
     sha512_short(hashed, sizeof hashed, digest);
     reduce(digest, challenge);
-    point found = {.y = ONE, .z = ONE};
+    point found = {.y = {{1}}, .z = {{1}}};
     for (int bit = NUMBER_BITS - 1; bit >= 0; bit--) {
-        add(&found, &found);
+        add_point(&found, &found);
         if (challenge[bit / 8] >> bit % 8 & 1) {
-            add(&found, &minus_key);
+            add_point(&found, &minus_key);
         }
         if (response[bit / 8] >> bit % 8 & 1) {
-            add(&found, &base);
+            add_point(&found, &base);
         }
     }
     uint8_t code[NUMBER_BYTES];
