@@ -59,6 +59,11 @@ _FLAGS = (
     *("-std=c11", "-Os", "-fPIC", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
     *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
+# What is called for every block of a file, or while a model runs; all else is as small as can be.
+_OFTEN = frozenset(
+    f"{name}.c"
+    for name in "crc32 functions half pool program sha256 sha256_arm sha256_x86 wide".split()
+)
 _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
 _STATIC_LIBC = ("-static", "-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
@@ -215,5 +220,14 @@ def _compiled_together(
     cpu = f"-mcpu={platform.cpu}{platform.code}"
     command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *includes)
     emit = f"-femit-bin={compiled}"
-    run_zig(*command, "-cflags", *_FLAGS, "--", *sources, emit, folder=RUNTIME_FOLDER)
+    rare = [one for one in sources if Path(one).name not in _OFTEN]
+    often = [one for one in sources if one not in rare]
+    files = [
+        *(("-cflags", *_FLAGS, "--", *often) if often else ()),
+        "-cflags",
+        *_FLAGS,
+        "-Oz",
+        "--",
+    ]
+    run_zig(*command, *files, *rare, emit, folder=RUNTIME_FOLDER)
     return str(compiled)
