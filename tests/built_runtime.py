@@ -131,7 +131,7 @@ class Builds:
     def signatures(self) -> Path:
         """The runner's check of signatures alone."""
         files = [str(RUNTIME / f"runner/{name}.c") for name in ("ed25519", "sha512")]
-        flags = [*_sanitizing("address,undefined"), f"-I{RUNTIME / 'runner'}"]
+        flags = [*_sanitizing("address,undefined"), f"-I{RUNTIME / 'runner'}", *sources("src")]
         return self._clang("signatures", [*flags, *files, str(SIGNATURES / "verify.c")])
 
     def fuzzer(self, name: str, *more: str) -> Path:

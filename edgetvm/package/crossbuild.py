@@ -36,20 +36,23 @@ class _Platform:
         target: with the oldest glibc that has all that is called, 2.17 of 2012.
         cpu: what every such board has.
         code: what the sources are compiled for beside; Thumb takes two thirds of Arm's bytes.
+        seldom: how what is not called often is optimised; for 32-bit Arm LLVM would then call
+            functions for shifts of 64 bits, which no library there has.
     """
 
     target: str
     cpu: str = "baseline"
     code: str = ""
+    seldom: str = "-Oz"
 
 
-_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode")
+_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode", "-Os")
 _PLATFORMS: dict[tuple[str, Libc], _Platform] = {
     ("aarch64", "glibc"): _Platform("aarch64-linux-gnu.2.17"),
     ("aarch64", "musl"): _Platform("aarch64-linux-musl"),
     ("armv7l", "glibc"): _Platform("arm-linux-gnueabihf.2.17", *_ARMV7),
     # Zig has this C library in Thumb as well.
-    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0]),
+    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0], seldom=_ARMV7[2]),
     ("x86_64", "glibc"): _Platform("x86_64-linux-gnu.2.17"),
     ("x86_64", "musl"): _Platform("x86_64-linux-musl"),
 }
@@ -150,7 +153,7 @@ def _platform(architecture: str, libc: Libc) -> _Platform:
 def _depends_on(platform: _Platform, sources: Sequence[Path]) -> dict[str, object]:
     return {
         "sources": [(path.name, sha256_of_file(path)) for path in sources],
-        "platform": [platform.target, platform.cpu, platform.code],
+        "platform": [platform.target, platform.cpu, platform.code, platform.seldom],
         "code": sha256_of_file(Path(__file__)),
         "ziglang": installed_version("ziglang"),
     }
@@ -222,12 +225,7 @@ def _compiled_together(
     emit = f"-femit-bin={compiled}"
     rare = [one for one in sources if Path(one).name not in _OFTEN]
     often = [one for one in sources if one not in rare]
-    files = [
-        *(("-cflags", *_FLAGS, "--", *often) if often else ()),
-        "-cflags",
-        *_FLAGS,
-        "-Oz",
-        "--",
-    ]
+    flags = ("-cflags", *_FLAGS)
+    files = (*((*flags, "--", *often) if often else ()), *flags, platform.seldom, "--")
     run_zig(*command, *files, *rare, emit, folder=RUNTIME_FOLDER)
     return str(compiled)

@@ -19,10 +19,12 @@ from edgetvm.compile.kernel_pipeline import kernel_pipeline
 from edgetvm.compile.linker import link_shared
 from edgetvm.compile.native.merging import Merging, Use
 from edgetvm.compile.native.plain import LEFT_OUT, symbol
+from edgetvm.compile.stages import stages
 from edgetvm.compile.target import target_for
 from edgetvm.models import import_model
 from edgetvm.models.fills import fill
 from edgetvm.package.executor import Executor
+from edgetvm.workflow import find_subject, tune
 
 
 def mirrored(rows: int, columns: int, border: int, offset: int = 5) -> tirx.PrimFunc:
@@ -117,3 +119,13 @@ def test_a_float_model_is_as_exact(tmp_path: Path) -> None:
 def test_there_are_no_other_levels(level: object) -> None:
     with pytest.raises(UsageError, match="no optimisation level"):
         CompileOptions(level)  # type: ignore[arg-type]
+
+
+def test_small_code_goes_the_way_of_the_usual_level() -> None:
+    assert stages(CompileOptions("s")) == stages(CompileOptions())
+
+
+def test_tuning_is_not_for_small_code(tmp_path: Path) -> None:
+    subject = find_subject(str(write_tiny(tmp_path / "m.onnx")))
+    with pytest.raises(UsageError, match="-Os asks for small ones"):
+        tune(subject, options=CompileOptions("s"))

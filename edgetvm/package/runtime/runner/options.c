@@ -41,7 +41,7 @@ enum { USUAL_WARMUP = 5 };
 enum kind { FLAG, TEXT, NUMBER, INPUT };
 
 struct option {
-    const char *name;
+    char name[12];
     enum kind kind;
     size_t offset;
     uint32_t least;
