@@ -5,6 +5,7 @@ Built once for each platform: a build is cached by the hash of all that it depen
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ class _Platform:
     seldom: str = "-Oz"
 
 
+# Of ELF headers, by class: where the list of sections is told to begin, as what number, and where
+# an entry's size, their count and the names' number follow.
+_SECTIONS = {1: (0x20, "<I", 0x2E), 2: (0x28, "<Q", 0x3A)}
 _ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode", "-Os")
 _PLATFORMS: dict[tuple[str, Libc], _Platform] = {
     ("aarch64", "glibc"): _Platform("aarch64-linux-gnu.2.17"),
@@ -192,7 +196,18 @@ def _build(folder: Path, platform: _Platform, this: Step, static: bool) -> None:
         run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
         libc = _STATIC_LIBC if static else _SHARED_LIBC
         run_zig(*link, library, runner, *libc, "-o", str(folder / RUNNER_FILE))
+        _drop_sections(folder / RUNNER_FILE)
         this.detail = ""
+
+
+def _drop_sections(program: Path) -> None:
+    """Cut off the list of sections at an ELF file's end, which linkers read and no system does."""
+    data = bytearray(program.read_bytes())
+    place, form, counts = _SECTIONS[data[4]]
+    (begin,) = struct.unpack_from(form, data, place)
+    struct.pack_into(form, data, place, 0)
+    struct.pack_into("<HHH", data, counts, 0, 0, 0)
+    program.write_bytes(data[:begin])
 
 
 def _build_program(program: Path, sources: Path, platform: _Platform) -> None:
