@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.latency.case import Case, Unavailable
+from edgetvm.measure.peers.case import Case, Unavailable
 
 _SAME = 0
 _ACTIVATIONS = {0: None, 1: "Relu"}

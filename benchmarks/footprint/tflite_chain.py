@@ -8,7 +8,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from benchmarks.latency.case import Case
+from edgetvm.measure.peers.case import Case
 
 
 def as_tflite(case: Case) -> Case:
