@@ -21,12 +21,14 @@ from real_command import edgetvm
 
 from edgetvm.base.errors import (
     BoardCrashError,
+    BoardError,
     BoardMemoryError,
     InputError,
     PackageError,
 )
 from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
 from edgetvm.farm.tracker_client import registered_keys
+from edgetvm.measure.conditions import conditions_of
 from edgetvm.models.correctness import worst_error
 from edgetvm.package.archive import Package
 
@@ -89,6 +91,49 @@ def test_facts_are_those_of_the_python_server(board: Board, local_board: LocalBo
     assert set(told) == set(expected)
     for name in set(expected) - {"load_average", "temperature_c"}:
         assert told[name] == expected[name], name
+
+
+def test_conditions_are_those_of_the_python_server(board: Board, local_board: LocalBoard) -> None:
+    with connect(board) as session:
+        told = conditions_of(session.conditions())
+    with connect(local_board.board) as session:
+        expected = conditions_of(session.conditions())
+    for name in ("governors", "max_frequencies_khz", "throttled", "cores"):
+        assert getattr(told, name) == getattr(expected, name), name
+    assert len(told.frequencies_khz) == len(expected.frequencies_khz)
+    assert told.energy_uj.keys() == expected.energy_uj.keys()
+    # Counters of the machine go on between the two looks.
+    for name in ("clock_ns", "busy_cpu_ns", "stolen_cpu_ns"):
+        assert 0 <= getattr(expected, name) - getattr(told, name) < 60 * 10**9, name
+    assert told.threads >= 1
+    assert told.own_cpu_ns > 0
+    assert told.runnable >= 1
+
+
+def queries_of(session: BoardSession, package: Package) -> None:
+    """What holds of a board's queries, whichever program serves it."""
+    session.open(package.data, 1)
+    back_to_back = session.time_queries(20, 60.0, runs_per_query=3)
+    assert len(back_to_back.began_ns) == 20
+    assert (back_to_back.began_ns < back_to_back.ended_ns).all()
+    assert (back_to_back.ended_ns[:-1] <= back_to_back.began_ns[1:]).all()
+    assert 0 <= back_to_back.began_ns[0] < back_to_back.ended_ns[-1] <= back_to_back.on_board_ns
+    arrivals_ns = np.asarray([2_000_000, 2_000_001, 9_000_000], np.int64)
+    paced = session.time_queries(3, 60.0, arrivals_ns=arrivals_ns)
+    assert (paced.began_ns >= arrivals_ns).all()
+    assert len(session.time_queries(3, 0.001, arrivals_ns=arrivals_ns).began_ns) in (1, 2, 3)
+    for wrong in (arrivals_ns[:2], arrivals_ns[::-1].copy()):
+        with pytest.raises(BoardError, match="the arrivals are not"):
+            session.time_queries(3, 60.0, arrivals_ns=wrong)
+    assert len(session.time_queries(2, 60.0).began_ns) == 2
+
+
+def test_queries_are_those_of_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            queries_of(session, tiny_package)
 
 
 def test_streams_carry_their_state(
