@@ -52,14 +52,13 @@ def list_command(
 @json_option
 def show_command(measurement_id: str, url: str | None, as_json: bool) -> None:
     """One measurement: figures, rules, windows that do not count, and what it was taken in."""
-    from edgetvm.cli.results_views import described, document_of
-    from edgetvm.cli.tables import fact_table
+    from edgetvm.cli.results_views import document_of, shown
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
 
     measurement = Store(url).load(measurement_id)
     document = document_of(measurement) if as_json else None
-    Terminal(as_json).result(document, fact_table(described(measurement)))
+    Terminal(as_json).result(document, shown(measurement))
 
 
 @command.command("export")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import plural
-from edgetvm.cli.tables import add_row, new_table
+from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from edgetvm.measure.measurement import Measurement
@@ -58,9 +59,11 @@ def document_of(measurement: Measurement) -> dict[str, Any]:
     """Figures and raw data."""
     from edgetvm.measure import summarise
     from edgetvm.measure.measurement import to_json
+    from edgetvm.measure.operators import operator_times
 
     return {
         "summary": asdict(summarise(measurement)),
+        "operators": [asdict(one) for one in operator_times(measurement)],
         "measurement": json.loads(to_json(measurement)),
     }
 
@@ -90,6 +93,31 @@ def described(measurement: Measurement) -> dict[str, object]:
         "versions": ", ".join(f"{name} {one}" for name, one in place.versions.items()),
     }
     return {name: value for name, value in rows.items() if value is not None}
+
+
+def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
+    """One measurement: facts, and where the time of a run goes."""
+    from rich.console import Group
+
+    from edgetvm.base.words import told_nodes
+    from edgetvm.measure.operators import operator_times
+
+    facts, found = fact_table(described(measurement)), operator_times(measurement)
+    if not found:
+        return facts
+    numbers = ("share", "µs", "calls", "GFLOP/s", "of peak", "GB/s")
+    table = new_table(*numbers, "nodes", right=numbers)
+    for one in found[:most_rows]:
+        figures = (
+            f"{one.share:.1%}",
+            f"{one.us:.4g}",
+            str(one.calls),
+            "" if one.gflops is None else f"{one.gflops:.1f}",
+            "" if one.of_peak is None else f"{one.of_peak:.0%}",
+            "" if one.moved_gbs is None else f"{one.moved_gbs:.1f}",
+        )
+        add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
+    return Group(facts, "", table)
 
 
 def _of_rule(measurement: Measurement) -> str:

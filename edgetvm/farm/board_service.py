@@ -166,6 +166,29 @@ def time_queries(request: dict[str, Any], payload: bytes) -> Answer:
     return {"on_board_ns": time.perf_counter_ns() - zero_ns}, table.tobytes()
 
 
+def time_kernels(request: dict[str, Any], _payload: bytes) -> Answer:
+    """Run `count` times, or for `max_s` seconds, on the inputs that were last set, and time each
+    call of a kernel.
+
+    Answers with the `names` of the calls, and int64 `[runs, 1 + calls]`: how long each run and each
+    of its calls took, in nanoseconds. Later runs may be slower.
+    """
+    executor = _opened()
+    executor.share_among(executor.threads)
+    until_ns = time.perf_counter_ns() + int(request["max_s"] * 1e9)
+    names: list[str] = []
+    rows = []
+    for _ in range(request["count"]):
+        began_ns = time.perf_counter_ns()
+        calls = executor.timed_calls()
+        ended_ns = time.perf_counter_ns()
+        names = [one.name for one in calls]
+        rows.append([ended_ns - began_ns, *(round(one.ns) for one in calls)])
+        if ended_ns > until_ns:
+            break
+    return {"names": names}, np.asarray(rows, "<i8").tobytes()
+
+
 def _arrivals_ns(request: dict[str, Any], payload: bytes) -> list[int]:
     arrays = list(unpack(request["arrays"], payload).values())
     if len(arrays) != 1 or arrays[0].dtype != np.int64 or arrays[0].shape != (request["count"],):
@@ -237,6 +260,7 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
     "open": open_package,
     "run": run,
     "time_queries": time_queries,
+    "time_kernels": time_kernels,
     "stream": stream,
     "memory": memory,
     "threads": threads,

@@ -59,6 +59,7 @@ _DOING = {
     "open": "opening the package",
     "run": "running the model",
     "time_queries": "timing the model",
+    "time_kernels": "timing the kernels",
     "conditions": "telling its conditions",
     "stream": "running the stream",
     "memory": "telling its memory",
@@ -230,6 +231,20 @@ class BoardSession:
         header, data = self._ask("time_queries", request, payload, max_s + deadline_s)
         table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 2)
         return Stamps(table[:, 0], table[:, 1], header["on_board_ns"])
+
+    def time_kernels(
+        self, count: int, max_s: float, deadline_s: float = 300.0
+    ) -> tuple[list[str], NDArray[np.int64]]:
+        """Run `count` times, or for `max_s` seconds, and time each call of a kernel.
+
+        Returns:
+            the names of the calls, and `[runs, calls]`: how long each took, in nanoseconds.
+        """
+        request = {"count": count, "max_s": max_s}
+        header, data = self._ask("time_kernels", request, b"", max_s + deadline_s)
+        names = header["names"]
+        table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 1 + len(names))
+        return names, table[:, 1:]
 
     def conditions(self, deadline_s: float = 20.0) -> dict[str, Any]:
         """How the board and this session stand now: see `edgetvm.measure.conditions`."""

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.measure.kernel_times import KernelTimes
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
 from edgetvm.measure.windows import Window
@@ -121,6 +122,9 @@ class Measurement:
         runs_per_query: of the model.
         target_qps: queries a second that a server got on average.
         settled: whether the warm-up ended because times had settled.
+        kernel_times: where the time of a run goes, timed on the board after all else; None where
+            its times say nothing.
+        peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
     """
 
     id: str
@@ -152,6 +156,8 @@ class Measurement:
     runs_per_query: int = 1
     target_qps: float | None = None
     settled: bool = True
+    kernel_times: KernelTimes | None = None
+    peak_gflops: float | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -15,6 +15,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.evaluation import evaluate
+from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.package_on_board import PackageOnBoard
 from edgetvm.measure.rules import Preset, Rule, Scenario, rule_of
@@ -28,6 +29,7 @@ from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
 from edgetvm.recipes import Recipe, prepare, samples
+from edgetvm.tune.progress import peak_gflops
 
 # Of the time that timed runs may take.
 _WARM_UP_SHARE = 1 / 3
@@ -142,7 +144,10 @@ def measure(
             service_ns += session.stream(inputs)[0].tolist()
     samples_ns = Samples.of(service_ns) if played is None else played.samples_ns
     peak_memory_bytes = session.peak_memory_bytes()
-    turns = None
+    turns = kernel_times = None
+    if not profile.emulated and stream is None:
+        with step(f"time the kernels on {session.board.name}"):
+            kernel_times = time_kernels_on(session, deployment.opened.threads)
     if not profile.emulated and plan.scenario == "single-stream":
         turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
     return Measurement(
@@ -154,6 +159,8 @@ def measure(
         samples_ns=samples_ns,
         warmup=warmed.count,
         settled=warmed.settled,
+        kernel_times=kernel_times,
+        peak_gflops=peak_gflops(profile) * min(1.0, deployment.opened.threads / profile.cores),
         windows=() if played is None else played.windows,
         rule=plan.rule,
         preset="" if plan.runs is not None else plan.preset,

@@ -192,6 +192,11 @@ def _cold_starts(stage: _Stage, _load: Load) -> Played:
     """The model is loaded anew each time; files are in the system's cache from the second on."""
     while not stage.enough:
         opening = stage.system.open()
+        if opening.open_ns is None:
+            raise UsageError(
+                f"{stage.system.name} does not tell how long it takes to load",
+                mend="measure a package",
+            )
         took_ns = opening.open_ns + opening.first_run_ns
         one = np.asarray([took_ns], np.int64)
         stage.take(Answered(one * 0, one, took_ns, took_ns), one)

@@ -136,6 +136,22 @@ def test_queries_are_those_of_the_python_server(
             queries_of(session, tiny_package)
 
 
+def test_kernels_are_timed_as_by_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    names = []
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            session.open(tiny_package.data, 1)
+            told, times_ns = session.time_kernels(4, 60.0)
+            assert times_ns.shape == (4, len(told))
+            assert (times_ns >= 0).all()
+            assert times_ns.sum() > 0
+            names.append(told)
+    assert names[0] == names[1]
+    assert set(names[0]) == {one.name for one in tiny_package.manifest.targets[0].kernels}
+
+
 def test_streams_carry_their_state(
     board: Board, local_board: LocalBoard, stateful_package: Package
 ) -> None:

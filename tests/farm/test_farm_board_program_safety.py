@@ -80,6 +80,7 @@ def test_no_packets_break_a_session(
         ("run", {"arrays": described}, payload),
         ("time_queries", {"arrays": [], "count": 2, "max_s": 1.5, "threads": None, "runs": 3}, b""),
         ("time_queries", {"arrays": arrivals, "count": 2, "max_s": 1.5, "paced": True}, times),
+        ("time_kernels", {"count": 2, "max_s": 1.5}, b""),
         ("conditions", {}, b""),
         ("stream", {"arrays": described}, payload),
         ("threads", {}, b""),

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from real_board import imported, onnx_runtime, session_process
 
 import edgetvm
-from edgetvm.base.errors import NumericError
+from edgetvm.base.errors import NumericError, UsageError
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
 from edgetvm.farm import Board, LocalBoard, connect
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure import Measurement, Plan, measure, summarise
-from edgetvm.measure.rules import Scenario
+from edgetvm.measure.rpc_module import RpcModule
+from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
+from edgetvm.measure.scenarios import Load, play
 from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.reference import Source, reference_for, run_stream
@@ -263,3 +265,24 @@ def parallel_package(like: Package) -> Package:
     )
     x = np.ones(shape, np.float32)
     return verify_package(build_package(artifact, None, {"x": x}, {"y": x * 2}), "parallel")
+
+
+def test_a_function_behind_stock_rpc_is_measured_the_same_way(local_board: LocalBoard) -> None:
+    import tvm
+    from program_board import kernels
+
+    def arguments(device: Any) -> list[Any]:
+        numbers = np.zeros(1024, np.float32)
+        return [tvm.runtime.tensor(numbers, device) for _ in range(2)]
+
+    tracker = tvm.rpc.connect_tracker(local_board.tracker.host, local_board.tracker.port)
+    remote = tracker.request(local_board.board.key, session_timeout=60)
+    system = RpcModule(remote, kernels("x86_64"), "wave", arguments)
+    assert system.open().first_run_ns > 0
+    found = play(system, "single-stream", Rule(50, 0.0, 30.0), Load())
+    assert sum(one.count for one in found.windows) == len(found.samples_ns) >= 50
+    assert min(found.samples_ns) > 0
+    with pytest.raises(UsageError, match="package the model"):
+        play(system, "server", Rule(5, 0.0, 30.0), Load(1, 100.0))
+    with pytest.raises(UsageError, match="how long it takes to load"):
+        play(system, "cold-start", Rule(5, 0.0, 30.0), Load())

@@ -7,6 +7,7 @@
 #include "arguments.h"
 #include "conditions.h"
 #include "facts.h"
+#include "kernel_times.h"
 #include "opened.h"
 #include "queries.h"
 #include "request.h"
@@ -70,6 +71,7 @@ static const struct board_function FUNCTIONS[] = {
     {.name = "edgetvm.open", .serve = opened_open},
     {.name = "edgetvm.run", .serve = opened_run},
     {.name = "edgetvm.time_queries", .serve = opened_time_queries},
+    {.name = "edgetvm.time_kernels", .serve = opened_time_kernels},
     {.name = "edgetvm.stream", .serve = opened_stream},
     {.name = "edgetvm.memory", .serve = tell_memory},
     {.name = "edgetvm.threads", .serve = give_cores},
