@@ -68,7 +68,7 @@ def time_kernels(executor: Executor, runs: int = 30, max_s: float = 20.0) -> Ker
         max_s: begin no run after so long; there is one at least.
     """
     ends = time.monotonic() + max_s
-    whole_ns = _repeated(executor.run_ns, runs, ends - max_s / 2)
+    whole_ns = [float(ns) for ns in _repeated(executor.run_ns, runs, ends - max_s / 2)]
     stamped = _repeated(executor.timed_calls, runs, ends)
     return _kernel_times(whole_ns, stamped, executor.threads)
 
@@ -83,7 +83,7 @@ def time_kernels_on(
         runs: at most; each is run twice, without stamps and with them.
         max_s: begin no run after so long; there is one at least.
     """
-    whole_ns = session.time_runs(runs, max_s / 2).tolist()
+    whole_ns = session.time_runs(runs, max_s / 2).astype(float).tolist()
     names, table_ns = session.time_kernels(runs, max_s / 2)
     stamped = [list(map(TimedCall, names, row)) for row in table_ns.tolist()]
     return _kernel_times(whole_ns, stamped, threads)

@@ -11,8 +11,9 @@ from edgetvm.measure.samples import Chunk
 
 _BLOCK_S = 0.05
 _LEAST_BLOCK, _MOST_BLOCK = 3, 512
-# Medians of neighbours that are closer than this share, or than half of the middle spread, agree.
-_ALIKE = 0.02
+# Medians of neighbours agree that are closer than the first share; where times are spread, than half
+# of their middle spread, but no further apart than the second share.
+_ALIKE, _ALIKE_AT_MOST = 0.02, 0.1
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,5 @@ def alike(before: Chunk, now: Chunk) -> bool:
     """Whether a block's median is that of the block before, as near as its spread lets one tell."""
     low, median, high = np.percentile(now, (25, 50, 75))
     apart = abs(float(np.median(before)) - float(median))
-    return apart <= max(_ALIKE * float(median), float(high - low) / 2)
+    spread = float(high - low) / 2
+    return apart <= max(_ALIKE * float(median), min(spread, _ALIKE_AT_MOST * float(median)))
