@@ -95,7 +95,7 @@ def _kernel_times(whole_ns: list[int], stamped: list[list[TimedCall]], threads: 
         name = samples[0].name
         calls, us = totals.get(name, (0, 0.0))
         totals[name] = calls + 1, us + fmean(one.ns for one in samples) / 1e3
-    whole_us = fmean(_middle(whole_ns, float)) / 1e3
+    whole_us = fmean(_middle(whole_ns, lambda ns: ns)) / 1e3
     found = tuple(KernelTime(name, calls, us) for name, (calls, us) in totals.items())
     return KernelTimes(found, whole_us, threads)
 
