@@ -89,13 +89,15 @@ def time_kernels_on(
     return _kernel_times(whole_ns, stamped, threads)
 
 
-def _kernel_times(whole_ns: list[int], stamped: list[list[TimedCall]], threads: int) -> KernelTimes:
+def _kernel_times(
+    whole_ns: list[float], stamped: list[list[TimedCall]], threads: int
+) -> KernelTimes:
     totals: dict[str, tuple[int, float]] = {}
     for samples in zip(*_middle(stamped, _total_ns), strict=True):
         name = samples[0].name
         calls, us = totals.get(name, (0, 0.0))
         totals[name] = calls + 1, us + fmean(one.ns for one in samples) / 1e3
-    whole_us = fmean(_middle(whole_ns, lambda ns: ns)) / 1e3
+    whole_us = fmean(_middle(whole_ns, abs)) / 1e3
     found = tuple(KernelTime(name, calls, us) for name, (calls, us) in totals.items())
     return KernelTimes(found, whole_us, threads)
 

@@ -38,6 +38,7 @@ class RpcModule:
         self._make_arguments = arguments
         self._arguments: list[Any] = []
         self._module: Any = None
+        self._opened = 0
 
     @property
     def name(self) -> str:
@@ -46,8 +47,11 @@ class RpcModule:
 
     def open(self) -> Opening:
         """Send and load the library, and run the function once."""
-        self._remote.upload(bytearray(self._library), f"{self._function}.so")
-        self._module = self._remote.load_module(f"{self._function}.so")
+        # A file of its own each time: what is loaded must not change under its process.
+        self._opened += 1
+        file = f"{self._function}-{self._opened}.so"
+        self._remote.upload(bytearray(self._library), file)
+        self._module = self._remote.load_module(file)
         self._arguments = list(self._make_arguments(self._remote.cpu(0)))
         (first_ns,) = self._times_ns(1)
         return Opening(None, int(first_ns))

@@ -106,9 +106,10 @@ def test_a_measurement_records_all_that_it_was_taken_in(
     assert environment.versions["apache-tvm"] == "0.27.0.post1"
     assert {"onnx", "edgetvm", "apache-tvm"} <= set(environment.versions)
     titles = [event.title for event in events if event.state == "finished"]
-    assert titles[-3:] == [
+    assert titles[-4:] == [
         "deploy and self-test",
         f"time {tiny_package.manifest.name}, single-stream",
+        "time the kernels on local",
         "compare with one thread on local",
     ]
     progress = [event for event in events if event.state == "advanced"]
@@ -143,7 +144,8 @@ def test_every_scenario_runs_on_a_board(
         board, tiny_package, tiny_onnx, runs=6, scenario=scenario, target_qps=200.0, bound_ms=50.0
     )
     assert found.scenario == scenario
-    assert len(found.samples_ns) >= 6
+    # A machine that is busy all the time is given up after five windows.
+    assert len(found.samples_ns) >= 5
     assert found.runs_per_query == (8 if scenario == "multi-stream" else 1)
     assert found.deadline_ms == 50.0
     assert summarise(found).p50_ms > 0
@@ -154,7 +156,7 @@ def test_a_measurement_stops_at_its_time_limit(
 ) -> None:
     found = measured(board, tiny_package, tiny_onnx, runs=10**8, warmup=0, max_s=0.1)
     assert 1 <= len(found.samples_ns) < 10**8
-    assert "more valid run" in "".join(summarise(found).warnings)
+    assert summarise(found).invalid
     assert found.warmup == 0
 
 
