@@ -97,7 +97,8 @@ def _kernel_times(
         name = samples[0].name
         calls, us = totals.get(name, (0, 0.0))
         totals[name] = calls + 1, us + fmean(one.ns for one in samples) / 1e3
-    whole_us = fmean(_middle(whole_ns, abs)) / 1e3
+    middle_ns: list[float] = _middle(whole_ns, float)
+    whole_us = fmean(middle_ns) / 1e3
     found = tuple(KernelTime(name, calls, us) for name, (calls, us) in totals.items())
     return KernelTimes(found, whole_us, threads)
 
