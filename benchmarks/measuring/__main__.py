@@ -42,6 +42,8 @@ from edgetvm.package.archive import Package
 KNOWN = Known(usual_ns=100_000, slow_ns=300_000, slow_pct=2)
 STEADY = Known(usual_ns=100_000, slow_ns=100_000, slow_pct=0)
 _TIMES = 10
+# On a machine that is never quiet.
+_MOST_S = 12.0
 _NETWORK_S = 0.2
 
 
@@ -54,7 +56,7 @@ def _played(board: Board, package: Package, runs: int) -> Played:
         system = PackageOnBoard(session, package, 1)
         system.open()
         system.time_queries(Queries(200, 10.0))
-        return play(system, "single-stream", Rule(runs, 0.0, 120.0), Load())
+        return play(system, "single-stream", Rule(runs, 0.0, _MOST_S), Load())
 
 
 def _percentile_ns(samples: Samples, fraction: float) -> int:

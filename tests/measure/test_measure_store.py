@@ -20,12 +20,25 @@ from edgetvm.measure import Store, latest, load, save
 from edgetvm.measure.measurement import Measurement, to_json
 from edgetvm.measure.samples import CHUNK, Samples
 from edgetvm.measure.store import documents, exported, imported, store_url
+from edgetvm.measure.store_tables import METADATA, open_database
 
 
-@pytest.fixture(params=["sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def postgresql_url() -> Iterator[str]:
+    """A server of the tests' own."""
+    with pytest.importorskip("real_postgresql").postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store."""
-    yield Store(f"sqlite:///{tmp_path / 'results' / 'r.sqlite'}")
+    if request.param == "sqlite":
+        return Store(f"sqlite:///{tmp_path / 'results' / 'r.sqlite'}")
+    url = request.getfixturevalue("postgresql_url")
+    METADATA.drop_all(open_database(url))
+    METADATA.create_all(open_database(url))
+    return Store(url)
 
 
 def made(number: int, count: int = 5, **changes: object) -> Measurement:
