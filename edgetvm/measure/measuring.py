@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
@@ -63,6 +64,15 @@ class Plan:
     preset: Preset = "rapid"
     target_qps: float | None = None
     bound_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            UsageError: a server without a rate.
+        """
+        if self.scenario == "server" and self.target_qps is None:
+            raise UsageError("a server needs a rate", mend="say how many queries a second: --qps")
 
     @property
     def rule(self) -> Rule:
@@ -145,11 +155,11 @@ def measure(
     samples_ns = Samples.of(service_ns) if played is None else played.samples_ns
     peak_memory_bytes = session.peak_memory_bytes()
     turns = kernel_times = None
+    if not profile.emulated and plan.scenario == "single-stream":
+        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
     if not profile.emulated and stream is None:
         with step(f"time the kernels on {session.board.name}"):
             kernel_times = time_kernels_on(session, deployment.opened.threads)
-    if not profile.emulated and plan.scenario == "single-stream":
-        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
     return Measurement(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),

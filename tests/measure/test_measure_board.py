@@ -109,8 +109,8 @@ def test_a_measurement_records_all_that_it_was_taken_in(
     assert titles[-4:] == [
         "deploy and self-test",
         f"time {tiny_package.manifest.name}, single-stream",
-        "time the kernels on local",
         "compare with one thread on local",
+        "time the kernels on local",
     ]
     progress = [event for event in events if event.state == "advanced"]
     assert progress[-1].total == 23
