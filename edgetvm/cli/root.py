@@ -26,6 +26,8 @@ COMMANDS = {
     "report": "report",
     "results": "results",
     "devices": "devices",
+    "farm": "farm",
+    "lease": "lease",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",
