@@ -84,7 +84,7 @@ def open_database(url: str) -> Engine:
     except ModuleNotFoundError as error:
         raise MissingToolError(
             f"the Python package {error.name} is not installed",
-            mend="pip install 'psycopg[binary]'",
+            mend="pip install 'edgetvm[farm]'",
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
