@@ -112,6 +112,17 @@ class Spool:
             yield np.frombuffer(data, "<i8").astype(np.int64)
 
 
+def spaced(samples: Samples, most: int) -> list[int]:
+    """So many at most, in order and evenly spaced; all where they are no more."""
+    step = -(-len(samples) // most)
+    found: list[int] = []
+    begin = 0
+    for chunk in samples.chunks():
+        found += chunk[-begin % step :: step].tolist()
+        begin += len(chunk)
+    return found
+
+
 def ranked(samples: Samples, ranks: Sequence[int]) -> list[int]:
     """What stands at those places once all samples are sorted, exactly, in bounded memory.
 

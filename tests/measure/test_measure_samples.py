@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgetvm.measure import samples as module
-from edgetvm.measure.samples import CHUNK, Samples, Spool, ranked
+from edgetvm.measure.samples import CHUNK, Samples, Spool, ranked, spaced
 
 NUMBERS = st.lists(st.integers(0, 10**13), min_size=1, max_size=300)
 
@@ -34,6 +34,15 @@ def test_what_a_spool_gives_back_is_what_it_was_given(pieces: list[list[int]]) -
     assert len(found) == len(whole)
     spool.add(np.asarray([7], np.int64))
     assert list(found) == whole
+
+
+@given(values=NUMBERS, most=st.integers(1, 400), cut=st.integers(1, 50))
+def test_evenly_spaced_ones(values: list[int], most: int, cut: int) -> None:
+    pieces = [np.asarray(values[n : n + cut], np.int64) for n in range(0, len(values), cut)]
+    found = spaced(Samples(len(values), lambda: iter(pieces)), most)
+    step = -(-len(values) // most)
+    assert found == values[::step]
+    assert len(found) <= most
 
 
 def test_many_are_read_in_pieces() -> None:
