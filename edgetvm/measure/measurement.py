@@ -16,11 +16,14 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.measure.beside import Beside
 from edgetvm.measure.kernel_times import KernelTimes
+from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
 from edgetvm.measure.windows import Window
 from edgetvm.models.correctness import Correctness
+from edgetvm.recipes.accuracy import Confusion
 
 SCHEMA_VERSION = 2
 # What was written before scenarios had rules and windows is read as it was.
@@ -95,10 +98,11 @@ class Measurement:
         model: name of the model; the recipe's name where there is one.
         task: the recipe's task; empty without a recipe.
         scenario: see `edgetvm.measure.scenarios`; `stream` feeds the chunks of a signal one after
-            the other, back to back, and carries the state.
+            the other, back to back, and carries the state; `real-time` feeds them as they would
+            arrive.
         samples_ns: latency of each query in nanoseconds, in the order taken: the duration of its
             runs; of a server, from its arrival; of a cold start, open and first run. For a stream,
-            the service time of each chunk.
+            the service time of each chunk, in real time too.
         warmup: untimed runs before the first sample.
         open_ns: from the package's bytes on the board to a model ready to run, verified.
         first_run_ns: the first run after that.
@@ -125,6 +129,9 @@ class Measurement:
         kernel_times: where the time of a run goes, timed on the board after all else; None where
             its times say nothing.
         peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
+        confusion: of the classes of the recipe's data, where it has some.
+        beside: peers that were timed in turns with it; None without any.
+        real_time: what became of each chunk of the scenario `real-time`.
     """
 
     id: str
@@ -158,6 +165,9 @@ class Measurement:
     settled: bool = True
     kernel_times: KernelTimes | None = None
     peak_gflops: float | None = None
+    real_time: RealTime | None = None
+    beside: Beside | None = None
+    confusion: Confusion | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,22 +14,27 @@ from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
-from edgetvm.measure.deployment import deploy
+from edgetvm.measure.beside import measure_beside
+from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
+from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
 from edgetvm.measure.package_on_board import PackageOnBoard
+from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Preset, Rule, Scenario, rule_of
 from edgetvm.measure.samples import Chunk, Samples
 from edgetvm.measure.scenarios import Load, play
 from edgetvm.measure.system_under_test import Queries
 from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.measure.warm_up import WarmUp, warm_up
+from edgetvm.measure.windows import Window
+from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
-from edgetvm.recipes import Recipe, prepare, samples
+from edgetvm.recipes import Confusion, Recipe, Sample, StreamSpec, prepare, samples, with_audio
 from edgetvm.tune.progress import peak_gflops
 
 # Of the time that timed runs may take.
@@ -53,6 +58,10 @@ class Plan:
         preset: see `edgetvm.measure.rules`.
         target_qps: queries a second, for a server.
         bound_ms: that 99% of a server's queries keep; the recipe's deadline without it.
+        real_time: feed it chunk by chunk as they would arrive, instead of a scenario.
+        peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
+        against: the float model that a quantised one was made from; how far the board agrees with
+            it on the recipe's data is among the metrics.
     """
 
     runs: int | None = None
@@ -64,6 +73,9 @@ class Plan:
     preset: Preset = "rapid"
     target_qps: float | None = None
     bound_ms: float | None = None
+    real_time: RealTimePlan | None = None
+    peers: tuple[str, ...] = ()
+    against: str | None = None
 
     def __post_init__(self) -> None:
         """Check it.
@@ -97,6 +109,7 @@ def measure(
     recipe: Recipe | None = None,
     plan: Plan | None = None,
     steps: Sequence[StepRecord] = (),
+    original: Source | None = None,
 ) -> Measurement:
     """Deploy a package, test it on the board, and measure it there.
 
@@ -108,6 +121,8 @@ def measure(
         recipe: its data and metrics; without one the package's own sample is run.
         plan: see `Plan`.
         steps: what was done before, for the record.
+        original: of the float model that a quantised one was made from: how far the board agrees
+            with it is among the metrics.
 
     Raises:
         NumericError: the board's answers are wrong.
@@ -115,65 +130,44 @@ def measure(
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
     plan = plan or Plan()
+    if recipe is not None and plan.real_time is not None and plan.real_time.audio is not None:
+        recipe = with_audio(recipe, plan.real_time.audio)
     manifest = package.manifest
     facts = session.facts()
     deployment = deploy(session, package, plan.threads, plan.allow_mismatch)
-    target, correctness = deployment.target, deployment.correctness
-    metrics: dict[str, float] = {}
-    service_ns: list[int] = []
-    played, warmed = None, WarmUp(plan.warmup or 0, True)
-    inputs: Arrays = package.sample_inputs
-    stream = None
+    target, threads = deployment.target, deployment.opened.threads
+    data = _Data(package.sample_inputs, deployment.correctness, WarmUp(plan.warmup or 0, True))
     if recipe is not None and recipe.data is not None:
-        stream = recipe.stream
-        with step(f"run the recipe's data on {session.board.name}") as this:
-            chosen = samples(recipe)
-            inputs = prepare(recipe, chosen[0])
-            if stream is not None:
-                warmed = _stream_warm_up(session, inputs, plan)
-            evaluation = evaluate(
-                session,
-                manifest.signature,
-                reference_for(source),
-                recipe=recipe,
-                samples=chosen,
-                tolerance=tolerance_of(target.options),
-            )
-            correctness = evaluation.correctness
-            metrics.update(evaluation.metrics)
-            service_ns += evaluation.service_ns
-            this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
-            if not correctness.passed and not plan.allow_mismatch:
-                raise refusal(correctness, manifest.name)
-    if stream is None:
-        system = PackageOnBoard(session, package, plan.threads, inputs)
-        warmed = _warm_up(system, plan)
-        played = play(system, plan.scenario, plan.rule, plan.load, judged=not profile.emulated)
-    else:
-        while len(service_ns) < plan.rule.least_count and sum(service_ns) < plan.rule.most_s * 1e9:
-            service_ns += session.stream(inputs)[0].tolist()
-    samples_ns = Samples.of(service_ns) if played is None else played.samples_ns
+        data = _with_data(session, deployment, package, source, recipe, plan, original)
+    taken = _take(session, package, profile, plan, recipe, data)
     peak_memory_bytes = session.peak_memory_bytes()
     turns = kernel_times = None
     if not profile.emulated and plan.scenario == "single-stream":
-        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
-    if not profile.emulated and stream is None:
+        turns = threads_in_turns(session, threads, taken.samples_ns)
+    if not profile.emulated and data.stream is None:
         with step(f"time the kernels on {session.board.name}"):
-            kernel_times = time_kernels_on(session, deployment.opened.threads)
+            kernel_times = time_kernels_on(session, threads)
+    beside = None
+    if plan.peers:
+        one = data.inputs
+        if data.stream is not None:
+            one = {name: array[0] for name, array in one.items()}
+        given = {**manifest.signature.initial_states(), **one}
+        beside = measure_beside(session, source, given, plan.peers, threads)
     return Measurement(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         model=manifest.name,
         task=recipe.task if recipe is not None else "",
-        scenario=plan.scenario if stream is None else "stream",
-        samples_ns=samples_ns,
-        warmup=warmed.count,
-        settled=warmed.settled,
+        scenario=taken.scenario,
+        samples_ns=taken.samples_ns,
+        warmup=taken.warmed.count,
+        settled=taken.warmed.settled,
         kernel_times=kernel_times,
-        peak_gflops=peak_gflops(profile) * min(1.0, deployment.opened.threads / profile.cores),
-        windows=() if played is None else played.windows,
-        rule=plan.rule,
-        preset="" if plan.runs is not None else plan.preset,
+        peak_gflops=peak_gflops(profile) * min(1.0, threads / profile.cores),
+        windows=taken.windows,
+        rule=plan.rule if taken.real_time is None else None,
+        preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
         runs_per_query=plan.load.runs_per_query,
         target_qps=plan.target_qps,
         open_ns=deployment.opened.open_ns,
@@ -182,19 +176,132 @@ def measure(
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
         library_size_bytes=manifest.sizes_bytes[target.library],
-        deadline_ms=plan.bound_ms or (recipe.deadline_ms if recipe is not None else None),
-        chunk_ms=stream.chunk_ms if stream is not None else None,
-        correctness=correctness,
-        metrics=metrics,
+        deadline_ms=_deadline_ms(plan, recipe, taken.real_time),
+        chunk_ms=_chunk_ms(data.stream, taken.real_time),
+        correctness=data.correctness,
+        metrics=data.metrics,
         kernels=target.kernels,
-        environment=_environment(
-            session.board.name, profile, facts, package, deployment.opened.threads
-        ),
+        environment=_environment(session.board.name, profile, facts, package, threads),
         steps=tuple(steps),
         options=target.options,
         memory=target.memory,
         thread_turns=turns,
+        real_time=taken.real_time,
+        beside=beside,
+        confusion=data.confusion,
     )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is run, and what the board answered to it.
+
+    Attributes:
+        inputs: of timed runs; of a stream, its chunks.
+        warmed: runs that were made before, of a stream.
+        stream: of the recipe; None where it is none.
+        chosen: samples of the recipe.
+        service_ns: of the chunks that were run to be compared.
+    """
+
+    inputs: Arrays
+    correctness: Correctness
+    warmed: WarmUp
+    stream: StreamSpec | None = None
+    chosen: tuple[Sample, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    service_ns: tuple[int, ...] = ()
+
+
+def _with_data(
+    session: BoardSession,
+    deployment: Deployment,
+    package: Package,
+    source: Source,
+    recipe: Recipe,
+    plan: Plan,
+    original: Source | None,
+) -> _Data:
+    """Run the recipe's data on the board, and compare."""
+    with step(f"run the recipe's data on {session.board.name}") as this:
+        chosen = samples(recipe)
+        inputs = prepare(recipe, chosen[0])
+        warmed = WarmUp(0, True)
+        if recipe.stream is not None:
+            warmed = _stream_warm_up(session, inputs, plan)
+        evaluation = evaluate(
+            session,
+            package.manifest.signature,
+            reference_for(source),
+            recipe=recipe,
+            samples=chosen,
+            tolerance=tolerance_of(deployment.target.options),
+            original=reference_for(original) if original is not None else None,
+        )
+        correctness = evaluation.correctness
+        this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
+        if not correctness.passed and not plan.allow_mismatch:
+            raise refusal(correctness, package.manifest.name)
+    return _Data(
+        inputs,
+        correctness,
+        warmed,
+        recipe.stream,
+        chosen,
+        evaluation.metrics,
+        evaluation.confusion,
+        evaluation.service_ns,
+    )
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The samples, and how they were taken."""
+
+    scenario: Scenario
+    samples_ns: Samples
+    warmed: WarmUp
+    windows: tuple[Window, ...] = ()
+    real_time: RealTime | None = None
+
+
+def _take(
+    session: BoardSession,
+    package: Package,
+    profile: BoardProfile,
+    plan: Plan,
+    recipe: Recipe | None,
+    data: _Data,
+) -> _Taken:
+    if plan.real_time is not None:
+        real_time = run_in_real_time(
+            session, package, plan.real_time, recipe=recipe, samples=data.chosen
+        )
+        service = Samples.of(real_time.service_ns)
+        return _Taken("real-time", service, data.warmed, real_time=real_time)
+    rule = plan.rule
+    if data.stream is None:
+        system = PackageOnBoard(session, package, plan.threads, data.inputs)
+        warmed = _warm_up(system, plan)
+        played = play(system, plan.scenario, rule, plan.load, judged=not profile.emulated)
+        return _Taken(plan.scenario, played.samples_ns, warmed, played.windows)
+    service_ns = list(data.service_ns)
+    while len(service_ns) < rule.least_count and sum(service_ns) < rule.most_s * 1e9:
+        service_ns += session.stream(data.inputs)[0].tolist()
+    return _Taken("stream", Samples.of(service_ns), data.warmed)
+
+
+def _deadline_ms(plan: Plan, recipe: Recipe | None, run: RealTime | None) -> float | None:
+    if run is not None:
+        return run.deadline_ms
+    return plan.bound_ms or (recipe.deadline_ms if recipe is not None else None)
+
+
+def _chunk_ms(stream: StreamSpec | None, run: RealTime | None) -> float | None:
+    if run is not None:
+        return run.period_ms
+    return stream.chunk_ms if stream is not None else None
 
 
 def _warm_up(system: PackageOnBoard, plan: Plan) -> WarmUp:

@@ -11,10 +11,12 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-Scenario = Literal["single-stream", "multi-stream", "offline", "server", "cold-start", "stream"]
+Scenario = Literal[
+    "single-stream", "multi-stream", "offline", "server", "cold-start", "stream", "real-time"
+]
 Preset = Literal["normal", "quick", "rapid"]
 
-# What `edgetvm bench` can be asked for; the data of a recipe decides about streams.
+# What `edgetvm bench --scenario` can be asked for; the data of a recipe decides about streams.
 SCENARIOS: tuple[Scenario, ...] = (
     "single-stream",
     "multi-stream",
@@ -54,6 +56,7 @@ TOLD_PERCENTILES: Mapping[Scenario, float] = {
     "multi-stream": 0.99,
     "server": 0.99,
     "stream": 0.99,
+    "real-time": 0.99,
 }
 
 

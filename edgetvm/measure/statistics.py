@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgetvm.base.words import plural
 from edgetvm.measure.early_stopping import estimate_rank, least_queries, most_over
 from edgetvm.measure.measurement import Measurement, ThreadTurns
+from edgetvm.measure.real_time import Chunks
 from edgetvm.measure.rules import TOLD_PERCENTILES
 from edgetvm.measure.samples import Samples, ranked
 from edgetvm.measure.windows import Window, reasons, told_invalid, valid_samples
@@ -81,7 +82,8 @@ class Summary:
         rpc_ms: what RPC and network took of a call, on average; None where it is not known.
         cold_start_ms: open plus first run.
         real_time_factor: processing time / duration of the signal; None unless a stream.
-        deadline_misses: runs over the deadline; None where the recipe gives none.
+        deadline_misses: runs over the deadline, in real time of waiting too; None where the recipe
+            gives none.
         invalid: why the scenario's rules are not met; empty where the measurement is VALID.
         warnings: why the figures may not be trusted, each with its remedy.
     """
@@ -215,7 +217,7 @@ def summarise(measurement: Measurement) -> Summary:
         rpc_ms=_rpc_ms(measurement.windows),
         cold_start_ms=(measurement.open_ns + measurement.first_run_ns) / 1e6,
         real_time_factor=mean_ms / chunk_ms if chunk_ms else None,
-        deadline_misses=_misses(samples, measurement.deadline_ms),
+        deadline_misses=_misses(measurement, samples),
         invalid=_invalid(measurement),
         warnings=_warnings(measurement, len(samples), value_ms(0.5), value_ms(0.9)),
     )
@@ -231,7 +233,10 @@ def _ranks(count: int, told: float | None) -> tuple[list[int], dict[str, tuple[i
     return sorted(places | ({estimate} if estimate is not None else set())), bounds
 
 
-def _misses(samples: Samples, deadline_ms: float | None) -> int | None:
+def _misses(measurement: Measurement, samples: Samples) -> int | None:
+    if measurement.real_time is not None:
+        return int(Chunks(measurement.real_time).late.sum())
+    deadline_ms = measurement.deadline_ms
     if not deadline_ms:
         return None
     return sum(int((chunk > deadline_ms * 1e6).sum()) for chunk in samples.chunks())

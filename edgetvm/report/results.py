@@ -11,17 +11,19 @@ from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
 from edgetvm.compile.options import DEFAULTS
 from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
 
 _SAMPLES = {
     "stream": "chunk",
+    "real-time": "chunk",
     "multi-stream": "query of 8 runs",
     "server": "query",
     "cold-start": "cold start",
 }
 # What models are measured in when nothing else is said: it has no name beside the model's.
-_USUAL = ("single-stream", "stream")
+_USUAL = ("single-stream", "stream", "real-time")
 # Names stand in many places of a page, kernels' only once.
 _LONGEST = 48
 # A p99 so many times the p50 comes from other work, or from a clock that changes.
@@ -124,6 +126,9 @@ def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
             f"{format_error(correctness.tolerance)} is allowed: do not deploy it; "
             "compile it without tuned schedules and compare again"
         )
+    if measurement.real_time is not None:
+        invalid = figures_of(measurement.real_time).invalid
+        found += [f"INVALID in real time: {reason}" for reason in invalid]
     factor = summary.real_time_factor
     if factor is not None and factor >= 1 and not measurement.environment.emulated:
         found.append(

@@ -73,6 +73,7 @@ static const struct board_function FUNCTIONS[] = {
     {.name = "edgetvm.time_queries", .serve = opened_time_queries},
     {.name = "edgetvm.time_kernels", .serve = opened_time_kernels},
     {.name = "edgetvm.stream", .serve = opened_stream},
+    {.name = "edgetvm.pace", .serve = opened_pace},
     {.name = "edgetvm.memory", .serve = tell_memory},
     {.name = "edgetvm.threads", .serve = give_cores},
 };
