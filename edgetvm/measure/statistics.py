@@ -115,6 +115,11 @@ def _warnings(
     found = list(_invalid(measurement)) + list(told_invalid(measurement.judged_windows))
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
+    if not measurement.settled:
+        found.append(
+            f"times had not settled after {plural(measurement.warmup, 'run')} of warm-up: wait "
+            "until the board is idle, or give it longer (--max-time)"
+        )
     if count < _FEWEST_FOR_P99:
         found.append(
             f"p99 of {count} samples is little more than the maximum: "
