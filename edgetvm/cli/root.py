@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "report",
     "results": "results",
     "devices": "devices",
+    "provision": "provision",
     "farm": "farm",
     "lease": "lease",
     "profiles": "profiles",
