@@ -34,6 +34,9 @@ class Times:
         serve_s: until a new server is registered.
         lost_s: a lease whose board is away for so long is ended.
         bad_pause_s: before a bad board is tried again.
+        again_s: before what has just failed is looked at again.
+        look_s: a daemon looks at the farm this often,
+        sign_s: and gives a sign of life this often, which also ends leases that are over.
     """
 
     proof_age_s: float = 20.0
@@ -41,6 +44,9 @@ class Times:
     serve_s: float = 30.0
     lost_s: float = 60.0
     bad_pause_s: float = BAD_PAUSE_S
+    again_s: float = 1.0
+    look_s: float = 0.25
+    sign_s: float = 1.0
 
 
 class Keeper:
@@ -113,12 +119,12 @@ class Keeper:
         self._away_since_s = None
         if offer.verdict == "good" and offer.key is not None and self.way.is_up:
             if offer.age_s is None or offer.age_s > self._times.proof_age_s:
-                self._prove_again(offer.key)
+                self._prove_again(offer, offer.key)
         elif offer.verdict == "bad":
             if time.monotonic() >= self._not_before_s:
-                self._get_back(GENTLE, "it was bad: tried again", offer.key)
+                self._get_back(GENTLE, "it was bad: tried again", offer)
         elif offer.verdict != "maintenance":
-            self._get_back(self._ladder, offer.detail, offer.key)
+            self._get_back(self._ladder, offer.detail, offer)
 
     # -- while somebody has it
 
@@ -138,37 +144,30 @@ class Keeper:
             LOG.warning("%s: away for %.0f s: %s", self.board.name, away_s, error)
             if away_s > self._times.lost_s:
                 self._store.end(lease, f"board lost: {error.what}")
-            self._over.wait(1.0)
+            self._over.wait(self._times.again_s)
 
     # -- while nobody has it
 
-    def _prove_again(self, key: str) -> None:
+    def _prove_again(self, offer: Offer, key: str) -> None:
         if not _is_free(self.way, key):
-            # Given away a moment ago; or gone, if it stays so.
-            self._over.wait(1.0)
-            if self._still_good(key) and not _is_free(self.way, key):
-                self._get_back(self._ladder, "its server is not registered", key)
+            # Given away a moment ago; or gone, if it stays so, and then the claim succeeds.
+            self._over.wait(self._times.again_s)
+            if not _is_free(self.way, key):
+                self._get_back(self._ladder, "its server is not registered", offer)
             return
         try:
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
         except BoardError as error:
-            self._get_back(self._ladder, error.what, key)
+            self._get_back(self._ladder, error.what, offer)
         else:
             self._store.proven(self.board.name, self._proof(key, facts), again=True)
 
-    def _still_good(self, key: str) -> bool:
-        """Whether nobody has taken it meanwhile."""
-        farm = self._store.seen()
-        if any(one.board == self.board.name for one in farm.leases):
-            return False
-        return any(one.board == self.board.name and one.key == key for one in farm.boards)
-
-    def _get_back(self, ladder: Sequence[Rung], why: str, key: str | None) -> None:
+    def _get_back(self, ladder: Sequence[Rung], why: str, seen: Offer) -> None:
         """Serve it anew and prove it; where that fails, go up the ladder.
 
-        Not where its server is another than that with the key: what was seen is old then.
+        Not where the board is known otherwise by now than it was seen.
         """
-        if not self._store.claim(self.board.name, why, key):
+        if not self._store.claim(self.board.name, why, seen.revision):
             return
         reason = self._served_anew()
         for rung in ladder if reason else ():

@@ -154,6 +154,7 @@ class Offer:
         profile: name of its board profile.
         daemon: that serves it.
         verdict: of its health.
+        revision: another one after each change of it.
         detail: why, in words.
         age_s: seconds since it was last proven good; None if it never was.
         temperature_c: at that time.
@@ -164,6 +165,7 @@ class Offer:
     profile: str
     daemon: str
     verdict: Verdict
+    revision: int = 0
     detail: str = ""
     age_s: float | None = None
     temperature_c: float | None = None

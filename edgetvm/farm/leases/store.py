@@ -258,24 +258,33 @@ class LeaseStore:
             connection.execute(delete(BOARDS).where(gone))
             for name, profile in boards:
                 values = {"profile": profile, "daemon": daemon}
-                _put(connection, BOARDS, "board", name, values, verdict="unknown", detail="new")
+                _put(
+                    connection,
+                    BOARDS,
+                    "board",
+                    name,
+                    values,
+                    verdict="unknown",
+                    detail="new",
+                    revision=0,
+                )
                 _disown(connection, name, "the farm was started", _UNHELD)
         return names
 
-    def claim(self, board: str, detail: str, key: str | None) -> bool:
+    def claim(self, board: str, detail: str, revision: int) -> bool:
         """Take a board that nobody has for the farm's own work: it is given to nobody meanwhile.
 
         Args:
             board: its name.
             detail: why.
-            key: of its server when it was decided; of another nothing is known.
+            revision: of what was known of it when that was decided.
 
         Returns:
-            False where somebody has it, its server is another, or it is under maintenance.
+            False where somebody has it, it is known otherwise by now, or under maintenance.
         """
-        same = BOARDS.c.key.is_(None) if key is None else BOARDS.c.key == key
+        same = and_(_UNHELD, BOARDS.c.revision == revision)
         with self._turn() as (connection, _):
-            return _disown(connection, board, detail, and_(_UNHELD, same))
+            return _disown(connection, board, detail, same)
 
     def proven(self, board: str, proof: Proof, *, again: bool = False) -> bool:
         """Keep that a board is good, and who serves it.
@@ -296,7 +305,9 @@ class LeaseStore:
         if again:
             which = and_(which, BOARDS.c.verdict == "good", BOARDS.c.key == proof.key)
         with self._turn() as (connection, now_s):
-            done = connection.execute(update(BOARDS).where(which).values(**values, proven_s=now_s))
+            done = connection.execute(
+                update(BOARDS).where(which).values(**values, proven_s=now_s, revision=_NEXT)
+            )
             return done.rowcount > 0
 
     def worse(self, board: str, verdict: Verdict, detail: str) -> None:
@@ -304,7 +315,9 @@ class LeaseStore:
         with self._turn() as (connection, _):
             which = and_(BOARDS.c.board == board, BOARDS.c.verdict != "maintenance", _UNHELD)
             connection.execute(
-                update(BOARDS).where(which).values(verdict=verdict, detail=detail, key=None)
+                update(BOARDS)
+                .where(which)
+                .values(verdict=verdict, detail=detail, key=None, revision=_NEXT)
             )
 
     def maintain(self, board: str, reason: str, *, begins: bool) -> None:
@@ -316,7 +329,9 @@ class LeaseStore:
         verdict = "maintenance" if begins else "unknown"
         with self._turn() as (connection, _):
             found = connection.execute(
-                update(BOARDS).where(BOARDS.c.board == board).values(verdict=verdict, detail=reason)
+                update(BOARDS)
+                .where(BOARDS.c.board == board)
+                .values(verdict=verdict, detail=reason, revision=_NEXT)
             )
             if found.rowcount == 0:
                 raise _no_such_board((board,), connection)
@@ -334,6 +349,7 @@ class LeaseStore:
             return _overview(connection, clock.now_s(connection))
 
 
+_NEXT = BOARDS.c.revision + 1
 _UNHELD = ~exists().where(and_(LEASES.c.board == BOARDS.c.board, LEASES.c.ended_s.is_(None)))
 
 
@@ -349,7 +365,8 @@ def _put(
 def _disown(connection: Connection, board: str, detail: str, which: Any) -> bool:
     """Leave a board without a server that anybody could be given."""
     mine = and_(BOARDS.c.board == board, BOARDS.c.verdict != "maintenance", which)
-    values = {"verdict": "unknown", "detail": detail, "key": None, "tracker": None}
+    values: dict[str, Any] = {"verdict": "unknown", "detail": detail, "revision": _NEXT}
+    values |= {"key": None, "tracker": None}
     return connection.execute(update(BOARDS).where(mine).values(**values)).rowcount > 0
 
 
@@ -525,6 +542,7 @@ def _overview(connection: Connection, now_s: float) -> Overview:
 def _offer(row: Row[Any], now_s: float) -> Offer:
     return Offer(
         board=row.board, profile=row.profile, daemon=row.daemon, verdict=row.verdict,
+        revision=row.revision,
         detail=row.detail, age_s=None if row.proven_s is None else now_s - row.proven_s,
         temperature_c=row.temperature_c,
         tracker=Address.parse(row.tracker) if row.tracker else None, key=row.key,
