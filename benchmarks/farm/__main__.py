@@ -82,6 +82,8 @@ def _faults(told: argparse.Namespace, folder: Path) -> faults.Found:
     _say(f"faults, in {time.monotonic() - began_s:.0f} s: {dict(found.faults.most_common())}")
     _say(f"jobs: {dict(found.jobs)}, {len(found.waits_ms)} leases")
     _say(f"torn files: {found.torn_files}, failures without a reason: {found.silent_failures}")
+    for reason, count in found.reasons.most_common(12):
+        _say(f"  {count:6} {reason or 'ok'}")
     for leak in found.leaks:
         _say(f"left behind: {leak}")
     return found

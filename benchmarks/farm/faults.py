@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -44,6 +45,7 @@ class Found:
 
     faults: Counter[str] = field(default_factory=Counter)
     jobs: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     waits_ms: list[float] = field(default_factory=list)
     lost_results: int = 0
     double_leases: int = 0
@@ -348,6 +350,7 @@ def _read_journals(folder: Path, found: Found) -> None:
                 found.torn_files += 1
             elif "ending" in entry:
                 found.jobs[entry["ending"]] += 1
+                found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", entry.get("why", ""))] += 1
                 found.silent_failures += entry["ending"] != "ok" and not entry.get("why")
     with TuningDatabase(folder / "results.sqlite", must_exist=True) as database:
         (conditions,) = database.conditions() or (None,)

@@ -20,7 +20,7 @@ from edgetvm.farm.tracker_client import Address
 
 if TYPE_CHECKING:
     from edgetvm.farm.leases import Held, Lease, LeaseStore
-    from edgetvm.farm.leases.store import Daemon
+    from edgetvm.farm.leases.lease import Daemon
 
 # For a board that somebody else has, unless it is said how long.
 WAIT_S = 60.0

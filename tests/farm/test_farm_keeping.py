@@ -172,9 +172,15 @@ def test_one_board_s_trouble_holds_up_no_other(farm: ServedFarm) -> None:
             assert mine.lease.board == "b"
 
 
-def test_a_maintained_board_rests(farm: ServedFarm) -> None:
+def test_a_maintained_board_rests_and_locks_its_last_holder_out(farm: ServedFarm) -> None:
+    lease = take(farm.store, Request(("a",)), 5)
     farm.store.maintain("a", "a new fan", begins=True)
     try:
+        assert probe(*lease.server, "a")["cores"], "who has it may end his work"
+        farm.store.end(lease)
+        assert within(10, lambda: not farm.daemon.keepers["a"].way.is_up)
+        with pytest.raises(BoardBusyError):
+            request_board(*lease.server, 0.5)
         with pytest.raises(BoardBusyError, match="a is maintenance: a new fan"):
             take(farm.store, Request(("a",)), 0.5)
     finally:

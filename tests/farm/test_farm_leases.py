@@ -214,7 +214,7 @@ def test_the_queue_is_kept_across_boards(store: LeaseStore) -> None:
 def test_who_asks_no_more_leaves_the_queue(
     store: LeaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgetvm.farm.leases.store._SEEN_AGE_S", 0.3)
+    monkeypatch.setattr("edgetvm.farm.leases.rows.SEEN_AGE_S", 0.3)
     holder = got(store, "a")
     assert isinstance(store.ask(Request(("a",), owner="the dead", priority=9)), Waiting)
     store.end(holder)

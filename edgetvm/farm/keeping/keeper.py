@@ -125,6 +125,8 @@ class Keeper:
                 self._get_back(GENTLE, "it was bad: tried again", offer)
         elif offer.verdict != "maintenance":
             self._get_back(self._ladder, offer.detail, offer)
+        elif self.way.is_up:
+            self._lock_out()
 
     # -- while somebody has it
 
@@ -147,6 +149,14 @@ class Keeper:
             self._over.wait(self._times.again_s)
 
     # -- while nobody has it
+
+    def _lock_out(self) -> None:
+        """Leave a board under maintenance without a server that a former holder could reach."""
+        self.way.serve(self._new_key(), self._times.serve_s)
+        self.way.close()
+
+    def _new_key(self) -> str:
+        return f"{self.board.name}-{secrets.token_hex(16)}"
 
     def _prove_again(self, offer: Offer, key: str) -> None:
         if not _is_free(self.way, key):
@@ -206,8 +216,7 @@ class Keeper:
     def _served_anew(self) -> str | None:
         """A new server under a new key, and a proof: answers with what is wrong."""
         try:
-            new = f"{self.board.name}-{secrets.token_hex(16)}"
-            key = self.way.serve(new, self._times.serve_s)
+            key = self.way.serve(self._new_key(), self._times.serve_s)
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
         except BoardError as error:
             return error.what
