@@ -107,10 +107,12 @@ class Keeper:
             try:
                 self._attend(*seen)
             except EdgetvmError as error:
-                # The database, most likely. The next look comes soon.
+                # The database, most likely.
                 LOG.warning("%s: %s", self.board.name, error)
+                self._over.wait(self._times.again_s)
             except Exception:
                 LOG.exception("%s: the keeper failed, and goes on", self.board.name)
+                self._over.wait(self._times.again_s)
 
     def _attend(self, offer: Offer, lease: Lease | None) -> None:
         if lease is not None:
@@ -127,8 +129,6 @@ class Keeper:
             self._get_back(self._ladder, offer.detail, offer)
         elif self.way.is_up:
             self._lock_out()
-
-    # -- while somebody has it
 
     def _support(self, lease: Lease) -> None:
         """Have the holder's server up, as long as there is hope."""
@@ -147,8 +147,6 @@ class Keeper:
             if away_s > self._times.lost_s:
                 self._store.end(lease, f"board lost: {error.what}")
             self._over.wait(self._times.again_s)
-
-    # -- while nobody has it
 
     def _lock_out(self) -> None:
         """Leave a board under maintenance without a server that a former holder could reach."""
@@ -201,7 +199,7 @@ class Keeper:
             except NotPossible as error:
                 LOG.info("%s: %s is left out: %s", self.board.name, rung.title, error.what)
                 return reason
-            except BoardError as error:
+            except EdgetvmError as error:
                 reason = error.what
             else:
                 found = self._served_anew()
@@ -218,7 +216,7 @@ class Keeper:
         try:
             key = self.way.serve(self._new_key(), self._times.serve_s)
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
-        except BoardError as error:
+        except EdgetvmError as error:
             return error.what
         self._store.proven(self.board.name, self._proof(key, facts))
         LOG.info("%s: proven good", self.board.name)
