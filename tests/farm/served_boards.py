@@ -22,7 +22,7 @@ from edgetvm.farm.tracker_client import Address
 
 # So that a test need not wait for what takes a minute in a farm.
 QUICK = Times(
-    proof_age_s=0.5, proof_s=1.0, serve_s=3.0, lost_s=1.0, bad_pause_s=1.0,
+    proof_age_s=0.5, proof_s=2.0, serve_s=3.0, lost_s=1.0, bad_pause_s=1.0,
     again_s=0.2, look_s=0.05, sign_s=0.1,
 )  # fmt: skip
 LADDER = (

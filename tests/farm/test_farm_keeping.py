@@ -166,10 +166,12 @@ def test_strangers_at_the_ports_hold_nobody_up(farm: ServedFarm) -> None:
 
 
 def test_one_board_s_trouble_holds_up_no_other(farm: ServedFarm) -> None:
+    before = farm.offer("a").key
     stop_tree(farm.server_of("a"), signal.SIGSTOP)
     for _ in range(3):
         with held(farm.store, Request(("b",)), wait_s=10) as mine:
             assert mine.lease.board == "b"
+    assert within(20, lambda: farm.offer("a").key not in (before, None))
 
 
 def test_a_maintained_board_rests_and_locks_its_last_holder_out(farm: ServedFarm) -> None:
