@@ -336,14 +336,15 @@ def _calm_down(ground: Playground, found: Found) -> None:
 
 
 def _read_journals(folder: Path, found: Found) -> None:
-    kept, answers = set(), []
+    kept: set[int] = set()
+    answers: list[Answer] = []
     for path in folder.glob("*.journal"):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
             if "kept" in entry:
                 kept.add(entry["kept"])
             elif "answered" in entry:
-                answers.append((entry["at_ns"], entry["answered"], entry["token"]))
+                answers.append(Answer(**{key: entry[key] for key in _ANSWER}))
             elif "granted" in entry:
                 found.waits_ms.append(entry["waited_ms"])
             elif "torn" in entry:
@@ -356,10 +357,38 @@ def _read_journals(folder: Path, found: Found) -> None:
         (conditions,) = database.conditions() or (None,)
         there = {number for number, _ in database.numbered(conditions)} if conditions else set()
     found.lost_results = len(kept - there)
-    newest: dict[str, int] = {}
-    for _, board, token in sorted(answers):
-        found.double_leases += token < newest.get(board, 0)
-        newest[board] = max(token, newest.get(board, 0))
+    found.double_leases = len(doubled(answers))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a board to the holder of a lease: when it was asked, and when that was written down."""
+
+    answered: str
+    token: int
+    asked_ns: int
+    at_ns: int
+
+
+_ANSWER = ("answered", "token", "asked_ns", "at_ns")
+
+
+def doubled(answers: Sequence[Answer]) -> list[Answer]:
+    """Answers to former holders: asked after the board had answered to a later one."""
+    found = []
+    first_ns: dict[tuple[str, int], int] = {}
+    for one in answers:
+        key = one.answered, one.token
+        first_ns[key] = min(one.at_ns, first_ns.get(key, one.at_ns))
+    for one in answers:
+        later = (
+            at_ns
+            for (board, token), at_ns in first_ns.items()
+            if board == one.answered and token > one.token
+        )
+        if any(at_ns < one.asked_ns for at_ns in later):
+            found.append(one)
+    return found
 
 
 def _left(folder: Path) -> list[str]:

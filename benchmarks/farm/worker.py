@@ -66,9 +66,12 @@ class Worker:
         except EdgetvmError as error:
             self.note(job=name, ending=ending_of(error), why=str(error))
 
-    def seen(self, mine: Held) -> None:
-        """The board has just answered to the holder of this lease."""
-        self.note(answered=mine.lease.board, token=mine.lease.token)
+    def seen(self, mine: Held, asked_ns: int) -> None:
+        """The board has answered to the holder of this lease, who asked at that time.
+
+        Between the answer and this note the process may have been stopped for long.
+        """
+        self.note(answered=mine.lease.board, token=mine.lease.token, asked_ns=asked_ns)
 
     def keep(self, mine: Held, what: str) -> None:
         """Keep a result, and note that it is kept."""
@@ -82,8 +85,7 @@ def _bench(worker: Worker, mine: Held) -> None:
     board = Board(mine.lease.board, PROFILE, hand=mine)
     with connect(board) as session:
         for _ in range(5):
-            _ask(session)
-            worker.seen(mine)
+            worker.seen(mine, _asked(session))
     worker.keep(mine, "bench")
 
 
@@ -91,8 +93,7 @@ def _tune(worker: Worker, mine: Held) -> None:
     board = Board(mine.lease.board, PROFILE, hand=mine)
     for _ in range(3):
         with connect(board) as session:
-            _ask(session)
-            worker.seen(mine)
+            worker.seen(mine, _asked(session))
         worker.keep(mine, "tune")
 
 
@@ -105,15 +106,19 @@ def _provision(worker: Worker, mine: Held) -> None:
         return bytes(session._remote.download("file"))
 
     with connect(board) as session:
+        asked_ns = now_ns()
         came = session._call(exchanged, "receiving a file", _CALL_S)
-        worker.seen(mine)
+        worker.seen(mine, asked_ns)
     if hashlib.sha256(came).digest() != hashlib.sha256(sent).digest():
         worker.note(torn=mine.lease.board)
     worker.keep(mine, "provision")
 
 
-def _ask(session: BoardSession) -> None:
+def _asked(session: BoardSession) -> int:
+    """When a question was asked that has been answered."""
+    asked_ns = now_ns()
     session.facts(_CALL_S)
+    return asked_ns
 
 
 JOBS: dict[str, Callable[[Worker, Held], None]] = {

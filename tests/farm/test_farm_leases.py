@@ -17,7 +17,7 @@ from real_board import within
 from real_postgresql import postgresql
 from sqlalchemy import text
 
-from benchmarks.farm.history import Held, double_leases
+from benchmarks.farm.history import double_leases
 from benchmarks.farm.racing import offer, race
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -106,13 +106,6 @@ def test_racing_processes_never_share_a_board(
         farm = store.look()
         assert farm.leases == ()
         assert {one.verdict for one in farm.boards if one.board.startswith("board")} == {"good"}
-
-
-def test_the_check_of_histories_sees_an_overlap_and_a_number_that_runs_back() -> None:
-    first = Held("a", 1, "x", 0, 10)
-    assert double_leases([first, Held("a", 2, "y", 10, 20), Held("b", 3, "y", 5, 15)]) == []
-    assert double_leases([Held("a", 2, "y", 9, 20), first])
-    assert double_leases([first, Held("a", 1, "y", 11, 20)])
 
 
 def test_a_board_is_given_to_one_and_after_that_to_nobody_before_it_is_proven(
