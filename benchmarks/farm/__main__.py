@@ -35,7 +35,7 @@ def _options() -> argparse.Namespace:
     add("--acquires", type=int, default=10_000, metavar="N", help="of race")
     add("--url", metavar="URL", help="of race: a database; a new SQLite file without it")
     add("--boards", type=int, default=64, metavar="N", help="of latency")
-    add("--leases", type=int, default=1000, metavar="N", help="of latency")
+    add("--leases", type=int, default=400, metavar="N", help="of latency")
     add("--faults", type=int, default=1000, metavar="N")
     add("--fault-boards", type=int, default=12, metavar="N")
     add("--workers", type=int, default=6, metavar="N", help="of faults")
