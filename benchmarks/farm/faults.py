@@ -64,8 +64,9 @@ class Playground:
         self.random = random.Random(seed)  # noqa: S311 - which fault comes next
         self.store = LeaseStore(self.url)
         self.daemon = self._started("daemon")
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self._count = workers
+        self._mother = self._started("worker")
+        self.workers: list[psutil.Process] = []
+        self.wanted = workers
         self.calm: list[tuple[float, Callable[[], None]]] = []
 
     def _started(self, module: str) -> subprocess.Popen[bytes]:
@@ -73,19 +74,28 @@ class Playground:
         log = (self.folder / f"{module}.err").open("ab")
         with log:
             return subprocess.Popen(
-                [*words, *self.names], stdin=subprocess.PIPE, stderr=log, start_new_session=True
-            )
+                [*words, *self.names],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def mend(self) -> None:
         """Start what ended, and end what troubles last long enough."""
         if self.daemon.poll() is not None:
             self.daemon = self._started("daemon")
-        self.workers = [one for one in self.workers if one.poll() is None]
-        while len(self.workers) < self._count:
-            self.workers.append(self._started("worker"))
+        self.workers = [one for one in self.workers if one.is_running()]
+        while len(self.workers) < self.wanted:
+            self.workers.append(self._new_worker())
         for due in [one for one in self.calm if one[0] < time.monotonic()]:
             self.calm.remove(due)
             due[1]()
+
+    def _new_worker(self) -> psutil.Process:
+        mother = self._mother
+        assert mother.stdin is not None  # noqa: S101 - for the type
+        assert mother.stdout is not None  # noqa: S101
+        mother.stdin.write(b"\n")
+        mother.stdin.flush()
+        return psutil.Process(int(mother.stdout.readline()))
 
     def later(self, seconds: float, deed: Callable[[], None]) -> None:
         """Do something after a while."""
@@ -104,19 +114,19 @@ class Playground:
 
     def close(self) -> None:
         """End all of it."""
-        for process in [*self.workers, self.daemon]:
-            for signal_ in (signal.SIGCONT, signal.SIGTERM):
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal_)
-            with contextlib.suppress(OSError):
-                assert process.stdin is not None  # noqa: S101 - for the type
-                process.stdin.close()
-        for process in [*self.workers, self.daemon]:
+        for worker in self.workers:
+            _signal(worker, signal.SIGKILL)
+        for process in (self._mother, self.daemon):
+            process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None  # noqa: S101 - for the type
+                with contextlib.suppress(OSError):
+                    pipe.close()
         self.store.close()
 
 
@@ -132,13 +142,13 @@ def _name(process: psutil.Process) -> str:
     return ""
 
 
-def _signal(process: psutil.Process | subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         process.send_signal(number)
 
 
 def _kill_worker(ground: Playground) -> None:
-    ground.random.choice(ground.workers).kill()
+    _signal(ground.random.choice(ground.workers), signal.SIGKILL)
 
 
 def _stop_worker(ground: Playground) -> None:
@@ -241,11 +251,10 @@ FAULTS: Sequence[tuple[str, int, Callable[[Playground], None]]] = (
 
 def _stuck(ground: Playground, dead_since: dict[int, float]) -> set[int]:
     """Leases whose holders are dead for longer than they may stand."""
-    running = {one.pid for one in ground.workers if one.poll() is None}
     now_s, stuck = time.monotonic(), set()
     for lease in ground.store.seen().leases:
         # A holder that beats lives; what is silent for longer than that is over, whoever it was.
-        if lease.silent_s > _FREED_S and running:
+        if lease.silent_s > _FREED_S:
             since_s = dead_since.setdefault(lease.token, now_s)
             if now_s - since_s > 1.0:
                 stuck.add(lease.token)
@@ -288,9 +297,10 @@ def run(
     deeds = {name: deed for name, _, deed in FAULTS}
     names, weights = list(deeds), [often for _, often, _ in FAULTS]
     stuck: set[int] = set()
-    with _playing(folder, boards, workers, seed) as ground:
+    with _playing(folder, boards, 0, seed) as ground:
         if not _all_good(ground, 60):
             raise RuntimeError("the boards did not come up")
+        ground.wanted = workers
         dead_since: dict[int, float] = {}
         for _ in range(faults):
             ground.mend()
@@ -312,18 +322,13 @@ def _calm_down(ground: Playground, found: Found) -> None:
     while ground.calm:
         ground.mend()
         time.sleep(0.1)
+    ground.wanted = 0
     for worker in ground.workers:
-        assert worker.stdin is not None  # noqa: S101 - for the type
-        worker.stdin.close()
-    for worker in ground.workers:
-        try:
-            worker.wait(60)
-        except subprocess.TimeoutExpired:
-            found.leaks.append(f"worker {worker.pid} does not end")
-            worker.kill()
-            worker.wait()
-    ground.workers.clear()
-    ground._count = 0
+        _signal(worker, signal.SIGCONT)
+        _signal(worker, signal.SIGUSR1)
+    _, late = psutil.wait_procs(ground.workers, timeout=60)
+    found.leaks += [f"worker {worker.pid} does not end" for worker in late]
+    ground.workers = late
     time.sleep(_FREED_S)
     found.stuck_leases += len(ground.store.look().leases)
     if not _all_good(ground, 60):
