@@ -19,6 +19,7 @@ from edgetvm.farm.leases.store import LeaseStore
 from edgetvm.farm.tracker_client import Address
 
 _ASK_EVERY_S = 0.1
+_BEAT_EVERY_S = 5.0
 _BEATS_IN_TTL = 3
 
 
@@ -73,7 +74,7 @@ class Held:
         return self.lease.server
 
     def _beat(self) -> None:
-        pause_s = self.lease.ttl_s / _BEATS_IN_TTL
+        pause_s = usual_s = min(_BEAT_EVERY_S, self.lease.ttl_s / _BEATS_IN_TTL)
         while not self._over.wait(pause_s):
             began_s = time.monotonic()
             try:
@@ -87,7 +88,7 @@ class Held:
                 # The database may come back before the lease is over.
                 pause_s = min(1.0, self.lease.ttl_s / 10)
                 continue
-            pause_s = self.lease.ttl_s / _BEATS_IN_TTL
+            pause_s = usual_s
             self.lease, self._until_s = lease, began_s + lease.left_s
 
     def close(self) -> None:

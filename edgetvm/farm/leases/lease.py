@@ -16,8 +16,8 @@ from edgetvm.farm.tracker_client import Address
 # `good` is proven by a session with the board's server. Only an admin ends `maintenance`.
 Verdict = Literal["good", "unknown", "bad", "maintenance"]
 
-# A holder that was killed is missed after this; a heartbeat comes three times as often.
-TTL_S = 15.0
+# A holder that was killed is missed after this.
+TTL_S = 30.0
 LONGEST_S = 24 * 3600.0
 # A daemon that has been silent for so long serves no more.
 DAEMON_AGE_S = 10.0
