@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.base.errors import BoardError, EdgetvmError, TrackerUnreachableError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.ladder import BAD_PAUSE_S, GENTLE, LADDER, Rung
 from edgetvm.farm.keeping.ways import NotPossible, Way
@@ -177,15 +177,27 @@ class Keeper:
         """
         if not self._store.claim(self.board.name, why, seen.revision):
             return
-        reason = self._served_anew()
-        for rung in ladder if reason else ():
-            if reason is None or self._over.is_set():
-                break
-            reason = self._climb(rung, reason)
+        try:
+            reason = self._climbed(ladder)
+        except TrackerUnreachableError as error:
+            # No board's fault: none is started anew for it.
+            LOG.warning("%s: %s", self.board.name, error)
+            self._store.worse(self.board.name, "unknown", error.what)
+            self._over.wait(self._times.again_s)
+            return
         if reason is not None and not self._over.is_set():
             LOG.error("%s: marked bad: %s", self.board.name, reason)
             self._not_before_s = time.monotonic() + self._times.bad_pause_s
             self._store.worse(self.board.name, "bad", reason)
+
+    def _climbed(self, ladder: Sequence[Rung]) -> str | None:
+        """Up to the rung that helps; answers with what is still wrong after the last."""
+        reason = self._served_anew()
+        for rung in ladder:
+            if reason is None or self._over.is_set():
+                break
+            reason = self._climb(rung, reason)
+        return reason
 
     def _climb(self, rung: Rung, reason: str) -> str | None:
         """Try one means; answers with what is still wrong."""
@@ -216,6 +228,8 @@ class Keeper:
         try:
             key = self.way.serve(self._new_key(), self._times.serve_s)
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
+        except TrackerUnreachableError:
+            raise
         except EdgetvmError as error:
             return error.what
         self._store.proven(self.board.name, self._proof(key, facts))
