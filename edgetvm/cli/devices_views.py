@@ -15,9 +15,10 @@ from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
     from edgetvm.farm import Board
-    from edgetvm.farm.asking import Checked, Outcome
+    from edgetvm.farm.asking import Checked
     from edgetvm.farm.facts import Disk, Facts
     from edgetvm.farm.joining import Joined
+    from edgetvm.farm.together import Outcome
 
 
 def device_document(board: Board) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from edgetvm.boards.profile import profile_names
 from edgetvm.farm.grouping import Settled, settle
 from edgetvm.farm.hops import Hop, parse_hops
 from edgetvm.farm.inventory_file import THIS_MACHINE, InventoryFile, Limits
+from edgetvm.farm.layout_on_board import SERVER_PORT
 from edgetvm.farm.power import Power
 from edgetvm.farm.secret import Secret
 from edgetvm.farm.tracker_client import Address
@@ -51,6 +52,7 @@ class Board:
         profile: name of its board profile.
         tracker: where its server registers; None where no server is known.
         key: that its server registers under.
+        server_port: of the server on a provisioned board.
         login: how SSH reaches it; None for a board whose server somebody else runs.
         tags: words to select it by.
         groups: that it belongs to.
@@ -62,6 +64,7 @@ class Board:
     profile: str
     tracker: Address | None = None
     key: str = ""
+    server_port: int = SERVER_PORT
     login: Login | None = None
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -108,7 +111,12 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
 def _check(file: Located[InventoryFile], name: str, settled: Settled) -> None:
     """Refuse a board that lacks something, or whose profile there is not."""
     said = settled.said
-    for key, needed in (("profile", True), ("key", "tracker" in said), ("tracker", "key" in said)):
+    needs = (
+        ("profile", True),
+        ("key", "tracker" in said),
+        ("tracker", "key" in said and "host" not in said),
+    )
+    for key, needed in needs:
         if needed and key not in said:
             raise file.refusal((*settled.at, key), "is missing", f"add `{key}: …`")
     if "host" not in said and "tracker" not in said:
@@ -149,6 +157,7 @@ def _board(name: str, settled: Settled) -> Board:
         profile=values["profile"],
         tracker=Address.parse(tracker) if tracker else None,
         key=values.get("key", ""),
+        server_port=values.get("server_port", SERVER_PORT),
         login=_login(settled) if "host" in values else None,
         tags=settled.tags,
         groups=settled.groups,

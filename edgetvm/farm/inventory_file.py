@@ -131,7 +131,17 @@ class BoardEntry:
         ),
     ] = None
     key: Annotated[
-        str | None, Field(description="Key that its RPC server registers under, with `tracker`.")
+        str | None,
+        Field(description="Key that its RPC server registers under; its name without it."),
+    ] = None
+    server_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of its own loopback that its RPC server listens on, where edgetvm "
+            "has provisioned it; 9090 without it.",
+        ),
     ] = None
 
 

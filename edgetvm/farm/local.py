@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import signal
-import socket
 import subprocess
-import sys
 import time
 
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
@@ -16,6 +12,7 @@ from edgetvm.base.pins import check_pins
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.listening import LOOPBACK, listening_socket
+from edgetvm.farm.processes import end_process, start_process
 from edgetvm.farm.tracker_client import Address, registered_keys
 
 _START_DEADLINE_S = 60.0
@@ -52,32 +49,17 @@ class LocalBoard:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:
                 self.tracker = Address(LOOPBACK, listener.getsockname()[1])
-                self._spawn("tracker", listener)
+                self.processes["tracker"] = start_process("tracker", listener)
             with listening_socket() as listener:
-                self._spawn("server", listener, "--tracker", str(self.tracker), "--key", self.key)
+                self.processes["server"] = start_process(
+                    "server", listener, "--tracker", str(self.tracker), "--key", self.key
+                )
             try:
                 self._wait_until_registered()
             except BaseException:
                 self.stop()
                 raise
             this.detail = f"tracker {self.tracker}"
-
-    def _spawn(self, name: str, listener: socket.socket, *arguments: str) -> None:
-        # The tracker answers with errors on stdout too: both streams go where nobody must read.
-        self.processes[name] = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                f"edgetvm.farm.{name}",
-                *("--fd", str(listener.fileno())),
-                *arguments,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
 
     def _wait_until_registered(self) -> None:
         until_s = time.monotonic() + _START_DEADLINE_S
@@ -100,11 +82,7 @@ class LocalBoard:
     def stop(self) -> None:
         """End both processes and whatever they started."""
         for process in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if process.stdin:
-                process.stdin.close()
+            end_process(process)
         self.processes.clear()
 
     def __enter__(self) -> LocalBoard:

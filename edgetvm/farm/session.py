@@ -12,10 +12,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +37,10 @@ from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
 from edgetvm.farm.inventory import Board
+from edgetvm.farm.inventory_file import THIS_MACHINE
+from edgetvm.farm.linking import all_linked
 from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.processes import own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
 from edgetvm.models.model import Arrays
 from edgetvm.package.arrays import pack, unpack
@@ -367,25 +370,48 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 @contextmanager
 def standing(board: Board) -> Iterator[Board]:
-    """The board with its server up; for `local` tracker and server are started, and ended after.
+    """The board with its server reached.
+
+    For `local` tracker and server are started, and ended after. A board that SSH leads to is linked
+    (`edgetvm.farm.linking`) and registered with a tracker of its own. One whose `tracker` the
+    inventory names is taken as it is.
 
     Raises:
-        BoardError: the local board did not come up, or no server of another is known.
+        BoardError: it cannot be had; says why and the mend.
+        ConfigurationError: the inventory does not say how SSH reaches it.
     """
-    if board.tracker is None and board.shares_cores:
-        with LocalBoard() as local:
-            yield local.board
-    else:
-        _tracker_of(board)
-        yield board
+    with all_standing([board]) as (up,):
+        yield up
+
+
+@contextmanager
+def all_standing(boards: Sequence[Board]) -> Iterator[list[Board]]:
+    """Several boards at once, as `standing`.
+
+    Of several that SSH leads to, one that cannot be had is told in a warning, and may come later.
+
+    Raises:
+        BoardError: none of them can be had.
+        ConfigurationError: the inventory does not say how SSH reaches one of them.
+    """
+    with ExitStack() as open_:
+        elsewhere = [one for one in boards if one.tracker is None and not one.shares_cores]
+        up = {one.name: one for one in boards}
+        if any(one.tracker is None and one.shares_cores for one in boards):
+            up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
+        if elsewhere:
+            tracker = open_.enter_context(own_tracker())
+            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
+            up |= {one.name: one for one in links}
+        yield [up[one.name] for one in boards]
 
 
 def _tracker_of(board: Board) -> Address:
     if board.tracker is None:
         raise BoardError(
-            "no server that runs packages there is known",
+            "its server is not reached yet",
             where=f"board {board.name}",
-            mend="start one and add `tracker` and `key` to the board: see docs/how-to/boards.md",
+            mend="enter `edgetvm.farm.standing(board)` first",
         )
     return board.tracker
 

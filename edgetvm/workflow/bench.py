@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edgetvm.base.errors import (
     BoardBusyError,
+    BoardError,
     BoardGoneError,
     BoardTimeoutError,
     EdgetvmError,
     TrackerUnreachableError,
 )
 from edgetvm.base.steps import StepEvent, listening
-from edgetvm.boards.profile import load_profile
+from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.farm.governing import governed
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -34,7 +37,8 @@ class Benched:
 
     Attributes:
         measurements: of those that could be measured, in the order given.
-        failures: why others could not, by the name that was given.
+        failures: why others could not, by the name that was given; with ` on BOARD` after it
+            where there are several boards.
     """
 
     measurements: tuple[Measurement, ...]
@@ -70,7 +74,7 @@ def bench(
 
     with listening(keep):
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
-        with connected(board) as session:
+        with connected(board) as session, governed([session.board]):
             measurement = measure(
                 session,
                 built.package,
@@ -86,23 +90,28 @@ def bench(
 
 def bench_each(
     names: Sequence[str],
-    board: Board = LOCAL,
+    boards: Sequence[Board] = (LOCAL,),
     plan: Plan | None = None,
-    tuned: TunedSchedules = UNTUNED,
+    tuned: Callable[[BoardProfile], TunedSchedules] | None = None,
     options: CompileOptions = DEFAULTS,
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
 ) -> Benched:
-    """Measure several models on a board; one that cannot be is no reason to leave out the others.
+    """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
+
+    Boards are measured one after the other: this machine compiles for each.
 
     Args:
         names: of model files and recipes.
-        board, plan, tuned, options: see `bench`.
+        boards: see `edgetvm.farm.find_boards`; this machine without them.
+        plan, options: see `bench`.
+        tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
         shapes, bindings: see `edgetvm.workflow.find_subject`.
 
     Raises:
-        BoardError: the local board did not come up.
+        ConfigurationError: a board's profile cannot be read.
+        StorageError: `tuned` cannot read its database.
     """
     failures: dict[str, EdgetvmError] = {}
     subjects: list[tuple[str, Subject]] = []
@@ -112,13 +121,18 @@ def bench_each(
         except EdgetvmError as error:
             failures[name] = error
     measurements: list[Measurement] = []
-    if subjects:
-        with standing(board) as up:
-            measurements = _measured(
-                subjects, lambda one: bench(one, up, plan, tuned, options), failures
-            )
-    in_order = {name: failures[name] for name in names if name in failures}
-    return Benched(tuple(measurements), in_order)
+    for board in boards if subjects else ():
+        schedules = tuned(load_profile(board.profile)) if tuned is not None else UNTUNED
+        failed: dict[str, EdgetvmError] = {}
+        try:
+            with standing(board) as up:
+                measured = partial(bench, board=up, plan=plan, tuned=schedules, options=options)
+                measurements += _measured(subjects, measured, failed)
+        except BoardError as error:
+            failed |= {name: error for name, _ in subjects}
+        place = f" on {board.name}" if len(boards) > 1 else ""
+        failures |= {f"{name}{place}": error for name, error in failed.items()}
+    return Benched(tuple(measurements), failures)
 
 
 def _measured(
