@@ -28,7 +28,8 @@ from edgetvm.farm.layout_on_board import LAYOUT
 _IP = shutil.which("ip", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
 _NUMBERS = count()
 # What the tests may change of a board's file system, by its name there.
-_OWN_FOLDERS = ("/opt", "/var/lib")
+_CPUS = "/sys/devices/system/cpu"
+_OWN_FOLDERS = ("/opt", "/var/lib", "/run", _CPUS)
 
 
 def _ip(*words: str) -> int:
@@ -58,12 +59,11 @@ class FarBoard:
         self.address = f"{self._net.rpartition('.')[0]}.{4 * number % 252 + 2}"
         self.server: subprocess.Popen[bytes] | None = None
         binds = "; ".join(f"mount --bind {self.files}{one} {one}" for one in _OWN_FOLDERS)
-        self.inside = (str(_IP), "netns", "exec", self.network)
-        self.sshd = Sshd(
-            folder / "sshd",
-            address=self.address,
-            inside=(*self.inside, "sh", "-c", f'set -e; {binds}; exec "$@"', "sh"),
+        self.inside = (
+            *(str(_IP), "netns", "exec", self.network),
+            *("sh", "-c", f'set -e; {binds}; exec "$@"', "sh"),
         )
+        self.sshd = Sshd(folder / "sshd", address=self.address, inside=self.inside)
 
     def start(self) -> FarBoard:
         """Connect the cable and start everything.
@@ -84,7 +84,13 @@ class FarBoard:
         if any(made):
             pytest.skip("this machine makes no pairs of network devices")
         for one in _OWN_FOLDERS:
-            (self.files / one[1:]).mkdir(parents=True)
+            self.path(one).mkdir(parents=True)
+        self.path("/run/sshd").mkdir()
+        for core in range(2):
+            folder = self.path(f"{_CPUS}/cpu{core}/cpufreq")
+            folder.mkdir(parents=True)
+            (folder / "scaling_available_governors").write_text("ondemand performance\n")
+            (folder / "scaling_governor").write_text("ondemand\n")
         self.provision()
         self.start_server()
         self.sshd.start()
@@ -101,6 +107,12 @@ class FarBoard:
         self.path(LAYOUT.program).chmod(0o755)
         self.key = secrets.token_hex(16)
         self.path(LAYOUT.key_file).write_text(f"{self.key}\n")
+
+    @property
+    def governors(self) -> set[str]:
+        """Those that its cores have now."""
+        files = self.path(_CPUS).glob("cpu*/cpufreq/scaling_governor")
+        return {file.read_text().strip() for file in files}
 
     def path(self, there: str) -> Path:
         """A file of the board's, as this machine sees it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
@@ -75,6 +75,10 @@ class Board:
     def shares_cores(self) -> bool:
         """Whether what this machine computes slows it down."""
         return self.name == THIS_MACHINE
+
+    def registered_with(self, tracker: Address) -> Board:
+        """The board as a tracker knows it: by its key, or else by its name."""
+        return replace(self, tracker=tracker, key=self.key or self.name)
 
 
 LOCAL = Board(THIS_MACHINE, "local")

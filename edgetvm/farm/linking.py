@@ -1,187 +1,127 @@
-"""A board elsewhere, as if its server were here: SSH, a tunnel, and a place at a tracker.
-
-One SSH connection for each board. What goes to the end of the tunnel on this machine's loopback
-comes out at the board's server; this side registers that end with a tracker. A connection that
-breaks is opened again, and the board's side of the broken one is ended there.
-"""
+"""Boards elsewhere, linked by a process of their own for as long as a command needs them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
-from edgetvm.base.errors import (
-    BoardError,
-    BoardLoginError,
-    BoardTimeoutError,
-    ConfigurationError,
-    EdgetvmError,
-    HostKeyError,
-)
-from edgetvm.base.steps import warn
-from edgetvm.farm.greeting import Greeting, greet
+from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.base.steps import step, warn
+from edgetvm.base.words import plural
+from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.listening import LOOPBACK
-from edgetvm.farm.registrar import Registrar
-from edgetvm.farm.server_proof import prove_server
-from edgetvm.farm.ssh import Connection, Deadlines, Tunnels
+from edgetvm.farm.link import Link
+from edgetvm.farm.ssh import Deadlines
 from edgetvm.farm.together import on_all
 from edgetvm.farm.tracker_client import Address
 
-# How often it is looked whether the connection is still the same, and how long after a failure
-# another is tried.
-_LOOK_EVERY_S = 0.2
-_AGAIN_S = 2.0
-_OFFER_DEADLINE_S = 30.0
-_END_S = 1.0
-# These stay as they are until somebody does something; a board may lock out who tries on and on.
-_FOR_GOOD = (HostKeyError, BoardLoginError, ConfigurationError)
+# Of all deadlines on the way together, for as many boards as are opened at once.
+_OPEN_S = 180.0
+_FAULT_S = 5.0
+
+Fault = EdgetvmError | None
 
 
-class Link:
-    """The way to one board's server, from `open` until `close`.
+@dataclass(frozen=True)
+class _Wanted:
+    """To the process: link these boards. It answers with what is wrong with each."""
 
-    Attributes:
-        board: with the tracker that it is registered with, and its key there.
-        connection: to the board; all may use it.
-    """
+    boards: tuple[Board, ...]
+    tracker: Address
+    deadlines: Deadlines | None
 
-    def __init__(self, board: Board, tracker: Address, deadlines: Deadlines | None = None) -> None:
-        """Describe it.
 
-        Raises:
-            ConfigurationError: the inventory does not say how SSH reaches the board.
-        """
-        self.board = replace(board, tracker=tracker, key=board.key or board.name)
-        self.connection = Connection(board, deadlines)
-        self._tracker = tracker
-        self._ended = threading.Event()
-        self._fault: EdgetvmError | None = None
-        self._greeting: Greeting | None = None
-        self._transport: object = None
-        self._tunnels = Tunnels(self.connection)
-        self._registrar = Registrar(tracker, self.board.key, self._prove)
-        port = self._tunnels.to_board(board.server_port, around=self._registrar.session)
-        self._server = Address(LOOPBACK, port)
-        self._thread = threading.Thread(target=self._watch, name=f"link {board.name}", daemon=True)
-
-    def open(self, *, patient: bool = False) -> None:
-        """Log in, greet the board, prove its server, and register it; from then on keep it so.
-
-        Args:
-            patient: where it fails, go on trying, and leave the reason in `fault`.
-
-        Raises:
-            BoardError: it cannot be reached, is not provisioned, is of another version, or its
-                server does not answer; each with its mend.
-            ConfigurationError: a key file or secret of the inventory cannot be used.
-        """
-        try:
-            self._come_up()
-            self._prove()
-            self._wait_until_registered()
-        except EdgetvmError as error:
-            if not patient:
-                raise
-            self._fault = error if self._transport is None else None
-        self._thread.start()
-
-    @property
-    def fault(self) -> EdgetvmError | None:
-        """Why the board cannot be had now; None while it can."""
-        return self._fault or self._registrar.fault
-
-    def close(self) -> None:
-        """Give up the board's place, its tunnel and the connection."""
-        self._ended.set()
-        self.connection.end()
-        self._registrar.close()
-        self._tunnels.close()
-        if self._thread.is_alive():
-            self._thread.join(_END_S)
-
-    def _come_up(self) -> None:
-        before = self._greeting
-        greeting = greet(self.connection, before.process if before else None)
-        self._transport = self.connection.current
-        if before is not None and greeting.key != before.key:
-            raise BoardError(
-                "its server has another key now: somebody else was given it, or provisioned it",
-                where=f"board {self.board.name}",
-                mend="run the same command again",
-            )
-        self._greeting = greeting
-        self._registrar.open(self._server, greeting.key)
-
-    def _prove(self) -> None:
-        prove_server(self.connection, self.board.server_port)
-
-    def _wait_until_registered(self) -> None:
-        if not self._registrar.wait(_OFFER_DEADLINE_S):
-            raise self._registrar.fault or BoardTimeoutError(
-                f"it could not be registered with tracker {self._tracker} within "
-                f"{_OFFER_DEADLINE_S:g} s",
-                where=f"board {self.board.name}",
-                mend="run the same command again",
-            )
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_EVERY_S):
-            if self._transport is not None and self.connection.current is self._transport:
-                continue
-            self._registrar.withdraw()
-            if not self._is_back():
-                self._ended.wait(_AGAIN_S)
-
-    def _is_back(self) -> bool:
-        try:
-            self._come_up()
-        except EdgetvmError as error:
-            self._fault = error
-            if isinstance(error, _FOR_GOOD):
-                self._tunnels.close()
-                self._ended.set()
-            return False
-        self._fault = None
-        return True
+# By tracker and key of each board that is linked now: asks why it cannot be had.
+_FAULTS: dict[tuple[Address | None, str], Callable[[], Fault]] = {}
 
 
 @contextmanager
-def linked(board: Board, *, tracker: Address) -> Iterator[Board]:
+def linked(
+    board: Board, *, tracker: Address, deadlines: Deadlines | None = None
+) -> Iterator[Board]:
     """A board elsewhere, registered with a tracker of this machine for as long as the block lasts.
 
     Raises:
-        BoardError, ConfigurationError: see `Link.open`.
+        BoardError, ConfigurationError: see `edgetvm.farm.link.Link.open`.
     """
-    with all_linked([board], tracker=tracker) as (there,):
+    with all_linked([board], tracker=tracker, deadlines=deadlines) as (there,):
         yield there
 
 
 @contextmanager
-def all_linked(boards: Sequence[Board], *, tracker: Address) -> Iterator[list[Board]]:
+def all_linked(
+    boards: Sequence[Board], *, tracker: Address, deadlines: Deadlines | None = None
+) -> Iterator[list[Board]]:
     """Several at once. Of several, one that cannot be had is told in a warning, and may come later.
 
     Raises:
-        BoardError, ConfigurationError: none can be had; see `Link.open`.
+        BoardError, ConfigurationError: none can be had; see `edgetvm.farm.link.Link.open`.
     """
-    with ExitStack() as open_:
-        links = {one.name: Link(one, tracker) for one in boards}
-        for link in links.values():
-            open_.callback(link.close)
-        title = f"reach {', '.join(links)}"
-        opened = on_all(title, boards, lambda one: links[one.name].open(patient=len(links) > 1))
-        _tell_faults(list(links.values()), [one.error for one in opened.values()])
-        yield [link.board for link in links.values()]
+    there = [one.registered_with(tracker) for one in boards]
+    with closing(Worker(answering)) as worker:
+        with step(f"reach {', '.join(one.name for one in boards)}") as this:
+            faults = _open(worker, _Wanted(tuple(boards), tracker, deadlines))
+            _tell(faults)
+            this.detail = f"{plural(sum(map(bool, faults)), 'board')} away" if any(faults) else ""
+        keys = [(tracker, one.key) for one in there]
+        _FAULTS.update({key: _asking(worker, at) for at, key in enumerate(keys)})
+        try:
+            yield there
+        finally:
+            for key in keys:
+                _FAULTS.pop(key, None)
 
 
-def _tell_faults(links: Sequence[Link], raised: Sequence[EdgetvmError | None]) -> None:
+def fault_of(board: Board) -> Fault:
+    """Why a board that this process has linked cannot be had now; None where nothing is known."""
+    ask = _FAULTS.get((board.tracker, board.key))
+    return ask() if ask is not None else None
+
+
+def _open(worker: Worker, wanted: _Wanted) -> list[Fault]:
+    try:
+        faults: list[Fault] = worker.ask(wanted, _OPEN_S)
+    except (WorkerLate, WorkerLost) as error:
+        raise BoardError(
+            f"the process that reaches boards did not: {error}",
+            mend="run again with EDGETVM_NATIVE_LOG=1 to see its words",
+        ) from error
+    return faults
+
+
+def _tell(faults: Sequence[Fault]) -> None:
     """Warn of the boards that cannot be had; raise the first reason where that is all of them."""
-    faults = [error or link.fault for error, link in zip(raised, links, strict=True)]
     first = next((one for one in faults if one is not None), None)
     if first is not None and all(faults):
         raise first
     for fault in faults:
         if fault is not None:
             warn(f"{fault}: it is asked again now and then")
+
+
+def _asking(worker: Worker, at: int) -> Callable[[], Fault]:
+    def ask() -> Fault:
+        try:
+            faults: list[Fault] = worker.ask(None, _FAULT_S)
+        except (WorkerLate, WorkerLost) as error:
+            return BoardError(f"the process that reaches boards is gone: {error}")
+        return faults[at]
+
+    return ask
+
+
+def answering() -> Answer:
+    """In the process: links the boards that are wanted first, and tells what is wrong with each."""
+    links: list[Link] = []
+
+    def answer(wanted: _Wanted | None) -> list[Fault]:
+        if wanted is None:
+            return [link.fault for link in links]
+        by_name = {one.name: Link(one, wanted.tracker, wanted.deadlines) for one in wanted.boards}
+        links.extend(by_name.values())
+        patient = len(links) > 1
+        opened = on_all("", wanted.boards, lambda one: by_name[one.name].open(patient=patient))
+        return [opened[name].error or link.fault for name, link in by_name.items()]
+
+    return answer

@@ -17,7 +17,6 @@ _MAGIC = 0xFF271
 _MISMATCH = struct.pack("<i", 0xFF273)
 # No board has this key: one that refuses it is there, and begins no session for it.
 _NOBODY = b"client:nobody"
-_DEADLINE_S = 10.0
 
 
 def prove_server(connection: Connection, port: int) -> None:
@@ -41,13 +40,13 @@ def prove_server(connection: Connection, port: int) -> None:
             mend=f"start it: edgetvm provision {name}",
         ) from error
     with closing(channel):
-        channel.settimeout(_DEADLINE_S)
+        channel.settimeout(connection.deadlines.proof_s)
         try:
             channel.sendall(struct.pack("<ii", _MAGIC, len(_NOBODY)) + _NOBODY)
             answer = _first(channel, len(_MISMATCH))
         except TimeoutError as error:
             raise BoardTimeoutError(
-                f"its server accepts connections and did not answer within {_DEADLINE_S:g} s",
+                "its server accepts connections and did not answer in time",
                 where=f"board {name}",
                 mend=f"is it frozen? start it again: edgetvm provision {name}",
             ) from error

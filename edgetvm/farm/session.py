@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base import errors
 from edgetvm.base.errors import (
+    BoardBusyError,
     BoardCrashError,
     BoardError,
     BoardGoneError,
@@ -38,7 +39,7 @@ from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.inventory_file import THIS_MACHINE
-from edgetvm.farm.linking import all_linked
+from edgetvm.farm.linking import all_linked, fault_of
 from edgetvm.farm.local import LocalBoard
 from edgetvm.farm.processes import own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
@@ -108,7 +109,10 @@ class BoardSession:
         from tvm import rpc
 
         tracker = _tracker_of(self.board)
-        address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        try:
+            address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        except BoardBusyError as error:
+            raise fault_of(self.board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -280,9 +284,11 @@ class BoardSession:
             return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
         back, exit_code = self._exit_code_after_return()
         if exit_code is None:
+            fault = None if back else fault_of(self.board)
             return BoardGoneError(
                 f"the connection broke while {doing}, and it "
-                + ("is back" if back else "did not come back"),
+                + ("is back" if back else "did not come back")
+                + (f": {fault.what}" if fault else ""),
                 where=where,
                 mend="run the same command again"
                 if back
