@@ -90,5 +90,5 @@ def check_version(version: str, name: str) -> None:
         raise BoardError(
             f"its program is edgetvm {version}, and this is edgetvm {__version__}",
             where=f"board {name}",
-            mend=f"bring it this one's: edgetvm provision {name}",
+            mend=f"bring it this one's: edgetvm provision {name}; or start such a server there",
         )

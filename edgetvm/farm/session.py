@@ -37,6 +37,7 @@ from edgetvm.base.errors import (
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.greeting import check_version
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.inventory_file import THIS_MACHINE
 from edgetvm.farm.linking import all_linked, fault_of
@@ -364,11 +365,13 @@ def connect(board: Board) -> Iterator[BoardSession]:
         TrackerUnreachableError: its tracker does not answer.
         BoardBusyError: it did not become free in time.
         BoardTimeoutError, BoardGoneError: its server does not answer.
+        BoardError: its server is not edgetvm's, or is of another version.
     """
     session = BoardSession(board)
-    with step(f"connect to {board.name}"), native_words_kept_back():
-        session._connect()
     try:
+        with step(f"connect to {board.name}"), native_words_kept_back():
+            session._connect()
+            check_version(session.facts()["version"], board.name)
         yield session
     finally:
         session.close()

@@ -289,7 +289,7 @@ def faults(far: FarBoard) -> dict[str, tuple[Callable[[], Any], type[BoardError]
             lambda: far.provision("0.0.9"),
             BoardError,
             f"its program is edgetvm 0.0.9, and this is edgetvm {__version__} "
-            f"(bring it this one's: edgetvm provision {name})",
+            f"(bring it this one's: edgetvm provision {name}; or start such a server there)",
         ),
         "damaged": (
             lambda: program.write_bytes(b"\x7fELF"),
