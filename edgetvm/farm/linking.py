@@ -18,7 +18,7 @@ from edgetvm.farm.tracker_client import Address
 
 # Of all deadlines on the way together, for as many boards as are opened at once.
 _OPEN_S = 180.0
-_FAULT_S = 5.0
+_FAULT_S = 60.0
 
 Fault = EdgetvmError | None
 
