@@ -106,12 +106,12 @@ class BoardSession:
         self._remote: Any = None
         self._broken = False
 
-    def _connect(self) -> None:
+    def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
 
         tracker = _tracker_of(self.board)
         try:
-            address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
+            address, key = request_board(tracker, self.board.key, wait_s)
         except BoardBusyError as error:
             raise fault_of(self.board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
@@ -319,7 +319,7 @@ class BoardSession:
                 if self.board.key in registered_keys(self.board.tracker, 2.0):
                     successor = BoardSession(self.board)
                     try:
-                        successor._connect()
+                        successor._connect(until_s - time.monotonic())
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
                     finally:
                         successor.close()

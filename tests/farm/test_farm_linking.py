@@ -200,15 +200,12 @@ def test_a_server_that_is_frozen(far: FarBoard, tracker: Address, tiny_package: 
         assert works(board, tiny_package)
 
 
-def test_why_a_board_cannot_be_had_is_told(
-    far: FarBoard, tracker: Address, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edgetvm.farm.session._WAIT_FOR_BOARD_S", 1.0)
+def test_why_a_board_cannot_be_had_is_told(far: FarBoard, tracker: Address) -> None:
     with opened(far, tracker) as board:
         far.signal_server(signal.SIGSTOP)
         assert within(15, lambda: fault_of(board) is not None)
         with pytest.raises(BoardTimeoutError, match="accepts connections and did not answer"):
-            BoardSession(board)._connect()
+            BoardSession(board)._connect(1.0)
 
 
 def test_a_key_that_was_given_to_somebody_else(

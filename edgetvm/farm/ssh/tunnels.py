@@ -162,7 +162,8 @@ class Tunnels:
             except EdgetvmError:
                 stream.close()  # as a port where nobody listens
                 return
-            _join(stream, channel)
+            # The board's end is a server: when that has said its last, nobody hears the client.
+            _join(stream, channel, socket.SHUT_RDWR)
 
     def _incoming(self, channel: Any, _origin: Any, server: tuple[str, int]) -> None:
         """Called by paramiko's own thread, which must not wait."""
@@ -174,13 +175,19 @@ class Tunnels:
         except (OSError, KeyError):
             end_channel(channel)
             return
-        _join(stream, channel)
+        _join(stream, channel, socket.SHUT_WR)
 
 
-def _join(stream: socket.socket, channel: Any) -> None:
-    """Carry bytes both ways until both sides have said their last."""
+def _join(stream: socket.socket, channel: Any, end: int) -> None:
+    """Carry bytes both ways until both sides have said their last.
+
+    Args:
+        stream: to a program of this machine.
+        channel: to one of the board.
+        end: how the stream is shut when the board has said its last.
+    """
     stream.settimeout(None)
-    back = threading.Thread(target=_carry_back, args=(channel, stream), daemon=True)
+    back = threading.Thread(target=_carry_back, args=(channel, stream, end), daemon=True)
     back.start()
     with contextlib.suppress(OSError, EOFError):
         while part := stream.recv(_PART_BYTES):
@@ -191,10 +198,10 @@ def _join(stream: socket.socket, channel: Any) -> None:
     stream.close()
 
 
-def _carry_back(channel: Any, stream: socket.socket) -> None:
+def _carry_back(channel: Any, stream: socket.socket, end: int) -> None:
     with contextlib.suppress(OSError, EOFError):
         while part := channel.recv(_PART_BYTES):
             stream.sendall(part)
     # The channel may have broken: a stream that still waits for its client must end as well.
     with contextlib.suppress(OSError):
-        stream.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
+        stream.shutdown(socket.SHUT_RDWR if channel.closed else end)
