@@ -8,14 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edgetvm.base.errors import BoardBusyError, BoardError, BoardNotProvisionedError
+from edgetvm.base.errors import (
+    BoardBusyError,
+    BoardError,
+    BoardNotProvisionedError,
+    BoardTimeoutError,
+)
 from edgetvm.base.units import format_bytes
 from edgetvm.boards.profile import load_profile
 from edgetvm.farm.contradictions import contradictions
 from edgetvm.farm.facts import Disk, Facts, facts_script, parse_facts
 from edgetvm.farm.greeting import greet
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.round_trip import ask_for_facts
+from edgetvm.farm.listening import LOOPBACK
+from edgetvm.farm.probing import session_over
 from edgetvm.farm.server_proof import prove_server
 from edgetvm.farm.ssh import Connection
 from edgetvm.farm.together import Outcome
@@ -113,16 +119,29 @@ def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
 
 def _serves(connection: Connection) -> tuple[bool, list[str]]:
     """Whether nothing is broken about the board's server, and findings; a session proves it."""
-    board = connection.board
     try:
-        greeting = greet(connection)
-        prove_server(connection, board.server_port)
-        ask_for_facts(connection, board.server_port, greeting.key)
+        _prove_session(connection)
     except (BoardNotProvisionedError, BoardBusyError) as error:
-        return True, [f"{error.what} ({error.mend})"]
+        return True, [_told(error)]
     except BoardError as error:
-        return False, [f"{error.what} ({error.mend})"]
+        return False, [_told(error)]
     return True, []
+
+
+def _prove_session(connection: Connection) -> None:
+    board = connection.board
+    greeting = greet(connection)
+    prove_server(connection, board.server_port)
+    try:
+        session_over(
+            lambda: connection.open_stream(LOOPBACK, board.server_port), greeting.key, board.name
+        )
+    except BoardTimeoutError as error:
+        raise BoardBusyError("its server answers, and has another client now") from error
+
+
+def _told(error: BoardError) -> str:
+    return f"{error.what} ({error.mend})" if error.mend else error.what
 
 
 def _at_tracker(board: Board) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import signal
+import socket
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
 from edgetvm.base.pins import check_pins
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.listening import LOOPBACK, listening_socket
-from edgetvm.farm.processes import end_process, start_process
 from edgetvm.farm.tracker_client import Address, registered_keys
 
 _START_DEADLINE_S = 60.0
@@ -49,11 +54,10 @@ class LocalBoard:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:
                 self.tracker = Address(LOOPBACK, listener.getsockname()[1])
-                self.processes["tracker"] = start_process("tracker", listener)
+                self.processes["tracker"] = spawned("tracker", listener)
             with listening_socket() as listener:
-                self.processes["server"] = start_process(
-                    "server", listener, "--tracker", str(self.tracker), "--key", self.key
-                )
+                words = ("--tracker", str(self.tracker), "--key", self.key)
+                self.processes["server"] = spawned("server", listener, *words)
             try:
                 self._wait_until_registered()
             except BaseException:
@@ -82,7 +86,7 @@ class LocalBoard:
     def stop(self) -> None:
         """End both processes and whatever they started."""
         for process in self.processes.values():
-            end_process(process)
+            end(process)
         self.processes.clear()
 
     def __enter__(self) -> LocalBoard:
@@ -91,3 +95,43 @@ class LocalBoard:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def spawned(name: str, listener: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:
+    """A tracker or server in a process group of its own, which ends with this process.
+
+    Args:
+        name: of its module.
+        listener: that it takes over; the caller closes his own.
+        arguments: of it.
+    """
+    # The tracker answers with errors on stdout too: both streams go where nobody must read.
+    return subprocess.Popen(
+        [sys.executable, "-m", f"edgetvm.farm.{name}", "--fd", str(listener.fileno()), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
+        pass_fds=[listener.fileno()],
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+@contextmanager
+def own_tracker() -> Iterator[Address]:
+    """A tracker on this machine's loopback; it may take seconds until it greets."""
+    with listening_socket() as listener:
+        address = Address(LOOPBACK, listener.getsockname()[1])
+        process = spawned("tracker", listener)
+    try:
+        yield address
+    finally:
+        end(process)

@@ -31,18 +31,18 @@ from edgetvm.base.errors import (
     BoardGoneError,
     BoardMemoryError,
     BoardTimeoutError,
-    EdgetvmError,
+    LeaseLostError,
     TrackerUnreachableError,
 )
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
 from edgetvm.farm.greeting import check_version
+from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.inventory_file import THIS_MACHINE
 from edgetvm.farm.linking import all_linked, fault_of
-from edgetvm.farm.local import LocalBoard
-from edgetvm.farm.processes import own_tracker
+from edgetvm.farm.local import LocalBoard, own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
 from edgetvm.models.model import Arrays
 from edgetvm.package.arrays import pack, unpack
@@ -104,16 +104,18 @@ class BoardSession:
         self.board = board
         self._address = Address("", 0)
         self._remote: Any = None
+        # To free one asks the board, and holds up all threads of this process until it answers.
+        self._functions: dict[str, Any] = {}
         self._broken = False
 
     def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
 
-        tracker = _tracker_of(self.board)
+        board = self.board.now()
         try:
-            address, key = request_board(tracker, self.board.key, wait_s)
+            address, key = request_board(_tracker_of(board), board.key, wait_s)
         except BoardBusyError as error:
-            raise fault_of(self.board) or error from error
+            raise fault_of(board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -199,11 +201,9 @@ class BoardSession:
 
     def close(self) -> None:
         """End the session; the board becomes free."""
-        remote, self._remote = self._remote, None
-        if remote is not None and not self._broken:
-            with contextlib.suppress(EdgetvmError):
-                self._call(lambda: _drop(remote), "closing", 5.0)
         self._shut_socket()
+        self._functions.clear()
+        self._remote = None
 
     def _ask(
         self,
@@ -215,7 +215,9 @@ class BoardSession:
         message = encode(request, payload)
 
         def ask() -> bytes:
-            return bytes(self._remote.get_function(f"edgetvm.{function}")(message))
+            if function not in self._functions:
+                self._functions[function] = self._remote.get_function(f"edgetvm.{function}")
+            return bytes(self._functions[function](message))
 
         header, data = decode(self._call(ask, _DOING[function], deadline_s))
         if "error" in header:
@@ -225,6 +227,7 @@ class BoardSession:
         return header, data
 
     def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
+        self.board.now()  # with a board that somebody else has by now nothing more is done
         future: Future[Result] = Future()
         # A daemon: a call that even a shut socket does not end must not hold up the end of Python.
         threading.Thread(
@@ -311,12 +314,11 @@ class BoardSession:
     def _exit_code_after_return(self) -> tuple[bool, int | None]:
         """Whether the board comes back, and how the session's process ended, where it tells."""
         back = False
-        if self.board.tracker is None:
-            return back, None
         until_s = time.monotonic() + _RETURN_DEADLINE_S
         while time.monotonic() < until_s:
             try:
-                if self.board.key in registered_keys(self.board.tracker, 2.0):
+                there = self.board.now()
+                if there.key in registered_keys(_tracker_of(there), 2.0):
                     successor = BoardSession(self.board)
                     try:
                         successor._connect(until_s - time.monotonic())
@@ -326,7 +328,7 @@ class BoardSession:
                     back = True
                     if code is not None:
                         return back, int(code)
-            except TrackerUnreachableError:
+            except (TrackerUnreachableError, LeaseLostError):
                 return False, None
             except BoardError:
                 pass
@@ -353,10 +355,6 @@ def _wait(future: Future[Result], deadline_s: float) -> Result:
                 raise
 
 
-def _drop(remote: Any) -> None:
-    del remote
-
-
 @contextmanager
 def connect(board: Board) -> Iterator[BoardSession]:
     """A session with a board whose server is up.
@@ -378,41 +376,53 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 
 @contextmanager
-def standing(board: Board) -> Iterator[Board]:
+def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
     """The board with its server reached.
 
     For `local` tracker and server are started, and ended after. A board that SSH leads to is linked
     (`edgetvm.farm.linking`) and registered with a tracker of its own. One whose `tracker` the
     inventory names is taken as it is.
 
+    Where a farm serves the board, a lease of it is taken, and given back after.
+
+    Args:
+        wait_s: for a board of a farm that somebody else has.
+        purpose: of the lease.
+
     Raises:
+        BoardBusyError: somebody has it.
         BoardError: it cannot be had; says why and the mend.
         ConfigurationError: the inventory does not say how SSH reaches it.
     """
-    with all_standing([board]) as (up,):
+    with all_standing([board], wait_s, purpose) as (up,):
         yield up
 
 
 @contextmanager
-def all_standing(boards: Sequence[Board]) -> Iterator[list[Board]]:
+def all_standing(
+    boards: Sequence[Board], wait_s: float = WAIT_S, purpose: str = ""
+) -> Iterator[list[Board]]:
     """Several boards at once, as `standing`.
 
     Of several that SSH leads to, one that cannot be had is told in a warning, and may come later.
 
     Raises:
+        BoardBusyError: somebody has all that a farm serves.
         BoardError: none of them can be had.
         ConfigurationError: the inventory does not say how SSH reaches one of them.
     """
     with ExitStack() as open_:
-        elsewhere = [one for one in boards if one.tracker is None and not one.shares_cores]
-        up = {one.name: one for one in boards}
-        if any(one.tracker is None and one.shares_cores for one in boards):
+        mine = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
+        unserved = [one for one in mine if one.tracker is None]
+        elsewhere = [one for one in unserved if not one.shares_cores]
+        up = {one.name: one for one in mine}
+        if len(elsewhere) < len(unserved):
             up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
         if elsewhere:
             tracker = open_.enter_context(own_tracker())
             links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
             up |= {one.name: one for one in links}
-        yield [up[one.name] for one in boards]
+        yield [up[one.name] for one in mine]
 
 
 def _tracker_of(board: Board) -> Address:
@@ -427,11 +437,10 @@ def _tracker_of(board: Board) -> Address:
 
 def is_there(board: Board) -> bool:
     """Whether the board's server is registered with its tracker now."""
-    if board.tracker is None:
-        return False
     try:
-        return board.key in registered_keys(board.tracker)
-    except TrackerUnreachableError:
+        there = board.now()
+        return there.tracker is not None and there.key in registered_keys(there.tracker)
+    except (TrackerUnreachableError, LeaseLostError):
         return False
 
 

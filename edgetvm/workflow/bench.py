@@ -12,6 +12,7 @@ from edgetvm.base.errors import (
     BoardGoneError,
     BoardTimeoutError,
     EdgetvmError,
+    LeaseLostError,
     TrackerUnreachableError,
 )
 from edgetvm.base.steps import StepEvent, listening
@@ -19,6 +20,7 @@ from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.governing import governed
+from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -28,7 +30,13 @@ from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 # After these the board is not there for the next model.
-_ENDING = (BoardGoneError, BoardTimeoutError, BoardBusyError, TrackerUnreachableError)
+_ENDING = (
+    BoardGoneError,
+    BoardTimeoutError,
+    BoardBusyError,
+    LeaseLostError,
+    TrackerUnreachableError,
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
 
@@ -108,6 +117,7 @@ def bench_each(
         plan, options: see `bench`.
         tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
         shapes, bindings: see `edgetvm.workflow.find_subject`.
+        wait_s: for a board of a farm that somebody else has.
 
     Raises:
         ConfigurationError: a board's profile cannot be read.
@@ -125,7 +135,7 @@ def bench_each(
         schedules = tuned(load_profile(board.profile)) if tuned is not None else UNTUNED
         failed: dict[str, EdgetvmError] = {}
         try:
-            with standing(board) as up:
+            with standing(board, wait_s, f"bench {' '.join(names)}") as up:
                 measured = partial(bench, board=up, plan=plan, tuned=schedules, options=options)
                 measurements += _measured(subjects, measured, failed)
         except BoardError as error:

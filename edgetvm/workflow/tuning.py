@@ -16,6 +16,7 @@ from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.governing import governed
+from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, all_standing, connect, is_there
 from edgetvm.farm.tracker_client import registered_keys
@@ -70,6 +71,7 @@ def tune(
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
     resume: bool = False,
+    wait_s: float = WAIT_S,
 ) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
@@ -87,8 +89,10 @@ def tune(
         how: candidates are timed.
         told: is called with the progress.
         resume: refuse to begin a new run.
+        wait_s: for the first board of a farm, where others have them all.
 
     Raises:
+        BoardBusyError: others have all boards of a farm.
         UsageError: there is no run to resume, or the boards are of several profiles.
         ModelError, CompileError: the model cannot be built.
         TrackerUnreachableError: no board's tracker answers.
@@ -101,7 +105,7 @@ def tune(
     with ExitStack() as open_:
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
-        up = open_.enter_context(all_standing(boards))
+        up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
         open_.enter_context(governed(up))
         choose_layout(subject, _first_there(up), mine, options)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))

@@ -33,7 +33,7 @@ from edgetvm.farm import Address, Board, BoardSession, connect, request_board
 from edgetvm.farm.asking import check_board
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.linking import all_linked, fault_of, linked
-from edgetvm.farm.processes import own_tracker
+from edgetvm.farm.local import own_tracker
 from edgetvm.farm.session import standing
 from edgetvm.farm.ssh import Deadlines
 from edgetvm.farm.tracker_client import registered_keys, tracker_summary
@@ -351,7 +351,7 @@ def test_a_check_proves_the_server_by_a_session(far: FarBoard) -> None:
     far.path(LAYOUT.key_file).write_text("0" * 32)
     checked = check_board(far.board())
     assert checked.state == "failed"
-    assert "its server refuses the key" in checked.findings[-1]
+    assert "it refuses the key" in checked.findings[-1]
 
 
 # --- Several --------------------------------------------------------------------------------------
