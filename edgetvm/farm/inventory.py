@@ -64,12 +64,12 @@ class Board:
         profile: name of its board profile.
         tracker: where its server registers; None where no server is known.
         key: that its server registers under.
-        server_port: of the server on a provisioned board.
         login: how SSH reaches it; None for a board whose server somebody else runs.
         tags: words to select it by.
         groups: that it belongs to.
         power: how its power is switched.
         limits: what one session gets at most.
+        server_port: of its loopback, that the server which provisioning makes listens on.
         hand: that holds it; None where no farm gives it.
     """
 
@@ -77,12 +77,12 @@ class Board:
     profile: str
     tracker: Address | None = None
     key: str = ""
-    server_port: int = SERVER_PORT
     login: Login | None = None
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     power: Power | None = None
     limits: Limits = Limits()  # noqa: RUF009 - it is frozen
+    server_port: int = SERVER_PORT
     hand: Hand | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -184,12 +184,12 @@ def _board(name: str, settled: Settled) -> Board:
         profile=values["profile"],
         tracker=Address.parse(tracker) if tracker else None,
         key=values.get("key", ""),
-        server_port=values.get("server_port", SERVER_PORT),
         login=_login(settled) if "host" in values else None,
         tags=settled.tags,
         groups=settled.groups,
         power=values.get("power"),
         limits=values.get("limits", Limits()),
+        server_port=values.get("server_port", SERVER_PORT),
     )
 
 

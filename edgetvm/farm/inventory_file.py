@@ -122,6 +122,15 @@ class BoardEntry:
     tags: Annotated[tuple[Name, ...], Field(description="Words to select it by.")] = ()
     power: Annotated[Power | None, Field(description="How its power is switched.")] = None
     limits: Annotated[Limits | None, Field(description="What one session gets at most.")] = None
+    server_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of the board's own loopback that its server listens on, where "
+            "`edgetvm provision` made it; 9090 without it.",
+        ),
+    ] = None
     tracker: Annotated[
         str | None,
         AfterValidator(_tracker),
@@ -133,15 +142,6 @@ class BoardEntry:
     key: Annotated[
         str | None,
         Field(description="Key that its RPC server registers under; its name without it."),
-    ] = None
-    server_port: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=65535,
-            description="Port of its own loopback that its RPC server listens on, where edgetvm "
-            "has provisioned it; 9090 without it.",
-        ),
     ] = None
 
 

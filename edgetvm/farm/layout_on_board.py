@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# That its server listens on, on its loopback; `server_port` of the inventory says otherwise.
+# That the server listens on, on the board's loopback, unless the inventory has a `server_port`.
 SERVER_PORT = 9090
 
 
