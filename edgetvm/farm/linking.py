@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.base.errors import BoardError, EdgetvmError
 from edgetvm.base.steps import step, warn
@@ -61,7 +61,9 @@ def all_linked(
     there = [one.registered_with(tracker) for one in boards]
     with closing(Worker(answering)) as worker:
         with step(f"reach {', '.join(one.name for one in boards)}") as this:
-            faults = _open(worker, _Wanted(tuple(boards), tracker, deadlines))
+            # What holds a board belongs to this process.
+            bare = tuple(replace(one, hand=None) for one in boards)
+            faults = _open(worker, _Wanted(bare, tracker, deadlines))
             _tell(faults)
             this.detail = f"{plural(sum(map(bool, faults)), 'board')} away" if any(faults) else ""
         keys = [(tracker, one.key) for one in there]

@@ -6,12 +6,15 @@ import getpass
 from collections.abc import Iterator
 from pathlib import Path
 
+import emulated_boards
 import numpy as np
 import pytest
 import yaml
 from far_board import FarBoard, far_board
 from real_command import edgetvm
 from real_farm import PROFILE, write_profile
+
+from edgetvm.farm.emulating.inventory_of import inventory_text
 
 pytestmark = pytest.mark.board
 
@@ -86,3 +89,23 @@ def test_schedules_are_searched_on_all_boards_of_a_profile(
     assert done.code == 0, done.err
     assert done.is_clean()
     assert all(far.governors == {"ondemand"} for far in boards)
+
+
+def test_from_a_bare_board_to_a_number(
+    tmp_path: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*emulated_boards.CACHE)
+    monkeypatch.setenv("EDGETVM_INVENTORY", str(tmp_path / "boards.yaml"))
+    with emulated_boards.boards() as (board,):
+        (tmp_path / "boards.yaml").write_text(inventory_text([board]))
+        emulated_boards.know(board)
+        bare = edgetvm("run", tiny_onnx, "--device", board.name)
+        assert bare.code == 8
+        assert f"(provision it: edgetvm provision {board.name})" in " ".join(bare.err.split())
+        assert edgetvm("provision", board.name).code == 0
+        done = edgetvm("bench", tiny_onnx, "--device", board.name, "--runs", "20", "--json")
+        assert done.code == 0, done.err
+        (measured,) = done.document["measurements"]
+        assert measured["environment"]["device"] == board.name
+        checked = edgetvm("devices", "check", board.name, "--json")
+        assert not [one for one in checked.document[0]["findings"] if "server" in one]

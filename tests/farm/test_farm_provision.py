@@ -24,13 +24,13 @@ from edgetvm.base.errors import (
     ConfigurationError,
     HostKeyError,
 )
-from edgetvm.farm.asking import Outcome
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.faults import link_impaired
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision import Order, Provisioned, provision
 from edgetvm.farm.provision.session_proof import check_version, prove_session
 from edgetvm.farm.ssh import Connection, Tunnels
+from edgetvm.farm.together import Outcome
 
 pytestmark = pytest.mark.board
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from threading import Lock
 
 from edgetvm.base.errors import BoardError
-from edgetvm.farm.asking import Outcome, on_all
 from edgetvm.farm.hands import in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.layout_on_board import LAYOUT
@@ -20,6 +19,7 @@ from edgetvm.farm.provision.session_proof import check_version, prove_session
 from edgetvm.farm.provision.steps import Command, Step, changes, turns
 from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
 from edgetvm.farm.ssh import Connection
+from edgetvm.farm.together import Outcome, on_all
 
 # Is told a board's name, how many of how many steps are done, and the title of the next.
 Told = Callable[[str, int, int, str], None]
