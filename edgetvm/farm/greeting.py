@@ -15,15 +15,24 @@ from edgetvm.farm.ssh import Answer, Connection
 
 _DEADLINE_S = 20.0
 _VERSION = re.compile(r"edgetvm-board (\S+) \(\S+\)")
-# How the script ends where it cannot tell all: what is told, and the mend.
-_FAULTS = {
-    3: ("edgetvm's program is not there", "provision it: edgetvm provision {name}"),
+# How the script ends where it cannot tell all: the kind of error, what is told, and the mend.
+_FAULTS: dict[int, tuple[type[BoardError], str, str]] = {
+    3: (
+        BoardNotProvisionedError,
+        "edgetvm's program is not there",
+        "provision it: edgetvm provision {name}",
+    ),
     4: (
+        BoardNotProvisionedError,
         "the key of its server is not there, or this account may not read it",
         "provision it again (edgetvm provision {name}), or let the account run sudo without a "
         "password",
     ),
-    5: ("edgetvm's program does not run there", "provision it again: edgetvm provision {name}"),
+    5: (
+        BoardError,
+        "edgetvm's program does not run there",
+        "provision it again: edgetvm provision {name}",
+    ),
 }
 
 
@@ -66,8 +75,8 @@ def greet(connection: Connection, ended: tuple[str, str, str] | None = None) -> 
 
 def _read(answer: Answer, name: str) -> Greeting:
     if answer.exit_code in _FAULTS:
-        what, mend = _FAULTS[answer.exit_code]
-        raise BoardNotProvisionedError(what, where=f"board {name}", mend=mend.format(name=name))
+        kind, what, mend = _FAULTS[answer.exit_code]
+        raise kind(what, where=f"board {name}", mend=mend.format(name=name))
     lines = answer.out.decode(errors="replace").splitlines()
     version = _VERSION.fullmatch(lines[0]) if len(lines) == 3 else None
     if answer.exit_code or version is None or len(lines[2].split()) != 3:

@@ -106,9 +106,9 @@ class _Session:
     def begin(self, match_key: str, limit_s: float) -> None:
         hello = f"client:{match_key} -timeout={max(1, round(limit_s))}".encode()
         self._send(struct.pack("<ii", _MAGIC, len(hello)) + hello)
-        magic, size = struct.unpack("<ii", self._read(8))
-        if magic != _MAGIC:
+        if self._read(4) != struct.pack("<i", _MAGIC):
             raise ConnectionError("it refuses the key")
+        (size,) = struct.unpack("<i", self._read(4))
         self._read(_checked(size))
         self._request(_INIT, struct.pack("<Q", len(_PROTOCOL)) + _PROTOCOL + struct.pack("<i", 0))
 

@@ -63,6 +63,12 @@ def _greets(tracker: Address) -> bool:
     return True
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that does not come back is not waited for long."""
+    monkeypatch.setattr("edgetvm.farm.session._RETURN_DEADLINE_S", 3.0)
+
+
 @pytest.fixture
 def far(tmp_path: Path, session_cache: Path) -> Iterator[FarBoard]:
     """A provisioned board that the test may break."""
