@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from edgetvm.base.words import plural, printable
@@ -105,7 +106,7 @@ def _told(provisioned: Provisioned, order: Order) -> str:
     return f"{provisioned.changes} of {plural(len(provisioned.steps), 'step')}"
 
 
-def _add_steps(table: Any, name: str, steps: Sequence[Step]) -> None:
+def _add_steps(table: Table, name: str, steps: Sequence[Step]) -> None:
     for step in steps:
         why = f": {step.why}" if step.why else ""
         add_row(table, name, _MARKS[step.state], step.state, f"{step.title}{why}")

@@ -28,7 +28,7 @@ from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.faults import link_impaired
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision import Order, Provisioned, provision
-from edgetvm.farm.provision.session_proof import check_version, prove_session
+from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
 from edgetvm.farm.ssh import Connection, Tunnels
 from edgetvm.farm.together import Outcome
 
@@ -121,14 +121,15 @@ def key_of(board: EmulatedBoard) -> str:
 def answers(board: EmulatedBoard, key: str | None = None) -> str:
     """The version that the board's server tells in a session."""
     with Connection(board.board) as connection:
-        return prove_session(connection, board.board.server_port, key or key_of(board))
+        probe = probe_kernel(board.architecture).read_bytes()
+        return prove_session(connection, board.board.server_port, key or key_of(board), probe)
 
 
 def program_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Have another program in the place of the board's."""
     path = tmp_path / "program"
     path.write_text(f"#!/bin/sh\n{script}\n")
-    monkeypatch.setattr("edgetvm.farm.provision.provisioning.board_program", lambda _: path)
+    monkeypatch.setattr("edgetvm.farm.provision.one_board.board_program", lambda _: path)
 
 
 def test_boards_are_made_ready_and_a_second_run_changes_nothing(
@@ -387,6 +388,44 @@ def test_boards_that_cannot_take_it_say_why(
         assert type(outcome.error) is kind
         assert words in str(outcome.error)
         assert server_of(board) == []
+
+
+_ONLY_BUSYBOX = """
+for name in $(busybox --list); do
+    for folder in /usr/bin /usr/sbin; do
+        [ ! -e "$folder/$name" ] || ln -sf /usr/bin/busybox "$folder/$name"
+    done
+done
+"""
+
+
+def test_busybox_is_enough() -> None:
+    # Debian's has no commands for accounts: those stay.
+    with emulated_boards.boards() as (board,):
+        know(board)
+        shell(board, _ONLY_BUSYBOX)
+        before = files_of(board)
+        made_ready(board)
+        assert answers(board)
+        assert made_ready(board).changes == 0
+        shell(board, f"{LAYOUT.server} new-key")
+        assert answers(board)
+        assert provision([board.board], REMOVE)[board.name].error is None
+        assert files_of(board) == before
+        assert server_of(board) == []
+
+
+def test_control_groups_of_the_second_version_serve_as_well() -> None:
+    with emulated_boards.boards() as (board,):
+        know(board)
+        shell(board, "umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+        made_ready(board)
+        (line,) = [line for line in server_of(board) if " serve " in line]
+        group = f"/sys/fs/cgroup/{LAYOUT.cgroup}"
+        assert line.split()[0] in shell(board, f"cat {group}/cgroup.procs").split()
+        assert made_ready(board).changes == 0
+        assert provision([board.board], REMOVE)[board.name].error is None
+        assert shell(board, f"ls -d {group} 2>/dev/null || echo gone") == "gone"
 
 
 @pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])

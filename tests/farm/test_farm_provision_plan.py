@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tarfile
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,24 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_a_unit_that_is_enabled_is_seen_where_systemd_says_so(tmp_path: Path) -> None:
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        pytest.skip("there is no systemctl (apt-get install systemd)")
+    release = make_release(BOARD, PROGRAM, init_of({"systemd"}))
+    unit = tmp_path / LAYOUT.unit_file.lstrip("/")
+    unit.parent.mkdir(parents=True)
+    unit.write_bytes(release.files["at-boot"])
+    subprocess.run(
+        [systemctl, f"--root={tmp_path}", "enable", "--quiet", LAYOUT.service], check=True
+    )
+    link = unit.parent / "multi-user.target.wants" / unit.name
+    assert link.is_symlink()
+    asked = (resources.files("edgetvm.farm") / "on_board/provisioned.sh").read_text()
+    told = asked.replace("$service", LAYOUT.service)
+    assert f"/{link.relative_to(tmp_path)}" in told
 
 
 def test_of_other_releases_the_one_in_use_is_gone_back_to_if_it_ever_went_well() -> None:

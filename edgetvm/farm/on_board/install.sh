@@ -14,5 +14,7 @@ trap 'exit 129' HUP INT PIPE TERM
 mkdir -p -- "$aside"
 tar -x -m -o -f - -C "$aside"
 (cd -- "$aside" && sha256sum -c "$3" >/dev/null)
+# A name must not outlive a loss of power that its content did not.
+sync -- "$aside"/* 2>/dev/null || :
 rm -rf -- "${1:?}/$2"
 mv -- "$aside" "$1/$2"

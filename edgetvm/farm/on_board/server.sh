@@ -28,8 +28,6 @@ seconds() {
 
 nap() { sleep 0.1 2>/dev/null || sleep 1; }
 
-# --- The control group ----------------------------------------------------------------------------
-
 # Folders of the group: one, or with the kernel's first version one for each controller.
 group_folders() {
     if [ -e "$groups/cgroup.controllers" ]; then
@@ -64,8 +62,6 @@ enter_group() {
         limit "$folder/cgroup.procs" 0
     done
 }
-
-# --- Processes ------------------------------------------------------------------------------------
 
 # Of the account, or in the group: the server, its sessions, and whatever they have left.
 processes() {
@@ -118,8 +114,6 @@ last_words() {
         cat "$log_file" 2>/dev/null
     fi | sed -n 's|.*edgetvm-board: ||p' | tail -n 1
 }
-
-# --- Without systemd ------------------------------------------------------------------------------
 
 write_log() {
     while IFS= read -r line; do
@@ -179,8 +173,6 @@ stop_watched() {
         [ ! -d "$folder" ] || rmdir "$folder" 2>/dev/null || :
     done
 }
-
-# --- What it is asked for -------------------------------------------------------------------------
 
 start() {
     if has_systemd; then

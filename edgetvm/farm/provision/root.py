@@ -20,18 +20,17 @@ _ASK = (
     "else exec sudo -n sh -s; fi"
 )
 
-
-def ask(connection: Connection) -> str:
-    """What a board says of itself and of how it is provisioned, in one round trip."""
-    answer = connection.run(_ASK, deadline_s=_FACTS_DEADLINE_S, stdin=found_script())
-    return answer.out.decode(errors="replace")
-
-
 # What is said is read here, and the programs of administrators are on few accounts' PATH.
 _BEGIN = (
     "set -e; LC_ALL=C; PATH=${PATH:-/bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin; "
     "export LC_ALL PATH"
 )
+
+
+def ask(connection: Connection) -> str:
+    """What a board says of itself and of how it is provisioned, in one round trip."""
+    answer = connection.run(_ASK, deadline_s=_FACTS_DEADLINE_S, stdin=found_script())
+    return answer.out.decode(errors="replace")
 
 
 class StepFailedError(Exception):
