@@ -138,28 +138,36 @@ def bench_each(
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
+        BoardError: the only board cannot be had; BoardBusyError where somebody has it.
         ConfigurationError: a board's profile cannot be read.
         StorageError: `tuned` cannot read its database.
     """
-    failures: dict[str, EdgetvmError] = {}
+    unfound: dict[str, EdgetvmError] = {}
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
             subjects.append((name, find_subject(name, shapes, bindings)))
         except EdgetvmError as error:
-            failures[name] = error
+            unfound[name] = error
     measurements: list[Measurement] = []
+    failed = {"": unfound}
     for board in boards if subjects else ():
         schedules = tuned(load_profile(board.profile)) if tuned is not None else UNTUNED
-        failed: dict[str, EdgetvmError] = {}
+        there = failed.setdefault(f" on {board.name}" if len(boards) > 1 else "", {})
         try:
             with standing(board, wait_s, f"bench {' '.join(names)}") as up:
-                measured = partial(bench, board=up, plan=plan, tuned=schedules, options=options)
-                measurements += _measured(subjects, measured, failed)
+                one = partial(bench, board=up, plan=plan, tuned=schedules, options=options)
+                measurements += _measured(subjects, one, there)
         except BoardError as error:
-            failed |= {name: error for name, _ in subjects}
-        place = f" on {board.name}" if len(boards) > 1 else ""
-        failures |= {f"{name}{place}": error for name, error in failed.items()}
+            if len(boards) == 1:
+                raise
+            there |= {name: error for name, _ in subjects}
+    failures = {
+        f"{name}{place}": errors[name]
+        for name in names
+        for place, errors in failed.items()
+        if name in errors
+    }
     return Benched(tuple(measurements), failures)
 
 
