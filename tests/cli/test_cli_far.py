@@ -48,7 +48,7 @@ def test_models_are_measured_on_every_board_that_is_named(
     names = [far.name for far in boards]
     done = edgetvm("bench", tiny_onnx, "--device", ",".join(names), "--runs", "20", "--json")
     assert done.code == 0, done.err
-    environments = [one["environment"] for one in done.document["measurements"]]
+    environments = [one["measurement"]["environment"] for one in done.document["measurements"]]
     assert [one["device"] for one in environments] == names
     # That of the time of the measurement.
     assert {one["governor"] for one in environments} == {"performance"}
@@ -63,7 +63,7 @@ def test_a_board_that_is_away_costs_only_its_own_measurements(
     done = edgetvm("bench", tiny_onnx, "--device", PROFILE, "--runs", "20", "--json")
     assert done.code == 8
     (measured,) = done.document["measurements"]
-    assert measured["environment"]["device"] == boards[1].name
+    assert measured["measurement"]["environment"]["device"] == boards[1].name
     (failure,) = done.document["failures"]
     assert failure["model"] == f"{tiny_onnx} on {boards[0].name}"
     assert "no SSH server listens" in done.err
@@ -106,6 +106,6 @@ def test_from_a_bare_board_to_a_number(
         done = edgetvm("bench", tiny_onnx, "--device", board.name, "--runs", "20", "--json")
         assert done.code == 0, done.err
         (measured,) = done.document["measurements"]
-        assert measured["environment"]["device"] == board.name
+        assert measured["measurement"]["environment"]["device"] == board.name
         checked = edgetvm("devices", "check", board.name, "--json")
         assert not [one for one in checked.document[0]["findings"] if "server" in one]
