@@ -11,7 +11,7 @@ from pathlib import Path
 
 import emulated_boards
 import pytest
-from emulated_boards import know
+from emulated_boards import findings_of, know
 from real_command import edgetvm, refused
 from real_sshd import until
 
@@ -22,7 +22,7 @@ from edgetvm.base.errors import (
     BoardUnreachableError,
     HostKeyError,
 )
-from edgetvm.farm.asking import check_board, facts_of
+from edgetvm.farm.asking import facts_of
 from edgetvm.farm.emulating import EmulatedBoard, faults
 from edgetvm.farm.emulating.inventory_of import inventory_text
 from edgetvm.farm.rekeying import rekey
@@ -105,7 +105,7 @@ def test_a_bad_network_costs_time_and_no_byte(board: EmulatedBoard) -> None:
         with Connection(board.board) as connection:
             assert connection.prove_alive() > 0.06
             upload(connection, data, "file")
-        assert check_board(board.board).state == "ok"
+        assert findings_of(board) == []
     assert (board.root / "home/debian/file").read_bytes() == data
 
 
@@ -141,9 +141,8 @@ def test_a_disk_that_takes_nothing(board: EmulatedBoard, words: str) -> None:
 )
 def test_a_check_finds_it(board: EmulatedBoard, fault: Fault, finding: str) -> None:
     with fault(board):
-        checked = check_board(board.board)
-    assert (checked.state, checked.findings) == ("odd", (finding,))
-    assert check_board(board.board).state == "ok"
+        assert findings_of(board) == [finding]
+    assert findings_of(board) == []
 
 
 def test_a_reboot_in_the_middle_of_a_file(board: EmulatedBoard) -> None:

@@ -8,10 +8,10 @@ import platform
 import emulated_boards
 import numpy as np
 import pytest
-from emulated_boards import know
+from emulated_boards import findings_of, know
 from program_board import kernels
 
-from edgetvm.farm.asking import check_board, facts_of
+from edgetvm.farm.asking import facts_of
 from edgetvm.farm.emulating import Conditions
 from edgetvm.farm.program import board_program
 from edgetvm.farm.ssh import Connection, Tunnels, upload
@@ -38,7 +38,7 @@ def test_a_kernel_runs_there(architecture: str, musl: bool) -> None:
         facts = facts_of(board.board)
         assert facts.machine.architecture == architecture
         assert ("musl" in facts.libc) == musl
-        assert check_board(board.board).findings == ()
+        assert findings_of(board) == []
         with Connection(board.as_root) as connection, Tunnels(connection) as tunnels:
             upload(connection, board_program(architecture).read_bytes(), "edgetvm-board", 0o755)
             said = connection.run(_SERVE, deadline_s=30).out.decode()
