@@ -83,21 +83,11 @@ def how_measuring_ends(
     return caught.value
 
 
-MEANWHILE: dict[str, Callable[[EmulatedBoard], object]] = {
-    "it restarts": lambda board: board.reboot(),
-    "its cable is pulled": lambda board: board.set_link("down"),
-}
-
-
-@pytest.mark.parametrize("befalls", MEANWHILE)
-def test_what_befalls_a_board_that_measures(
-    board: EmulatedBoard, there: Board, package: Package, befalls: str
-) -> None:
+def test_a_reboot_while_measuring(board: EmulatedBoard, there: Board, package: Package) -> None:
     assert answers_rightly(there, package)
-    error = how_measuring_ends(there, package, lambda: MEANWHILE[befalls](board))
+    error = how_measuring_ends(there, package, board.reboot)
     assert isinstance(error, (BoardGoneError, BoardTimeoutError))
     assert "while timing the model" in str(error)
-    board.set_link("up")
     assert there.tracker is not None
     # Its init has started the server; the link and the tracker know it again.
     tracker = there.tracker
