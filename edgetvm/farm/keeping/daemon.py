@@ -21,6 +21,7 @@ from edgetvm.base.errors import EdgetvmError, TrackerUnreachableError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.keeper import LOG, Keeper, Times
 from edgetvm.farm.keeping.ladder import LADDER, Rung
+from edgetvm.farm.keeping.linked_way import Linked
 from edgetvm.farm.keeping.ways import ServedByOthers, ServedHere, Way
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.farm.listening import LOOPBACK, listening_socket
@@ -89,7 +90,7 @@ def way_to(board: Board, tracker: Address) -> Way:
     """The way that suits a board."""
     if board.tracker is not None:
         return ServedByOthers(board, board.tracker)
-    return ServedHere(board, tracker)
+    return ServedHere(board, tracker) if board.shares_cores else Linked(board, tracker)
 
 
 class Daemon:
