@@ -135,9 +135,9 @@ def command(
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
-    edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
     edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino
     """
