@@ -91,12 +91,15 @@ def _answers(where: tuple[Address, str], name: str) -> bool:
 
 
 def test_a_board_that_lost_its_program_is_bad_and_says_what_to_do(
-    far: ServedFarm, emulated: EmulatedBoard
+    far: ServedFarm, emulated: EmulatedBoard, caplog: pytest.LogCaptureFixture
 ) -> None:
     with held(far.store, Request((emulated.name,)), wait_s=20):
         emulated.run("mv", LAYOUT.current, f"{LAYOUT.current}.away")
     assert within(40, lambda: far.offer(emulated.name).verdict == "bad")
-    assert "new-key fails there" in far.offer(emulated.name).detail
+    assert far.offer(emulated.name).detail == (
+        f"edgetvm's program is not there (provision it: edgetvm provision {emulated.name})"
+    )
+    assert "reboot" not in caplog.text, "that would not help"
     emulated.run("mv", f"{LAYOUT.current}.away", LAYOUT.current)
     far.store.maintain(emulated.name, "resumed", begins=False)
     assert within(40, lambda: far.is_good(emulated.name))

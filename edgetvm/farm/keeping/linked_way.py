@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from edgetvm.base.errors import BoardError, BoardTimeoutError, EdgetvmError
+from edgetvm.base.errors import BoardError, BoardNotProvisionedError, BoardTimeoutError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.ways import NotPossible
 from edgetvm.farm.layout_on_board import LAYOUT
@@ -18,6 +18,7 @@ from edgetvm.farm.tracker_client import Address
 
 # As root: who logs in is, or sudo lets him without a password.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec {0}; else exec sudo -n {0}; fi'
+_NOT_THERE = 77
 _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 _ASK_S = 10.0
 _AGAIN_S = 2.0
@@ -92,16 +93,22 @@ class Linked:
         link = Link(replace(self._board, key=key), self.tracker)
         try:
             link.open()
-        except EdgetvmError as error:
+        except BaseException:
             link.close()
-            if isinstance(error, BoardError):
-                raise
-            raise BoardError(error.what, where=error.where, mend=error.mend) from error
+            raise
         self._link = link
 
     def _as_root(self, connection: Connection, words: list[str], deadline_s: float) -> None:
         command = _AS_ROOT.format(shlex.join(words))
+        if words[0] == LAYOUT.server:
+            command = f"[ -x {LAYOUT.server} ] || exit {_NOT_THERE}; {command}"
         answer = connection.run(command, deadline_s=deadline_s)
+        if answer.exit_code == _NOT_THERE:
+            raise BoardNotProvisionedError(
+                "edgetvm's program is not there",
+                where=f"board {self._board.name}",
+                mend=f"provision it: edgetvm provision {self._board.name}",
+            )
         if answer.exit_code:
             raise BoardError(
                 f"{shlex.join(words)} fails there: {answer.last_words}",
