@@ -197,7 +197,7 @@ def _tracker(port: int, store: LeaseStore) -> Tracker:
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from edgetvm.farm.inventory import load_inventory
-    from edgetvm.farm.leases.finding import farm_url
+    from edgetvm.farm.known_farm import farm_url
 
     parser = argparse.ArgumentParser(prog="python -m edgetvm.farm.keeping.daemon")
     parser.add_argument("--name", required=True, help="of this daemon")
