@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -74,25 +75,33 @@ class LeaseStore:
             changes.end_what_is_over(connection, now_s)
             yield connection, now_s
 
-    def ask(self, request: Request) -> Lease | Waiting:
+    def ask(self, request: Request, *, again: bool = False) -> Lease | Waiting:
         """Ask for a board, and again until one is given; who asks no more leaves the queue.
+
+        Args:
+            request: for one board of several.
+            again: whether it was asked before, and waits.
 
         Raises:
             NotFoundError: none of its boards is in the farm.
         """
-        waiting = self._in_vain(request)
-        if waiting is not None:
+        if again and (waiting := self._in_vain(request)) is not None:
             return waiting
         with self._turn() as (connection, now_s):
-            changes.check_names(connection, request)
-            number = changes.enter_queue(connection, request, now_s)
+            number = changes.seen_again(connection, request, now_s) if again else None
             queue, free = rows.queue(connection, now_s), rows.free_boards(connection, now_s)
-            board = queueing.board_for(number, queue, free)
-            if board is not None:
-                granted = changes.grant(connection, request, board, now_s)
-                if granted is not None:
-                    return granted
-            return next(one for one in queue if one.number == number)
+            mine = next((one for one in queue if one.number == number), None)
+            if mine is None:
+                mine = request.waiting(number=sys.maxsize)
+                queue.append(mine)
+            board = queueing.board_for(mine.number, queue, free)
+            granted = changes.grant(connection, request, board, now_s) if board else None
+            if granted is not None:
+                return granted
+            changes.check_names(connection, request)
+            return (
+                mine if mine.number == number else changes.enter_queue(connection, request, now_s)
+            )
 
     def _in_vain(self, request: Request) -> Waiting | None:
         """The request's place where nothing can be had; without a turn, for which others wait."""
