@@ -32,8 +32,9 @@ from edgetvm.farm.provision.found import Found, parse_found
 from edgetvm.farm.provision.inits import init_of
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
+from edgetvm.farm.provision.running import before, go_back
 from edgetvm.farm.provision.steps import Step
-from edgetvm.farm.provision.wishes import before, go_back, plan
+from edgetvm.farm.provision.wishes import plan
 
 FOLDER = Path(__file__).parent / "provision"
 FACTS = Path(__file__).parent / "facts"

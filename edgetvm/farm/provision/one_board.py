@@ -15,9 +15,10 @@ from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
 from edgetvm.farm.provision.root import Root, StepFailedError
+from edgetvm.farm.provision.running import before, go_back, is_checked
 from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
 from edgetvm.farm.provision.steps import Command, Step, changes, turns
-from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
+from edgetvm.farm.provision.wishes import plan
 from edgetvm.farm.ssh import Connection
 
 # Is told a board's name, how many of how many steps are done, and the title of the next.
