@@ -19,7 +19,13 @@ _PROOF = "a session with it goes well"
 
 
 def running_plan(found: Found, release: Release, *, is_new: bool) -> tuple[Step, ...]:
-    """The steps to a board that runs a release; `is_new` where a running server has not read all."""
+    """The steps to a board that runs a release.
+
+    Args:
+        found: how it stands.
+        release: to run.
+        is_new: whether a server that runs has not read all that there will be.
+    """
     boot = _boot(found, release)
     server = _server(found, release, anew=is_new or bool(boot.why))
     return (_current(found, release), boot, server, _proof(found, release, anew=bool(server.why)))
