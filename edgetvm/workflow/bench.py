@@ -12,6 +12,7 @@ from edgetvm.base.errors import (
     EdgetvmError,
     LeaseLostError,
     TrackerUnreachableError,
+    UsageError,
 )
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
@@ -20,9 +21,11 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
+from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.store import save
+from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
@@ -69,6 +72,7 @@ def bench(
         EdgetvmError: see `build` and `edgetvm.measure.measure`.
     """
     plan = plan or Plan()
+    check_peers(plan.peers, board)
     profile = load_profile(board.profile)
     steps: list[StepRecord] = []
 
@@ -87,9 +91,23 @@ def bench(
                 recipe=subject.recipe,
                 plan=plan,
                 steps=steps,
+                original=_original(plan, subject),
             )
     save(measurement)
     return measurement
+
+
+def _original(plan: Plan, subject: Subject) -> Source | None:
+    """The float model that answers are compared with too."""
+    if plan.against is None:
+        return None
+    if subject.recipe is None or subject.recipe.postprocess is None:
+        raise UsageError(
+            "there are no decisions to compare with a float model's",
+            where=subject.name,
+            mend="name a recipe with `data` and `postprocess`",
+        )
+    return Source.of(find_subject(plan.against).load())
 
 
 def bench_each(
