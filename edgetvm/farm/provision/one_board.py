@@ -8,9 +8,9 @@ from pathlib import Path
 from threading import Lock
 
 from edgetvm.base.errors import BoardError
-from edgetvm.farm.hands import in_hand
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.program import board_program
+from edgetvm.farm.provision.apart import apart_from_farm
 from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
@@ -107,8 +107,7 @@ class Work:
         if self._order.dry_run:
             return Provisioned(steps, is_dry=True)
         if changes(steps):
-            # Whoever has the board of a farm keeps it: its sessions would end with the server.
-            with in_hand([self._board], purpose="provision"):
+            with apart_from_farm(self._board.name):
                 self._take(steps, found, release)
                 self._see_that_all_is_so(release)
         return Provisioned(steps)
