@@ -27,7 +27,8 @@ def apart_from_farm(board: str) -> Iterator[None]:
         BoardBusyError: somebody has it.
         StorageError: the farm's database cannot be used.
     """
-    from edgetvm.farm.leases.finding import is_farm_known, open_farm
+    from edgetvm.farm.known_farm import is_farm_known
+    from edgetvm.farm.leases.finding import open_farm
 
     if not is_farm_known():
         yield
