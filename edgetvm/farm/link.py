@@ -20,7 +20,7 @@ from edgetvm.base.errors import (
 from edgetvm.farm.greeting import Greeting, greet
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.listening import LOOPBACK
-from edgetvm.farm.registrar import Registrar
+from edgetvm.farm.registrar import Offer, Registrar
 from edgetvm.farm.server_proof import prove_server
 from edgetvm.farm.ssh import Connection, Deadlines, Tunnels
 from edgetvm.farm.tracker_client import Address
@@ -61,7 +61,7 @@ class Link:
         self._greeting: Greeting | None = None
         self._transport: object = None
         self._tunnels = Tunnels(self.connection)
-        self._registrar = Registrar(tracker, self.board.key, self._prove)
+        self._registrar = Registrar(tracker, self._prove, board.name)
         port = self._tunnels.to_board(board.server_port, around=self._registrar.session)
         self._server = Address(LOOPBACK, port)
         self._thread = threading.Thread(target=self._watch, name=f"link {board.name}", daemon=True)
@@ -112,7 +112,7 @@ class Link:
                 mend="run the same command again",
             )
         self._greeting = greeting
-        self._registrar.open(self._server, greeting.key)
+        self._registrar.open(Offer(self.board.key, self._server, greeting.key))
 
     def _prove(self) -> None:
         prove_server(self.connection, self.board.server_port)
