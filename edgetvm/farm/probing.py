@@ -37,7 +37,8 @@ def probe(tracker: Address, key: str, board: str, deadline_s: float = 10.0) -> d
         BoardTimeoutError: it is late.
     """
     until_s = time.monotonic() + deadline_s
-    address, match_key = request_board(tracker, key, deadline_s)
+    # A place that was given and not taken is lost for ten seconds: have time to take it.
+    address, match_key = request_board(tracker, key, deadline_s / 2)
     left_s = max(until_s - time.monotonic(), 0.1)
 
     def reach() -> Any:
