@@ -3,6 +3,7 @@
 from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
+from edgetvm.workflow.estimating import estimate, estimate_package
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
@@ -31,6 +32,8 @@ __all__ = [
     "check_model",
     "check_replaceable",
     "compare",
+    "estimate",
+    "estimate_package",
     "explain",
     "find_profile",
     "find_subject",
