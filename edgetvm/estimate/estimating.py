@@ -13,6 +13,7 @@ from edgetvm.compile.artifact import ExecutorKind, Kernel, MemoryUse
 from edgetvm.estimate.kernels import CallCost, costs_of, machine_of
 from edgetvm.estimate.replaying import Argument, Program, replayed
 from edgetvm.estimate.spills import HOT_SHARE
+from edgetvm.estimate.trace import Misses
 
 _TIMEOUT_S = 1200.0
 
@@ -151,10 +152,18 @@ def estimate_kernel(
         NotFoundError, MissingToolError, CompileError: it cannot be priced here.
         BoardCrashError, BoardTimeoutError: it failed under QEMU.
     """
+    cost, _ = watch_kernel(library, arguments, profile, content)
+    return Estimate(cost, profile.clock_mhz, core_of(profile).error)
+
+
+def watch_kernel(
+    library: bytes, arguments: tuple[Argument, ...], profile: BoardProfile, content: bytes = b""
+) -> tuple[CallCost, tuple[Misses, ...]]:
+    """What one call of a kernel costs, and its misses; see `estimate_kernel`."""
     core = core_of(profile)
-    program = Program(library, content, arguments)
-    (cost,) = _costs(program, profile, core)[1]
-    return Estimate(cost, profile.clock_mhz, core.error)
+    found = replayed(Program(library, content, arguments), machine_of(profile, core), _TIMEOUT_S)
+    (cost,) = costs_of(found.trace, found.runs, core, profile.architecture, found.nothing)
+    return cost, found.runs[0].misses
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
+from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.estimating import estimate, estimate_package
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
@@ -16,7 +17,7 @@ from edgetvm.workflow.subject import (
     find_target,
     new_recipe,
 )
-from edgetvm.workflow.tuning import explain, tune, tuned_schedules
+from edgetvm.workflow.tuning import explain, tune, tune_estimated, tuned_schedules
 
 __all__ = [
     "Benched",
@@ -29,6 +30,7 @@ __all__ = [
     "bench",
     "bench_each",
     "build",
+    "calibrate_on",
     "check_model",
     "check_replaceable",
     "compare",
@@ -48,6 +50,7 @@ __all__ = [
     "read_inputs",
     "run",
     "tune",
+    "tune_estimated",
     "tuned_schedules",
     "write_outputs",
 ]

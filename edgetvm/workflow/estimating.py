@@ -47,14 +47,19 @@ def estimate(
         core_of(profile)
     model = subject.load()
     return [
-        estimate_model(_compiled(model, one, schedules(one, options), options), one)
+        estimate_model(code_of(model, one, schedules(one, options), options), one)
         for one in profiles
     ]
 
 
-def _compiled(
+def code_of(
     model: Model, profile: BoardProfile, tuned: TunedSchedules, options: CompileOptions
 ) -> Code:
+    """A model compiled for a profile, with made-up inputs.
+
+    Raises:
+        CompileError: it cannot be compiled.
+    """
     artifact = compile_model(model, profile, tuned, options)
     inputs = fill(model.signature, "random") | model.signature.initial_states()
     return Code(
