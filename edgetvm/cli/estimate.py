@@ -18,7 +18,9 @@ from edgetvm.cli.options import (
 
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
+    from edgetvm.cli.terminal import Terminal
     from edgetvm.compile import CompileOptions
+    from edgetvm.workflow import Subject
 
 
 @click.command("estimate", short_help="Estimate a model's latency without the board.")
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
     metavar="MS",
     help="Say which boards are enough for it.",
 )
+@click.option(
+    "--calibrate",
+    "board_name",
+    metavar="BOARD",
+    help="Measure kernels of the model on this board, and fit clock and costs of misses to them.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -44,6 +52,7 @@ def command(
     model: str,
     names: str | None,
     deadline_ms: float | None,
+    board_name: str | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -59,6 +68,7 @@ def command(
     \b
     edgetvm estimate model.onnx --device rpi4                  kernel by kernel
     edgetvm estimate model.onnx --device rpi4,rpi5,beagleplay --deadline-ms 30
+    edgetvm estimate model.onnx --calibrate my-rpi4            with a board that is there
     """
     from edgetvm.cli.estimate_views import MOST_ROWS, estimates_document, estimates_view
     from edgetvm.cli.terminal import Terminal
@@ -66,6 +76,10 @@ def command(
     from edgetvm.workflow import estimate, estimate_package, find_profile, find_subject
 
     terminal = Terminal(as_json)
+    if board_name is not None:
+        subject = find_subject(model, dict(shapes), dict(bindings))
+        _calibrate(terminal, subject, board_name, names, options)
+        return
     with terminal.steps():
         profiles = [find_profile(name) for name in (names or "").split(",") if name]
         if model.endswith(".edgetvm") or is_package(Path(model)):
@@ -79,3 +93,21 @@ def command(
             found = estimate(subject, profiles, options, schedules)
     shown = estimates_view(found, deadline_ms, None if all_rows else MOST_ROWS)
     terminal.result(estimates_document(found, deadline_ms), shown)
+
+
+def _calibrate(
+    terminal: Terminal,
+    subject: Subject,
+    board_name: str,
+    profile_name: str | None,
+    options: CompileOptions,
+) -> None:
+    from edgetvm.cli.estimate_views import calibration_document, calibration_view
+    from edgetvm.farm import find_board
+    from edgetvm.workflow import calibrate_on, find_profile
+
+    with terminal.steps():
+        board = find_board(board_name)
+        profile = find_profile(profile_name or board.profile)
+        found = calibrate_on(subject, board, profile, options)
+    terminal.result(calibration_document(found), calibration_view(found, profile))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,8 @@ from edgetvm.base.units import format_bytes, format_count, format_ms
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
+    from edgetvm.boards.profile import BoardProfile
+    from edgetvm.estimate.calibration import Calibration
     from edgetvm.estimate.estimating import Estimate, KernelEstimate, ModelEstimate
 
 MOST_ROWS = 40
@@ -145,3 +148,29 @@ def _several(found: Sequence[ModelEstimate], deadline_ms: float | None) -> Table
         cells += [] if deadline_ms is None else [_verdict(whole, deadline_ms)]
         add_row(table, *cells)
     return table
+
+
+def calibration_document(found: Calibration) -> dict[str, Any]:
+    """`edgetvm estimate --calibrate --json`."""
+    return asdict(found)
+
+
+def calibration_view(found: Calibration, profile: BoardProfile) -> RenderableType:
+    """`edgetvm estimate --calibrate`."""
+    facts = {
+        "board": f"{found.board}, estimated as {found.profile}",
+        "kernels": f"{found.kernels} measured",
+        "clock": f"{found.clock_mhz:.0f} MHz, of {profile.clock_mhz} in the profile",
+        "cycles a miss": "; ".join(
+            f"{level}: {one.random:g}, foreseen {one.foreseen:g}"
+            for level, one in zip(_levels(len(found.misses)), found.misses, strict=True)
+        ),
+        "error before": f"a factor of {found.error_before:.2f}",
+        "error now": f"a factor of {found.error:.2f}, of each kernel with the others fitted",
+    }
+    return fact_table(facts)
+
+
+def _levels(count: int) -> list[str]:
+    """Who has the line, from level 2 on."""
+    return [*(f"level {at}" for at in range(2, count + 1)), "memory"]

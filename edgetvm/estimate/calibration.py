@@ -150,7 +150,7 @@ def _errors(points: Sequence[Point], values: Sequence[float], clock_mhz: float) 
     scale, *costs = values
     return [
         math.log(
-            (one.core_cycles + _stalls(one.misses, costs))
+            (one.core_cycles + stalls_of(one.misses, costs))
             / (clock_mhz * scale * 1e3)
             / one.measured_ms
         )
@@ -158,7 +158,8 @@ def _errors(points: Sequence[Point], values: Sequence[float], clock_mhz: float) 
     ]
 
 
-def _stalls(misses: Sequence[Misses], costs: Sequence[float]) -> float:
+def stalls_of(misses: Sequence[Misses], costs: Sequence[float]) -> float:
+    """Cycles that misses cost: of each level two costs, for random lines and foreseen ones."""
     random, foreseen = costs[0::2], costs[1::2]
     return sum(
         random[at] * (one.loads + one.stores)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.base.errors import CompileError, NotFoundError
 from edgetvm.base.steps import step
 from edgetvm.boards.core import CoreModel
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import ExecutorKind, Kernel, MemoryUse
+from edgetvm.estimate.calibration import load_calibration
 from edgetvm.estimate.kernels import CallCost, costs_of, machine_of
 from edgetvm.estimate.replaying import Argument, Program, replayed
 from edgetvm.estimate.spills import HOT_SHARE
@@ -123,7 +124,7 @@ def total_of(costs: Sequence[CallCost]) -> CallCost:
 
 
 def core_of(profile: BoardProfile) -> CoreModel:
-    """How a profile's core is priced.
+    """How a profile's core is priced, before any board was asked.
 
     Raises:
         NotFoundError: the profile does not tell.
@@ -135,6 +136,19 @@ def core_of(profile: BoardProfile) -> CoreModel:
             mend="add `core` to it, as in devices/rpi4.yaml",
         )
     return profile.core
+
+
+def calibrated(profile: BoardProfile) -> BoardProfile:
+    """The profile with what a board of its kind told, where one was calibrated on.
+
+    Raises:
+        NotFoundError: as `core_of`.
+        StorageError: the calibration is damaged.
+    """
+    core, found = core_of(profile), load_calibration(profile.name)
+    if found is None:
+        return profile
+    return replace(profile, clock_mhz=round(found.clock_mhz), core=found.applied(core))
 
 
 def estimate_kernel(

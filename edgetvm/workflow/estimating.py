@@ -10,7 +10,13 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
-from edgetvm.estimate.estimating import Code, ModelEstimate, core_of, estimate_model
+from edgetvm.estimate.estimating import (
+    Code,
+    ModelEstimate,
+    calibrated,
+    core_of,
+    estimate_model,
+)
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Model
 from edgetvm.package.archive import Package
@@ -47,7 +53,7 @@ def estimate(
         core_of(profile)
     model = subject.load()
     return [
-        estimate_model(code_of(model, one, schedules(one, options), options), one)
+        estimate_model(code_of(model, one, schedules(one, options), options), calibrated(one))
         for one in profiles
     ]
 
@@ -107,5 +113,5 @@ def estimate_package(
             content,
             package.size_bytes,
         )
-        found.append(estimate_model(code, profile))
+        found.append(estimate_model(code, calibrated(profile)))
     return found

@@ -16,7 +16,7 @@ from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
-from edgetvm.estimate.estimating import core_of, estimate_model
+from edgetvm.estimate.estimating import calibrated, estimate_model
 from edgetvm.estimate.runner import EstimateRunner
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, connect, is_there, standing
@@ -145,7 +145,7 @@ def tune_estimated(
         MissingToolError: QEMU or LLVM's programs are not installed.
         others: as `tune`.
     """
-    core_of(profile)
+    priced = calibrated(profile)
     model = subject.load()
     processes = len(os.sched_getaffinity(0))
     boards = [Board(_ESTIMATE, profile.name)] * processes
@@ -155,12 +155,12 @@ def tune_estimated(
         tuned = tune_model(
             model, profile, boards, mine, budget, options,
             builder=builder, sources=others, told=told, resume=resume,
-            estimator=lambda board: EstimateRunner(board, profile),
+            estimator=lambda board: EstimateRunner(board, priced),
         )  # fmt: skip
         conditions = replace(conditions_of(profile, options), estimated=True)
         schedules = mine.schedules(conditions)
     times_ms = [
-        estimate_model(code_of(model, profile, one, options), profile).whole.ms
+        estimate_model(code_of(model, profile, one, options), priced).whole.ms
         for one in (UNTUNED, schedules)
     ]
     return Outcome(tuned, *times_ms, estimated=True)

@@ -1,0 +1,62 @@
+"""What kernels really take on this machine: the least of many repetitions, in several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgetvm.estimate.replaying import Program, timed
+
+_EACH_MS = 40
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One kernel, or all of a model's.
+
+    Attributes:
+        ms: of one call.
+        mhz: of the core meanwhile.
+        load: of the machine in the last minute.
+    """
+
+    ms: float
+    mhz: float
+    load: float
+
+    @property
+    def cycles(self) -> float:
+        """Of one call."""
+        return self.ms * self.mhz * 1e3
+
+
+def truths(named: Sequence[tuple[str, Program]], file: Path, rounds: int) -> dict[str, Truth]:
+    """Time each in turns, so that what disturbs one round spares another; what is known is kept.
+
+    Args:
+        named: to time.
+        file: with what was measured before; the smaller time counts.
+        rounds: to add.
+    """
+    known = {name: Truth(**one) for name, one in _read(file).items()}
+    for _ in range(rounds):
+        for name, program in named:
+            found = _timed(program)
+            before = known.get(name)
+            if before is None or found.cycles < before.cycles:
+                known[name] = found
+        file.write_text(json.dumps({name: asdict(one) for name, one in known.items()}, indent=1))
+    return known
+
+
+def _read(file: Path) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
+def _timed(program: Program) -> Truth:
+    found = timed(program, _EACH_MS)
+    return Truth(found.run_ns / 1e6, 1e3 / found.cycle_ns, os.getloadavg()[0])
