@@ -12,6 +12,13 @@ from edgetvm.estimate.tools import llvm_program
 _TRIPLES = {"aarch64": "aarch64", "armv7l": "armv8", "x86_64": "x86_64"}
 _ALL = {"aarch64": "-mattr=+all", "armv7l": "-mcpu=cortex-a53", "x86_64": "-mcpu=znver4"}
 _ENCODING = re.compile(r"^\t(.*?)\s*(?:#|//|@) encoding: \[")
+# Between two instructions: one that compilers do not write.
+_MARKS = {
+    "aarch64": "0xdf 0x2e 0x03 0xd5",
+    "armv7l": "0x7e 0xf0 0x20 0xe3",
+    "x86_64": "0x0f 0x1f 0x80 0x4d 0x3c 0x2b 0x1a",
+}
+_MARK_TEXTS = {"aarch64": "hint\t#118", "armv7l": "hint\t#126", "x86_64": "nopl\t439041101(%rax)"}
 # The plugin tells so many bytes of an x86 instruction whose end QEMU does not tell.
 _LONGEST_X86 = 15
 
@@ -29,28 +36,31 @@ def texts_of(codes: Iterable[str], architecture: str) -> dict[str, str]:
         MissingToolError: LLVM's programs are not installed.
     """
     wanted = sorted(set(codes))
-    closed = [code for code in wanted if not _is_open(code, architecture)]
-    texts = _decoded(closed, architecture)
-    if len(texts) != len(closed):
-        raise CompileError(f"LLVM knows {len(texts)} of {len(closed)} instructions")
-    found = dict(zip(closed, texts, strict=True))
-    for code in wanted:
-        if code not in found:
-            found[code] = _decoded([code], architecture)[0]
-    return found
+    command = [llvm_program("llvm-mc"), "--disassemble", "--show-encoding"]
+    command += [f"-triple={triple(architecture)}", _ALL[architecture]]
+    told = [f"[{_bytes(code)}]\n[{_MARKS[architecture]}]\n" for code in wanted]
+    # What is left behind an open end need not be code, and makes LLVM fail after all is told.
+    output = subprocess.run(
+        command, input="".join(told), capture_output=True, text=True, check=False
+    ).stdout
+    matches = map(_ENCODING.match, output.splitlines())
+    found: list[list[str]] = [[]]
+    for text in (match[1].strip() for match in matches if match):
+        if text == _MARK_TEXTS[architecture]:
+            found.append([])
+        else:
+            found[-1].append(text)
+    if len(found) != len(wanted) + 1 or not all(found[:-1]):
+        raise CompileError("LLVM does not know an instruction of the code")
+    return {
+        # Behind an open end there is more than one; a prefix is one of its own.
+        code: texts[0] if _is_open(code, architecture) else " ".join(texts)
+        for code, texts in zip(wanted, found[:-1], strict=True)
+    }
 
 
 def _is_open(code: str, architecture: str) -> bool:
-    """Whether it goes on behind its end, so that more than one may be decoded."""
     return architecture == "x86_64" and len(code) == 2 * _LONGEST_X86
-
-
-def _decoded(codes: Sequence[str], architecture: str) -> list[str]:
-    command = [llvm_program("llvm-mc"), "--disassemble", "--show-encoding"]
-    command += [f"-triple={triple(architecture)}", _ALL[architecture]]
-    output = run_llvm(command, "".join(f"[{_bytes(code)}]\n" for code in codes))
-    matches = map(_ENCODING.match, output.splitlines())
-    return [match[1].strip() for match in matches if match]
 
 
 def _bytes(code: str) -> str:

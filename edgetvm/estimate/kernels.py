@@ -63,7 +63,8 @@ def costs_of(
     """
     if not core.llvm and not core.table:
         return [_counted(run, core, nothing) for run in runs]
-    texts = texts_of((code for one in trace.blocks.values() for code in one.codes), architecture)
+    used = {number for run in runs for window in run.windows for number in window}
+    texts = texts_of((code for one in used for code in trace.blocks[one].codes), architecture)
     windows = [
         [[texts[code] for code in trace.codes(window)] for window in run.windows] for run in runs
     ]

@@ -21,8 +21,9 @@ _SOURCES = Path(__file__).parent
 _PLUGIN = _SOURCES / "plugin" / "trace.c"
 _PLUGIN_FILE = "trace.so"
 REPLAY_FILE = "edgetvm-replay"
-# Newer ones have more cores, and better figures of them.
-_LLVM = tuple(range(24, 13, -1))
+# Newer ones have more cores, and better figures of them; older ones take another core's in silence.
+_OLDEST_LLVM = 17
+_LLVM = tuple(range(26, _OLDEST_LLVM - 1, -1))
 _EMULATORS = {"aarch64": "qemu-aarch64", "armv7l": "qemu-arm", "x86_64": "qemu-x86_64"}
 # QEMU's plugin interface has had plugins since 6, and took functions of its first version away
 # in 9, which refuses plugins of that version.
@@ -30,17 +31,21 @@ _OLDEST_QEMU = 6
 _SECOND_VERSION = 9
 
 
+@functools.cache
 def llvm_program(name: str) -> str:
     """The newest of LLVM's programs of that name, as `llvm-mca`.
 
     Raises:
-        MissingToolError: it is not installed.
+        MissingToolError: it is not installed, or too old.
     """
     for word in (*(f"{name}-{version}" for version in _LLVM), name):
         found = shutil.which(word)
-        if found:
+        if found and version_of(found)[0] >= _OLDEST_LLVM:
             return found
-    raise MissingToolError(f"{name} is not installed", mend="run: apt-get install llvm")
+    raise MissingToolError(
+        f"{name} of LLVM {_OLDEST_LLVM} or newer is not installed",
+        mend="run: scripts/setup, or apt-get install llvm-19",
+    )
 
 
 def emulator(architecture: str) -> str:
@@ -58,7 +63,7 @@ def emulator(architecture: str) -> str:
     found = shutil.which(name)
     if found is None:
         raise MissingToolError(f"{name} is not installed", mend="run: apt-get install qemu-user")
-    if qemu_version(found)[0] < _OLDEST_QEMU:
+    if version_of(found)[0] < _OLDEST_QEMU:
         raise MissingToolError(
             f"{found} is older than version {_OLDEST_QEMU}, and takes no plugins",
             mend="install a newer qemu-user",
@@ -67,8 +72,8 @@ def emulator(architecture: str) -> str:
 
 
 @functools.cache
-def qemu_version(program: str) -> tuple[int, int]:
-    """The first two numbers of a QEMU program's version."""
+def version_of(program: str) -> tuple[int, int]:
+    """The first two numbers of the version that a program tells."""
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"version (\d+)\.(\d+)", told.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
@@ -80,7 +85,7 @@ def plugin(program: str) -> Path:
     Raises:
         CompileError, MissingToolError, StorageError: it cannot be built.
     """
-    version = 2 if qemu_version(program)[0] >= _SECOND_VERSION else 1
+    version = 2 if version_of(program)[0] >= _SECOND_VERSION else 1
     depends_on = {
         "source": sha256_of_file(_PLUGIN),
         "version": version,

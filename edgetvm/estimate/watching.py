@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetvm.base.errors import BoardCrashError, BoardTimeoutError
-from edgetvm.estimate.tools import emulator, plugin, qemu_version
+from edgetvm.estimate.tools import emulator, plugin, version_of
 from edgetvm.estimate.trace import Trace, parse_trace
 
 # QEMU before this version gives wrong bytes of x86's vector instructions.
@@ -107,6 +107,6 @@ def _plugin(program: str, machine: Machine, sampling: Sampling, out: Path) -> st
     arguments = [str(plugin(program)), f"out={out}"]
     arguments += [f"windows={sampling.windows}", f"length={sampling.instructions}"]
     arguments += [f"cache={one.size_bytes}:{one.ways}" for one in machine.caches]
-    if machine.architecture == "x86_64" and qemu_version(program)[0] < _RIGHT_BYTES:
+    if machine.architecture == "x86_64" and version_of(program)[0] < _RIGHT_BYTES:
         arguments.append("host=on")
     return ",".join(arguments)
