@@ -38,6 +38,9 @@ class CoreModel:
     llvm: Annotated[
         str, Field(description="LLVM's name of the core whose tables llvm-mca is to use.")
     ] = ""
+    out_of_order: Annotated[
+        bool, Field(description="Whether it goes on computing while lines of a stream come.")
+    ] = True
     dispatch: Annotated[
         int, Field(ge=0, description="Instructions dispatched in a cycle, where LLVM is wrong.")
     ] = 0

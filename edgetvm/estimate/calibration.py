@@ -18,6 +18,7 @@ from edgetvm.base.errors import StorageError, UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.base.paths import data_folder
 from edgetvm.boards.core import CoreModel, MissCost
+from edgetvm.estimate.memory import cycles_with_memory
 from edgetvm.estimate.trace import Misses
 
 # Fewer kernels say nothing: so many figures are fitted.
@@ -97,84 +98,85 @@ def calibrate(
             f"{len(points)} kernels were measured, and a fit needs {LEAST_POINTS}",
             mend="calibrate with a model of more kernels",
         )
-    before = _errors(points, (1.0, *_flat(core.misses)), clock_mhz)
+    begin = _Fit(1.0, core)
+    before = begin.errors(points, clock_mhz)
     left_out = []
     for at, point in enumerate(points):
         others = [*points[:at], *points[at + 1 :]]
-        left_out += _errors([point], fitted(others, core, clock_mhz), clock_mhz)
-    scale, *costs = fitted(points, core, clock_mhz)
+        left_out += fitted(others, core, clock_mhz).errors([point], clock_mhz)
+    fit = fitted(points, core, clock_mhz)
     return Calibration(
         board,
         profile,
-        clock_mhz * scale,
-        _costs(costs),
+        clock_mhz * fit.clock,
+        tuple(MissCost(round(one.random, 2), round(one.foreseen, 2)) for one in fit.core.misses),
         error_factor(left_out),
         error_factor(before),
         len(points),
     )
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """Figures that are fitted: the clock as a factor on the profile's, and a core's costs."""
+
+    clock: float
+    core: CoreModel
+
+    @property
+    def values(self) -> list[float]:
+        """All of them."""
+        costs = [cost for one in self.core.misses for cost in (one.random, one.foreseen)]
+        return [self.clock, *costs]
+
+    def moved(self, values: Sequence[float]) -> _Fit:
+        """With other values."""
+        clock, *costs = map(float, values)
+        misses = tuple(map(MissCost, costs[0::2], costs[1::2]))
+        return _Fit(clock, dataclasses.replace(self.core, misses=misses))
+
+    def errors(self, points: Sequence[Point], clock_mhz: float) -> list[float]:
+        """Logarithms of estimated over measured times."""
+        return [
+            math.log(
+                cycles_with_memory(one.core_cycles, one.misses, self.core)
+                / (clock_mhz * self.clock * 1e3)
+                / one.measured_ms
+            )
+            for one in points
+        ]
+
+
 def fitted(
     points: Sequence[Point], core: CoreModel, clock_mhz: float, fixed_clock: bool = False
-) -> tuple[float, ...]:
-    """The clock as a factor on the profile's, and the costs of misses, level by level.
+) -> _Fit:
+    """The clock and the costs of misses by which estimates are nearest to measurements.
 
     Least squares of logarithms, within bounds, robust against a kernel that is mispriced.
     """
     from scipy.optimize import least_squares
 
-    begin = np.array([1.0, *_flat(core.misses)])
+    first = _Fit(1.0, core)
+    begin = np.array(first.values)
     clock = (1 - 1e-9, 1 + 1e-9) if fixed_clock else _CLOCK
     low = np.array([clock[0], *[_COST[0]] * (len(begin) - 1)])
     high = np.array([clock[1], *[_COST[1]] * (len(begin) - 1)])
     scales = np.maximum(begin, 1.0)
 
     def distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = np.array(_errors(points, tuple(values), clock_mhz))
+        found = np.array(first.moved(values.tolist()).errors(points, clock_mhz))
         return np.concatenate([found, _PRIOR * (values - begin) / scales])
 
     start = np.clip(begin, low + 1e-12, high - 1e-12)
     found = least_squares(
         distances, start, bounds=(low, high), x_scale=scales, loss="soft_l1", f_scale=0.2
     )
-    return tuple(float(value) for value in found.x)
+    return first.moved(found.x.tolist())
 
 
 def error_factor(logarithms: Sequence[float]) -> float:
     """The geometric mean of how many times too large or too small estimates are."""
     return math.exp(sum(map(abs, logarithms)) / max(1, len(logarithms)))
-
-
-def _errors(points: Sequence[Point], values: Sequence[float], clock_mhz: float) -> list[float]:
-    """Logarithms of estimated over measured times."""
-    scale, *costs = values
-    return [
-        math.log(
-            (one.core_cycles + stalls_of(one.misses, costs))
-            / (clock_mhz * scale * 1e3)
-            / one.measured_ms
-        )
-        for one in points
-    ]
-
-
-def stalls_of(misses: Sequence[Misses], costs: Sequence[float]) -> float:
-    """Cycles that misses cost: of each level two costs, for random lines and foreseen ones."""
-    random, foreseen = costs[0::2], costs[1::2]
-    return sum(
-        random[at] * (one.loads + one.stores)
-        + foreseen[at] * (one.foreseen_loads + one.foreseen_stores)
-        for at, one in enumerate(misses[: len(random)])
-    )
-
-
-def _flat(misses: Sequence[MissCost]) -> list[float]:
-    return [cost for one in misses for cost in (one.random, one.foreseen)]
-
-
-def _costs(flat: Sequence[float]) -> tuple[MissCost, ...]:
-    rounded = [round(one, 2) for one in flat]
-    return tuple(map(MissCost, rounded[0::2], rounded[1::2]))
 
 
 def _file(profile: str) -> Path:

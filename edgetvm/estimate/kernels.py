@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetvm.boards.core import CoreModel
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.estimate.code import texts_of
+from edgetvm.estimate.memory import cycles_with_memory
 from edgetvm.estimate.pricing import cycles_of
 from edgetvm.estimate.spills import spilled_share
 from edgetvm.estimate.tables import table_cycles_of
-from edgetvm.estimate.trace import Misses, Run, Trace
+from edgetvm.estimate.trace import Run, Trace
 from edgetvm.estimate.watching import CacheLevel, Machine
+
+# The first instructions of a window fill the pipeline: they are priced alone, and taken off.
+_LEAD_IN = 500
 
 
 @dataclass(frozen=True)
@@ -62,36 +67,44 @@ def costs_of(
         CompileError, MissingToolError: LLVM cannot price the code, or is not installed.
     """
     if not core.llvm and not core.table:
-        return [_counted(run, core, nothing) for run in runs]
+        return [_cost(run, nothing, core.cycles_per_instruction, core, 0.0) for run in runs]
+    used = {number for run in runs for window in run.windows for number in window}
     used = {number for run in runs for window in run.windows for number in window}
     texts = texts_of((code for one in used for code in trace.blocks[one].codes), architecture)
     windows = [
         [[texts[code] for code in trace.codes(window)] for window in run.windows] for run in runs
     ]
-    flat = [window for of_run in windows for window in of_run]
-    found = iter(
-        cycles_of(flat, core, architecture) if core.llvm else table_cycles_of(flat, core.table)
-    )
+    found = iter(_rates([window for of_run in windows for window in of_run], core, architecture))
     costs = []
     for run, mine in zip(runs, windows, strict=True):
-        rate = sum(next(found) for _ in mine) / max(1, sum(map(len, mine)))
-        instructions = run.instructions - nothing
+        rate = _mean([next(found) for _ in mine], [len(window) for window in mine])
         spilled = spilled_share(mine, architecture)
-        costs.append(CallCost(instructions, instructions * rate, stalls(run.misses, core), spilled))
+        costs.append(_cost(run, nothing, rate, core, spilled))
     return costs
 
 
-def _counted(run: Run, core: CoreModel, nothing: int) -> CallCost:
-    """By the number of instructions alone."""
-    instructions = run.instructions - nothing
-    cycles = instructions * core.cycles_per_instruction
-    return CallCost(instructions, cycles, stalls(run.misses, core), 0.0)
-
-
-def stalls(misses: Sequence[Misses], core: CoreModel) -> float:
-    """Cycles that a core waits for memory."""
-    return sum(
-        cost.random * (one.loads + one.stores)
-        + cost.foreseen * (one.foreseen_loads + one.foreseen_stores)
-        for one, cost in zip(misses, core.misses, strict=False)
+def _rates(windows: Sequence[Sequence[str]], core: CoreModel, architecture: str) -> Sequence[float]:
+    """Cycles an instruction of each window, without what it costs to fill an empty pipeline."""
+    cut = [window[:_LEAD_IN] for window in windows]
+    whole, begun = (
+        cycles_of(some, core, architecture) if core.llvm else table_cycles_of(some, core.table)
+        for some in (windows, cut)
     )
+    return [
+        (cycles - before) / (len(window) - _LEAD_IN)
+        if len(window) >= 2 * _LEAD_IN
+        else cycles / max(1, len(window))
+        for window, cycles, before in zip(windows, whole, begun, strict=True)
+    ]
+
+
+def _mean(rates: Sequence[float], weights: Sequence[int]) -> float:
+    total = sum(weights)
+    return sum(map(operator.mul, rates, weights)) / total if total else 0.0
+
+
+def _cost(run: Run, nothing: int, rate: float, core: CoreModel, spilled: float) -> CallCost:
+    instructions = run.instructions - nothing
+    core_cycles = instructions * rate
+    cycles = cycles_with_memory(core_cycles, run.misses, core)
+    return CallCost(instructions, core_cycles, cycles - core_cycles, spilled)

@@ -1,8 +1,7 @@
 """Core cycles of windows of instructions, as llvm-mca simulates them.
 
-Each window begins with an empty pipeline; what filling and draining it costs is known from a
-window's length and left in. Caches, branch prediction and the forwarding of stores to loads are not
-in llvm-mca's models.
+Each window begins with an empty pipeline. Caches, branch prediction and the forwarding of stores to
+loads are not in llvm-mca's models.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _cycles(table: Table, window: Sequence[_Decoded]) -> int:
             added.pop(register, None)
         if one.accumulates:
             added[one.accumulates] = begin + kind.accumulate
-    return max([now, *ready.values()])
+    return max([now + 1, *ready.values()])
 
 
 _REGISTER = re.compile(r"\b(?:v(\d+)|[qdshb](\d+)|([xw])(\d+)|(sp)|([xw]zr))\b")

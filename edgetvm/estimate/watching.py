@@ -46,8 +46,8 @@ class Machine:
 class Sampling:
     """How much of each stretch is kept: windows of consecutive instructions, evenly spread."""
 
-    windows: int = 12
-    instructions: int = 1500
+    windows: int = 8
+    instructions: int = 3000
 
 
 @dataclass(frozen=True)

@@ -159,11 +159,11 @@ def tune_estimated(
         )  # fmt: skip
         conditions = replace(conditions_of(profile, options), estimated=True)
         schedules = mine.schedules(conditions)
-    times_ms = [
+    default_ms, tuned_ms = (
         estimate_model(code_of(model, profile, one, options), priced).whole.ms
         for one in (UNTUNED, schedules)
-    ]
-    return Outcome(tuned, *times_ms, estimated=True)
+    )
+    return Outcome(tuned, default_ms, tuned_ms, estimated=True)
 
 
 def _one_profile(boards: Sequence[Board]) -> str:

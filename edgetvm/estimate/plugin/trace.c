@@ -76,7 +76,7 @@ EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 
 enum { BEGIN = 1, END, MOST_THREADS = 64, NO_REGISTERS = 0, READS_AND_WRITES = 3 };
 enum { MOST_LEVELS = 3, MOST_WAYS = 32, LINE_BITS = 6, STREAMS = 32, MOST_CODE = 16 };
-enum { VEX2 = 0xC5, VEX3 = 0xC4, EVEX = 0x62, LONGEST_X86 = 15 };
+enum { VEX2 = 0xC5, VEX3 = 0xC4, EVEX = 0x62, LONGEST_X86 = 15, PAGE = 4096 };
 static const uint32_t mark = 0xED6E7300u;
 
 struct block {
@@ -296,8 +296,8 @@ static size_t told_code(const struct qemu_plugin_insn *one, unsigned char *code)
     return size;
 }
 
-/* Where the last instruction of a block ends is not known if it is a vector instruction: then as
-   many bytes are told as the longest has. They may lie across the end of what is mapped. */
+/* Where the last instruction of a block ends is not known if it is a vector instruction or lies
+   across pages: then as many bytes are told as the longest has. Not all of them need be mapped. */
 static size_t code_in_memory(const struct qemu_plugin_tb *translation, size_t at,
                              unsigned char *code)
 {
@@ -307,7 +307,8 @@ static size_t code_in_memory(const struct qemu_plugin_tb *translation, size_t at
     if (at + 1 < qemu_plugin_tb_n_insns(translation))
         size = (size_t)(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(translation, at + 1)) -
                         qemu_plugin_insn_vaddr(one));
-    else if (*memory == VEX2 || *memory == VEX3 || *memory == EVEX)
+    else if (*memory == VEX2 || *memory == VEX3 || *memory == EVEX ||
+             (uintptr_t)memory % PAGE > PAGE - LONGEST_X86)
         size = LONGEST_X86;
     struct iovec from = {memory, size < MOST_CODE ? size : MOST_CODE}, to = {code, MOST_CODE};
     ssize_t got = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
