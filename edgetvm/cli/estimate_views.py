@@ -63,7 +63,7 @@ def _figures(estimate: Estimate) -> dict[str, Any]:
     return {
         "estimated_ms": estimate.ms,
         "least_ms": estimate.least_ms,
-        "most_ms": estimate.most_ms,
+        "most_ms": estimate.most_ms if math.isfinite(estimate.most_ms) else None,
         "estimated_cycles": estimate.cost.cycles,
         "instructions": estimate.cost.instructions,
         "stall_share": estimate.stall_share,
