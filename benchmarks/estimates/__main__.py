@@ -2,10 +2,10 @@
 
 Kernels of our own compiler, for AVX2, are estimated and measured on this machine: default
 schedules, others of the same rules and plain loops; float32 and int8; bound by computing and by
-memory. What a cache miss costs is fitted to kernels of some models; every figure is of the kernels
-of others, and of those that do not keep vectors on the stack, which is flagged and not priced.
-Native times are the least of many short runs in several processes; cycles are theirs by the clock
-of a chain of additions in the same process.
+memory. What a cache miss costs, and a cycle of LLVM's table, is fitted to kernels of some models;
+every figure is of the kernels of others, and of those that do not keep vectors on the stack, which
+is flagged and not priced. Native times are the least of many short runs in several processes;
+cycles are theirs by the clock of a chain of additions in the same process.
 
 It ends with `result: kernels=… spearman=… error_factor=… pairs_right_pct=… s_per_kernel=…`.
 """
@@ -28,7 +28,7 @@ from benchmarks.estimates.scatter import Dot, picture
 from benchmarks.estimates.truth import Truth, truths
 from edgetvm.boards.core import CoreModel, MissCost
 from edgetvm.boards.profile import BoardProfile, load_profile
-from edgetvm.estimate.calibration import Point, error_factor, fitted
+from edgetvm.estimate.calibration import Fit, Point, error_factor, fitted
 from edgetvm.estimate.estimating import watch_kernel
 from edgetvm.estimate.kernels import CallCost
 from edgetvm.estimate.memory import cycles_with_memory
@@ -67,9 +67,9 @@ class Estimated:
         """Flagged, and not priced."""
         return self.cost.spilled > HOT_SHARE
 
-    def cycles(self, core: CoreModel) -> float:
-        """Estimated, with a core's costs of misses."""
-        return cycles_with_memory(self.cost.core_cycles, self.misses, core)
+    def cycles(self, fit: Fit) -> float:
+        """Estimated, with what was fitted."""
+        return cycles_with_memory(self.cost.core_cycles, self.misses, fit.core) / fit.clock
 
 
 def _profile() -> BoardProfile:
@@ -93,10 +93,10 @@ def _points(found: Sequence[Estimated]) -> list[Point]:
     ]
 
 
-def _figures(found: Sequence[Estimated], core: CoreModel) -> dict[str, float]:
+def _figures(found: Sequence[Estimated], fit: Fit) -> dict[str, float]:
     from scipy.stats import spearmanr
 
-    pairs = [(one.cycles(core), one.truth.cycles) for one in found]
+    pairs = [(one.cycles(fit), one.truth.cycles) for one in found]
     right = [
         (mine > other) == (truth > true)
         for at, (mine, truth) in enumerate(pairs)
@@ -133,23 +133,26 @@ def main() -> None:
     known = truths(named, options.folder / "truth.json", options.rounds)
     found = [_estimated(one, profile, known[one.name]) for one in all_kernels]
     priced = [one for one in found if not one.is_spilled]
-    fit = [one for one in priced if not one.kernel.held_out]
+    known_ones = [one for one in priced if not one.kernel.held_out]
     judged = [one for one in priced if one.kernel.held_out]
-    core = fitted(_points(fit), _CORE, 1000, fixed_clock=True).core
-    for one in sorted(found, key=lambda one: one.cycles(core) / one.truth.cycles):
-        print(_line(one, core))
-    print(f"fitted on {len(fit)} kernels of {', '.join(FITTED)}; judged: {', '.join(HELD_OUT)}")
-    print("cycles a miss:", *(f"{one.random:.2f}/{one.foreseen:.2f}" for one in core.misses))
-    print("fitted kernels:", _told(_figures(fit, core)))
-    figures = _figures(judged, core)
+    fit = fitted(_points(known_ones), _CORE, 1000)
+    for one in sorted(found, key=lambda one: one.cycles(fit) / one.truth.cycles):
+        print(_line(one, fit))
+    print(
+        f"fitted on {len(known_ones)} kernels of {', '.join(FITTED)}; judged: {', '.join(HELD_OUT)}"
+    )
+    print(f"a cycle of the table is {1 / fit.clock:.3f} of this core")
+    print("cycles a miss:", *(f"{one.random:.2f}/{one.foreseen:.2f}" for one in fit.core.misses))
+    print("fitted kernels:", _told(_figures(known_ones, fit)))
+    figures = _figures(judged, fit)
     figures["s_per_kernel"] = sum(one.took_s for one in found) / len(found)
-    _write(options, found, figures, core)
+    _write(options, found, figures, fit)
     print(f"result: {_told(figures)}")
 
 
-def _line(one: Estimated, core: CoreModel) -> str:
-    estimated, truth = one.cycles(core), one.truth.cycles
-    share = 1 - one.cost.core_cycles / estimated
+def _line(one: Estimated, fit: Fit) -> str:
+    estimated, truth = one.cycles(fit), one.truth.cycles
+    share = 1 - one.cost.core_cycles / fit.clock / estimated
     spills = " spills" if one.is_spilled else ""
     set_ = "held out" if one.kernel.held_out else "fitted"
     return (
@@ -166,12 +169,13 @@ def _write(
     options: argparse.Namespace,
     found: Sequence[Estimated],
     figures: dict[str, float],
-    core: CoreModel,
+    fit: Fit,
 ) -> None:
     document: dict[str, Any] = {
         "what": "estimated and measured cycles on this machine",
         "figures": figures,
-        "costs": [dataclasses.asdict(one) for one in core.misses],
+        "clock": fit.clock,
+        "costs": [dataclasses.asdict(one) for one in fit.core.misses],
         "load": os.getloadavg(),
         "kernels": [
             {
@@ -181,7 +185,7 @@ def _write(
                 "instructions": one.cost.instructions,
                 "core_cycles": one.cost.core_cycles,
                 "misses": [dataclasses.astuple(level) for level in one.misses],
-                "estimated_cycles": one.cycles(core),
+                "estimated_cycles": one.cycles(fit),
                 **dataclasses.asdict(one.truth),
             }
             for one in found
@@ -191,7 +195,7 @@ def _write(
     options.json.write_text(json.dumps(document, indent=1))
     if options.picture is not None:
         dots = [
-            Dot(one.kernel.name, one.truth.cycles, one.cycles(core), _kind(one)) for one in found
+            Dot(one.kernel.name, one.truth.cycles, one.cycles(fit), _kind(one)) for one in found
         ]
         options.picture.write_text(picture(dots, "Estimated and measured cycles of kernels"))
 

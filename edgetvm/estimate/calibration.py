@@ -98,7 +98,7 @@ def calibrate(
             f"{len(points)} kernels were measured, and a fit needs {LEAST_POINTS}",
             mend="calibrate with a model of more kernels",
         )
-    begin = _Fit(1.0, core)
+    begin = Fit(1.0, core)
     before = begin.errors(points, clock_mhz)
     left_out = []
     for at, point in enumerate(points):
@@ -117,7 +117,7 @@ def calibrate(
 
 
 @dataclass(frozen=True)
-class _Fit:
+class Fit:
     """Figures that are fitted: the clock as a factor on the profile's, and a core's costs."""
 
     clock: float
@@ -129,11 +129,11 @@ class _Fit:
         costs = [cost for one in self.core.misses for cost in (one.random, one.foreseen)]
         return [self.clock, *costs]
 
-    def moved(self, values: Sequence[float]) -> _Fit:
+    def moved(self, values: Sequence[float]) -> Fit:
         """With other values."""
         clock, *costs = map(float, values)
         misses = tuple(map(MissCost, costs[0::2], costs[1::2]))
-        return _Fit(clock, dataclasses.replace(self.core, misses=misses))
+        return Fit(clock, dataclasses.replace(self.core, misses=misses))
 
     def errors(self, points: Sequence[Point], clock_mhz: float) -> list[float]:
         """Logarithms of estimated over measured times."""
@@ -147,27 +147,24 @@ class _Fit:
         ]
 
 
-def fitted(
-    points: Sequence[Point], core: CoreModel, clock_mhz: float, fixed_clock: bool = False
-) -> _Fit:
+def fitted(points: Sequence[Point], core: CoreModel, clock_mhz: float) -> Fit:
     """The clock and the costs of misses by which estimates are nearest to measurements.
 
     Least squares of logarithms, within bounds, robust against a kernel that is mispriced.
     """
     from scipy.optimize import least_squares
 
-    first = _Fit(1.0, core)
+    first = Fit(1.0, core)
     begin = np.array(first.values)
-    clock = (1 - 1e-9, 1 + 1e-9) if fixed_clock else _CLOCK
-    low = np.array([clock[0], *[_COST[0]] * (len(begin) - 1)])
-    high = np.array([clock[1], *[_COST[1]] * (len(begin) - 1)])
+    low = np.array([_CLOCK[0], *[_COST[0]] * (len(begin) - 1)])
+    high = np.array([_CLOCK[1], *[_COST[1]] * (len(begin) - 1)])
     scales = np.maximum(begin, 1.0)
 
     def distances(values: NDArray[np.float64]) -> NDArray[np.float64]:
         found = np.array(first.moved(values.tolist()).errors(points, clock_mhz))
         return np.concatenate([found, _PRIOR * (values - begin) / scales])
 
-    start = np.clip(begin, low + 1e-12, high - 1e-12)
+    start = np.clip(begin, low, high)
     found = least_squares(
         distances, start, bounds=(low, high), x_scale=scales, loss="soft_l1", f_scale=0.2
     )
