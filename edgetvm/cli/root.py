@@ -26,6 +26,8 @@ COMMANDS = {
     "records": "records",
     "report": "report",
     "devices": "devices",
+    "farm": "farm",
+    "lease": "lease",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

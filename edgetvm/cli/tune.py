@@ -15,6 +15,7 @@ from edgetvm.cli.options import (
     compile_options,
     json_option,
     subject_options,
+    wait_option,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Common(TypedDict):
     metavar="NAME|PROFILE",
     help="Board of the inventory, or a selection of boards of one profile; local is this machine.",
 )
+@wait_option
 @subject_options
 @compile_options
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Measure so many candidates.")
@@ -103,6 +105,7 @@ def command(
     context: click.Context,
     model: str,
     device: str,
+    wait_s: float,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -168,7 +171,9 @@ def command(
                 outcome = tune_estimated(subject, profile, budget, database, options, **common)
             else:
                 how = How(cold=cold)
-                outcome = tune(subject, chosen, budget, database, options, how=how, **common)
+                outcome = tune(
+                    subject, chosen, budget, database, options, how=how, wait_s=wait_s, **common
+                )
     except KeyboardInterrupt:
         terminal.say(live.stopped(kept_in, go_on))
         context.exit(130)

@@ -5,6 +5,7 @@ from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.estimating import estimate, estimate_package
+from edgetvm.workflow.farm_serving import serve_farm
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
@@ -49,6 +50,7 @@ __all__ = [
     "quantize",
     "read_inputs",
     "run",
+    "serve_farm",
     "tune",
     "tune_estimated",
     "tuned_schedules",

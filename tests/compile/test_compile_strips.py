@@ -53,17 +53,27 @@ def test_strips_give_the_same(
 
 
 @pytest.mark.parametrize(
-    ("channels", "features", "size", "strip"),
+    ("channels", "features", "size", "cores", "strip"),
     [
-        (20, 24, (20, 40), 1),
-        (16, 16, (16, 8), 2),
-        (16, 16, (24, 2), 6),
-        (36, 40, (20, 14), 5),
+        (20, 24, (20, 40), 1, 1),
+        (16, 16, (16, 8), 1, 2),
+        (16, 16, (24, 2), 1, 6),
+        (16, 16, (24, 8), 2, 3),
+        (16, 16, (12, 8), 2, 3),
+        (36, 40, (20, 14), 1, 5),
     ],
-    ids=["not even one row fits", "two", "all", "weights are more than tiles"],
+    ids=[
+        "not even one row fits",
+        "two",
+        "all",
+        "as many for each core",
+        "no equal shares",
+        "weights are more than tiles",
+    ],
 )
 def test_a_strip_stays_in_level_2(
-    channels: int, features: int, size: tuple[int, int], strip: int
+    channels: int, features: int, size: tuple[int, int], cores: int, strip: int
 ) -> None:
     """The most rows of tiles that fit and divide all, where it is worth reading weights again."""
-    assert strip_of(channels, features, size, TRANSFORMS[4], "float32", _small("rpi4")) == strip
+    found = strip_of(channels, features, size, TRANSFORMS[4], "float32", _small("rpi4"), cores)
+    assert found == strip

@@ -1,17 +1,26 @@
 """edgetvm: the library's defaults, or a tuning database's schedules.
 
-Inputs are set before; timed is `Executor.invoke`.
+A package in the C runtime, as boards run it; inputs are set before, and timed is `edgetvm_run`.
+Models that need TVM's virtual machine are run by that: timed is `Executor.invoke`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import platform
+import tempfile
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.latency.case import Arrays, Case, Task
+
+if TYPE_CHECKING:
+    from edgetvm.compile.artifact import Artifact
+    from edgetvm.models import Model
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
@@ -26,7 +35,6 @@ class _Loaded:
         from edgetvm.compile import compile_model
         from edgetvm.compile.tuned import UNTUNED
         from edgetvm.models import import_model
-        from edgetvm.package.executor import Executor
         from edgetvm.workflow.tuning import tuned_schedules
 
         profile = dataclasses.replace(load_profile("local"), cores=task.threads)
@@ -50,21 +58,48 @@ class _Loaded:
                 for dtype, count in model.parameters.items()
             ),
         }
-        self._executor = Executor(artifact.library, artifact.signature, task.threads)
         signature = artifact.signature
         states = signature.initial_states()
         names = [spec.name for spec in signature.inputs if spec.name not in states]
         given = dict(zip(names, task.case.input_arrays(), strict=True)) | states
-        self._executor.set_inputs(given)
         kept = {state.output for state in signature.states}
         self._names = [spec.name for spec in signature.outputs if spec.name not in kept]
-        # Without the two stamps of `run_ns`, which other engines do not pay for.
-        self.run = self._executor.invoke
+        opened = _in_c if artifact.executor == "native" else _in_tvm
+        self.run, self._answers = opened(artifact, model, given, task.threads)
 
     def outputs(self) -> Arrays:
-        self.run()
-        found = self._executor.outputs()
+        found = self._answers()
         return [found[name] for name in self._names]
+
+
+Runs = tuple[Callable[[], object], Callable[[], dict[str, Any]]]
+
+
+def _in_c(artifact: Artifact, model: Model, given: dict[str, Any], threads: int) -> Runs:
+    """One run without what it answers with, and with it."""
+    from edgetvm.package import check, write_package
+    from edgetvm.package.binding import edgetvm_lite
+    from edgetvm.package.crossbuild import build_runtime
+
+    runtime = build_runtime(platform.machine(), "glibc")
+    checked = check(artifact, model, given, allow_mismatch=True)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.edgetvm")
+        write_package(
+            file, artifact, checked.correctness, checked.sample_inputs, checked.sample_outputs
+        )
+        opened = edgetvm_lite.Model(file, threads, library=runtime.folder)
+    opened.run(given)
+    return opened.invoke, lambda: opened.run(given)
+
+
+def _in_tvm(artifact: Artifact, model: Model, given: dict[str, Any], threads: int) -> Runs:
+    from edgetvm.package.executor import Executor
+
+    executor = Executor(artifact.library, artifact.signature, threads)
+    executor.set_inputs(given)
+    # Without the two stamps of `run_ns`, which other engines do not pay for.
+    return executor.invoke, lambda: executor.run(given)
 
 
 # numpy has no name of its own for these.

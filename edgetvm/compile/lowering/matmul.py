@@ -38,7 +38,7 @@ def lower_matmul(site: Site, call: Any) -> Any:
         *points,
         math.prod(rows[:-2]),
         profile,
-        shared_by(work, profile),
+        shared_by(work, profile, math.prod(rows)),
         together=together,
     )
     possible = widths(features, *points, profile, together=together)

@@ -76,10 +76,13 @@ def strip_of(
     transform: Transform,
     dtype: str,
     profile: BoardProfile,
+    sharing: int,
 ) -> int:
     """How many rows of tiles are computed at once: as many as stay in a core's level 2.
 
-    All of them where the weights, which each strip reads anew, are more than what that saves.
+    All of them where the weights, which each strip reads anew, are more than what that saves. Each
+    of several cores takes as many strips as the others where that can be: it reads what it wrote
+    itself, and all wait for each other once, not after each step.
 
     Args:
         channels, features: of the convolution.
@@ -87,13 +90,15 @@ def strip_of(
         transform: of the tiles.
         dtype: of the elements.
         profile: of the board.
+        sharing: cores that share the kernel.
     """
     down, across = (math.ceil(extent / transform.outputs) for extent in size)
     tile_bytes = np.dtype(dtype).itemsize * transform.edge**2
     row_bytes = tile_bytes * across * (channels + features)
     cores = profile.cores if profile.cache.l2_shared else 1
     most = max(1, int(_SHARE * profile.cache.l2_bytes) // cores // row_bytes)
-    strip = max(one for one in range(1, min(down, most) + 1) if down % one == 0)
+    strips = [one for one in range(1, min(down, most) + 1) if down % one == 0]
+    strip = max([one for one in strips if down // one % sharing == 0] or strips)
     read_again = (down // strip - 1) * tile_bytes * channels * features
     return strip if read_again <= _PASSES * down * row_bytes else down
 
@@ -119,7 +124,7 @@ def winograd_convolution(
     tile = choose_tile(
         features, transform.edge, tiles, transform.edge, profile, cores, together=together
     )
-    strip = strip_of(array.shape[-2], features, size, transform, dtype, site.profile)
+    strip = strip_of(array.shape[-2], features, size, transform, dtype, site.profile, cores)
     weights = constant(transformed(array, transform, tile.width))
     before = (window.before[0], window.before[1])
     call = site.builder.call_te(

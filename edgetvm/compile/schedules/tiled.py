@@ -185,7 +185,7 @@ def tiled(function: PrimFunc, profile: BoardProfile, decisions: Decisions) -> Sc
     border = decisions.choose("border", ("inlined", "staged"), "inlined" if inline else "staged")
     staged = [] if border == "inlined" else paddings
     staged += [block for block in blocks if STAGED in block.node.annotations]
-    cores = decisions.choose("cores", (1, profile.cores), shared_by(main.work, profile))
+    cores = decisions.choose("cores", (1, profile.cores), _cores(main, form, profile))
     around = surround(schedule, blocks, main, staged)
     outermost = decisions.choose("outermost", ("features", "points"), "features")
     schedule = tile_contraction(
@@ -221,12 +221,17 @@ def choose_form_tile(main: Block, form: Form, profile: BoardProfile, decisions: 
     outer = math.prod(extent) // (across * down * form.features)
     dot = None if form.dot is None else dot_named(form.dot)
     together = steps_together(main, form, profile)
-    cores = shared_by(main.work, profile)
+    cores = _cores(main, form, profile)
     known = form.features, down, across
     given = form.width, together, form.across, dot
     default = choose_tile(*known, outer, profile, cores, *given)
     candidates = tuple(tiles(form.features, down, across, profile, *given))
     return decisions.choose("tile", candidates, default)
+
+
+def _cores(main: Block, form: Form, profile: BoardProfile) -> int:
+    points = math.prod(main.spatial) // form.features
+    return shared_by(main.work, profile, points if form.dot is None else None)
 
 
 def stretched_contraction(schedule: Any, main: Block, owner: str, form: Form, tile: Tile) -> Any:
@@ -292,7 +297,7 @@ def sum_in_tiles(
     if main.dtype == "float16":
         pieces = in_pieces(schedule, result, schedule.get_loops(result)[rank:], together)
     steps = 1 if pieces is not None else together
-    nest = _nest(schedule, result, rank, form, tile, steps, outermost)
+    nest = _nest(schedule, result, rank, form, tile, steps, outermost, cores)
     schedule.set_scope(result, 0, "local")
     if whole is not None:
         schedule.set_scope(whole, 0, "local")
@@ -342,6 +347,7 @@ def _nest(
     tile: Tile,
     together: int,
     outermost: str,
+    cores: int,
 ) -> _Nest:
     """Split the loops of the block that sums, and put them in order."""
     loops = schedule.get_loops(result)
@@ -369,18 +375,41 @@ def _nest(
     rows = [] if form.rows is None else [outer[form.rows]]
     if outermost == "points":
         first, rows, columns = [*rows, *columns], first[:-1], first[-1:]
+    share: list[Any] = []
+    if outermost == "features" and cores > 1:
+        share, rows, columns = _points_shared(schedule, first, rows, columns, cores)
     steps: list[Any] = []
     if together > 1:
         reduction, step = _together(schedule, reduction, together, dot is None)
         # An instruction of several steps takes their elements from their places itself.
         steps, within = ([step], within) if dot is None else ([], [step, *within])
-    schedule.reorder(*first, *rows, *columns, *reduction, *steps, *points, *taken, *within)
+    schedule.reorder(*share, *first, *rows, *columns, *reduction, *steps, *points, *taken, *within)
+    if share:
+        return _Nest(share[0], [*first, *rows, *columns][-1], reduction, steps, points, taken)
     shared = [*first, *rows]
     if not rows and not any(int(schedule.get(loop).extent) > 1 for loop in first):
         shared, columns = [*shared, *columns], []
     shared_loop = schedule.fuse(*shared) if len(shared) > 1 else shared[0]
     at = columns[-1] if columns else shared_loop
     return _Nest(shared_loop, at, reduction, steps, points, taken)
+
+
+def _points_shared(
+    schedule: Any, first: list[Any], rows: list[Any], columns: list[Any], cores: int
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """A loop over the cores' shares of points, where those are equal; what is left of the others.
+
+    So each core reads points that it wrote itself, kernel after kernel; sharing features, it would
+    read half of what another one wrote.
+    """
+    *before, features = (int(schedule.get(loop).extent) for loop in first)
+    over = rows or columns
+    if not over or features == 1 or math.prod(before) > 1:
+        return [], rows, columns
+    if int(schedule.get(over[0]).extent) % cores:
+        return [], rows, columns
+    share, rest = schedule.split(over[0], [cores, None], preserve_unit_iters=True)
+    return ([share], [rest], columns) if rows else ([share], rows, [rest])
 
 
 def _together(

@@ -235,8 +235,16 @@ class Model:
         """
         for name, array in inputs.items():
             self._set(name, np.asarray(array))
-        self._check(self._library.edgetvm_run(self._opened()))
+        self.invoke()
         return {spec.name: self._get(index, spec) for index, spec in enumerate(self.outputs)}
+
+    def invoke(self) -> None:
+        """One run on the inputs that were set last and the states that are carried.
+
+        Raises:
+            EdgetvmError: an input is missing, or a kernel refused its work.
+        """
+        self._check(self._library.edgetvm_run(self._opened()))
 
     def reset_state(self) -> None:
         """Begin the stream anew."""
