@@ -40,7 +40,10 @@ def calibrate_on(
     """
     core = core_of(profile)
     tasks = _chosen(tasks_of(subject.load(), profile, options).tasks)
-    with standing(board) as up, step(f"measure {len(tasks)} kernels on {board.name}") as this:
+    with (
+        standing(board, purpose="calibrate") as up,
+        step(f"measure {len(tasks)} kernels on {board.name}") as this,
+    ):
         runner = BoardRunner(up)
         try:
             points = []

@@ -26,14 +26,16 @@ _TRUE = dataclasses.replace(_CORE, misses=(MissCost(10, 2), MissCost(90, 15)))
 
 
 def points(count: int, clock_mhz: float, noise: float = 0.0) -> list[Point]:
+    """Kernels that compute, and by turns wait for one kind of lines about as long or longer."""
     draw = random.Random(7)
+    costs = [cost for one in _TRUE.misses for cost in (one.random, one.foreseen)]
     found = []
     for at in range(count):
         cycles = 10 ** draw.uniform(4, 7)
-        misses = tuple(
-            Misses(*(int(cycles * draw.choice([0, 1e-4, 1e-3, 1e-2])) for _ in range(4)))
-            for _ in range(2)
-        )
+        counts = [0] * 4
+        if at % 5 < 4:
+            counts[at % 5] = int(cycles * draw.uniform(0.5, 4) / costs[at % 5])
+        misses = (Misses(*counts[:2]), Misses(*counts[2:]))
         ms = cycles_with_memory(cycles, misses, _TRUE) / clock_mhz / 1e3
         found.append(Point(f"k{at}", cycles, misses, ms * (1 + noise * draw.uniform(-1, 1))))
     return found
