@@ -69,7 +69,6 @@ def costs_of(
     if not core.llvm and not core.table:
         return [_cost(run, nothing, core.cycles_per_instruction, core, 0.0) for run in runs]
     used = {number for run in runs for window in run.windows for number in window}
-    used = {number for run in runs for window in run.windows for number in window}
     texts = texts_of((code for one in used for code in trace.blocks[one].codes), architecture)
     windows = [
         [[texts[code] for code in trace.codes(window)] for window in run.windows] for run in runs

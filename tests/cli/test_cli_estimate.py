@@ -29,6 +29,7 @@ def test_a_document_tells_ranges_kernels_and_that_nothing_was_measured(several: 
     for one in told["estimates"]:
         profile = load_profile(one["profile"])
         assert profile.core is not None
+        assert not one["spills"]
         assert 0 < one["least_ms"] < one["estimated_ms"] < one["most_ms"]
         assert one["most_ms"] == pytest.approx(one["estimated_ms"] * profile.core.error)
         cycles = sum(kernel["estimated_cycles"] for kernel in one["kernels"])

@@ -65,17 +65,23 @@ def test_the_table_of_the_a53_counts_as_a_person_does(window: list[str], cycles:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "text", "spills"),
+    ("architecture", "window", "share"),
     [
-        ("aarch64", "str\tq3, [sp, #32]", True),
-        ("aarch64", "stp\tq3, q4, [sp, #32]", True),
-        ("aarch64", "str\tx3, [sp, #32]", False),
-        ("aarch64", "str\tq3, [x1, #32]", False),
-        ("x86_64", "vmovups\t%ymm3, 64(%rsp)", True),
-        ("x86_64", "vmovaps\t%ymm3, (%rsp)", True),
-        ("x86_64", "vmovups\t64(%rsp), %ymm3", False),
-        ("x86_64", "vmovups\t%ymm3, 64(%rdi)", False),
+        ("aarch64", ["str\tq3, [sp, #32]", "ldr\tq3, [sp, #32]"], 1 / 2),
+        ("aarch64", ["stp\tq3, q4, [sp]", "ldr\tq3, [sp]", "ldr\tq4, [sp, #16]"], 2 / 3),
+        ("aarch64", ["str\tx3, [sp, #32]", "ldr\tx3, [sp, #32]"], 0),
+        ("aarch64", ["str\tq3, [x1, #32]", "ldr\tq3, [x1, #32]"], 0),
+        # Stored once and loaded again and again: a border that was staged.
+        ("aarch64", ["str\tq3, [sp, #32]", *["ldr\tq3, [sp, #32]"] * 3], 0),
+        # Another place.
+        ("aarch64", ["str\tq3, [sp, #32]", "ldr\tq3, [sp, #48]"], 0),
+        ("x86_64", ["vmovups\t%ymm3, 64(%rsp)", "vaddps\t64(%rsp), %ymm1, %ymm3"], 1 / 2),
+        ("x86_64", ["vmovups\t%ymm3, 64(%rsp)", "vmovups\t64(%rsp), %ymm3"], 1 / 2),
+        ("x86_64", ["vmovaps\t%ymm3, (%rsp)", "vmovaps\t(%rsp), %ymm3"], 1 / 2),
+        ("x86_64", ["vmovups\t%ymm3, 64(%rdi)", "vmovups\t64(%rdi), %ymm3"], 0),
     ],
 )
-def test_vectors_that_go_to_the_stack_are_seen(architecture: str, text: str, spills: bool) -> None:
-    assert spilled_share([[text, "nop"]], architecture) == (0.5 if spills else 0.0)
+def test_sums_that_go_to_the_stack_and_back_are_seen(
+    architecture: str, window: list[str], share: float
+) -> None:
+    assert spilled_share([window], architecture) == pytest.approx(share)

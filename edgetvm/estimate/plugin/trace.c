@@ -19,8 +19,8 @@
        end
 
    Arguments: out=FILE, windows=HOW_MANY, length=INSTRUCTIONS_OF_ONE, host=on to read instructions
-   from the program's memory (QEMU before 8 gives those of x86 wrong), and caches=
-   SIZE:WAYS,SIZE:WAYS,… in bytes, from level 1 on; none without it. */
+   from the program's memory (QEMU before 8 gives those of x86 wrong), and cache=SIZE:WAYS in bytes
+   for each level from 1 on; none is simulated without it. */
 
 #define _GNU_SOURCE
 
@@ -372,15 +372,11 @@ static bool add_level(uint64_t size, uint64_t ways)
     return level->lines != NULL;
 }
 
-static bool read_levels(char *text)
+static bool read_level(char *text)
 {
-    while (*text) {
-        uint64_t size = strtoull(text, &text, 10);
-        uint64_t ways = *text == ':' ? strtoull(text + 1, &text, 10) : 0;
-        if (!add_level(size, ways) || (*text && *text++ != ','))
-            return false;
-    }
-    return true;
+    uint64_t size = strtoull(text, &text, 10);
+    uint64_t ways = *text == ':' ? strtoull(text + 1, &text, 10) : 0;
+    return !*text && add_level(size, ways);
 }
 
 static bool read_argument(const char *name, char *value)
@@ -393,8 +389,7 @@ static bool read_argument(const char *name, char *value)
         return (length = strtoull(value, NULL, 10)) > 0;
     if (!strcmp(name, "host"))
         return from_host = true;
-    /* QEMU parts arguments at commas: levels come one by one. */
-    return !strcmp(name, "cache") && read_levels(value);
+    return !strcmp(name, "cache") && read_level(value);
 }
 
 EXPORT int qemu_plugin_install(plugin_id id, const struct info *info, int argc, char **argv)
