@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.estimates.kernels import FITTED, HELD_OUT, Kernel, kernels
+from benchmarks.estimates.models import MODELS, whole
 from benchmarks.estimates.scatter import Dot, picture
 from benchmarks.estimates.truth import Truth, truths
 from edgetvm.boards.core import CoreModel, MissCost
@@ -50,6 +51,8 @@ _CORE = CoreModel(
     source="AMD's Software Optimization Guide for Zen 5",
 )
 _APART = 1.1
+# Processes in which a whole model is timed.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,10 @@ def _options() -> argparse.Namespace:
     folder = cache_folder() / "benchmarks" / "estimates"
     parser.add_argument("--folder", type=Path, default=folder, help="keep kernels here")
     parser.add_argument("--rounds", type=int, default=3, help="of measuring, beside those kept")
+    words = {"type": lambda text: [word for word in text.split(",") if word]}
+    parser.add_argument(
+        "--models", default=list(MODELS), metavar="A,B", help="compare whole models", **words
+    )
     parser.add_argument("--json", type=Path, default=_RESULTS / "estimates.json", metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the scatter")
     return parser.parse_args()
@@ -146,8 +153,24 @@ def main() -> None:
     print("fitted kernels:", _told(_figures(known_ones, fit)))
     figures = _figures(judged, fit)
     figures["s_per_kernel"] = sum(one.took_s for one in found) / len(found)
+    if options.models:
+        figures["models_error"] = _models(options.models, profile, fit)
     _write(options, found, figures, fit)
     print(f"result: {_told(figures)}")
+
+
+def _models(names: Sequence[str], profile: BoardProfile, fit: Fit) -> float:
+    """The typical error of whole models."""
+    logarithms = []
+    for name in names:
+        found = whole(name, profile, fit, _ROUNDS)
+        ratio = found.estimated / found.measured
+        print(
+            f"{ratio:5.2f} {found.measured:12.0f} {found.estimated:12.0f} model {name}, "
+            f"{found.spilled} kernels spill"
+        )
+        logarithms.append(math.log(ratio))
+    return error_factor(logarithms)
 
 
 def _line(one: Estimated, fit: Fit) -> str:
