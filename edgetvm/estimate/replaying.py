@@ -69,12 +69,10 @@ class Timed:
     """A program that was timed: the least of many repetitions.
 
     Attributes:
-        calls_ns: of each call.
         run_ns: of all calls.
         cycle_ns: of an addition that waits for the one before.
     """
 
-    calls_ns: tuple[float, ...]
     run_ns: float
     cycle_ns: float
 
@@ -97,12 +95,12 @@ def replayed(
     return Replayed(done.trace, names, tuple(runs), nothing.instructions)
 
 
-def timed(program: Program, each_ms: int, timeout_s: float = 120) -> Timed:
+def timed(program: Program, for_ms: int, timeout_s: float = 120) -> Timed:
     """Time a program's kernels on this machine, on one core.
 
     Args:
         program: whose code this machine runs.
-        each_ms: how long each call is repeated, and all of them.
+        for_ms: how long its run is repeated.
         timeout_s: after which it is ended.
 
     Raises:
@@ -110,7 +108,7 @@ def timed(program: Program, each_ms: int, timeout_s: float = 120) -> Timed:
     """
     with _written(program, platform.machine()) as (command, tensors):
         done = subprocess.run(
-            [*command, "2", str(each_ms), *tensors],
+            [*command, "2", str(for_ms), *tensors],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -118,10 +116,8 @@ def timed(program: Program, each_ms: int, timeout_s: float = 120) -> Timed:
         )
     if done.returncode:
         raise BoardCrashError((done.stderr.strip().splitlines() or ["it failed"])[-1])
-    told: dict[str, list[float]] = {}
-    for words in map(str.split, done.stdout.splitlines()):
-        told.setdefault(words[0], []).append(float(words[-1]))
-    return Timed(tuple(told["call"]), told["run"][0], told["add"][0] / 1e3)
+    told = dict(map(str.split, done.stdout.splitlines()))
+    return Timed(float(told["run"]), float(told["add"]) / 1e3)
 
 
 @contextmanager
