@@ -9,6 +9,7 @@ import pytest
 
 from edgetvm.base.errors import BoardCrashError
 from edgetvm.boards import load_profile
+from edgetvm.boards.detect import cpu_flags
 from edgetvm.compile.options import DEFAULTS
 from edgetvm.compile.tuned import UNTUNED
 from edgetvm.estimate.replaying import Program, replayed, timed
@@ -16,7 +17,10 @@ from edgetvm.estimate.watching import Machine
 from edgetvm.models import import_model
 from edgetvm.workflow.estimating import code_of
 
-pytestmark = pytest.mark.usefixtures("session_cache")
+pytestmark = [
+    pytest.mark.usefixtures("session_cache"),
+    pytest.mark.skipif("avx2" not in cpu_flags(), reason="this machine has no AVX2"),
+]
 
 _AVX2 = load_profile("x86-avx2")
 
