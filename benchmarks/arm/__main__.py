@@ -34,14 +34,14 @@ from benchmarks.arm.emulator import Counted
 from benchmarks.arm.kernels import report
 from benchmarks.arm.results import EDGETVM, Result, Row, as_json, heading, judged, line, summary
 from benchmarks.arm.results import text as row_text
-from benchmarks.latency.case import Arrays, Case, Task, Unavailable
-from benchmarks.latency.figures import answer_error
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.compile.options import PRECISIONS, CompileOptions
 from edgetvm.estimate.tools import emulator, llvm_program
+from edgetvm.measure.peers.answers import answer_error
+from edgetvm.measure.peers.case import Arrays, Case, Task, Unavailable
 
 # Of what is kept of peers: raise it when that changes.
 _FORMAT = 2
@@ -125,7 +125,7 @@ def _row(board: Board, case: Case, options: argparse.Namespace) -> Row:
     row = Row(case.name, case.kind, board.name, _multiply_adds(case))
     say(f"{board.name} {case.name}: {EDGETVM}")
     row.results.append(_mine(board, case, options))
-    for task in [] if options.no_peers else peers.tasks(board, case, options.folder):
+    for task in [] if options.no_peers else peers.tasks(board, case):
         row.results.append(_theirs(board, task, options))
     return row
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arm.boards import Board, core_of, profile_of
-from benchmarks.latency.case import Unavailable
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.estimate.kernels import CallCost, costs_of, machine_of
 from edgetvm.estimate.trace import Run
 from edgetvm.estimate.watching import Sampling, watch
+from edgetvm.measure.peers.case import Unavailable
 
 _SAMPLING = Sampling(windows=100, instructions=1500)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.latency.case import Unavailable
+from edgetvm.measure.peers.case import Unavailable
 
 HERE = Path(__file__).parent
 

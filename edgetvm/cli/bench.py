@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +19,71 @@ from edgetvm.cli.options import (
     tuned_options,
     wait_option,
 )
+from edgetvm.cli.real_time import real_time_options
 
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
+    from edgetvm.measure import RealTimePlan
+    from edgetvm.measure.rules import Preset, Scenario
 
 
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
 @wait_option
-@click.option("--runs", type=click.IntRange(1), default=200, show_default=True, help="Timed runs.")
 @click.option(
-    "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
+    "--scenario",
+    type=click.Choice(["single-stream", "multi-stream", "offline", "server", "cold-start"]),
+    default="single-stream",
+    show_default=True,
+    help="How queries come.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["normal", "quick", "rapid"]),
+    default="rapid",
+    show_default=True,
+    help="How many runs, and for how long: MLPerf Mobile's.",
+)
+@click.option("--runs", type=click.IntRange(1), help="So many timed runs; the preset's without it.")
+@click.option(
+    "--warmup", type=click.IntRange(0), help="Untimed runs before; found from the data without it."
 )
 @click.option(
     "--max-time",
     "max_s",
     type=click.FloatRange(0.1),
-    default=30.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Begin no run after so long.",
+    help="Begin no run after so long; the preset's limit without it, 30 s with --runs.",
+)
+@click.option(
+    "--qps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
+    help="Queries a second, for --scenario server.",
+)
+@click.option(
+    "--bound",
+    "bound_ms",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="That 99% of a server's queries keep; the recipe's deadline without it.",
 )
 @threads_option
+@real_time_options
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="A,B",
+    help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
+)
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="The float model of a quantised one: how far the board agrees with it is told too.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -58,10 +100,17 @@ def command(
     models: tuple[str, ...],
     device: str,
     wait_s: float,
-    runs: int,
-    warmup: int,
-    max_s: float,
+    scenario: Scenario,
+    preset: Preset,
+    runs: int | None,
+    warmup: int | None,
+    max_s: float | None,
+    qps: float | None,
+    bound_ms: float | None,
     threads: int | None,
+    real_time: Callable[[], RealTimePlan | None],
+    peers: tuple[str, ...],
+    against: str | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -72,34 +121,62 @@ def command(
 ) -> None:
     """Compile models, check them against their reference runtime, and measure them on a board.
 
-    Of several models one that cannot be measured is told with its reason, and the others are
+    Of several models or boards, what cannot be measured is told with its reason, and the rest is
     measured all the same; the exit code is then that of the first that could not.
 
     \b
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
+    edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
+    edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
+    edgetvm bench speech/silero-vad --real-time --streams 4
+    edgetvm bench model.onnx --peer onnxruntime,openvino
     """
-    from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
-    from edgetvm.farm import find_board
-    from edgetvm.measure import Plan
-    from edgetvm.report import check_format, render_json, summary_table, warning_lines, write_report
+    from edgetvm.farm import find_boards
+    from edgetvm.measure import Plan, check_peers
+    from edgetvm.report import (
+        check_format,
+        peer_lines,
+        peer_tables,
+        real_time_tables,
+        render_json,
+        summary_table,
+        warning_lines,
+        write_report,
+    )
     from edgetvm.workflow import bench_each
 
     terminal = Terminal(as_json)
-    board = find_board(device)
+    boards = find_boards(device)
     if report_path is not None:
         check_format(report_path)
-    plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
+    named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
+    for board in boards:
+        check_peers(named, board)
     with terminal.steps():
-        tuned = schedules(load_profile(board.profile), options)
+        plan = Plan(
+            runs=runs,
+            warmup=warmup,
+            max_s=max_s,
+            threads=threads,
+            allow_mismatch=allow_mismatch,
+            scenario=scenario,
+            preset=preset,
+            target_qps=qps,
+            bound_ms=bound_ms,
+            real_time=real_time(),
+            peers=named,
+            against=against,
+        )
         found = bench_each(
             models,
-            board,
+            boards,
             plan,
-            tuned,
+            lambda profile: schedules(profile, options),
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
@@ -107,7 +184,7 @@ def command(
         )
     measurements, failures = found.measurements, found.failures
     first_error = next(iter(failures.values()), None)
-    if first_error is not None and len(models) == 1:
+    if first_error is not None and len(models) == len(boards) == 1:
         raise first_error
     if measurements:
         document: Any = None
@@ -116,8 +193,11 @@ def command(
 
             document = json.loads(render_json(measurements))
             document["failures"] = failure_document(failures)
-        terminal.result(document, summary_table(measurements, failures))
-        for line in warning_lines(measurements):
+        from rich.console import Group
+
+        tables = [*real_time_tables(measurements), *peer_tables(measurements)]
+        terminal.result(document, Group(summary_table(measurements, failures), *tables))
+        for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)
         if report_path is not None:
             write_report(measurements, report_path)

@@ -16,6 +16,7 @@ from edgetvm.boards.profile import profile_names
 from edgetvm.farm.grouping import Settled, settle
 from edgetvm.farm.hops import Hop, parse_hops
 from edgetvm.farm.inventory_file import THIS_MACHINE, InventoryFile, Limits
+from edgetvm.farm.layout_on_board import SERVER_PORT
 from edgetvm.farm.power import Power
 from edgetvm.farm.secret import Secret
 from edgetvm.farm.tracker_client import Address
@@ -68,6 +69,7 @@ class Board:
         groups: that it belongs to.
         power: how its power is switched.
         limits: what one session gets at most.
+        server_port: of its loopback, that the server which provisioning makes listens on.
         hand: that holds it; None where no farm gives it.
     """
 
@@ -80,12 +82,17 @@ class Board:
     groups: tuple[str, ...] = ()
     power: Power | None = None
     limits: Limits = Limits()  # noqa: RUF009 - it is frozen
+    server_port: int = SERVER_PORT
     hand: Hand | None = field(default=None, compare=False, repr=False)
 
     @property
     def shares_cores(self) -> bool:
         """Whether what this machine computes slows it down."""
         return self.name == THIS_MACHINE
+
+    def registered_with(self, tracker: Address) -> Board:
+        """The board as a tracker knows it: by its key, or else by its name."""
+        return replace(self, tracker=tracker, key=self.key or self.name)
 
     def now(self) -> Board:
         """The board with its server as it is reached now: with a new lease it is another.
@@ -131,7 +138,12 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
 def _check(file: Located[InventoryFile], name: str, settled: Settled) -> None:
     """Refuse a board that lacks something, or whose profile there is not."""
     said = settled.said
-    for key, needed in (("profile", True), ("key", "tracker" in said), ("tracker", "key" in said)):
+    needs = (
+        ("profile", True),
+        ("key", "tracker" in said),
+        ("tracker", "key" in said and "host" not in said),
+    )
+    for key, needed in needs:
         if needed and key not in said:
             raise file.refusal((*settled.at, key), "is missing", f"add `{key}: …`")
     if "host" not in said and "tracker" not in said:
@@ -177,6 +189,7 @@ def _board(name: str, settled: Settled) -> Board:
         groups=settled.groups,
         power=values.get("power"),
         limits=values.get("limits", Limits()),
+        server_port=values.get("server_port", SERVER_PORT),
     )
 
 

@@ -71,7 +71,7 @@ class Limits:
     memory: Annotated[
         str | None,
         BeforeValidator(_size),
-        Field(description="Memory, as `512M` or `4G`; edgetvm's server does not keep to it yet."),
+        Field(description="Memory, as `512M` or `4G`; `edgetvm provision` tells the server there."),
     ] = None
     time: Annotated[
         str | None, BeforeValidator(_time), Field(description="Time, as `90s`, `30m` or `2h`.")
@@ -122,6 +122,15 @@ class BoardEntry:
     tags: Annotated[tuple[Name, ...], Field(description="Words to select it by.")] = ()
     power: Annotated[Power | None, Field(description="How its power is switched.")] = None
     limits: Annotated[Limits | None, Field(description="What one session gets at most.")] = None
+    server_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of the board's own loopback that its server listens on, where "
+            "`edgetvm provision` made it; 9090 without it.",
+        ),
+    ] = None
     tracker: Annotated[
         str | None,
         AfterValidator(_tracker),
@@ -131,7 +140,8 @@ class BoardEntry:
         ),
     ] = None
     key: Annotated[
-        str | None, Field(description="Key that its RPC server registers under, with `tracker`.")
+        str | None,
+        Field(description="Key that its RPC server registers under; its name without it."),
     ] = None
 
 

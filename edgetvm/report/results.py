@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from edgetvm.base.errors import UsageError
 from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
-from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS
 from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
 
+_SAMPLES = {
+    "stream": "chunk",
+    "real-time": "chunk",
+    "multi-stream": "query of 8 runs",
+    "server": "query",
+    "cold-start": "cold start",
+}
+# What models are measured in when nothing else is said: it has no name beside the model's.
+_USUAL = ("single-stream", "stream", "real-time")
 # Names stand in many places of a page, kernels' only once.
 _LONGEST = 48
 # A p99 so many times the p50 comes from other work, or from a clock that changes.
@@ -48,7 +58,17 @@ class Result:
     @property
     def run(self) -> str:
         """What one sample is the duration of."""
-        return "chunk" if self.measurement.scenario == "stream" else "run"
+        return _SAMPLES.get(self.measurement.scenario, "run")
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Model and scenario: what can be compared among devices."""
+        return self.measurement.model, self.measurement.scenario
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the rules of its scenario are not met."""
+        return bool(self.summary.invalid)
 
     @property
     def threads(self) -> str:
@@ -106,6 +126,9 @@ def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
             f"{format_error(correctness.tolerance)} is allowed: do not deploy it; "
             "compile it without tuned schedules and compare again"
         )
+    if measurement.real_time is not None:
+        invalid = figures_of(measurement.real_time).invalid
+        found += [f"INVALID in real time: {reason}" for reason in invalid]
     factor = summary.real_time_factor
     if factor is not None and factor >= 1 and not measurement.environment.emulated:
         found.append(
@@ -133,9 +156,10 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     if not measurements:
         raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
 
-    def key(measurement: Measurement) -> tuple[str, str, bool, int, CompileOptions, bool]:
+    def key(measurement: Measurement) -> tuple[object, ...]:
         place, options, tuned = measurement.environment, measurement.options, measurement.is_tuned
-        return measurement.model, place.device, place.emulated, place.threads, options, tuned
+        where = place.device, place.emulated, place.threads
+        return measurement.model, measurement.scenario, *where, options, tuned
 
     times = Counter(key(measurement) for measurement in measurements)
     found = []
@@ -147,13 +171,11 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
         if measurement.environment.emulated:
             device += " (emulated)"
         findings = _findings(measurement, summary)
-        found.append(
-            Result(measurement, summary, shown(measurement.model, _LONGEST), device, findings)
-        )
-    order = list(dict.fromkeys(measurement.model for measurement in measurements))
+        found.append(Result(measurement, summary, _named(measurement), device, findings))
+    order = list(dict.fromkeys(one.subject for one in found))
 
     def rank(result: Result) -> tuple[bool, int, bool, float]:
-        model = order.index(result.measurement.model)
+        model = order.index(result.subject)
         if result.emulated:
             return True, model, False, 0.0
         return False, model, not result.right, result.summary.p50_ms
@@ -161,9 +183,15 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     return sorted(found, key=rank)
 
 
+def _named(measurement: Measurement) -> str:
+    name = shown(measurement.model, _LONGEST)
+    usual = measurement.scenario in _USUAL
+    return name if usual else f"{name} ({measurement.scenario})"
+
+
 def by_model(found: Sequence[Result]) -> list[list[Result]]:
-    """The results of each model together, in the order of `found`."""
-    groups: dict[str, list[Result]] = {}
+    """The results of each model in each scenario together, in the order of `found`."""
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in found:
-        groups.setdefault(result.measurement.model, []).append(result)
+        groups.setdefault(result.subject, []).append(result)
     return list(groups.values())

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,22 @@ import numpy as np
 import psutil
 import pytest
 from made_models import write_shared
+from numpy.typing import NDArray
 from program_board import PROFILES, kernels, serving
 from real_board import DAMAGES, packaged, within
 from real_command import edgetvm
 
 from edgetvm.base.errors import (
     BoardCrashError,
+    BoardError,
     BoardMemoryError,
     InputError,
     PackageError,
 )
 from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
+from edgetvm.farm.session import Pace
 from edgetvm.farm.tracker_client import registered_keys
+from edgetvm.measure.conditions import conditions_of
 from edgetvm.models.correctness import worst_error
 from edgetvm.package.archive import Package
 
@@ -91,6 +96,65 @@ def test_facts_are_those_of_the_python_server(board: Board, local_board: LocalBo
         assert told[name] == expected[name], name
 
 
+def test_conditions_are_those_of_the_python_server(board: Board, local_board: LocalBoard) -> None:
+    with connect(board) as session:
+        told = conditions_of(session.conditions())
+    with connect(local_board.board) as session:
+        expected = conditions_of(session.conditions())
+    for name in ("governors", "max_frequencies_khz", "throttled", "cores"):
+        assert getattr(told, name) == getattr(expected, name), name
+    assert len(told.frequencies_khz) == len(expected.frequencies_khz)
+    assert told.energy_uj.keys() == expected.energy_uj.keys()
+    # Counters of the machine go on between the two looks.
+    for name in ("clock_ns", "busy_cpu_ns", "stolen_cpu_ns"):
+        assert 0 <= getattr(expected, name) - getattr(told, name) < 60 * 10**9, name
+    assert told.threads >= 1
+    assert told.own_cpu_ns > 0
+    assert told.runnable >= 1
+
+
+def queries_of(session: BoardSession, package: Package) -> None:
+    """What holds of a board's queries, whichever program serves it."""
+    session.open(package.data, 1)
+    back_to_back = session.time_queries(20, 60.0, runs_per_query=3)
+    assert len(back_to_back.began_ns) == 20
+    assert (back_to_back.began_ns < back_to_back.ended_ns).all()
+    assert (back_to_back.ended_ns[:-1] <= back_to_back.began_ns[1:]).all()
+    assert 0 <= back_to_back.began_ns[0] < back_to_back.ended_ns[-1] <= back_to_back.on_board_ns
+    arrivals_ns = np.asarray([2_000_000, 2_000_001, 9_000_000], np.int64)
+    paced = session.time_queries(3, 60.0, arrivals_ns=arrivals_ns)
+    assert (paced.began_ns >= arrivals_ns).all()
+    assert len(session.time_queries(3, 0.001, arrivals_ns=arrivals_ns).began_ns) in (1, 2, 3)
+    for wrong in (arrivals_ns[:2], arrivals_ns[::-1].copy()):
+        with pytest.raises(BoardError, match="the arrivals are not"):
+            session.time_queries(3, 60.0, arrivals_ns=wrong)
+    assert len(session.time_queries(2, 60.0).began_ns) == 2
+
+
+def test_queries_are_those_of_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            queries_of(session, tiny_package)
+
+
+def test_kernels_are_timed_as_by_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    names = []
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            session.open(tiny_package.data, 1)
+            told, times_ns = session.time_kernels(4, 60.0)
+            assert times_ns.shape == (4, len(told))
+            assert (times_ns >= 0).all()
+            assert times_ns.sum() > 0
+            names.append(told)
+    assert names[0] == names[1]
+    assert set(names[0]) == {one.name for one in tiny_package.manifest.targets[0].kernels}
+
+
 def test_streams_carry_their_state(
     board: Board, local_board: LocalBoard, stateful_package: Package
 ) -> None:
@@ -117,6 +181,64 @@ def test_streams_carry_their_state(
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-6)
+
+
+def test_paced_streams_answer_as_those_of_the_python_server(
+    board: Board, local_board: LocalBoard, stateful_package: Package
+) -> None:
+    """Three streams at once, each with a state of its own; the chunks come twice."""
+    chunks = {"chunk": np.random.default_rng(3).normal(size=(9, 1, 4)).astype(np.float32)}
+    pace = Pace(period_ns=3_000_000, streams=3, count=18, keep=12, skip=False, max_s=20.0)
+
+    def paced(board: Board) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        with connect(board) as session:
+            session.open(stateful_package.data, 1)
+            began_ns, ended_ns, outputs = session.pace(chunks, pace)
+            with pytest.raises(BoardError, match="no streams can be paced so"):
+                session.pace(chunks, replace(pace, keep=19))
+            with pytest.raises(BoardMemoryError, match="too little memory"):
+                session.pace(chunks, replace(pace, streams=1 << 19, count=1 << 30))
+            with pytest.raises(InputError, match="input 'chunk' is float32"):
+                session.pace({"chunk": chunks["chunk"][0]}, pace)
+        assert (ended_ns > began_ns).all()
+        return began_ns, outputs
+
+    found_ns, found = paced(board)
+    expected_ns, expected = paced(local_board.board)
+    # No chunk begins before it is complete: streams are spread over the period.
+    complete_ns = np.arange(1, 19)[:, None] * 3_000_000 + np.arange(3) * 1_000_000
+    assert (found_ns >= complete_ns).all()
+    assert (expected_ns >= complete_ns).all()
+    offline = np.concatenate([chunks["chunk"]] * 2).astype(np.float64).cumsum(axis=0)[:12] * 2
+    for outputs in (found, expected):
+        assert list(outputs) == ["doubled"]
+        assert outputs["doubled"].shape == (3, 12, 1, 4)
+        for stream in outputs["doubled"]:
+            np.testing.assert_allclose(stream, offline, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["doubled"], expected["doubled"], rtol=1e-6)
+
+
+def test_frames_are_left_out_where_the_next_one_came(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    """A microsecond from frame to frame, which nothing keeps up with: the last is always run."""
+    frames = {name: array[np.newaxis] for name, array in tiny_package.sample_inputs.items()}
+    pace = Pace(period_ns=1000, streams=1, count=3000, keep=3000, skip=True, max_s=20.0)
+    for each in (board, local_board.board):
+        with connect(each) as session:
+            session.open(tiny_package.data, 1)
+            began_ns, ended_ns, outputs = session.pace(frames, pace)
+            queued_ns, _, _ = session.pace(frames, replace(pace, skip=False, keep=0))
+            late_ns, _, _ = session.pace(frames, replace(pace, skip=False, keep=0, max_s=0.0))
+        ran = began_ns[:, 0] >= 0
+        assert 0 < ran.sum() < 3000
+        assert ran[-1]
+        np.testing.assert_array_equal(ran, ended_ns[:, 0] > 0)
+        scores = outputs["scores"][0]
+        assert agree(tiny_package, {"scores": scores[-1]})
+        assert not scores[~ran].any()
+        assert (queued_ns >= 0).all()
+        assert (late_ns >= 0).sum() < 3000
 
 
 def test_timed_runs_stop_at_the_limit(board: Board, tiny_package: Package) -> None:

@@ -12,6 +12,9 @@
 #include "json.h"
 
 enum { MAX_HEADER_BYTES = 4 << 20, MAX_THREADS = EDGETVM_MAX_THREADS };
+enum { MAX_RUNS = 1 << 24, MAX_STREAMS = 1 << 20 };
+
+#define MAX_PERIOD_NS ((int64_t)1000000000 * 3600)
 
 #define AGAIN_MEND "send it again"
 
@@ -158,8 +161,20 @@ static void read_header(struct json *json, struct request *request)
             request->threads = json_null(json) ? 0 : json_integer(json, 0, MAX_THREADS);
         } else if (strcmp(key, "count") == 0) {
             request->count = json_integer(json, 0, INT64_MAX);
+        } else if (strcmp(key, "runs") == 0) {
+            request->runs = json_integer(json, 1, MAX_RUNS);
+        } else if (strcmp(key, "paced") == 0) {
+            request->paced = json_boolean(json);
         } else if (strcmp(key, "max_s") == 0) {
             request->max_s = json_number(json);
+        } else if (strcmp(key, "period_ns") == 0) {
+            request->period_ns = json_integer(json, 0, MAX_PERIOD_NS);
+        } else if (strcmp(key, "streams") == 0) {
+            request->streams = json_integer(json, 0, MAX_STREAMS);
+        } else if (strcmp(key, "keep") == 0) {
+            request->keep = json_integer(json, 0, INT32_MAX);
+        } else if (strcmp(key, "skip") == 0) {
+            request->skip = json_boolean(json);
         } else if (strcmp(key, "arrays") == 0) {
             read_arrays(json, request);
         } else {
