@@ -109,11 +109,7 @@ def tune(
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
-    if options.level.small:
-        raise UsageError(
-            "tuning searches for fast kernels, and -Os asks for small ones",
-            mend="tune at another level",
-        )
+    _check_fast(options)
     profile = load_profile(_one_profile(boards))
     model = subject.load()
     with ExitStack() as open_:
@@ -153,10 +149,12 @@ def tune_estimated(
         subject, budget, database, options, builder, sources, told, resume: as for `tune`.
 
     Raises:
+        UsageError: there is no run to resume, or the level asks for small code.
         NotFoundError: the profile does not tell how its core is priced.
         MissingToolError: QEMU or LLVM's programs are not installed.
         others: as `tune`.
     """
+    _check_fast(options)
     priced = calibrated(profile)
     model = subject.load()
     processes = len(os.sched_getaffinity(0))
@@ -176,6 +174,14 @@ def tune_estimated(
         for one in (UNTUNED, schedules)
     )
     return Outcome(tuned, default_ms, tuned_ms, estimated=True)
+
+
+def _check_fast(options: CompileOptions) -> None:
+    if options.level.small:
+        raise UsageError(
+            "tuning searches for fast kernels, and -Os asks for small ones",
+            mend="tune at another level",
+        )
 
 
 def _one_profile(boards: Sequence[Board]) -> str:
