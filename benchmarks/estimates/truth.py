@@ -12,7 +12,7 @@ from edgetvm.estimate.replaying import Program, timed
 
 _KERNEL_MS = 40
 # Runs of a whole model are long, and few of them are undisturbed.
-_MODEL_MS = 1500
+_MODEL_MS = 1000
 
 
 @dataclass(frozen=True)
