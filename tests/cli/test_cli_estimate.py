@@ -29,15 +29,15 @@ def test_a_document_tells_ranges_kernels_and_that_nothing_was_measured(several: 
     for one in told["estimates"]:
         profile = load_profile(one["profile"])
         assert profile.core is not None
-        assert not one["spills"]
-        assert 0 < one["least_ms"] < one["estimated_ms"] < one["most_ms"]
-        assert one["most_ms"] == pytest.approx(one["estimated_ms"] * profile.core.error)
+        assert one["least_ms"] == pytest.approx(one["estimated_ms"] / profile.core.error)
+        most_ms = None if one["spills"] else pytest.approx(one["estimated_ms"] * profile.core.error)
+        assert one["most_ms"] == most_ms
         cycles = sum(kernel["estimated_cycles"] for kernel in one["kernels"])
         assert cycles / profile.clock_mhz / 1e3 == pytest.approx(one["estimated_ms"])
         # 9 x 3 products for each of 4 x 64 points take more than one instruction for 4 of them,
         # and less than ten for each.
         assert 1728 < one["instructions"] < 69120
-        assert one["verdict"] == "enough"
+        assert one["verdict"] == ("too close to tell" if one["spills"] else "enough")
 
 
 def test_people_see_one_line_a_board_and_the_verdict(tiny_onnx: Path) -> None:
