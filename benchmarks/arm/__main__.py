@@ -36,13 +36,13 @@ from benchmarks.arm.kernels import report
 from benchmarks.arm.results import EDGETVM, Result, Row, as_json, heading, judged, line, summary
 from benchmarks.arm.results import text as row_text
 from benchmarks.arm.tools import program
-from benchmarks.latency.case import Arrays, Case, Task, Unavailable
-from benchmarks.latency.figures import answer_error
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.compile.options import PRECISIONS, CompileOptions
+from edgetvm.measure.peers.answers import answer_error
+from edgetvm.measure.peers.case import Arrays, Case, Task, Unavailable
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 # Small enough for minutes under QEMU.
@@ -126,7 +126,7 @@ def _row(board: Board, case: Case, options: argparse.Namespace) -> Row:
     row = Row(case.name, case.kind, board.name, _multiply_adds(case))
     say(f"{board.name} {case.name}: {EDGETVM}")
     row.results.append(_mine(board, case, options))
-    for task in [] if options.no_peers else peers.tasks(board, case, options.folder):
+    for task in [] if options.no_peers else peers.tasks(board, case):
         row.results.append(_theirs(board, task, options))
     return row
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from benchmarks.arm.tools import program
-from benchmarks.latency.case import Unavailable
+from edgetvm.measure.peers.case import Unavailable
 
 _TRIPLE = "-triple=aarch64"
 # llvm-mca takes 100 cycles for a call, which costs a core no more than another branch.

@@ -12,8 +12,8 @@ from benchmarks.arm.boards import Board, profile_of
 from benchmarks.arm.emulator import Counted, counted
 from benchmarks.arm.systems import system
 from benchmarks.arm.tools import HERE, compiled
-from benchmarks.latency.case import Arrays, Case
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.measure.peers.case import Arrays, Case
 
 _LINK = ("-rdynamic", "-ldl", "-lm")
 _LIBRARY, _PLAN, _ANSWERS = "model.so", "plan", "answers"

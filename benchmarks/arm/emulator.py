@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.arm.boards import Board
 from benchmarks.arm.tools import plugin, program
-from benchmarks.latency.case import Unavailable
+from edgetvm.measure.peers.case import Unavailable
 
 _WINDOWS, _LENGTH = 100, 1500
 

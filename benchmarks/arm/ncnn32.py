@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.arm.boards import Board
 from benchmarks.arm.emulator import Counted, counted
 from benchmarks.arm.tools import HERE, compiled, zig
-from benchmarks.latency.case import Arrays, Task, Unavailable
-from benchmarks.latency.engines.ncnn_ import files, inputs
 from edgetvm.base.pins import installed_version
+from edgetvm.measure.peers.case import Arrays, Task, Unavailable
+from edgetvm.measure.peers.ncnn_ import files, inputs
 
 _TARGET = ("-target", "arm-linux-musleabihf", "-mcpu=cortex_a53")
 _OFF = ("OPENMP", "BUILD_TOOLS", "BUILD_EXAMPLES", "BUILD_BENCHMARK", "INT8", "BF16", "PIXEL")

@@ -12,19 +12,19 @@ from benchmarks.arm import ncnn32
 from benchmarks.arm.boards import Board
 from benchmarks.arm.emulator import Counted, counted
 from benchmarks.arm.systems import SITE, system
-from benchmarks.latency.case import Arrays, Case, Task
 from benchmarks.latency.engines import engine_called, settings
-from benchmarks.latency.engines.ncnn_ import files
 from edgetvm.base.pins import installed_version
+from edgetvm.measure.peers.case import Arrays, Case, Task
+from edgetvm.measure.peers.ncnn_ import files
 
 _PEERS = {"arm64": ("onnxruntime", "litert", "ncnn"), "armhf": ("ncnn",)}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def tasks(board: Board, case: Case, folder: Path) -> list[Task]:
+def tasks(board: Board, case: Case) -> list[Task]:
     """What is run of the peers that have a build for the board and read the case."""
     return [
-        Task(name, setting, case, 1, folder)
+        Task(name, setting, case, 1)
         for name in _PEERS[board.debian]
         for setting in settings(engine_called(name), case, 1)
     ]

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.latency.case import Arrays, Unavailable
+from edgetvm.measure.peers.case import Arrays, Unavailable
 
 _INTEGER, _REAL, _TENSOR = 1, 3, 7
 _ALIGNMENT = 64

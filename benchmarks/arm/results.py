@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.latency.case import Case
-from benchmarks.latency.figures import TOLERANCE, geometric_mean, worst
+from benchmarks.latency.figures import geometric_mean, worst
+from edgetvm.measure.peers.answers import TOLERANCE
+from edgetvm.measure.peers.case import Case
 
 EDGETVM = "edgetvm"
 MEASURES = ("instructions", "cycles")

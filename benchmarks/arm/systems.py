@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.arm.boards import Board
-from benchmarks.latency.case import Unavailable
 from edgetvm.base.pins import installed_version
+from edgetvm.measure.peers.case import Unavailable
 
 _PACKAGES = {
     "arm64": ("libc6", "python3", "libstdc++6", "libgomp1"),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.latency.case import Unavailable
+from edgetvm.measure.peers.case import Unavailable
 
 HERE = Path(__file__).parent
 # Names under which a distribution may have installed them, the best first.

@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.footprint.runner import packaged, ran
-from benchmarks.latency.case import Case
 from edgetvm.compile import compiler
+from edgetvm.measure.peers.case import Case
 
 LONG, SHORT = 201, 1
 _FUSING = ("choose what to fuse", "fuse loops")

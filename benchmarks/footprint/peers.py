@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.latency.case import Arrays, Case, Task
 from benchmarks.latency.engines import load
+from edgetvm.measure.peers.case import Arrays, Case, Task
 from edgetvm.package.crossbuild import LIBRARY_FILE, build_runtime
 
 BINDING = "edgetvm"  # on the case's package, not its file
@@ -79,7 +79,7 @@ def _library() -> Path:
 def _loaded(engine: str, case: Case) -> Any:
     if engine == BINDING:
         return _Binding(case)
-    return load(Task(engine, "", case, 1, case.file.parent))
+    return load(Task(engine, "", case, 1))
 
 
 def _in_a_process(engine: str, case: Case) -> Opened | None:

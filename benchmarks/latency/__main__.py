@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.latency import crew, tables
-from benchmarks.latency.case import Case, Task, Timings, Unavailable
-from benchmarks.latency.engines import ENGINES, Engine, engine_called, settings
-from benchmarks.latency.figures import TOLERANCE, answer_error
+from benchmarks.latency.case import OwnTask, Timings
+from benchmarks.latency.engines import ENGINES, ENGINES_MODULE, Engine, engine_called, settings
 from benchmarks.latency.machine import Peak, Roof, cpu_name
 from benchmarks.latency.plot import drawing
 from benchmarks.latency.prepare import prepared
@@ -37,6 +36,8 @@ from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_a
 from benchmarks.latency.rounds import Plan, measure, say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.pins import installed_version
+from edgetvm.measure.peers.answers import TOLERANCE, answer_error
+from edgetvm.measure.peers.case import Case, Task, Unavailable
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -129,7 +130,7 @@ def _tasks(
     case: Case, engines: list[Engine], threads: int, options: argparse.Namespace
 ) -> list[Task]:
     return [
-        Task(engine.name, setting, case, threads, options.folder, options.tuning_database)
+        OwnTask(engine.name, setting, case, threads, options.tuning_database)
         for engine in engines
         for setting in settings(engine, case, threads)
     ]
@@ -143,7 +144,7 @@ def _row(case: Case, tasks: list[Task], options: argparse.Namespace, peak: Peak,
         timings[id(task)].why = why
         say(f"  {task.title}: {why}")
 
-    workers = crew.start(tasks, os.cpu_count() or 1, options.timeout, lost)
+    workers = crew.start(tasks, os.cpu_count() or 1, options.timeout, lost, ENGINES_MODULE)
     try:
         expected = case.expected()
         for worker in list(workers):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.latency.case import Case
+from edgetvm.measure.peers.case import Case
 from edgetvm.models.model import Signature
 
 _RUNS = 30

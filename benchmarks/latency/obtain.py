@@ -5,9 +5,9 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from benchmarks.latency.case import Unavailable
 from benchmarks.latency.suite import Light, Made, Mine, Quantised, Shared, Source, Wheel
 from benchmarks.real_models import fetched
+from edgetvm.measure.peers.case import Unavailable
 
 
 def obtained(source: Source, folder: Path) -> Path:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency import graphs
 from benchmarks.latency.architectures import ARCHITECTURES
-from benchmarks.latency.case import Arrays, Case, Unavailable
+from benchmarks.latency.graphs import with_weights
 from benchmarks.latency.inputs import made_up, photograph
 from benchmarks.latency.making import MAKERS
 from benchmarks.latency.obtain import member, obtained
 from benchmarks.latency.suite import Entry, Light, Made, Mine, Quantised, chosen, entry_called
+from edgetvm.measure.peers import graphs
+from edgetvm.measure.peers.case import Arrays, Case, Unavailable
 
 # Raise it when what is written below changes: older cases are made anew.
 _FORMAT = 7
@@ -126,7 +127,7 @@ def _file(entry: Entry, folder: Path, made: Path) -> Path:
         return copy
     model = onnx.load(found)
     if isinstance(entry.source, Light):
-        model = graphs.with_weights(model)
+        model = with_weights(model)
     onnx.save(graphs.fixed(model, entry.shapes, entry.bindings), made / "model.onnx")
     return made / "model.onnx"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latency.case import Case
 from benchmarks.latency.inputs import made_up
+from edgetvm.measure.peers.case import Case
 from edgetvm.models.quantising import ready_graph
 
 _CALIBRATION_INPUTS = 8

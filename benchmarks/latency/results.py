@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.latency.case import Case, Timings
+from benchmarks.latency.case import Timings
 from benchmarks.latency.engines import ENGINES, PEERS
 from benchmarks.latency.figures import Latency, geometric_mean, latency, worst
 from benchmarks.latency.machine import Roof
 from benchmarks.latency.rounds import Turns
+from edgetvm.measure.peers.case import Case
 
 
 @dataclass(frozen=True)

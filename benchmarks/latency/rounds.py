@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.latency.case import Timings
-from benchmarks.latency.crew import Worker, WorkerLost
 from benchmarks.latency.engines import YARDSTICKS
 from benchmarks.latency.machine import Peak, Roof, busy_s
+from edgetvm.measure.peers.crew import Worker, WorkerLost
 
 # Of one core, by all other processes together, and what a hypervisor took.
 _MOST_FOREIGN = 0.08

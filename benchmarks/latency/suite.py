@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.latency.architectures import ARCHITECTURES
-from benchmarks.latency.case import Unavailable
+from edgetvm.measure.peers.case import Unavailable
 
 
 @dataclass(frozen=True)

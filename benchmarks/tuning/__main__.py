@@ -26,13 +26,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latency.case import Case, Unavailable
 from benchmarks.latency.machine import cpu_name
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from benchmarks.tuning import boards, kills, parity, rivals, suite
 from benchmarks.tuning.figures import Part, result_line
+from edgetvm.measure.peers.case import Case, Unavailable
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 _COPIES = 12

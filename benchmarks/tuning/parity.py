@@ -14,11 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.latency import crew
-from benchmarks.latency.case import Case, Task, Timings
-from benchmarks.latency.engines import engine_called, settings
+from benchmarks.latency.case import OwnTask, Timings
+from benchmarks.latency.engines import ENGINES_MODULE, engine_called, settings
 from benchmarks.latency.engines.naive_tvm import METASCHEDULE
-from benchmarks.latency.figures import TOLERANCE, answer_error
 from benchmarks.latency.machine import Peak
 from benchmarks.latency.results import wrong_answer
 from benchmarks.latency.rounds import Plan as Rounds
@@ -26,6 +24,9 @@ from benchmarks.latency.rounds import measure, say
 from benchmarks.tuning.figures import Part, spread
 from benchmarks.tuning.processes import finished
 from benchmarks.tuning.rivals import Searched
+from edgetvm.measure.peers import crew
+from edgetvm.measure.peers.answers import TOLERANCE, answer_error
+from edgetvm.measure.peers.case import Case, Task
 
 _RIVAL = "onnxruntime"
 _MOST_COPIES = 4
@@ -111,17 +112,17 @@ def _contenders(
     case: Case, threads: int, folder: Path, ours: Searched, stock: Searched
 ) -> list[_Contender]:
     found = [
-        _Contender("rival", 0.0, Task(_RIVAL, setting, case, threads, folder))
+        _Contender("rival", 0.0, Task(_RIVAL, setting, case, threads))
         for setting in settings(engine_called(_RIVAL), case, threads)
     ]
-    found.append(_Contender("ours", 0.0, Task("edgetvm", "", case, threads, folder)))
+    found.append(_Contender("ours", 0.0, OwnTask("edgetvm", "", case, threads)))
     tuned = settings(engine_called("edgetvm-tuned"), case, threads)
     for side, engine, names, snapshots in (
         ("ours", "edgetvm-tuned", tuned, ours.snapshots),
         ("stock", "tvm", (METASCHEDULE,), stock.snapshots),
     ):
         for name, at in itertools.product(names, spread(snapshots, _MOST_COPIES)):
-            task = Task(engine, name, case, threads, folder, at.path)
+            task = OwnTask(engine, name, case, threads, at.path)
             found.append(_Contender(side, at.at_s, task))
     return found
 
@@ -138,6 +139,7 @@ def _timed(
         1,
         _LOAD_TIMEOUT_S,
         lambda task, why: say(f"{task}: {why}"),
+        ENGINES_MODULE,
     )
     try:
         right = [one for one in workers if _is_right(one)]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latency.case import Unavailable
 from benchmarks.latency.figures import geometric_mean
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from benchmarks.tuning.figures import Part
+from edgetvm.measure.peers.case import Unavailable
 
 # What tuning may take beyond its time: a last turn that began before its end.
 _GRACE_S = 600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from edgetvm.cli.options import (
     threads_option,
     tuned_options,
 )
+from edgetvm.cli.real_time import real_time_options
 
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
+    from edgetvm.measure import RealTimePlan
 
 
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
@@ -40,6 +43,14 @@ if TYPE_CHECKING:
     help="Begin no run after so long.",
 )
 @threads_option
+@real_time_options
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="A,B",
+    help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -59,6 +70,8 @@ def command(
     warmup: int,
     max_s: float,
     threads: int | None,
+    real_time: Callable[[], RealTimePlan | None],
+    peers: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -76,21 +89,34 @@ def command(
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
+    edgetvm bench speech/silero-vad --real-time --streams 4
+    edgetvm bench model.onnx --peer onnxruntime,openvino
     """
     from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
     from edgetvm.farm import find_board
-    from edgetvm.measure import Plan
-    from edgetvm.report import check_format, render_json, summary_table, warning_lines, write_report
+    from edgetvm.measure import Plan, check_peers
+    from edgetvm.report import (
+        check_format,
+        peer_lines,
+        peer_tables,
+        real_time_tables,
+        render_json,
+        summary_table,
+        warning_lines,
+        write_report,
+    )
     from edgetvm.workflow import bench_each
 
     terminal = Terminal(as_json)
     board = find_board(device)
     if report_path is not None:
         check_format(report_path)
-    plan = Plan(runs, warmup, max_s, threads, allow_mismatch)
+    named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
+    check_peers(named, board)
     with terminal.steps():
+        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named)
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models, board, plan, tuned, options, shapes=dict(shapes), bindings=dict(bindings)
@@ -106,8 +132,11 @@ def command(
 
             document = json.loads(render_json(measurements))
             document["failures"] = failure_document(failures)
-        terminal.result(document, summary_table(measurements, failures))
-        for line in warning_lines(measurements):
+        from rich.console import Group
+
+        tables = [*real_time_tables(measurements), *peer_tables(measurements)]
+        terminal.result(document, Group(summary_table(measurements, failures), *tables))
+        for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)
         if report_path is not None:
             write_report(measurements, report_path)

@@ -20,6 +20,7 @@ import numpy as np
 
 from edgetvm.base.errors import EdgetvmError, PackageError
 from edgetvm.base.version import __version__
+from edgetvm.farm.board_pacing import paced
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
@@ -177,6 +178,13 @@ def stream(request: dict[str, Any], payload: bytes) -> Answer:
     return {"arrays": described}, data
 
 
+def pace(request: dict[str, Any], payload: bytes) -> Answer:
+    """Run chunks as they arrive, in several streams: see `board_pacing.paced`."""
+    chunks = unpack(request["arrays"], payload)
+    described, data = pack(paced(_opened(), request, chunks))
+    return {"arrays": described}, data
+
+
 def threads(_request: dict[str, Any], _payload: bytes) -> Answer:
     """Make ready to time kernels by themselves: workers are off the core of the session.
 
@@ -198,6 +206,7 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
     "run": run,
     "time_runs": time_runs,
     "stream": stream,
+    "pace": pace,
     "memory": memory,
     "threads": threads,
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +60,7 @@ _DOING = {
     "run": "running the model",
     "time_runs": "timing the model",
     "stream": "running the stream",
+    "pace": "running the streams in real time",
     "memory": "telling its memory",
     "threads": "giving its threads cores",
 }
@@ -82,6 +83,27 @@ class Opened:
     threads: int
     profile: str
     outputs: dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How streams run in real time.
+
+    Attributes:
+        period_ns: from chunk to chunk of a stream.
+        streams: at once.
+        count: chunks of each.
+        keep: from how many of them the outputs are wanted.
+        skip: leave out a chunk where the next one of its stream arrived before it could begin.
+        max_s: no chunk begins after so long.
+    """
+
+    period_ns: int
+    streams: int
+    count: int
+    keep: int
+    skip: bool
+    max_s: float
 
 
 class BoardSession:
@@ -184,6 +206,30 @@ class BoardSession:
         header, data = self._ask("stream", {"arrays": described}, payload, deadline_s)
         outputs = unpack(header["arrays"], data)
         return outputs.pop("service_ns").astype(np.int64), outputs
+
+    def pace(
+        self, chunks: Arrays, pace: Pace, deadline_s: float = 300.0
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, NDArray[np.generic]]]:
+        """Run chunks as they arrive, in several streams: see `board_pacing.paced`.
+
+        Returns:
+            when each chunk began and ended, `[count, streams]`, in nanoseconds since the beginning
+            on the board's clock, -1 for one that did not run; and `[streams, keep, *shape]` for
+            each output, zeros likewise.
+        """
+        described, payload = pack(chunks)
+        request = {"arrays": described, **asdict(pace)}
+        header, data = self._ask("pace", request, payload, pace.max_s + deadline_s)
+        answers = unpack(header["arrays"], data)
+        began_ns, ended_ns = (
+            answers.pop(name).astype(np.int64).reshape(pace.count, pace.streams)
+            for name in ("began_ns", "ended_ns")
+        )
+        outputs = {
+            name: array.reshape(pace.streams, pace.keep, *array.shape[1:])
+            for name, array in answers.items()
+        }
+        return began_ns, ended_ns, outputs
 
     def peak_memory_bytes(self, deadline_s: float = 20.0) -> int:
         """The most memory that the session held for its package so far."""

@@ -9,11 +9,21 @@ from statistics import fmean
 
 from edgetvm.base.errors import NumericError
 from edgetvm.farm.session import BoardSession
-from edgetvm.models.correctness import Correctness, worst_error
+from edgetvm.models.correctness import Correctness, rms_relative, worst_error
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.models.reference import Reference, Runner, named_outputs, run_stream
 from edgetvm.models.rounding import rounding_noise
-from edgetvm.recipes import Recipe, Sample, decision_agreement, interpret, prepare, score
+from edgetvm.recipes import (
+    Confusion,
+    Prediction,
+    Recipe,
+    Sample,
+    confusion,
+    decision_agreement,
+    interpret,
+    prepare,
+    score,
+)
 
 
 @dataclass(frozen=True)
@@ -22,13 +32,15 @@ class Evaluation:
 
     Attributes:
         correctness: the worst of all samples.
-        metrics: mean of each figure over the samples.
+        metrics: the recipe's, and how far the decisions are the reference's.
         service_ns: of each chunk, for a stream; else empty.
+        confusion: of the classes, where the recipe's metrics compare some.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
     service_ns: tuple[int, ...]
+    confusion: Confusion | None = None
 
 
 def evaluate(
@@ -39,6 +51,7 @@ def evaluate(
     recipe: Recipe,
     samples: tuple[Sample, ...],
     tolerance: float,
+    original: Reference | None = None,
 ) -> Evaluation:
     """Run every sample of a recipe's data on the board and in the reference, and compare.
 
@@ -47,11 +60,13 @@ def evaluate(
         signature: of the package.
         tolerance: from which a model counts as wrong. What rounding between the operators of a
             quantised graph may do comes on top.
+        original: runs the float model that a quantised one was made from, to be agreed with too.
 
     Raises:
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
     worst: Correctness | None = None
+    predictions: list[Prediction] = []
     figures: dict[str, list[float]] = {}
     service_ns: list[int] = []
     for sample in samples:
@@ -74,18 +89,31 @@ def evaluate(
                 rms_relative_error=error.rms_relative_error if reference.shaken else None,
             )
         if recipe.postprocess is not None:
-            prediction = interpret(recipe, found, sample)
-            by_reference = interpret(recipe, expected, sample)
-            named = {
-                **score(recipe, prediction, sample),
-                "decision_agreement_pct": decision_agreement(recipe, prediction, by_reference),
-            }
-            for name, value in named.items():
-                figures.setdefault(name, []).append(value)
+            predictions.append(interpret(recipe, found, sample))
+            decided = {"decision_agreement_pct": expected}
+            if original is not None:
+                beside = _expected(signature, recipe, original, inputs)
+                decided["float_agreement_pct"] = beside
+                error = 100 * max(rms_relative(found[name], beside[name]) for name in beside)
+                figures.setdefault("float_output_error_pct", []).append(error)
+            for name, answers in decided.items():
+                agreed = decision_agreement(
+                    recipe, predictions[-1], interpret(recipe, answers, sample)
+                )
+                figures.setdefault(name, []).append(agreed)
     if worst is None:
         raise NumericError("its data holds no sample", where=recipe.name, mend="see its `data`")
     metrics = {name: fmean(values) for name, values in figures.items()}
-    return Evaluation(worst, metrics, tuple(service_ns))
+    if predictions:
+        metrics = {**score(recipe, predictions, samples), **metrics}
+    confused = confusion(predictions, samples) if _has_classes(recipe) else None
+    return Evaluation(worst, metrics, tuple(service_ns), confused)
+
+
+def _has_classes(recipe: Recipe) -> bool:
+    """Whether its metrics compare classes, so that its labels are some."""
+    name = recipe.postprocess.name if recipe.postprocess else ""
+    return name == "top-k" and bool(recipe.metrics)
 
 
 def _answers(

@@ -17,7 +17,10 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.measure.beside import Beside
+from edgetvm.measure.real_time import RealTime
 from edgetvm.models.correctness import Correctness
+from edgetvm.recipes.accuracy import Confusion
 
 SCHEMA_VERSION = 1
 
@@ -84,9 +87,10 @@ class Measurement:
         model: name of the model; the recipe's name where there is one.
         task: the recipe's task; empty without a recipe.
         scenario: `single-stream` runs the same input back to back; `stream` feeds the chunks of a
-            signal one after the other, back to back, and carries the state.
+            signal one after the other, back to back, and carries the state; `real-time` feeds them
+            as they would arrive.
         samples_ns: duration of each timed run in nanoseconds, in the order taken. For a stream,
-            the service time of each chunk.
+            the service time of each chunk, in real time too.
         warmup: untimed runs before the first sample.
         open_ns: from the package's bytes on the board to a model ready to run, verified.
         first_run_ns: the first run after that.
@@ -104,13 +108,16 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        confusion: of the classes of the recipe's data, where it has some.
+        beside: peers that were timed in turns with it; None without any.
+        real_time: what became of each chunk of the scenario `real-time`.
     """
 
     id: str
     taken_at: str
     model: str
     task: str
-    scenario: Literal["single-stream", "stream"]
+    scenario: Literal["single-stream", "stream", "real-time"]
     samples_ns: Annotated[tuple[int, ...], Field(min_length=1)]
     warmup: int
     open_ns: int
@@ -129,6 +136,9 @@ class Measurement:
     options: CompileOptions = DEFAULTS
     memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
+    real_time: RealTime | None = None
+    beside: Beside | None = None
+    confusion: Confusion | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetvm.measure.measurement import Measurement, ThreadTurns
+from edgetvm.measure.real_time import Chunks
 
 # Below it the 99th percentile is the slowest run, or the next to it.
 _FEWEST_FOR_P99 = 200
@@ -39,7 +40,8 @@ class Summary:
     Attributes:
         cold_start_ms: open plus first run.
         real_time_factor: processing time / duration of the signal; None unless a stream.
-        deadline_misses: runs over the deadline; None where the recipe gives none.
+        deadline_misses: runs over the deadline, in real time of waiting too; None where the recipe
+            gives none.
         warnings: why the figures may not be trusted, each with its remedy.
     """
 
@@ -88,12 +90,19 @@ def _warnings(measurement: Measurement, p50_ms: float, p90_ms: float) -> tuple[s
     return tuple(found)
 
 
+def _deadline_misses(measurement: Measurement) -> int | None:
+    if measurement.real_time is not None:
+        return int(Chunks(measurement.real_time).late.sum())
+    if measurement.deadline_ms is None:
+        return None
+    return sum(sample / 1e6 > measurement.deadline_ms for sample in measurement.samples_ns)
+
+
 def summarise(measurement: Measurement) -> Summary:
     """Compute the figures of a measurement."""
     samples_ms = sorted(sample / 1e6 for sample in measurement.samples_ns)
     mean_ms = sum(samples_ms) / len(samples_ms)
     p50_ms, p90_ms, p99_ms = (percentile(samples_ms, part) for part in (0.5, 0.9, 0.99))
-    deadline_ms = measurement.deadline_ms
     return Summary(
         count=len(samples_ms),
         min_ms=samples_ms[0],
@@ -104,6 +113,6 @@ def summarise(measurement: Measurement) -> Summary:
         mean_ms=mean_ms,
         cold_start_ms=(measurement.open_ns + measurement.first_run_ns) / 1e6,
         real_time_factor=mean_ms / measurement.chunk_ms if measurement.chunk_ms else None,
-        deadline_misses=sum(sample > deadline_ms for sample in samples_ms) if deadline_ms else None,
+        deadline_misses=_deadline_misses(measurement),
         warnings=_warnings(measurement, p50_ms, p90_ms),
     )

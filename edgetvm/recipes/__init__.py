@@ -1,5 +1,6 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
+from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.metrics import decision_agreement, score
@@ -18,6 +19,7 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
+from edgetvm.recipes.recordings import record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "METRICS",
     "POSTPROCESS",
     "PREPROCESS",
+    "Confusion",
     "InputSpec",
     "ModelFile",
     "Prediction",
@@ -32,6 +35,7 @@ __all__ = [
     "Recipe",
     "Sample",
     "StreamSpec",
+    "confusion",
     "decision_agreement",
     "fetch",
     "find_recipe",
@@ -43,7 +47,9 @@ __all__ = [
     "prepare",
     "processing_of",
     "recipe_text",
+    "record",
     "samples",
     "score",
     "starting_recipe",
+    "with_audio",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import subprocess
 import wave
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -274,6 +277,81 @@ def wav(
     return (Sample(source.basename, _resampled(signal, rate_hz, wanted_hz), label, attributes),)
 
 
+@DATA.register("folder")
+def folder(
+    *,
+    source: Annotated[ModelFile, Field(description="The folder: `{path: pictures}`.")],
+    labels: Annotated[
+        ModelFile | None,
+        Field(description="A CSV of `file,label` lines, labels as JSON or text, no header."),
+    ] = None,
+    sample_rate_hz: Annotated[
+        Positive | None, Field(description="Recordings are resampled to it.")
+    ] = None,
+    most: Annotated[Positive | None, Field(description="So many, evenly taken.")] = None,
+) -> tuple[Sample, ...]:
+    """Pictures and recordings of a folder; without `labels`, a file's subfolder is its label."""
+    root = source.path
+    if root is None or not root.is_dir():
+        raise ConfigurationError(
+            "no such folder", where=str(root or "data.source"), mend="give `source: {path: FOLDER}`"
+        )
+    found = _labelled_by_csv(root, fetch(labels)) if labels else _labelled_by_folder(root)
+    if not found:
+        raise ConfigurationError(
+            "no pictures or recordings in it",
+            where=str(root),
+            mend=f"it should hold {', '.join(_FILES)} files",
+        )
+    if most is not None and len(found) > most:
+        found = [found[index * len(found) // most] for index in range(most)]
+    return tuple(_of_file(root, path, label, sample_rate_hz) for path, label in found)
+
+
+_FILES: dict[str, Callable[..., tuple[Sample, ...]]] = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp"), picture),
+    ".wav": wav,
+}
+
+
+def _labelled_by_folder(root: Path) -> list[tuple[Path, Label]]:
+    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in _FILES]
+    return [(path, next(iter(path.relative_to(root).parent.parts), None)) for path in files]
+
+
+def _labelled_by_csv(root: Path, path: Path) -> list[tuple[Path, Label]]:
+    with storage_errors(path):
+        rows = list(csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()))
+    found = []
+    for number, row in enumerate(rows, start=1):
+        if not row:
+            continue
+        file = root / row[0].strip()
+        if len(row) < 2 or file.suffix.lower() not in _FILES:
+            raise ConfigurationError(
+                f"no `file,label` of a picture or recording: {','.join(row)[:80]!r}",
+                where=f"{path}:{number}",
+                mend="write the file's path in the folder, a comma, and its label",
+            )
+        found.append((file, _label_of(row[1].strip())))
+    return found
+
+
+def _label_of(text: str) -> Label:
+    try:
+        label: Label = json.loads(text)
+    except ValueError:
+        return text
+    return label
+
+
+def _of_file(root: Path, path: Path, label: Label, sample_rate_hz: int | None) -> Sample:
+    read = _FILES[path.suffix.lower()]
+    wanted = {"sample_rate_hz": sample_rate_hz} if read is wav else {}
+    (sample,) = read(source=ModelFile(path=path), label=label, **wanted)
+    return replace(sample, name=path.relative_to(root).as_posix())
+
+
 @DATA.register("npz")
 def npz(
     *,
@@ -282,8 +360,12 @@ def npz(
         tuple[str, ...] | None, Field(description="Which of its arrays; all without it.")
     ] = None,
     label: Annotated[Label, Field(description="What the arrays stand for.")] = None,
+    labels: Annotated[
+        str | None,
+        Field(description="Which array has labels: then the others hold a sample in each row."),
+    ] = None,
 ) -> tuple[Sample, ...]:
-    """The model's input arrays by name, from a file."""
+    """The model's input arrays by name, from a file: one sample, or many with their labels."""
     path = fetch(source)
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -292,10 +374,34 @@ def npz(
         raise ConfigurationError(
             f"not a file of numpy.savez: {error}", where=str(path), mend="write it with numpy.savez"
         ) from error
-    missing = set(inputs or ()) - arrays.keys()
+    missing = {*(inputs or ()), *([labels] if labels else [])} - arrays.keys()
     if missing:
         raise ConfigurationError(
             f"no array {min(missing)!r} in it", where=str(path), mend=f"it has: {', '.join(arrays)}"
         )
-    chosen = {name: arrays[name] for name in inputs or arrays}
-    return (Sample(source.basename, chosen, label),)
+    chosen = {name: arrays[name] for name in inputs or arrays if name != labels}
+    if labels is None:
+        return (Sample(source.basename, chosen, label),)
+    return _rows(path, chosen, arrays[labels])
+
+
+def _rows(path: Path, arrays: dict[str, Array], labels: Array) -> tuple[Sample, ...]:
+    """A sample of each row; a row keeps its first axis, of one, which is the batch."""
+    counts = {len(labels) if labels.ndim else 0, *(len(array) for array in arrays.values())}
+    if len(counts) != 1 or 0 in counts:
+        raise ConfigurationError(
+            f"its arrays have {' and '.join(map(str, sorted(counts)))} rows",
+            where=str(path),
+            mend="give one row of each input for every label",
+        )
+    return tuple(
+        Sample(
+            f"{path.name} {index}",
+            {
+                name: np.ascontiguousarray(array[index : index + 1])
+                for name, array in arrays.items()
+            },
+            one.tolist(),
+        )
+        for index, one in enumerate(labels)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from statistics import fmean
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -17,46 +18,65 @@ from edgetvm.recipes.registry import METRICS, Processing
 Box: TypeAlias = tuple[float, float, float, float]
 
 _BOXES = TypeAdapter(list[Box])
-_SPANS = TypeAdapter(list[tuple[float, float]])
-_WORD = TypeAdapter(str | int)
-_TEXT = TypeAdapter(str)
+SPANS = TypeAdapter(list[tuple[float, float]])
+WORD = TypeAdapter(str | int)
+TEXT = TypeAdapter(str)
 
 _FOUND_SHARE = 0.5  # of a label's area that a predicted box must cover
 _SAME_BOX_OVERLAP = 0.5  # intersection over union
+_SAME_VALUE = 0.01
 
 
-def score(recipe: Recipe, prediction: Prediction, sample: Sample) -> dict[str, float]:
-    """The recipe's metrics of one prediction, by name.
+def score(
+    recipe: Recipe, predictions: Sequence[Prediction], samples: Sequence[Sample]
+) -> dict[str, float]:
+    """The recipe's metrics by name: of all samples, or the mean of what each one's is.
+
+    Args:
+        predictions: of each of the samples, of which there is at least one.
 
     Raises:
-        ConfigurationError: the sample has no label of the sort that a metric compares with.
+        ConfigurationError: a sample has no label of the sort that a metric compares with.
     """
     scores = {}
     for name in recipe.metrics:
-        try:
-            scores[name] = METRICS.run(Processing(name), prediction, sample)
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"metric {name} cannot compare with label {sample.label!r}",
-                where=f"recipe {recipe.name}: data.label",
-                mend="give the data a label of the sort that the metric compares with",
-            ) from error
+        if METRICS.whole(name):
+            scores[name] = _scored(recipe, name, predictions, samples)
+        else:
+            pairs = zip(predictions, samples, strict=True)
+            scores[name] = fmean(_scored(recipe, name, *pair) for pair in pairs)
     return scores
+
+
+def _scored(recipe: Recipe, name: str, *arguments: object) -> float:
+    try:
+        return METRICS.run(Processing(name), *arguments)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"metric {name} cannot compare with label {_unfit(error)!r}",
+            where=f"recipe {recipe.name}: data.label",
+            mend="give the data a label of the sort that the metric compares with",
+        ) from error
+
+
+def _unfit(error: ValidationError) -> object:
+    return error.errors()[0]["input"]
 
 
 def decision_agreement(recipe: Recipe, a: Prediction, b: Prediction) -> float:
     """Percent of decisions that two predictions of one sample share.
 
     Decisions are boxes of text (the same where their intersection over union reaches 0.5),
-    chunks of a stream, the best class, letters of a text.
+    chunks of a stream, the best class, letters of a text, numbers (the same within a hundredth
+    of the largest).
     """
     name = recipe.postprocess.name if recipe.postprocess else ""
     agreement = _AGREEMENTS.get(name)
-    return agreement(a, b) if agreement else _percent(a == b, 1)
+    return agreement(a, b) if agreement else percent(a == b, 1)
 
 
-def _percent(part: float, whole: int) -> float:
-    """Of nothing, all is right."""
+def percent(part: float, whole: int) -> float:
+    """A part in percent; of nothing, all is right."""
     return 100.0 * part / whole if whole else 100.0
 
 
@@ -65,7 +85,7 @@ def lines_found_pct(prediction: Prediction, sample: Sample) -> float:
     """Percent of labelled lines with a box over their centre and half of their area."""
     lines = _BOXES.validate_python(sample.label)
     boxes = prediction["boxes"]
-    return _percent(sum(any(_finds(box, line) for box in boxes) for line in lines), len(lines))
+    return percent(sum(any(_finds(box, line) for box in boxes) for line in lines), len(lines))
 
 
 def _finds(box: Box, line: Box) -> bool:
@@ -98,7 +118,7 @@ def speech_chunk_accuracy_pct(
     ] = 100.0,
 ) -> float:
     """Percent of chunks whose decision is the label's, at their middle."""
-    spans = _SPANS.validate_python(sample.label)
+    spans = SPANS.validate_python(sample.label)
     chunk_s = prediction["chunk_s"]
     borders = [border for span in spans for border in span]
     right = counted = 0
@@ -110,26 +130,34 @@ def speech_chunk_accuracy_pct(
         middle = (start + end) / 2
         counted += 1
         right += said == any(first <= middle <= last for first, last in spans)
-    return _percent(right, counted)
+    return percent(right, counted)
 
 
 @METRICS.register("top1", reads="top-k", best=1.0)
 def top1(prediction: Prediction, sample: Sample) -> float:
     """1 where the best class is the label, by its name or index; else 0."""
     best = prediction["classes"][0]
-    label = _WORD.validate_python(sample.label)
+    label = WORD.validate_python(sample.label)
     return float(label == (best["index"] if isinstance(label, int) else best["label"]))
+
+
+@METRICS.register("top5", reads="top-k", best=1.0)
+def top5(prediction: Prediction, sample: Sample) -> float:
+    """1 where the label is among the five best classes, by its name or index; else 0."""
+    label = WORD.validate_python(sample.label)
+    key = "index" if isinstance(label, int) else "label"
+    return float(label in [one[key] for one in prediction["classes"][:5]])
 
 
 @METRICS.register("character_accuracy_pct", reads="ctc-text", best=100.0)
 def character_accuracy_pct(prediction: Prediction, sample: Sample) -> float:
     """Percent of the label's letters left after the edits that make the prediction of it."""
-    label = _TEXT.validate_python(sample.label)
-    edits = _edit_distance(label, prediction["text"])
-    return _percent(max(0, len(label) - edits), len(label))
+    label = TEXT.validate_python(sample.label)
+    edits = edit_distance(label, prediction["text"])
+    return percent(max(0, len(label) - edits), len(label))
 
 
-def _edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
+def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
     """Least number of insertions, deletions and replacements that make `b` of `a` (Levenshtein)."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
@@ -144,14 +172,15 @@ def _boxes_agree(a: Prediction, b: Prediction) -> float:
     left: list[Box] = list(b["boxes"])
     pairs = 0
     for box in a["boxes"]:
-        partner = max(left, key=lambda other: _overlap(box, other), default=None)
-        if partner is not None and _overlap(box, partner) >= _SAME_BOX_OVERLAP:
+        partner = max(left, key=lambda other: overlap(box, other), default=None)
+        if partner is not None and overlap(box, partner) >= _SAME_BOX_OVERLAP:
             left.remove(partner)
             pairs += 1
-    return _percent(2 * pairs, len(a["boxes"]) + len(b["boxes"]))
+    return percent(2 * pairs, len(a["boxes"]) + len(b["boxes"]))
 
 
-def _overlap(a: Box, b: Box) -> float:
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union; 0 of nothing."""
     common = _area(_common(a, b))
     union = _area(a) + _area(b) - common
     return common / union if union else 0.0
@@ -159,16 +188,23 @@ def _overlap(a: Box, b: Box) -> float:
 
 def _chunks_agree(a: Prediction, b: Prediction) -> float:
     pairs = list(zip_longest(a["speech"], b["speech"]))
-    return _percent(sum(x == y for x, y in pairs), len(pairs))
+    return percent(sum(x == y for x, y in pairs), len(pairs))
 
 
 def _best_agrees(a: Prediction, b: Prediction) -> float:
-    return _percent(a["classes"][0]["index"] == b["classes"][0]["index"], 1)
+    return percent(a["classes"][0]["index"] == b["classes"][0]["index"], 1)
 
 
 def _letters_agree(a: Prediction, b: Prediction) -> float:
     longest = max(len(a["text"]), len(b["text"]))
-    return _percent(longest - _edit_distance(a["text"], b["text"]), longest)
+    return percent(longest - edit_distance(a["text"], b["text"]), longest)
+
+
+def _values_agree(a: Prediction, b: Prediction) -> float:
+    """Numbers that lie within a hundredth of the largest of both."""
+    pairs = list(zip(a["values"], b["values"], strict=True))
+    largest = max((abs(one) for pair in pairs for one in pair), default=0.0)
+    return percent(sum(abs(x - y) <= _SAME_VALUE * largest for x, y in pairs), len(pairs))
 
 
 _AGREEMENTS: dict[str, Callable[[Prediction, Prediction], float]] = {
@@ -176,4 +212,5 @@ _AGREEMENTS: dict[str, Callable[[Prediction, Prediction], float]] = {
     "speech-probability": _chunks_agree,
     "top-k": _best_agrees,
     "ctc-text": _letters_agree,
+    "values": _values_agree,
 }

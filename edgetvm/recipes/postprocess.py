@@ -175,6 +175,19 @@ def top_k(
     }
 
 
+@POSTPROCESS.register("values")
+def plain_values(
+    recipe: Recipe,
+    outputs: Mapping[str, Array],
+    sample: Sample,
+    *,
+    output: Output = None,
+) -> Prediction:
+    """The numbers of an output as they are, row by row: `values`."""
+    found = _chosen(recipe, outputs, output)
+    return {"values": [float(value) for value in found.reshape(-1)]}
+
+
 @POSTPROCESS.register("ctc-text")
 def ctc_text(
     recipe: Recipe,

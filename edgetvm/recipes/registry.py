@@ -51,6 +51,7 @@ class _Entry(Generic[Result]):
     needs_stream: bool
     reads: str | None
     best: float | None
+    whole: bool
 
 
 class Registry(Generic[Result]):
@@ -67,6 +68,7 @@ class Registry(Generic[Result]):
         needs_stream: bool = False,
         reads: str | None = None,
         best: float | None = None,
+        whole: bool = False,
     ) -> Callable[[Function], Function]:
         """Add the decorated function.
 
@@ -74,12 +76,13 @@ class Registry(Generic[Result]):
             needs_stream: whether a recipe that names it must have a `stream`.
             reads: for a metric, the postprocess whose prediction it reads.
             best: for a metric, its value where all is right; None for a figure that is no score.
+            whole: whether a metric takes the predictions of all samples, and these, at once.
         """
 
         def add(function: Function) -> Function:
             record = _parameter_record(self.kind, name, function)
             self._entries[name] = _Entry(
-                function, record, TypeAdapter(record), needs_stream, reads, best
+                function, record, TypeAdapter(record), needs_stream, reads, best, whole
             )
             return function
 
@@ -96,6 +99,10 @@ class Registry(Generic[Result]):
     def best(self, name: str) -> float | None:
         """A metric's value where all is right; None for a figure that is no score."""
         return self._entries[name].best
+
+    def whole(self, name: str) -> bool:
+        """Whether a metric takes all samples at once."""
+        return self._entries[name].whole
 
     def summary(self, name: str) -> str:
         """What a function says of itself, in one paragraph."""

@@ -4,6 +4,8 @@ Rich and jinja2 are imported by the functions that need them, so importing this 
 """
 
 from edgetvm.report.html import render_html
+from edgetvm.report.peers import peer_lines, peer_tables
+from edgetvm.report.real_time import real_time_tables
 from edgetvm.report.table import summary_table, warning_lines
 from edgetvm.report.text import render_csv, render_json, render_markdown
 from edgetvm.report.tuning import check_page, render_tuning
@@ -13,6 +15,9 @@ __all__ = [
     "RENDERERS",
     "check_format",
     "check_page",
+    "peer_lines",
+    "peer_tables",
+    "real_time_tables",
     "render_csv",
     "render_html",
     "render_json",

@@ -12,6 +12,8 @@ from edgetvm.base.units import format_bytes, format_duration, format_ms
 from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report import svg
+from edgetvm.report.peers import PEER_HEAD, PEER_HOW, PeerRow, peer_rows
+from edgetvm.report.real_time import Line, real_time_lines
 from edgetvm.report.results import Result, by_model, results
 from edgetvm.report.verdict import verdicts
 from edgetvm.report.words import format_error, format_factor, format_figure, shown, told_error
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 # how many kernels and steps, and how many marks of the sample plot.
 _DETAILS = ((30, svg.MOST_DOTS), (20, 150), (12, 80), (2, 40))
 _MOST_BYTES = 490_000
+_SCENARIOS = {
+    "single-stream": "the same input, back to back",
+    "stream": "chunks of a signal, back to back, the state carried",
+    "real-time": "service times of chunks at the pace of their signal, the state carried",
+}
 _ERROR = re.compile(r"\d\.\de-\d+")
 
 
@@ -88,6 +95,8 @@ class Section:
 
     Attributes:
         runs_per_mark: consecutive samples in one mark of the sample plot.
+        real_time: figures of a run in real time; empty for others.
+        peers: rows of those timed beside it; likewise.
     """
 
     anchor: str
@@ -95,6 +104,8 @@ class Section:
     drawings: Drawings
     facts: list[tuple[str, str]]
     runs_per_mark: int
+    real_time: list[Line]
+    peers: list[PeerRow]
 
     @property
     def kernels_told(self) -> str:
@@ -168,6 +179,8 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             _drawings(result, rows, dots),
             _facts(result.measurement),
             svg.runs_per_mark(result.summary.count, dots),
+            real_time_lines(run) if (run := result.measurement.real_time) else [],
+            peer_rows(beside) if (beside := result.measurement.beside) else [],
         )
         for number, result in enumerate(found, start=1)
     ]
@@ -184,6 +197,9 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             real=[section for section in sections if not section.result.emulated],
             emulated=[section for section in sections if section.result.emulated],
             most_rows=rows,
+            told_scenarios=_SCENARIOS,
+            peer_head=PEER_HEAD,
+            peer_how=PEER_HOW,
         )
     )
 

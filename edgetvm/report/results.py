@@ -11,6 +11,7 @@ from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
 
@@ -48,7 +49,7 @@ class Result:
     @property
     def run(self) -> str:
         """What one sample is the duration of."""
-        return "chunk" if self.measurement.scenario == "stream" else "run"
+        return "run" if self.measurement.scenario == "single-stream" else "chunk"
 
     @property
     def threads(self) -> str:
@@ -106,6 +107,9 @@ def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
             f"{format_error(correctness.tolerance)} is allowed: do not deploy it; "
             "compile it without tuned schedules and compare again"
         )
+    if measurement.real_time is not None:
+        invalid = figures_of(measurement.real_time).invalid
+        found += [f"INVALID in real time: {reason}" for reason in invalid]
     factor = summary.real_time_factor
     if factor is not None and factor >= 1 and not measurement.environment.emulated:
         found.append(

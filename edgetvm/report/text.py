@@ -13,7 +13,12 @@ from dataclasses import asdict
 
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import printable
+from edgetvm.measure.beside import Beside
 from edgetvm.measure.measurement import Measurement, to_json
+from edgetvm.measure.real_time import RealTime
+from edgetvm.measure.real_time_figures import figures_of
+from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
+from edgetvm.report.real_time import real_time_lines
 from edgetvm.report.results import Result, results
 from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
@@ -69,6 +74,27 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
     return [f"| {line} |" for line in lines]
 
 
+def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
+    title = f"{result.model} in real time on {result.device}, {result.setting}"
+    told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
+    return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
+
+
+def _markdown_peers(result: Result, beside: Beside) -> list[str]:
+    told = []
+    for row in peer_rows(beside):
+        cells = (*row.cells, row.why) if row.why else row.cells
+        told.append((*cells, *[NONE] * (len(PEER_HEAD) - len(cells))))
+    title = f"{result.model} beside peers on {result.device}"
+    return [*_markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
+
+
+def _markdown_section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    table = [" | ".join(head), "|".join(["---"] * len(head))]
+    table += [" | ".join(_markdown(cell) for cell in row) for row in rows]
+    return [f"## {_markdown(title)}", "", *(f"| {line} |" for line in table)]
+
+
 def render_markdown(measurements: Sequence[Measurement]) -> str:
     """Verdicts, tables and warnings as GitHub-flavoured Markdown.
 
@@ -90,6 +116,11 @@ def render_markdown(measurements: Sequence[Measurement]) -> str:
         lines[-1] += "are not ranked."
         lines += ["", *_markdown_table(emulated)]
     lines += ["", _HOW]
+    for result in found:
+        if result.measurement.real_time is not None:
+            lines += ["", *_markdown_real_time(result, result.measurement.real_time)]
+        if result.measurement.beside is not None:
+            lines += ["", *_markdown_peers(result, result.measurement.beside)]
     warnings = warning_lines(measurements)
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {_markdown(line)}" for line in warnings)]
@@ -176,6 +207,12 @@ def render_csv(measurements: Sequence[Measurement]) -> str:
     return file.getvalue()
 
 
+def _real_time(run: RealTime) -> dict[str, object]:
+    figures = figures_of(run)
+    shares = {"real_time_factor": figures.real_time_factor, "miss_pct": figures.miss_pct}
+    return {**asdict(figures), **shares}
+
+
 def render_json(measurements: Sequence[Measurement]) -> str:
     """All figures and all raw data. What is no finite number stands as null.
 
@@ -189,6 +226,9 @@ def render_json(measurements: Sequence[Measurement]) -> str:
             for name, value in asdict(result.summary).items()
         }
         summary |= {"correct": result.right, "warnings": list(result.findings)}
-        entries.append({"summary": summary, "measurement": json.loads(to_json(result.measurement))})
+        entry = {"summary": summary, "measurement": json.loads(to_json(result.measurement))}
+        if result.measurement.real_time is not None:
+            entry["real_time"] = _real_time(result.measurement.real_time)
+        entries.append(entry)
     report = {"schema_version": JSON_SCHEMA_VERSION, "measurements": entries}
     return json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"

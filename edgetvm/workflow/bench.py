@@ -18,6 +18,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
+from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.store import save
@@ -61,6 +62,7 @@ def bench(
         EdgetvmError: see `build` and `edgetvm.measure.measure`.
     """
     plan = plan or Plan()
+    check_peers(plan.peers, board)
     profile = load_profile(board.profile)
     steps: list[StepRecord] = []
 

@@ -10,14 +10,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.latency.case import Case, Task, Timings
+from benchmarks.latency.case import Timings
 from benchmarks.latency.engines import engine_called
-from benchmarks.latency.figures import answer_error, geometric_mean, latency, worst
+from benchmarks.latency.figures import geometric_mean, latency, worst
 from benchmarks.latency.machine import Roof
 from benchmarks.latency.plot import drawing
 from benchmarks.latency.results import Row, as_json, line, row, summary
 from benchmarks.latency.rounds import Turns
 from benchmarks.latency.tables import failures, heading, roofline, text
+from edgetvm.measure.peers.answers import answer_error
+from edgetvm.measure.peers.case import Case, Task
 
 MS = 1_000_000
 
@@ -30,7 +32,7 @@ def made_row(
     timings = []
     for title, samples in samples_ms.items():
         engine, _, setting = title.partition("/")
-        task = Task(engine, setting, case, threads, Path())
+        task = Task(engine, setting, case, threads)
         samples_ns = [round(sample * MS) for sample in samples]
         why = "" if samples else "it crashed"
         timings.append(Timings(task, {"multiply_adds": 5_000_000}, samples_ns, why=why))
@@ -119,7 +121,7 @@ def test_the_result_line_has_the_means_over_models_and_numbers_of_threads() -> N
 
 def test_disturbed_samples_count_only_where_there_are_no_others_and_are_marked() -> None:
     case = Case("m", "fp32", Path("m.onnx"), None, Path("d.npz"), (), ())
-    task = Task("litert", "", case, 1, Path())
+    task = Task("litert", "", case, 1)
     both = row(case, 1, [Timings(task, {}, [2 * MS], [50 * MS])], Turns(), 1.0).results[0]
     assert both.latency is not None
     assert (both.latency.median_ms, both.disturbed) == (2, False)

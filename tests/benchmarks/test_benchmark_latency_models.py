@@ -13,11 +13,13 @@ import pytest
 from made_models import value, write
 from onnx import helper, numpy_helper
 
-from benchmarks.latency import graphs, weights
-from benchmarks.latency.case import Unavailable
+from benchmarks.latency import weights
+from benchmarks.latency.graphs import with_weights
 from benchmarks.latency.inputs import made_up
 from benchmarks.latency.making import lstm_forecaster
 from benchmarks.latency.suite import SUITE, Quantised, chosen
+from edgetvm.measure.peers import graphs
+from edgetvm.measure.peers.case import Unavailable
 
 
 def run(model: onnx.ModelProto, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -74,7 +76,7 @@ def test_a_light_model_gets_weights_that_keep_the_size_of_values(tmp_path: Path)
         [value("r", [1, 32, 7, 7]), value("y", [1, 32, 7, 7])],
         sizes,
     )
-    model = graphs.with_weights(onnx.load(path))
+    model = with_weights(onnx.load(path))
     onnx.checker.check_model(model)
     assert [entry.name for entry in model.graph.input] == ["x"]
     assert {node.op_type for node in model.graph.node} >= {"Conv", "Softmax"}

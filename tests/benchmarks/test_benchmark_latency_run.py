@@ -19,12 +19,13 @@ import onnx
 import psutil
 import pytest
 
-from benchmarks.latency import crew
-from benchmarks.latency.case import Case, Task, Timings, Unavailable
+from benchmarks.latency.case import Timings
 from benchmarks.latency.machine import Peak, Roof
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import Plan, measure
 from benchmarks.latency.suite import chosen
+from edgetvm.measure.peers import crew
+from edgetvm.measure.peers.case import Case, Task, Unavailable
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -44,7 +45,7 @@ def tiny(tiny_onnx: Path, folder: Path) -> Case:
 def ort(tiny: Case, folder: Path) -> Iterator[crew.Worker]:
     """ONNX Runtime on the tiny model, loaded and asleep."""
     reasons: list[str] = []
-    task = Task("onnxruntime", "", tiny, 1, folder)
+    task = Task("onnxruntime", "", tiny, 1)
     workers = crew.start([task], 1, 300, lambda _, why: reasons.append(why))
     assert not reasons
     yield workers[0]
@@ -110,7 +111,7 @@ def test_a_worker_that_refuses_its_model_says_why(tiny: Case, folder: Path) -> N
     broken.write_bytes(b"no model")
     case = Case("b", "fp32", broken, None, tiny.data, tiny.inputs, tiny.outputs)
     reasons: list[str] = []
-    task = Task("onnxruntime", "", case, 1, folder)
+    task = Task("onnxruntime", "", case, 1)
     assert crew.start([task], 1, 300, lambda _, why: reasons.append(why)) == []
     assert len(reasons) == 1
     assert "broken.onnx" in reasons[0]
@@ -118,10 +119,10 @@ def test_a_worker_that_refuses_its_model_says_why(tiny: Case, folder: Path) -> N
 
 def test_workers_die_with_their_parent_even_when_stopped(tiny: Case, folder: Path) -> None:
     program = f"""
-from benchmarks.latency import crew
-from benchmarks.latency.case import Case, Task
+from edgetvm.measure.peers import crew
+from edgetvm.measure.peers.case import Case, Task
 from pathlib import PosixPath
-task = Task("onnxruntime", "", {tiny!r}, 1, {folder!r})
+task = Task("onnxruntime", "", {tiny!r}, 1)
 print(crew.start([task], 1, 300, print)[0].process.pid, flush=True)
 import os, signal
 os.kill(os.getpid(), signal.SIGKILL)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.latency.case import Case
 from benchmarks.latency.engines import engine_called, settings
 from benchmarks.tuning import __main__ as main_module
 from benchmarks.tuning.emulated_board import built_sleeper, emulated_boards
@@ -27,6 +26,7 @@ from benchmarks.tuning.suite_tuner import Turn, hope, search_s, tune_all
 from edgetvm.boards import load_profile
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm import Board, connect
+from edgetvm.measure.peers.case import Case
 from edgetvm.tune import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor

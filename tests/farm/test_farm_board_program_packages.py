@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,20 @@ import numpy as np
 import psutil
 import pytest
 from made_models import write_shared
+from numpy.typing import NDArray
 from program_board import PROFILES, kernels, serving
 from real_board import DAMAGES, packaged, within
 from real_command import edgetvm
 
 from edgetvm.base.errors import (
     BoardCrashError,
+    BoardError,
     BoardMemoryError,
     InputError,
     PackageError,
 )
 from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
+from edgetvm.farm.session import Pace
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.models.correctness import worst_error
 from edgetvm.package.archive import Package
@@ -117,6 +121,64 @@ def test_streams_carry_their_state(
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-6)
+
+
+def test_paced_streams_answer_as_those_of_the_python_server(
+    board: Board, local_board: LocalBoard, stateful_package: Package
+) -> None:
+    """Three streams at once, each with a state of its own; the chunks come twice."""
+    chunks = {"chunk": np.random.default_rng(3).normal(size=(9, 1, 4)).astype(np.float32)}
+    pace = Pace(period_ns=3_000_000, streams=3, count=18, keep=12, skip=False, max_s=20.0)
+
+    def paced(board: Board) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        with connect(board) as session:
+            session.open(stateful_package.data, 1)
+            began_ns, ended_ns, outputs = session.pace(chunks, pace)
+            with pytest.raises(BoardError, match="no streams can be paced so"):
+                session.pace(chunks, replace(pace, keep=19))
+            with pytest.raises(BoardMemoryError, match="too little memory"):
+                session.pace(chunks, replace(pace, streams=1 << 19, count=1 << 30))
+            with pytest.raises(InputError, match="input 'chunk' is float32"):
+                session.pace({"chunk": chunks["chunk"][0]}, pace)
+        assert (ended_ns > began_ns).all()
+        return began_ns, outputs
+
+    found_ns, found = paced(board)
+    expected_ns, expected = paced(local_board.board)
+    # No chunk begins before it is complete: streams are spread over the period.
+    complete_ns = np.arange(1, 19)[:, None] * 3_000_000 + np.arange(3) * 1_000_000
+    assert (found_ns >= complete_ns).all()
+    assert (expected_ns >= complete_ns).all()
+    offline = np.concatenate([chunks["chunk"]] * 2).astype(np.float64).cumsum(axis=0)[:12] * 2
+    for outputs in (found, expected):
+        assert list(outputs) == ["doubled"]
+        assert outputs["doubled"].shape == (3, 12, 1, 4)
+        for stream in outputs["doubled"]:
+            np.testing.assert_allclose(stream, offline, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["doubled"], expected["doubled"], rtol=1e-6)
+
+
+def test_frames_are_left_out_where_the_next_one_came(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    """A microsecond from frame to frame, which nothing keeps up with: the last is always run."""
+    frames = {name: array[np.newaxis] for name, array in tiny_package.sample_inputs.items()}
+    pace = Pace(period_ns=1000, streams=1, count=3000, keep=3000, skip=True, max_s=20.0)
+    for each in (board, local_board.board):
+        with connect(each) as session:
+            session.open(tiny_package.data, 1)
+            began_ns, ended_ns, outputs = session.pace(frames, pace)
+            queued_ns, _, _ = session.pace(frames, replace(pace, skip=False, keep=0))
+            late_ns, _, _ = session.pace(frames, replace(pace, skip=False, keep=0, max_s=0.0))
+        ran = began_ns[:, 0] >= 0
+        assert 0 < ran.sum() < 3000
+        assert ran[-1]
+        np.testing.assert_array_equal(ran, ended_ns[:, 0] > 0)
+        scores = outputs["scores"][0]
+        assert agree(tiny_package, {"scores": scores[-1]})
+        assert not scores[~ran].any()
+        assert (queued_ns >= 0).all()
+        assert (late_ns >= 0).sum() < 3000
 
 
 def test_timed_runs_stop_at_the_limit(board: Board, tiny_package: Package) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from test_farm_faults import HOSTILE, speaking
 from edgetvm.farm import program as board_programs
 from edgetvm.farm.board_service import encode
 from edgetvm.farm.program import board_program
+from edgetvm.farm.session import Pace
 from edgetvm.package.arrays import pack
 
 SOURCES = Path(board_programs.__file__).parent / "board_program"
@@ -28,6 +30,7 @@ FUZZ_SECONDS = 2
 # The fuzzer has something of its own for these, or no use for them.
 LEFT_OUT = ("main", "runner_main", "supervisor", "visitors", "guest")
 MOST_BYTES = 256 << 10
+PACE = Pace(period_ns=1_000_000, streams=2, count=3, keep=2, skip=True, max_s=1.0)
 MOST_IDLE_BYTES = 4 << 20
 
 
@@ -78,6 +81,7 @@ def test_no_packets_break_a_session(
         ("run", {"arrays": described}, payload),
         ("time_runs", {"arrays": [], "count": 2, "max_s": 1.5, "threads": None}, b""),
         ("stream", {"arrays": described}, payload),
+        ("pace", {"arrays": described, **asdict(PACE)}, payload),
         ("threads", {}, b""),
         ("memory", {}, b""),
     )

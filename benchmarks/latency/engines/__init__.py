@@ -1,11 +1,12 @@
-"""The engines: one module each, in the order of the tables."""
+"""The engines: edgetvm and TVM, each a module here, and the library's peers between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
 
-from benchmarks.latency.case import Case, Loaded, Task, Unavailable
+from edgetvm.measure.peers import PEERS as LIBRARY_PEERS
+from edgetvm.measure.peers.case import Case, Loaded, Task, Unavailable
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class Engine:
 
     Attributes:
         name: on the command line and in the results.
-        module: of this package, with `settings(case, threads)` and `load(task)`; neither imports
-            the engine before it is called.
+        module: with `settings(case, threads)` and `load(task)`; neither imports the engine before
+            it is called.
         package: that must be installed.
         peer: whether it may be the fastest peer.
         short: its name above a column.
@@ -28,17 +29,25 @@ class Engine:
     short: str
 
 
+_SHORT = {"onnxruntime": "ort"}
 ENGINES = (
-    Engine("edgetvm", "edgetvm_", "edgetvm", False, "edgetvm"),
-    Engine("edgetvm-tuned", "edgetvm_tuned", "edgetvm", False, "tuned"),
-    Engine("onnxruntime", "onnxruntime_", "onnxruntime", True, "ort"),
-    Engine("litert", "litert", "ai-edge-litert", True, "litert"),
-    Engine("openvino", "openvino_", "openvino", True, "openvino"),
-    Engine("ncnn", "ncnn_", "ncnn", True, "ncnn"),
-    Engine("mnn", "mnn", "MNN", True, "mnn"),
+    Engine("edgetvm", f"{__name__}.edgetvm_", "edgetvm", False, "edgetvm"),
+    Engine("edgetvm-tuned", f"{__name__}.edgetvm_tuned", "edgetvm", False, "tuned"),
+    *(
+        Engine(
+            peer.name,
+            f"edgetvm.measure.peers.{peer.module}",
+            peer.package,
+            True,
+            _SHORT.get(peer.name, peer.name),
+        )
+        for peer in LIBRARY_PEERS
+    ),
     # What TVM's own pipeline makes of the same import: a yardstick, not a peer.
-    Engine("tvm", "naive_tvm", "apache-tvm", False, "tvm"),
+    Engine("tvm", f"{__name__}.naive_tvm", "apache-tvm", False, "tvm"),
 )
+# Whose `load` the processes call.
+ENGINES_MODULE = __name__
 PEERS = tuple(engine.name for engine in ENGINES if engine.peer)
 YARDSTICKS = ("tvm",)
 
@@ -60,13 +69,11 @@ def settings(engine: Engine, case: Case, threads: int) -> tuple[str, ...]:
 
     The first is tried everywhere; an engine with one sensible setting calls it by no name.
     """
-    module = import_module(f"{__name__}.{engine.module}")
-    found: tuple[str, ...] = module.settings(case, threads)
+    found: tuple[str, ...] = import_module(engine.module).settings(case, threads)
     return found
 
 
 def load(task: Task) -> Loaded:
     """The task's model in its engine, inputs set."""
-    module = import_module(f"{__name__}.{engine_called(task.engine).module}")
-    loaded: Loaded = module.load(task)
+    loaded: Loaded = import_module(engine_called(task.engine).module).load(task)
     return loaded

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.latency.case import Arrays, Case, Task
+from benchmarks.latency.case import OwnTask
+from edgetvm.measure.peers.case import Arrays, Case
 
 if TYPE_CHECKING:
     from edgetvm.compile.artifact import Artifact
@@ -29,7 +30,7 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
 
 
 class _Loaded:
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: OwnTask) -> None:
         from edgetvm.base.version import __version__
         from edgetvm.boards.profile import load_profile
         from edgetvm.compile import compile_model
@@ -106,6 +107,6 @@ def _in_tvm(artifact: Artifact, model: Model, given: dict[str, Any], threads: in
 _WIDE = {"int4": "int8", "uint4": "uint8", "bfloat16": "float16"}
 
 
-def load(task: Task) -> _Loaded:
+def load(task: OwnTask) -> _Loaded:
     """Import, compile and load in this process."""
     return _Loaded(task)

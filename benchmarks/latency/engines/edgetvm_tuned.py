@@ -6,8 +6,8 @@ would be read as another one.
 
 from __future__ import annotations
 
-from benchmarks.latency.case import Case
 from benchmarks.latency.engines.edgetvm_ import load
+from edgetvm.measure.peers.case import Case
 
 __all__ = ["load", "settings"]
 

@@ -12,7 +12,8 @@ import time
 from functools import partial
 from typing import Any
 
-from benchmarks.latency.case import Arrays, Case, Task
+from benchmarks.latency.case import OwnTask
+from edgetvm.measure.peers.case import Arrays, Case
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
 METASCHEDULE = "metaschedule"
 
 
-def _built(task: Task, module: Any, target: Any) -> Any:
+def _built(task: OwnTask, module: Any, target: Any) -> Any:
     from tvm import relax
     from tvm.s_tir import meta_schedule as ms
 
@@ -34,7 +35,7 @@ def _built(task: Task, module: Any, target: Any) -> Any:
 
 
 class _Loaded:
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: OwnTask) -> None:
         import tvm
         from tvm import relax
 
@@ -71,6 +72,6 @@ class _Loaded:
         return [result.numpy() for result in results]
 
 
-def load(task: Task) -> _Loaded:
+def load(task: OwnTask) -> _Loaded:
     """Build and load in this process."""
     return _Loaded(task)

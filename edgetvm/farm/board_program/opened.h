@@ -12,6 +12,8 @@ bool opened_run(struct board *board, struct request *request);
 bool opened_time_runs(struct board *board, struct request *request);
 /* Run the chunks of the payload back to back, the state carried. */
 bool opened_stream(struct board *board, struct request *request);
+/* Run the chunks of the payload as they arrive, in several streams that each carry their state. */
+bool opened_pace(struct board *board, struct request *request);
 
 /* What these share. Whether a package is open; the request fails where none is. */
 bool opened_is(struct board *board, struct request *request);

@@ -11,7 +11,9 @@
 #include "dtypes.h"
 #include "json.h"
 
-enum { MAX_HEADER_BYTES = 4 << 20, MAX_THREADS = EDGETVM_MAX_THREADS };
+enum { MAX_HEADER_BYTES = 4 << 20, MAX_THREADS = EDGETVM_MAX_THREADS, MAX_STREAMS = 1 << 20 };
+
+#define MAX_PERIOD_NS ((int64_t)1000000000 * 3600)
 
 #define AGAIN_MEND "send it again"
 
@@ -160,6 +162,14 @@ static void read_header(struct json *json, struct request *request)
             request->count = json_integer(json, 0, INT64_MAX);
         } else if (strcmp(key, "max_s") == 0) {
             request->max_s = json_number(json);
+        } else if (strcmp(key, "period_ns") == 0) {
+            request->period_ns = json_integer(json, 0, MAX_PERIOD_NS);
+        } else if (strcmp(key, "streams") == 0) {
+            request->streams = json_integer(json, 0, MAX_STREAMS);
+        } else if (strcmp(key, "keep") == 0) {
+            request->keep = json_integer(json, 0, INT32_MAX);
+        } else if (strcmp(key, "skip") == 0) {
+            request->skip = json_boolean(json);
         } else if (strcmp(key, "arrays") == 0) {
             read_arrays(json, request);
         } else {

@@ -28,6 +28,9 @@ struct request {
     int64_t threads; /* 0: not said */
     int64_t count;
     double max_s;
+    /* Of paced streams: see board_pacing.py. */
+    int64_t period_ns, streams, keep;
+    bool skip;
     struct list arrays; /* of struct array */
     /* Of the payload, which is still on the wire. */
     uint64_t payload_bytes;

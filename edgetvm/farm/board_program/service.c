@@ -59,6 +59,7 @@ static const struct board_function FUNCTIONS[] = {
     {.name = "edgetvm.run", .serve = opened_run},
     {.name = "edgetvm.time_runs", .serve = opened_time_runs},
     {.name = "edgetvm.stream", .serve = opened_stream},
+    {.name = "edgetvm.pace", .serve = opened_pace},
     {.name = "edgetvm.memory", .serve = tell_memory},
     {.name = "edgetvm.threads", .serve = give_cores},
 };

@@ -82,17 +82,16 @@ class Judge:
         ]
         if recipe is None or not chosen:
             return []
-        scores = [
-            [score(recipe, interpret(recipe, answers[at], one), one) for at, one in chosen]
+        samples = [one for _, one in chosen]
+        before, after = (
+            score(recipe, [interpret(recipe, answers[at], one) for at, one in chosen], samples)
             for answers in (self._expected, found)
-        ]
+        )
         figures = []
         for name in recipe.metrics:
-            a, b = (fmean(one[name] for one in side) for side in scores)
-            best = METRICS.best(name)
-            lost = None if best is None else 100 * (a - b) / best
+            a, b, best = before[name], after[name], METRICS.best(name)
             told = METRICS.summary(name).rstrip(".")
-            figures.append(Figure(name, told, a, b, lost, len(chosen)))
+            figures.append(Figure(name, told, a, b, _lost_pct(a, b, best), len(chosen)))
         return figures
 
     def _decisions(self, found: list[dict[str, Any]]) -> list[Figure]:
@@ -109,6 +108,13 @@ class Judge:
         value = fmean(agreed)
         told = "Percent of the float model's decisions that are shared"
         return [Figure("decision_agreement_pct", told, None, value, 100 - value, len(agreed))]
+
+
+def _lost_pct(before: float, after: float, best: float | None) -> float | None:
+    """In percent of the best value; of errors, whose best is 0 percent, how many more there are."""
+    if best is None:
+        return None
+    return 100 * (before - after) / best if best else after - before
 
 
 def _errors(

@@ -53,6 +53,13 @@ int nanosleep(const struct timespec *wanted, struct timespec *left)
     return 0;
 }
 
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wanted,
+                    struct timespec *left)
+{
+    (void)clock, (void)flags, (void)wanted, (void)left;
+    return 0;
+}
+
 static size_t element_bytes(const struct dl_tensor *tensor)
 {
     size_t size = ((size_t)tensor->bits * tensor->lanes + 7) / 8;

@@ -5,6 +5,7 @@ A run makes an extractor, gives it the inputs and extracts the outputs: ncnn kee
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency.case import Arrays, Case, Task, Unavailable
-from benchmarks.latency.conversion import converted
-from benchmarks.latency.obtain import member
+from edgetvm.measure.peers.case import Arrays, Case, Task, Unavailable
+from edgetvm.measure.peers.conversion import converted
 
 _PNNX = "pnnx==20261020"
+_PNNX_SHA256 = {
+    "x86_64": "4db234cb90a27dc15e04e0d0edf5706c7a488ab8e6235cf8c146c6ec80fd9355",
+    "aarch64": "1f55df74080eabb048cb122215f290d16e1bf82309c1a67662c91c437e96471e",
+}
 _TIMEOUT_S = 600
 
 
@@ -69,13 +73,22 @@ class _Loaded:
         return [np.array(mat).copy() for mat in self.run()]
 
 
-def _pnnx(folder: Path) -> Path:
+def _pnnx() -> Path:
     """The converter, out of its wheel: installed, it would bring PyTorch, which it does not need.
 
     Raises:
-        Unavailable: it cannot be downloaded.
+        Unavailable: it cannot be had.
     """
-    path = member(_PNNX, "pnnx/pnnx", folder)
+    from edgetvm.base.errors import EdgetvmError
+    from edgetvm.recipes import ModelFile, fetch
+
+    sha256 = _PNNX_SHA256.get(platform.machine())
+    if sha256 is None:
+        raise Unavailable(f"there is no pnnx for {platform.machine()}")
+    try:
+        path = fetch(ModelFile(package=_PNNX, file="pnnx/pnnx", sha256=sha256))
+    except EdgetvmError as error:
+        raise Unavailable(str(error)) from None
     path.chmod(0o755)
     return path
 
@@ -106,7 +119,7 @@ def _convert(task: Task, made: Path) -> None:
     source = made / "model.onnx"
     source.symlink_to((task.case.simplified or task.case.file).resolve())
     done = subprocess.run(
-        [str(_pnnx(task.folder)), str(source), "fp16=0"],
+        [str(_pnnx()), str(source), "fp16=0"],
         cwd=made,
         capture_output=True,
         text=True,

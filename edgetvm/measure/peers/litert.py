@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.latency.case import Arrays, Case, Task
+from edgetvm.measure.peers.case import Arrays, Case, Task
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency.case import Arrays, Case, Task, Unavailable
-from benchmarks.latency.conversion import converted
+from edgetvm.measure.peers.case import Arrays, Case, Task, Unavailable
+from edgetvm.measure.peers.conversion import converted
 
 
 def settings(case: Case, threads: int) -> tuple[str, ...]:

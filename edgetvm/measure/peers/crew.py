@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.latency.case import Arrays, Task
+from edgetvm.measure.peers.case import Arrays, Task
 
 _STOP_TIMEOUT_S = 5
 # A turn is seconds; a worker that needs this much longer hangs.
@@ -36,15 +36,16 @@ class Worker:
         answers: its outputs, likewise.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, loader: str) -> None:
         self.task = task
         self.facts: dict[str, Any] = {}
         self.answers: Arrays = []
         self.connection, theirs = Pipe()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         threads = str(task.threads)
+        words = [str(theirs.fileno()), loader]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.latency.worker", str(theirs.fileno())],
+            [sys.executable, "-m", "edgetvm.measure.peers.worker", *words],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
@@ -134,6 +135,7 @@ def start(
     at_once: int,
     timeout_s: float,
     lost: Callable[[Task, str], None],
+    loader: str = "edgetvm.measure.peers",
 ) -> list[Worker]:
     """Workers that have loaded their models, asleep, in the order of the tasks.
 
@@ -141,6 +143,7 @@ def start(
         at_once: how many load at a time.
         timeout_s: for each to load.
         lost: told of each that did not.
+        loader: module with `load` of a task.
     """
     waiting = list(tasks)
     loading: dict[Worker, float] = {}
@@ -149,7 +152,7 @@ def start(
     try:
         while waiting or loading:
             while waiting and len(loading) < at_once:
-                loading[Worker(waiting.pop(0))] = time.monotonic() + timeout_s
+                loading[Worker(waiting.pop(0), loader)] = time.monotonic() + timeout_s
             heard = wait([worker.connection for worker in loading], timeout=1.0)
             for worker in [one for one in loading if one.connection in heard]:
                 del loading[worker]

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.latency.case import Case
+from edgetvm.measure.peers.case import Case
 
 
 def converted(case: Case, name: str, make: Callable[[Path], None]) -> Path:

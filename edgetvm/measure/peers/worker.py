@@ -1,4 +1,9 @@
-"""One engine on one model in a process of its own: loads, answers, and runs when it is told to."""
+"""One engine on one model in a process of its own: loads, answers, and runs when it is told to.
+
+    python -m edgetvm.measure.peers.worker DESCRIPTOR MODULE
+
+DESCRIPTOR is of a pipe from the caller, MODULE has the function `load` of a task.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,10 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
 from multiprocessing.connection import Connection
 
-from benchmarks.latency.case import Loaded, Task
-from benchmarks.latency.engines import load
+from edgetvm.measure.peers.case import Loaded, Task
 
 _PR_SET_PDEATHSIG = 1
 _ENOUGH = 500
@@ -55,6 +60,7 @@ def main() -> None:
     _die_with_parent()
     with Connection(int(sys.argv[1])) as connection:
         task: Task = connection.recv()
+        load = import_module(sys.argv[2]).load
         try:
             loaded = load(task)
             answers = loaded.outputs()
