@@ -111,6 +111,18 @@ def core_name(core: Core) -> str:
     return _arm_part(core, _UNKNOWN_ARM)[0]
 
 
+def core_number(name: str) -> tuple[str, str]:
+    """Implementer and part number of one of Arm's cores, as /proc/cpuinfo has them.
+
+    Args:
+        name: LLVM's.
+
+    Raises:
+        KeyError: no such core is known.
+    """
+    return _ARM, {known: part for part, (known, _) in _ARM_PARTS.items()}[name]
+
+
 def _arm_part(core: Core, unknown: tuple[str, int]) -> tuple[str, int]:
     return _ARM_PARTS.get(core.part, unknown) if core.vendor == _ARM else unknown
 

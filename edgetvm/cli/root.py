@@ -25,6 +25,7 @@ COMMANDS = {
     "records": "records",
     "report": "report",
     "devices": "devices",
+    "farm": "farm",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

@@ -8,9 +8,14 @@ LC_ALL=C
 PATH=${PATH:-/bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 export LC_ALL PATH
 case $1 in
-    */*) aside=${1%/*}/.${1##*/}.$$ ;;
-    *) aside=.$1.$$ ;;
+    */*) aside=${1%/*}/.${1##*/} ;;
+    *) aside=.$1 ;;
 esac
+# Power that fails leaves a part behind: its writer is no more.
+for old in "$aside".[0-9]*; do
+    [ ! -f "$old" ] || [ -d "/proc/${old##*.}" ] || rm -f -- "$old"
+done
+aside=$aside.$$
 trap 'rm -f -- "$aside"' EXIT
 trap 'exit 129' HUP INT PIPE TERM
 umask 077
