@@ -19,6 +19,7 @@
     │   ├── BoardLoginError               it refuses the login
     │   ├── BoardStorageError             its disk is full or read-only
     │   ├── BoardBusyError                no free board of that key in time
+    │   ├── LeaseLostError                the lease of a board is over
     │   ├── BoardGoneError                the connection broke in mid-work
     │   ├── BoardTimeoutError             no answer before the deadline
     │   ├── BoardMemoryError              the board has too little memory
@@ -138,6 +139,10 @@ class BoardStorageError(BoardError):
 
 class BoardBusyError(BoardError, TimeoutError):
     """The tracker had no free board of that key before the deadline."""
+
+
+class LeaseLostError(BoardError):
+    """The lease of a board is over: it expired, or was ended by somebody else."""
 
 
 class BoardGoneError(BoardError, ConnectionError):

@@ -192,10 +192,14 @@ class _Deadline:
         return left_s
 
 
-def end_with_owner() -> None:
-    """In the worker: die when the thread that started it does, even paused or in native code."""
+def end_with_owner(owner: int | None = None) -> None:
+    """In the worker: die when the thread that started it does, even paused or in native code.
+
+    Args:
+        owner: its process, where it may be gone already.
+    """
     if sys.platform == "linux":
-        owner = os.getppid()
+        owner = owner or os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != owner:
             os.kill(os.getpid(), signal.SIGKILL)

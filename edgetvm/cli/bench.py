@@ -17,6 +17,7 @@ from edgetvm.cli.options import (
     subject_options,
     threads_option,
     tuned_options,
+    wait_option,
 )
 from edgetvm.cli.real_time import real_time_options
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
+@wait_option
 @click.option("--runs", type=click.IntRange(1), default=200, show_default=True, help="Timed runs.")
 @click.option(
     "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...],
     device: str,
+    wait_s: float,
     runs: int,
     warmup: int,
     max_s: float,
@@ -119,7 +122,14 @@ def command(
         plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named)
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
-            models, board, plan, tuned, options, shapes=dict(shapes), bindings=dict(bindings)
+            models,
+            board,
+            plan,
+            tuned,
+            options,
+            shapes=dict(shapes),
+            bindings=dict(bindings),
+            wait_s=wait_s,
         )
     measurements, failures = found.measurements, found.failures
     first_error = next(iter(failures.values()), None)

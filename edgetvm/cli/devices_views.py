@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def device_document(board: Board) -> dict[str, Any]:
     """`edgetvm devices show --json`. Secrets are references: there is nothing to hide."""
-    document = asdict(board)
+    document = asdict(replace(board, hand=None))
+    del document["hand"]
     if board.login is not None and board.login.key_file is not None:
         document["login"]["key_file"] = str(board.login.key_file)
     return document

@@ -1,38 +1,62 @@
-"""What `edgetvm farm` shows."""
+"""What `edgetvm farm` and `edgetvm lease` print."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from shlex import quote
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
+from rich.console import Group, RenderableType
+
+from edgetvm.base.units import format_duration
+from edgetvm.base.words import plural
+from edgetvm.cli.tables import add_row, new_table
 
 if TYPE_CHECKING:
-    from edgetvm.farm.emulating import EmulatedBoard
-
-_HOW_TO = """\
-{names}: up, and gone with Ctrl-C. In another terminal:
-
-  export EDGETVM_INVENTORY={path}
-  edgetvm devices check --accept-new-host-key
-  edgetvm devices ssh {first}
-
-What is measured on them says nothing about real boards."""
+    from edgetvm.farm.leases import Overview
 
 
-def emulated_view(boards: Sequence[EmulatedBoard], path: Path) -> Text:
-    """What to do with emulated boards."""
-    names = ", ".join(board.name for board in boards)
-    return Text(_HOW_TO.format(names=names, path=quote(str(path)), first=boards[0].name))
+def farm_view(farm: Overview) -> RenderableType:
+    """`edgetvm farm status` and `edgetvm lease list`."""
+    from edgetvm.farm.leases.document import farm_document
+
+    told = farm_document(farm)
+    table = new_table(
+        "board", "profile", "health", "proven", "temperature", "in the hands of", "for", "purpose",
+        right=("temperature",), folded=("health", "purpose"),
+    )  # fmt: skip
+    for one in told["boards"]:
+        add_row(table, *_board_row(one))
+    parts: list[RenderableType] = [table, *map(_daemon_line, told["daemons"])]
+    if told["waiting"]:
+        parts += ["", _queue(told["waiting"])]
+    return Group(*parts)
 
 
-def emulated_document(boards: Sequence[EmulatedBoard], path: Path) -> dict[str, Any]:
-    """Emulated boards as JSON."""
-    return {
-        "inventory": str(path),
-        "boards": [
-            {"name": one.name, "profile": one.board.profile, "host": one.address} for one in boards
-        ],
-    }
+def _board_row(one: Mapping[str, Any]) -> list[str]:
+    lease = one["lease"]
+    temperature_c = one["temperature_c"]
+    return [
+        one["board"],
+        one["profile"],
+        one["health"] + (f": {one['detail']}" if one["detail"] else ""),
+        "never" if one["proven_age_s"] is None else f"{format_duration(one['proven_age_s'])} ago",
+        "" if temperature_c is None else f"{temperature_c:.0f} °C",
+        lease["owner"] if lease else "",
+        format_duration(lease["age_s"]) if lease else "",
+        lease["purpose"] if lease else "",
+    ]
+
+
+def _daemon_line(daemon: Mapping[str, Any]) -> str:
+    state = "is up" if daemon["is_up"] else f"silent for {format_duration(daemon['silent_s'])}"
+    return f"daemon {daemon['name']}: {state}, tracker {daemon['tracker']}"
+
+
+def _queue(waiting: list[Mapping[str, Any]]) -> RenderableType:
+    table = new_table("waits for", "who", "for", "priority", "purpose", right=("priority",))
+    for one in waiting:
+        boards = one["boards"]
+        named = ", ".join(boards) if len(boards) < 4 else plural(len(boards), "board")
+        waited = format_duration(one["waited_s"])
+        add_row(table, named, one["owner"], waited, str(one["priority"]), one["purpose"])
+    return table

@@ -38,6 +38,15 @@ profile_option = click.option(
     metavar="NAME",
     help="Board, or board profile, to compile for (see: edgetvm profiles list).",
 )
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for a board of a farm that somebody else has.",
+)
 all_option = click.option(
     "--all", "all_rows", is_flag=True, help="Show all kernels, not only the first 40."
 )

@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "report",
     "devices": "devices",
     "farm": "farm",
+    "lease": "lease",
     "profiles": "profiles",
     "recipes": "recipes",
     "passes": "passes",

@@ -15,6 +15,7 @@ from edgetvm.cli.options import (
     compile_options,
     json_option,
     subject_options,
+    wait_option,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     metavar="NAME|PROFILE",
     help="Board of the inventory, or a selection of boards of one profile; local is this machine.",
 )
+@wait_option
 @subject_options
 @compile_options
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Measure so many candidates.")
@@ -87,6 +89,7 @@ def command(
     context: click.Context,
     model: str,
     device: str,
+    wait_s: float,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -150,6 +153,7 @@ def command(
                 how=How(cold=cold),
                 told=live,
                 resume=resume,
+                wait_s=wait_s,
             )
     except KeyboardInterrupt:
         terminal.say(live.stopped(kept_in, go_on))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
 from edgetvm.base.paths import config_folder
@@ -42,6 +43,17 @@ class Login:
     password: Secret | None = None
 
 
+class Hand(Protocol):
+    """That a board is in this process's hands, by a lease of a farm."""
+
+    def where(self) -> tuple[Address, str] | None:
+        """Tracker and key of its server as they are now; None where the holder reaches it himself.
+
+        Raises:
+            LeaseLostError: the lease is over.
+        """
+
+
 @dataclass(frozen=True)
 class Board:
     """A board to work on.
@@ -56,6 +68,7 @@ class Board:
         groups: that it belongs to.
         power: how its power is switched.
         limits: what one session gets at most.
+        hand: that holds it; None where no farm gives it.
     """
 
     name: str
@@ -67,11 +80,21 @@ class Board:
     groups: tuple[str, ...] = ()
     power: Power | None = None
     limits: Limits = Limits()  # noqa: RUF009 - it is frozen
+    hand: Hand | None = field(default=None, compare=False, repr=False)
 
     @property
     def shares_cores(self) -> bool:
         """Whether what this machine computes slows it down."""
         return self.name == THIS_MACHINE
+
+    def now(self) -> Board:
+        """The board with its server as it is reached now: with a new lease it is another.
+
+        Raises:
+            LeaseLostError: it is in this process's hands no more.
+        """
+        found = self.hand.where() if self.hand is not None else None
+        return self if found is None else replace(self, tracker=found[0], key=found[1])
 
 
 LOCAL = Board(THIS_MACHINE, "local")

@@ -52,32 +52,16 @@ class LocalBoard:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:
                 self.tracker = Address(LOOPBACK, listener.getsockname()[1])
-                self._spawn("tracker", listener)
+                self.processes["tracker"] = spawned("tracker", listener)
             with listening_socket() as listener:
-                self._spawn("server", listener, "--tracker", str(self.tracker), "--key", self.key)
+                words = ("--tracker", str(self.tracker), "--key", self.key)
+                self.processes["server"] = spawned("server", listener, *words)
             try:
                 self._wait_until_registered()
             except BaseException:
                 self.stop()
                 raise
             this.detail = f"tracker {self.tracker}"
-
-    def _spawn(self, name: str, listener: socket.socket, *arguments: str) -> None:
-        # The tracker answers with errors on stdout too: both streams go where nobody must read.
-        self.processes[name] = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                f"edgetvm.farm.{name}",
-                *("--fd", str(listener.fileno())),
-                *arguments,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
 
     def _wait_until_registered(self) -> None:
         until_s = time.monotonic() + _START_DEADLINE_S
@@ -100,11 +84,7 @@ class LocalBoard:
     def stop(self) -> None:
         """End both processes and whatever they started."""
         for process in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if process.stdin:
-                process.stdin.close()
+            end(process)
         self.processes.clear()
 
     def __enter__(self) -> LocalBoard:
@@ -113,3 +93,31 @@ class LocalBoard:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def spawned(name: str, listener: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:
+    """A tracker or server in a process group of its own, which ends with this process.
+
+    Args:
+        name: of its module.
+        listener: that it takes over; the caller closes his own.
+        arguments: of it.
+    """
+    # The tracker answers with errors on stdout too: both streams go where nobody must read.
+    return subprocess.Popen(
+        [sys.executable, "-m", f"edgetvm.farm.{name}", "--fd", str(listener.fileno()), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
+        pass_fds=[listener.fileno()],
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()

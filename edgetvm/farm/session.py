@@ -30,12 +30,13 @@ from edgetvm.base.errors import (
     BoardGoneError,
     BoardMemoryError,
     BoardTimeoutError,
-    EdgetvmError,
+    LeaseLostError,
     TrackerUnreachableError,
 )
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.local import LocalBoard
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
@@ -121,13 +122,15 @@ class BoardSession:
         self.board = board
         self._address = Address("", 0)
         self._remote: Any = None
+        # To free one asks the board, and holds up all threads of this process until it answers.
+        self._functions: dict[str, Any] = {}
         self._broken = False
 
     def _connect(self) -> None:
         from tvm import rpc
 
-        tracker = _tracker_of(self.board)
-        address, key = request_board(tracker, self.board.key, _WAIT_FOR_BOARD_S)
+        board = self.board.now()
+        address, key = request_board(_tracker_of(board), board.key, _WAIT_FOR_BOARD_S)
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -237,11 +240,9 @@ class BoardSession:
 
     def close(self) -> None:
         """End the session; the board becomes free."""
-        remote, self._remote = self._remote, None
-        if remote is not None and not self._broken:
-            with contextlib.suppress(EdgetvmError):
-                self._call(lambda: _drop(remote), "closing", 5.0)
         self._shut_socket()
+        self._functions.clear()
+        self._remote = None
 
     def _ask(
         self,
@@ -253,7 +254,9 @@ class BoardSession:
         message = encode(request, payload)
 
         def ask() -> bytes:
-            return bytes(self._remote.get_function(f"edgetvm.{function}")(message))
+            if function not in self._functions:
+                self._functions[function] = self._remote.get_function(f"edgetvm.{function}")
+            return bytes(self._functions[function](message))
 
         header, data = decode(self._call(ask, _DOING[function], deadline_s))
         if "error" in header:
@@ -263,6 +266,7 @@ class BoardSession:
         return header, data
 
     def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
+        self.board.now()  # with a board that somebody else has by now nothing more is done
         future: Future[Result] = Future()
         # A daemon: a call that even a shut socket does not end must not hold up the end of Python.
         threading.Thread(
@@ -347,12 +351,11 @@ class BoardSession:
     def _exit_code_after_return(self) -> tuple[bool, int | None]:
         """Whether the board comes back, and how the session's process ended, where it tells."""
         back = False
-        if self.board.tracker is None:
-            return back, None
         until_s = time.monotonic() + _RETURN_DEADLINE_S
         while time.monotonic() < until_s:
             try:
-                if self.board.key in registered_keys(self.board.tracker, 2.0):
+                there = self.board.now()
+                if there.key in registered_keys(_tracker_of(there), 2.0):
                     successor = BoardSession(self.board)
                     try:
                         successor._connect()
@@ -362,7 +365,7 @@ class BoardSession:
                     back = True
                     if code is not None:
                         return back, int(code)
-            except TrackerUnreachableError:
+            except (TrackerUnreachableError, LeaseLostError):
                 return False, None
             except BoardError:
                 pass
@@ -389,10 +392,6 @@ def _wait(future: Future[Result], deadline_s: float) -> Result:
                 raise
 
 
-def _drop(remote: Any) -> None:
-    del remote
-
-
 @contextmanager
 def connect(board: Board) -> Iterator[BoardSession]:
     """A session with a board whose server is up.
@@ -412,18 +411,26 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 
 @contextmanager
-def standing(board: Board) -> Iterator[Board]:
+def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
     """The board with its server up; for `local` tracker and server are started, and ended after.
 
+    Where a farm serves the board, a lease of it is taken, and given back after.
+
+    Args:
+        wait_s: for a board of a farm that somebody else has.
+        purpose: of the lease.
+
     Raises:
+        BoardBusyError: somebody has it.
         BoardError: the local board did not come up, or no server of another is known.
     """
-    if board.tracker is None and board.shares_cores:
-        with LocalBoard() as local:
-            yield local.board
-    else:
-        _tracker_of(board)
-        yield board
+    with in_hand([board], purpose=purpose, wait_s=wait_s) as (mine,):
+        if mine.tracker is None and mine.shares_cores:
+            with LocalBoard() as local:
+                yield local.board
+        else:
+            _tracker_of(mine)
+            yield mine
 
 
 def _tracker_of(board: Board) -> Address:
@@ -438,11 +445,10 @@ def _tracker_of(board: Board) -> Address:
 
 def is_there(board: Board) -> bool:
     """Whether the board's server is registered with its tracker now."""
-    if board.tracker is None:
-        return False
     try:
-        return board.key in registered_keys(board.tracker)
-    except TrackerUnreachableError:
+        there = board.now()
+        return there.tracker is not None and there.key in registered_keys(there.tracker)
+    except (TrackerUnreachableError, LeaseLostError):
         return False
 
 

@@ -58,9 +58,9 @@ def latest(count: int | None = None) -> list[Measurement]:
     Raises:
         ConfigurationError: a file is damaged.
     """
-    measurements = [load(measurement_id) for measurement_id in _ids()]
     if count is not None:
-        return measurements[-count:]
+        return [load(measurement_id) for measurement_id in _ids()[-count:]]
+    measurements = [load(measurement_id) for measurement_id in _ids()]
     newest = {
         (entry.model, entry.environment.device, entry.is_tuned): entry for entry in measurements
     }

@@ -376,6 +376,21 @@ class TuningDatabase:
             which, values = f"{which} AND task = ?", [*values, task]
         return self._select(which, values)
 
+    def since(self, time_s: float) -> list[tuple[str, int, float, str, str]]:
+        """What boards have measured since then (seconds since 1970).
+
+        Returns:
+            for each board its name, how many trials, when the last was measured, the name of the
+            last one's kernel, and its outcome.
+        """
+        with self._errors():
+            # SQLite takes bare columns from the row of the maximum: its documentation, 2.5.
+            return self._connection.execute(
+                "SELECT board, COUNT(*), MAX(measured_at), task, outcome FROM trials"
+                " WHERE measured_at >= ? GROUP BY board ORDER BY board",
+                (time_s,),
+            ).fetchall()
+
     def decide(
         self,
         conditions: Conditions,

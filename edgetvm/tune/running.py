@@ -17,7 +17,7 @@ import numpy as np
 from edgetvm.base.errors import BoardError, BoardGoneError
 from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.tracker_client import request_board
+from edgetvm.farm.tracker_client import Address, request_board
 from edgetvm.tune.records import Outcome
 
 # A session is given back after so long. The board ends one that lasts longer than this and its last
@@ -135,10 +135,13 @@ class _Open:
 
     Attributes:
         wait_s: for the board, where another one has it or it is not there.
+        tracker, key: of its server; a session with another is not kept.
     """
 
     allowed_s: float
     wait_s: float
+    tracker: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class BoardRunner:
     def __init__(self, board: Board) -> None:
         """Describe it; the process starts with `begin`, or with the first job."""
         self.board = board
-        self._worker = Worker(answering, str(board.tracker), board.key)
+        self._worker = Worker(answering)
 
     def begin(self) -> None:
         """Start the process; it ends with the calling thread."""
@@ -177,10 +180,10 @@ class BoardRunner:
 
     def _open(self, allowed_s: float) -> Mapping[str, object]:
         """What the board says of itself."""
+        there = self.board.now()
+        wanted = _Open(allowed_s, _WAIT_FOR_BOARD_S, str(there.tracker), there.key)
         try:
-            facts: Mapping[str, object] = self._worker.ask(
-                _Open(allowed_s, _WAIT_FOR_BOARD_S), _WAIT_FOR_BOARD_S + _PATIENCE_S
-            )
+            facts: Mapping[str, object] = self._worker.ask(wanted, wanted.wait_s + _PATIENCE_S)
         except (WorkerLate, WorkerLost) as error:
             raise BoardGoneError(f"it could not be reached: {error}") from error
         return facts
@@ -203,11 +206,9 @@ class BoardRunner:
 class _Session:
     """In the runner's process: a session with the board, renewed now and then."""
 
-    def __init__(self, tracker: str, key: str) -> None:
-        from edgetvm.farm.tracker_client import Address
-
-        self._tracker, self._key = Address.parse(tracker), key
+    def __init__(self) -> None:
         self._remote: Any = None
+        self._key = ""
         self._until_s = self._allowed_s = 0.0
         self._kept: dict[object, Any] = {}
         # By library: the latency of a default, and when it is old.
@@ -217,7 +218,7 @@ class _Session:
     def open(self, wanted: _Open) -> Mapping[str, object]:
         """Have one as it is wanted."""
         late = time.monotonic() > self._until_s or wanted.allowed_s != self._allowed_s
-        if self._remote is None or late:
+        if self._remote is None or late or wanted.key != self._key:
             self.drop()
             self._connect(wanted)
         return self.environment
@@ -238,7 +239,8 @@ class _Session:
     def _connect(self, wanted: _Open) -> None:
         from tvm import rpc
 
-        address, key = request_board(self._tracker, self._key, wanted.wait_s)
+        self._key = wanted.key
+        address, key = request_board(Address.parse(wanted.tracker), wanted.key, wanted.wait_s)
         limit_s = math.ceil(_SESSION_S + wanted.allowed_s + _GRACE_S)
         try:
             self._remote = rpc.connect(address.host, address.port, key, session_timeout=limit_s)
@@ -376,11 +378,11 @@ def _difference(expected: Any, found: Any) -> float:
     return float(np.max(np.abs(expected - found), initial=0, where=np.isfinite(expected))) / scale
 
 
-def answering(tracker: str, key: str) -> Answer:
+def answering() -> Answer:
     """In the runner's process: answers jobs for one board."""
     from tvm import rpc  # noqa: F401 - it takes seconds, which the first job need not wait for
 
-    session = _Session(tracker, key)
+    session = _Session()
 
     def answer(asked: _Open | RunJob) -> Mapping[str, object] | Ran | _Ended:
         if isinstance(asked, _Open):

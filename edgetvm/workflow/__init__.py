@@ -3,6 +3,7 @@
 from edgetvm.workflow.bench import Benched, bench, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
+from edgetvm.workflow.farm_serving import serve_farm
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
@@ -44,6 +45,7 @@ __all__ = [
     "quantize",
     "read_inputs",
     "run",
+    "serve_farm",
     "tune",
     "tuned_schedules",
     "write_outputs",

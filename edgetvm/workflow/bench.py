@@ -10,12 +10,14 @@ from edgetvm.base.errors import (
     BoardGoneError,
     BoardTimeoutError,
     EdgetvmError,
+    LeaseLostError,
     TrackerUnreachableError,
 )
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
@@ -26,7 +28,13 @@ from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 # After these the board is not there for the next model.
-_ENDING = (BoardGoneError, BoardTimeoutError, BoardBusyError, TrackerUnreachableError)
+_ENDING = (
+    BoardGoneError,
+    BoardTimeoutError,
+    BoardBusyError,
+    LeaseLostError,
+    TrackerUnreachableError,
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on a board; one that cannot be is no reason to leave out the others.
 
@@ -102,8 +111,10 @@ def bench_each(
         names: of model files and recipes.
         board, plan, tuned, options: see `bench`.
         shapes, bindings: see `edgetvm.workflow.find_subject`.
+        wait_s: for a board of a farm that somebody else has.
 
     Raises:
+        BoardBusyError: somebody has the board.
         BoardError: the local board did not come up.
     """
     failures: dict[str, EdgetvmError] = {}
@@ -115,7 +126,7 @@ def bench_each(
             failures[name] = error
     measurements: list[Measurement] = []
     if subjects:
-        with standing(board) as up:
+        with standing(board, wait_s, f"bench {' '.join(names)}") as up:
             measurements = _measured(
                 subjects, lambda one: bench(one, up, plan, tuned, options), failures
             )

@@ -15,6 +15,7 @@ from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import BoardSession, connect, is_there, standing
 from edgetvm.farm.tracker_client import registered_keys
@@ -69,6 +70,7 @@ def tune(
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
     resume: bool = False,
+    wait_s: float = WAIT_S,
 ) -> Outcome:
     """Search schedules for a model on boards of one profile, all at once.
 
@@ -86,8 +88,10 @@ def tune(
         how: candidates are timed.
         told: is called with the progress.
         resume: refuse to begin a new run.
+        wait_s: for the first board of a farm, where others have them all.
 
     Raises:
+        BoardBusyError: others have all boards of a farm.
         UsageError: there is no run to resume, or the boards are of several profiles.
         ModelError, CompileError: the model cannot be built.
         TrackerUnreachableError: no board's tracker answers.
@@ -100,7 +104,9 @@ def tune(
     with ExitStack() as open_:
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
-        up = [open_.enter_context(standing(one)) for one in boards]
+        purpose = f"tune {subject.name}"
+        had = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
+        up = [open_.enter_context(standing(one)) for one in had]
         choose_layout(subject, _first_there(up), mine, options)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(

@@ -1,0 +1,1 @@
+"""The farm under load and under faults."""

@@ -1,0 +1,370 @@
+"""Faults for real, one after the other, while jobs run on boards; and what must hold after.
+
+- No result that was noted as kept is lost.
+- No board answers to a holder after it has answered to a later one.
+- No lease of a dead holder stands longer than its time to live and two seconds.
+- Every job that fails says why.
+- Nothing is left: processes, folders, open files of the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.farm.worker import TTL_S
+from edgetvm.farm.leases import LeaseStore
+from edgetvm.tune.database import TuningDatabase
+
+_FREED_S = TTL_S + 2.0
+_GARBAGE = (
+    b"",
+    b"\x71\xf2\x0f\x00",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\x71\xf2\x02\x00\xff\xff\xff\x7f",
+)
+
+
+@dataclass
+class Found:
+    """What came of it; all but `faults`, `jobs` and `waits_ms` should be empty or 0."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    jobs: Counter[str] = field(default_factory=Counter)
+    waits_ms: list[float] = field(default_factory=list)
+    lost_results: int = 0
+    double_leases: int = 0
+    stuck_leases: int = 0
+    torn_files: int = 0
+    silent_failures: int = 0
+    leaks: list[str] = field(default_factory=list)
+
+
+class Playground:
+    """A daemon and workers, each a process that faults befall."""
+
+    def __init__(self, folder: Path, boards: int, workers: int, seed: int) -> None:
+        self.folder, self.url = folder, f"sqlite:///{folder}/farm.sqlite"
+        self.names = [f"board{index}" for index in range(boards)]
+        self.random = random.Random(seed)  # noqa: S311 - which fault comes next
+        self.store = LeaseStore(self.url)
+        self.daemon = self._started("daemon")
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._count = workers
+        self.calm: list[tuple[float, Callable[[], None]]] = []
+
+    def _started(self, module: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", f"benchmarks.farm.{module}", self.url, str(self.folder)]
+        log = (self.folder / f"{module}.err").open("ab")
+        with log:
+            return subprocess.Popen(
+                [*words, *self.names], stdin=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+
+    def mend(self) -> None:
+        """Start what ended, and end what troubles last long enough."""
+        if self.daemon.poll() is not None:
+            self.daemon = self._started("daemon")
+        self.workers = [one for one in self.workers if one.poll() is None]
+        while len(self.workers) < self._count:
+            self.workers.append(self._started("worker"))
+        for due in [one for one in self.calm if one[0] < time.monotonic()]:
+            self.calm.remove(due)
+            due[1]()
+
+    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Do something after a while."""
+        self.calm.append((time.monotonic() + seconds, deed))
+
+    def tell(self, **words: Any) -> None:
+        """Say something to the daemon's proxies."""
+        with contextlib.suppress(BrokenPipeError, OSError):
+            assert self.daemon.stdin is not None  # noqa: S101 - for the type
+            self.daemon.stdin.write(json.dumps(words).encode() + b"\n")
+            self.daemon.stdin.flush()
+
+    def servers(self) -> list[psutil.Process]:
+        """Of boards that are up."""
+        return [one for one in _below(self.daemon.pid) if _name(one) == "edgetvm-board"]
+
+    def close(self) -> None:
+        """End all of it."""
+        for process in [*self.workers, self.daemon]:
+            for signal_ in (signal.SIGCONT, signal.SIGTERM):
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal_)
+            with contextlib.suppress(OSError):
+                assert process.stdin is not None  # noqa: S101 - for the type
+                process.stdin.close()
+        for process in [*self.workers, self.daemon]:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.store.close()
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def _name(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return str(process.name())
+    return ""
+
+
+def _signal(process: psutil.Process | subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.Error, ProcessLookupError):
+        process.send_signal(number)
+
+
+def _kill_worker(ground: Playground) -> None:
+    ground.random.choice(ground.workers).kill()
+
+
+def _stop_worker(ground: Playground) -> None:
+    victim = ground.random.choice(ground.workers)
+    _signal(victim, signal.SIGSTOP)
+    ground.later(ground.random.choice([0.5, TTL_S + 1]), lambda: _signal(victim, signal.SIGCONT))
+
+
+def _end_worker(ground: Playground) -> None:
+    _signal(ground.random.choice(ground.workers), signal.SIGTERM)
+
+
+def _server(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> None:
+    leaders = [one for one in ground.servers() if not _is_session(one)]
+    if not leaders:
+        return
+    victim = ground.random.choice(leaders)
+    tree = [victim, *_below(victim.pid)]
+    for one in tree:
+        _signal(one, number)
+    if calm_s is not None:
+        ground.later(calm_s, lambda: [_signal(one, signal.SIGCONT) for one in tree] and None)
+
+
+def _session(ground: Playground, number: signal.Signals) -> None:
+    sessions = [one for one in ground.servers() if _is_session(one)]
+    if sessions:
+        _signal(ground.random.choice(sessions), number)
+
+
+def _is_session(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        parent = process.parent()
+        return parent is not None and _name(parent) == "edgetvm-board"
+    return False
+
+
+def _tracker(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> None:
+    for one in _below(ground.daemon.pid):
+        with contextlib.suppress(psutil.Error):
+            if "edgetvm.farm.tracker" in one.cmdline():
+                _signal(one, number)
+                if calm_s is not None:
+                    ground.later(calm_s, lambda one=one: _signal(one, signal.SIGCONT))
+
+
+def _trouble(ground: Playground, **trouble: Any) -> None:
+    board = ground.random.choice(ground.names)
+    ground.tell(board=board, trouble=trouble)
+    ground.later(ground.random.uniform(0.5, 3.0), lambda: ground.tell(board=board, trouble=None))
+
+
+def _strangers(ground: Playground) -> None:
+    ports = []
+    for one in [*ground.servers(), *_below(ground.daemon.pid)]:
+        with contextlib.suppress(psutil.Error):
+            found = one.net_connections("tcp")
+            ports += [entry.laddr.port for entry in found if entry.status == "LISTEN"]
+    for port in set(ports):
+        with contextlib.suppress(OSError):
+            stranger = socket.create_connection(("127.0.0.1", port), 1)
+            stranger.sendall(ground.random.choice(_GARBAGE))
+            ground.later(2.0, stranger.close)
+
+
+def _kick(ground: Playground) -> None:
+    ground.store.kick(ground.random.choice(ground.names), "kicked by the benchmark")
+
+
+def _maintain(ground: Playground) -> None:
+    board = ground.random.choice(ground.names)
+    ground.store.maintain(board, "the benchmark", begins=True)
+    ground.later(1.0, lambda: ground.store.maintain(board, "the benchmark", begins=False))
+
+
+# Name, how often, and what is done.
+FAULTS: Sequence[tuple[str, int, Callable[[Playground], None]]] = (
+    ("worker killed", 12, _kill_worker),
+    ("worker stopped", 8, _stop_worker),
+    ("worker ended", 4, _end_worker),
+    ("server killed", 10, lambda ground: _server(ground, signal.SIGKILL)),
+    ("server frozen", 6, lambda ground: _server(ground, signal.SIGSTOP, 4.0)),
+    ("session killed", 10, lambda ground: _session(ground, signal.SIGKILL)),
+    ("session crashed", 10, lambda ground: _session(ground, signal.SIGSEGV)),
+    ("connections reset", 10, lambda ground: ground.tell(
+        board=ground.random.choice(ground.names), reset=True)),
+    ("half-open up", 6, lambda ground: _trouble(ground, drops_up=True)),
+    ("half-open down", 6, lambda ground: _trouble(ground, drops_down=True)),
+    ("late and lossy", 6, lambda ground: _trouble(ground, latency_s=0.2, loss=0.05)),
+    ("slow", 6, lambda ground: _trouble(ground, bytes_per_s=8000)),
+    ("refused", 4, lambda ground: _trouble(ground, refuses=True)),
+    ("strangers", 4, _strangers),
+    ("kicked", 6, _kick),
+    ("maintained", 3, _maintain),
+    ("tracker killed", 2, lambda ground: _tracker(ground, signal.SIGKILL)),
+    ("tracker frozen", 1, lambda ground: _tracker(ground, signal.SIGSTOP, 4.0)),
+    ("daemon killed", 1, lambda ground: ground.daemon.kill()),
+)  # fmt: skip
+
+
+def _stuck(ground: Playground, dead_since: dict[int, float]) -> set[int]:
+    """Leases whose holders are dead for longer than they may stand."""
+    running = {one.pid for one in ground.workers if one.poll() is None}
+    now_s, stuck = time.monotonic(), set()
+    for lease in ground.store.seen().leases:
+        # A holder that beats lives; what is silent for longer than that is over, whoever it was.
+        if lease.silent_s > _FREED_S and running:
+            since_s = dead_since.setdefault(lease.token, now_s)
+            if now_s - since_s > 1.0:
+                stuck.add(lease.token)
+    return stuck
+
+
+@contextlib.contextmanager
+def _playing(folder: Path, boards: int, workers: int, seed: int) -> Iterator[Playground]:
+    ground = Playground(folder, boards, workers, seed)
+    try:
+        yield ground
+    finally:
+        ground.close()
+
+
+def _all_good(ground: Playground, within_s: float) -> bool:
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        ground.mend()
+        farm = ground.store.look()
+        if {one.board for one in farm.boards if one.verdict == "good"} >= set(ground.names):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def run(
+    folder: Path, *, faults: int, boards: int, workers: int, every_s: float, seed: int
+) -> Found:
+    """Cause so many faults, then look what is left.
+
+    Args:
+        folder: for all files; empty.
+        faults: how many.
+        boards, workers: how many.
+        every_s: between two faults, on average.
+        seed: of the choice of faults.
+    """
+    found = Found()
+    deeds = {name: deed for name, _, deed in FAULTS}
+    names, weights = list(deeds), [often for _, often, _ in FAULTS]
+    stuck: set[int] = set()
+    with _playing(folder, boards, workers, seed) as ground:
+        if not _all_good(ground, 60):
+            raise RuntimeError("the boards did not come up")
+        dead_since: dict[int, float] = {}
+        for _ in range(faults):
+            ground.mend()
+            (name,) = ground.random.choices(names, weights)
+            deeds[name](ground)
+            found.faults[name] += 1
+            stuck |= _stuck(ground, dead_since)
+            time.sleep(ground.random.uniform(0, 2 * every_s))
+        _calm_down(ground, found)
+        stuck |= _stuck(ground, dead_since)
+    found.stuck_leases = len(stuck)
+    _read_journals(folder, found)
+    found.leaks += _left(folder)
+    return found
+
+
+def _calm_down(ground: Playground, found: Found) -> None:
+    """No more faults: all boards come back, and no lease of a dead worker stands."""
+    while ground.calm:
+        ground.mend()
+        time.sleep(0.1)
+    for worker in ground.workers:
+        assert worker.stdin is not None  # noqa: S101 - for the type
+        worker.stdin.close()
+    for worker in ground.workers:
+        try:
+            worker.wait(60)
+        except subprocess.TimeoutExpired:
+            found.leaks.append(f"worker {worker.pid} does not end")
+            worker.kill()
+            worker.wait()
+    ground.workers.clear()
+    ground._count = 0
+    time.sleep(_FREED_S)
+    found.stuck_leases += len(ground.store.look().leases)
+    if not _all_good(ground, 60):
+        bad = {one.board: one.detail for one in ground.store.look().boards if one.verdict != "good"}
+        found.leaks.append(f"boards that did not come back: {bad}")
+    open_files = psutil.Process(ground.daemon.pid).num_fds()
+    # A pipe and a tracker; for each board two ends of a pipe and a proxy's port; the database.
+    if open_files > 30 + 6 * len(ground.names):
+        found.leaks.append(f"the daemon has {open_files} open files")
+
+
+def _read_journals(folder: Path, found: Found) -> None:
+    kept, answers = set(), []
+    for path in folder.glob("*.journal"):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if "kept" in entry:
+                kept.add(entry["kept"])
+            elif "answered" in entry:
+                answers.append((entry["at_ns"], entry["answered"], entry["token"]))
+            elif "granted" in entry:
+                found.waits_ms.append(entry["waited_ms"])
+            elif "torn" in entry:
+                found.torn_files += 1
+            elif "ending" in entry:
+                found.jobs[entry["ending"]] += 1
+                found.silent_failures += entry["ending"] != "ok" and not entry.get("why")
+    with TuningDatabase(folder / "results.sqlite", must_exist=True) as database:
+        (conditions,) = database.conditions() or (None,)
+        there = {number for number, _ in database.numbered(conditions)} if conditions else set()
+    found.lost_results = len(kept - there)
+    newest: dict[str, int] = {}
+    for _, board, token in sorted(answers):
+        found.double_leases += token < newest.get(board, 0)
+        newest[board] = max(token, newest.get(board, 0))
+
+
+def _left(folder: Path) -> list[str]:
+    """Processes and folders of boards that are still there."""
+    time.sleep(1.0)
+    left = []
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or []):
+            left.append(f"process {process.pid}: {' '.join(process.info['cmdline'][:6])}")
+    left += [f"folder {one.name}" for one in folder.iterdir() if one.is_dir()]
+    return left

@@ -1,0 +1,236 @@
+"""One board's keeper: proves it, fences it after each lease, and gets it back when it went.
+
+A thread of its own for each board: the trouble of one holds up no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.farm.inventory import Board
+from edgetvm.farm.keeping.ladder import BAD_PAUSE_S, GENTLE, LADDER, Rung
+from edgetvm.farm.keeping.ways import NotPossible, Way
+from edgetvm.farm.leases import Lease, LeaseStore, Offer, Proof
+from edgetvm.farm.probing import probe
+from edgetvm.farm.tracker_client import tracker_summary
+
+LOG = logging.getLogger("edgetvm.farm")
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds.
+
+    Attributes:
+        proof_age_s: a free board is proven again after this.
+        proof_s: that a proof may take.
+        serve_s: until a new server is registered.
+        lost_s: a lease whose board is away for so long is ended.
+        bad_pause_s: before a bad board is tried again.
+    """
+
+    proof_age_s: float = 20.0
+    proof_s: float = 10.0
+    serve_s: float = 30.0
+    lost_s: float = 60.0
+    bad_pause_s: float = BAD_PAUSE_S
+
+
+class Keeper:
+    """Keeps one board, in a thread of its own."""
+
+    def __init__(
+        self,
+        board: Board,
+        way: Way,
+        store: LeaseStore,
+        times: Times | None = None,
+        ladder: Sequence[Rung] = LADDER,
+    ) -> None:
+        """Describe it; nothing is done before `start`.
+
+        Args:
+            board: to keep; the store knows it.
+            way: to it.
+            store: of the farm.
+            times: how patient it is.
+            ladder: to get it back.
+        """
+        self.board, self.way = board, way
+        self._store, self._times, self._ladder = store, times or Times(), ladder
+        self._seen: tuple[Offer, Lease | None] | None = None
+        self._news, self._over = threading.Condition(), threading.Event()
+        self._away_since_s: float | None = None
+        # When a bad board's turn is again.
+        self._not_before_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"keeper-{board.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def look(self, offer: Offer, lease: Lease | None) -> None:
+        """Take note of how the board stands in the store."""
+        with self._news:
+            self._seen = offer, lease
+            self._news.notify()
+
+    def stop(self, deadline_s: float = 5.0) -> None:
+        """End the thread, and what runs here for the board. Leases stay."""
+        self._over.set()
+        with self._news:
+            self._news.notify()
+        if self._thread.is_alive():
+            self._thread.join(deadline_s)
+        self.way.close()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            with self._news:
+                self._news.wait_for(lambda: self._seen is not None or self._over.is_set())
+                seen, self._seen = self._seen, None
+            if seen is None:
+                continue
+            try:
+                self._attend(*seen)
+            except EdgetvmError as error:
+                # The database, most likely. The next look comes soon.
+                LOG.warning("%s: %s", self.board.name, error)
+            except Exception:
+                LOG.exception("%s: the keeper failed, and goes on", self.board.name)
+
+    def _attend(self, offer: Offer, lease: Lease | None) -> None:
+        if lease is not None:
+            self._support(lease)
+            return
+        self._away_since_s = None
+        if offer.verdict == "good" and offer.key is not None and self.way.is_up:
+            if offer.age_s is None or offer.age_s > self._times.proof_age_s:
+                self._prove_again(offer.key)
+        elif offer.verdict == "bad":
+            if time.monotonic() >= self._not_before_s:
+                self._get_back(GENTLE, "it was bad: tried again", offer.key)
+        elif offer.verdict != "maintenance":
+            self._get_back(self._ladder, offer.detail, offer.key)
+
+    # -- while somebody has it
+
+    def _support(self, lease: Lease) -> None:
+        """Have the holder's server up, as long as there is hope."""
+        if self.way.is_up:
+            self._away_since_s = None
+            return
+        since_s = self._away_since_s = self._away_since_s or time.monotonic()
+        try:
+            if lease.key is not None:
+                self.way.resume(lease.key, self._times.serve_s)
+            LOG.info("%s: its server is there again, for lease %d", self.board.name, lease.token)
+            self._away_since_s = None
+        except BoardError as error:
+            away_s = time.monotonic() - since_s
+            LOG.warning("%s: away for %.0f s: %s", self.board.name, away_s, error)
+            if away_s > self._times.lost_s:
+                self._store.end(lease, f"board lost: {error.what}")
+            self._over.wait(1.0)
+
+    # -- while nobody has it
+
+    def _prove_again(self, key: str) -> None:
+        if not _is_free(self.way, key):
+            # Given away a moment ago; or gone, if it stays so.
+            self._over.wait(1.0)
+            if self._still_good(key) and not _is_free(self.way, key):
+                self._get_back(self._ladder, "its server is not registered", key)
+            return
+        try:
+            facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
+        except BoardError as error:
+            self._get_back(self._ladder, error.what, key)
+        else:
+            self._store.proven(self.board.name, self._proof(key, facts), again=True)
+
+    def _still_good(self, key: str) -> bool:
+        """Whether nobody has taken it meanwhile."""
+        farm = self._store.seen()
+        if any(one.board == self.board.name for one in farm.leases):
+            return False
+        return any(one.board == self.board.name and one.key == key for one in farm.boards)
+
+    def _get_back(self, ladder: Sequence[Rung], why: str, key: str | None) -> None:
+        """Serve it anew and prove it; where that fails, go up the ladder.
+
+        Not where its server is another than that with the key: what was seen is old then.
+        """
+        if not self._store.claim(self.board.name, why, key):
+            return
+        reason = self._served_anew()
+        for rung in ladder if reason else ():
+            if reason is None or self._over.is_set():
+                break
+            reason = self._climb(rung, reason)
+        if reason is not None and not self._over.is_set():
+            LOG.error("%s: marked bad: %s", self.board.name, reason)
+            self._not_before_s = time.monotonic() + self._times.bad_pause_s
+            self._store.worse(self.board.name, "bad", reason)
+
+    def _climb(self, rung: Rung, reason: str) -> str | None:
+        """Try one means; answers with what is still wrong."""
+        pause_s = rung.pause_s
+        for count in range(1, rung.tries + 1):
+            told = f"{rung.title} ({count} of {rung.tries})"
+            LOG.warning("%s: %s, because: %s", self.board.name, told, reason)
+            self._store.worse(self.board.name, "unknown", f"{told}: {reason}")
+            try:
+                rung.deed(self.way, rung.deadline_s)
+            except NotPossible as error:
+                LOG.info("%s: %s is left out: %s", self.board.name, rung.title, error.what)
+                return reason
+            except BoardError as error:
+                reason = error.what
+            else:
+                found = self._served_anew()
+                if found is None:
+                    return None
+                reason = found
+            if count < rung.tries and self._over.wait(pause_s):
+                break
+            pause_s *= 2
+        return reason
+
+    def _served_anew(self) -> str | None:
+        """A new server under a new key, and a proof: answers with what is wrong."""
+        try:
+            new = f"{self.board.name}-{secrets.token_hex(16)}"
+            key = self.way.serve(new, self._times.serve_s)
+            facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
+        except BoardError as error:
+            return error.what
+        self._store.proven(self.board.name, self._proof(key, facts))
+        LOG.info("%s: proven good", self.board.name)
+        return None
+
+    def _proof(self, key: str, facts: dict[str, Any]) -> Proof:
+        temperature_c = facts.get("temperature_c")
+        return Proof(
+            self.way.tracker, key, float(temperature_c) if temperature_c is not None else None
+        )
+
+
+def _is_free(way: Way, key: str) -> bool:
+    """Whether a server waits at the tracker for the next session.
+
+    A request that nobody answers stays in the tracker's queue after its asker left, and the next
+    session is given to it: none is made that would have to wait.
+    """
+    try:
+        queue = tracker_summary(way.tracker, 2.0).get("queue_info", {}).get(key, {})
+        return int(queue.get("free", 0)) > 0
+    except (BoardError, AttributeError, TypeError, ValueError):
+        return False

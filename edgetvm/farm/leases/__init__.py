@@ -1,0 +1,19 @@
+"""Leases: one holder of a board, proven by one compare-and-set in a database that outlives all."""
+
+from edgetvm.farm.leases.holding import Held, held, take
+from edgetvm.farm.leases.lease import Ended, Lease, Offer, Request, Waiting
+from edgetvm.farm.leases.store import LeaseStore, Overview, Proof
+
+__all__ = [
+    "Ended",
+    "Held",
+    "Lease",
+    "LeaseStore",
+    "Offer",
+    "Overview",
+    "Proof",
+    "Request",
+    "Waiting",
+    "held",
+    "take",
+]

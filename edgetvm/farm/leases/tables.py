@@ -1,0 +1,246 @@
+"""The farm's tables, and the database that holds them: SQLite, or PostgreSQL by its URL.
+
+A transaction that writes takes its turn first, so that they follow one upon the other. That a board
+has one holder does not rest on it: a unique index refuses a second open lease.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from edgetvm.base.errors import ConfigurationError, MissingToolError, StorageError, UsageError
+
+FORMAT = 1
+_TURN_DEADLINE_S = 15.0
+_LOCK = 0x65746C73
+
+METADATA = MetaData()
+
+# One row: the farm's clock, as the last turn left it (see clock.py).
+FARM = Table(
+    "farm",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("format", Integer, nullable=False),
+    Column("now_s", Float(53), nullable=False),
+    Column("anchor", String, nullable=False),
+    Column("source_s", Float(53), nullable=False),
+)
+# One row for each process that serves the farm.
+DAEMONS = Table(
+    "daemons",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("tracker", String, nullable=False),
+    Column("beat_s", Float(53), nullable=False),
+    Column("pid", Integer, nullable=False),
+)
+BOARDS = Table(
+    "boards",
+    METADATA,
+    Column("board", String, primary_key=True),
+    Column("profile", String, nullable=False),
+    Column("daemon", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("proven_s", Float(53)),
+    Column("temperature_c", Float(53)),
+    Column("tracker", String),
+    Column("key", String),
+)
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("token", Integer, primary_key=True),
+    Column("board", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("ttl_s", Float(53), nullable=False),
+    Column("longest_s", Float(53), nullable=False),
+    Column("granted_s", Float(53), nullable=False),
+    Column("beat_s", Float(53), nullable=False),
+    Column("granted_at", Float(53), nullable=False),
+    Column("ended_s", Float(53)),
+    Column("ended_at", Float(53)),
+    Column("reason", Text),
+    sqlite_autoincrement=True,
+)
+_OPEN = LEASES.c.ended_s.is_(None)
+Index(
+    "one_holder_of_a_board",
+    LEASES.c.board,
+    unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+Index("leases_that_ended", LEASES.c.ended_s)
+WAITING = Table(
+    "waiting",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("boards", Text, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("secret", String, nullable=False, unique=True),
+    Column("since_s", Float(53), nullable=False),
+    Column("seen_s", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def open_database(url: str) -> Engine:
+    """The engine of a database whose tables are there.
+
+    Args:
+        url: as SQLAlchemy writes it: `sqlite:////home/me/farm.sqlite`, `postgresql://host/farm`.
+
+    Raises:
+        UsageError: it is no such URL.
+        MissingToolError: the driver is not installed.
+        StorageError: it cannot be opened.
+        ConfigurationError: its tables are those of a newer edgetvm.
+    """
+    engine = _engine(url)
+    with storage_errors(engine):
+        with turn(engine) as connection:
+            METADATA.create_all(connection)
+            if connection.execute(text("SELECT COUNT(*) FROM farm")).scalar() == 0:
+                connection.execute(
+                    FARM.insert().values(id=1, format=FORMAT, now_s=0, anchor="", source_s=0)
+                )
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT format FROM farm")).scalar()
+    if found != FORMAT:
+        engine.dispose()
+        raise ConfigurationError(
+            f"the farm's database has format {found}, and this edgetvm knows {FORMAT}",
+            where=named(engine),
+            mend="update edgetvm, or name another database",
+        )
+    return engine
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        is_file = parsed.get_backend_name() == "sqlite"
+        if not is_file and parsed.get_backend_name() != "postgresql":
+            raise ArgumentError("it is neither SQLite nor PostgreSQL")
+        if is_file and parsed.database:
+            path = Path(parsed.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # secrets of leases stand in it
+        engine = create_engine(parsed, pool_size=2, max_overflow=8, **_arguments(is_file))
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UsageError(
+            f"{url!r} names no database: {error}",
+            mend="write sqlite:////PATH or postgresql://USER@HOST/NAME",
+        ) from error
+    except ModuleNotFoundError as error:
+        raise MissingToolError(
+            f"the Python package {error.name} is not installed",
+            mend="pip install 'edgetvm[farm]'",
+        ) from error
+    except OSError as error:
+        raise StorageError((error.strerror or str(error)).lower(), where=url) from error
+    if is_file:
+        event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _arguments(is_file: bool) -> dict[str, Any]:
+    if is_file:
+        # A transaction that writes says so itself, and waits by itself: see `turn`.
+        return {"connect_args": {"timeout": 0, "isolation_level": None}}
+    # A process that is stopped inside its turn must not hold up all others.
+    limits = "-c lock_timeout=15000 -c idle_in_transaction_session_timeout=5000"
+    return {"connect_args": {"connect_timeout": 10, "options": limits}, "pool_pre_ping": True}
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _patiently(partial(connection.execute, f"PRAGMA {words}"))
+
+
+def _patiently(ask: Callable[[], object]) -> None:
+    """Ask SQLite until nobody is in the way. Its own waiting is uneven: up to 100 ms at a time."""
+    until_s = time.monotonic() + _TURN_DEADLINE_S
+    pause_s = 0.0005
+    while True:
+        try:
+            ask()
+        except (sqlite3.OperationalError, OperationalError) as error:
+            if "is locked" not in str(error) or time.monotonic() > until_s:
+                raise
+            time.sleep(random.uniform(0, pause_s))  # noqa: S311 - who comes first is no secret
+            pause_s = min(2 * pause_s, 0.01)
+        else:
+            return
+
+
+@contextmanager
+def turn(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: one at a time, kept whole or not at all, on disk at its end."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        else:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        yield connection
+        connection.commit()
+
+
+@contextmanager
+def storage_errors(engine: Engine) -> Iterator[None]:
+    """Turn what the database complains of into a StorageError that names it."""
+    try:
+        yield
+    except DBAPIError as error:
+        words = str(error.orig or error).strip().splitlines()
+        raise StorageError(
+            f"the farm's database cannot be used: {words[0] if words else type(error).__name__}",
+            where=named(engine),
+            mend=_mend(str(error.orig)),
+        ) from error
+
+
+def _mend(words: str) -> str:
+    if "is locked" in words or "lock timeout" in words:
+        return "another process holds it: is one stopped in the middle of its work?"
+    return "is the disk full, or is the server down?"
+
+
+def named(engine: Engine) -> str:
+    """The database in words, without its password."""
+    url = engine.url
+    return str(url.database) if engine.dialect.name == "sqlite" else url.render_as_string()
