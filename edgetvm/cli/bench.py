@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     metavar="A,B",
     help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Pictures, recordings or arrays in place of a recipe's own.",
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -75,6 +81,7 @@ def command(
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
+    data: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -129,6 +136,7 @@ def command(
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
+            data=data,
             wait_s=wait_s,
         )
     measurements, failures = found.measurements, found.failures

