@@ -25,24 +25,50 @@ if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
     from edgetvm.measure import RealTimePlan
+    from edgetvm.measure.rules import Preset, Scenario
 
 
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
 @wait_option
-@click.option("--runs", type=click.IntRange(1), default=200, show_default=True, help="Timed runs.")
 @click.option(
-    "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
+    "--scenario",
+    type=click.Choice(["single-stream", "multi-stream", "offline", "server", "cold-start"]),
+    default="single-stream",
+    show_default=True,
+    help="How queries come.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["normal", "quick", "rapid"]),
+    default="rapid",
+    show_default=True,
+    help="How many runs, and for how long: MLPerf Mobile's.",
+)
+@click.option("--runs", type=click.IntRange(1), help="So many timed runs; the preset's without it.")
+@click.option(
+    "--warmup", type=click.IntRange(0), help="Untimed runs before; found from the data without it."
 )
 @click.option(
     "--max-time",
     "max_s",
     type=click.FloatRange(0.1),
-    default=30.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Begin no run after so long.",
+    help="Begin no run after so long; the preset's limit without it, 30 s with --runs.",
+)
+@click.option(
+    "--qps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
+    help="Queries a second, for --scenario server.",
+)
+@click.option(
+    "--bound",
+    "bound_ms",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="That 99% of a server's queries keep; the recipe's deadline without it.",
 )
 @threads_option
 @real_time_options
@@ -58,6 +84,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Pictures, recordings or arrays in place of a recipe's own.",
+)
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="The float model of a quantised one: how far the board agrees with it is told too.",
 )
 @subject_options
 @compile_options
@@ -75,12 +106,17 @@ def command(
     models: tuple[str, ...],
     device: str,
     wait_s: float,
-    runs: int,
-    warmup: int,
-    max_s: float,
+    scenario: Scenario,
+    preset: Preset,
+    runs: int | None,
+    warmup: int | None,
+    max_s: float | None,
+    qps: float | None,
+    bound_ms: float | None,
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
+    against: str | None,
     data: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
@@ -99,6 +135,8 @@ def command(
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
+    edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
+    edgetvm bench model.onnx --scenario server --qps 50 --bound 20
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino
     """
@@ -126,7 +164,20 @@ def command(
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
     check_peers(named, board)
     with terminal.steps():
-        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named)
+        plan = Plan(
+            runs=runs,
+            warmup=warmup,
+            max_s=max_s,
+            threads=threads,
+            allow_mismatch=allow_mismatch,
+            scenario=scenario,
+            preset=preset,
+            target_qps=qps,
+            bound_ms=bound_ms,
+            real_time=real_time(),
+            peers=named,
+            against=against,
+        )
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models,

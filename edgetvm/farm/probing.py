@@ -43,7 +43,8 @@ def probe(tracker: Address, key: str, board: str, deadline_s: float = 10.0) -> d
     from edgetvm.farm.board_service import decode, encode
 
     until_s = time.monotonic() + deadline_s
-    address, match_key = request_board(tracker, key, deadline_s)
+    # A place that was given and not taken is lost for ten seconds: have time to take it.
+    address, match_key = request_board(tracker, key, deadline_s / 2)
     try:
         with closing(_Session(address, until_s)) as session:
             session.begin(match_key, deadline_s)

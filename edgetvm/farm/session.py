@@ -59,7 +59,9 @@ _DOING = {
     "facts": "telling its facts",
     "open": "opening the package",
     "run": "running the model",
-    "time_runs": "timing the model",
+    "time_queries": "timing the model",
+    "time_kernels": "timing the kernels",
+    "conditions": "telling its conditions",
     "stream": "running the stream",
     "pace": "running the streams in real time",
     "memory": "telling its memory",
@@ -84,6 +86,20 @@ class Opened:
     threads: int
     profile: str
     outputs: dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Queries that ran on a board.
+
+    Attributes:
+        began_ns, ended_ns: of each, int64 `[queries]`, from the beginning of the call.
+        on_board_ns: the whole call, as the board took it.
+    """
+
+    began_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+    on_board_ns: int
 
 
 @dataclass(frozen=True)
@@ -192,10 +208,72 @@ class BoardSession:
             inputs: to run on; those that were last set without them.
             threads: to share these runs among; those that the package was opened with without it.
         """
-        described, payload = pack(inputs or {})
-        request = {"count": count, "max_s": max_s, "arrays": described, "threads": threads}
-        _, data = self._ask("time_runs", request, payload, max_s + deadline_s)
-        return np.frombuffer(data, "<i8").astype(np.int64)
+        stamps = self._time_queries(pack(inputs or {}), count, max_s, 1, threads, deadline_s)
+        return stamps.ended_ns - stamps.began_ns
+
+    def time_queries(
+        self,
+        count: int,
+        max_s: float,
+        runs_per_query: int = 1,
+        arrivals_ns: NDArray[np.int64] | None = None,
+        deadline_s: float = 300.0,
+    ) -> Stamps:
+        """Run queries on the inputs that were last set: see `board_service.time_queries`.
+
+        Args:
+            count: queries at most.
+            max_s: begin none after so long, counted from the first arrival.
+            runs_per_query: runs of the model in each.
+            arrivals_ns: when each arrives, int64 `[count]`, in nanoseconds from the beginning;
+                without it each arrives when the one before is done.
+        """
+        arrays = pack({} if arrivals_ns is None else {"arrivals_ns": arrivals_ns})
+        paced = arrivals_ns is not None
+        if arrivals_ns is not None and count > 0:
+            deadline_s += int(arrivals_ns[0]) / 1e9
+        return self._time_queries(arrays, count, max_s, runs_per_query, None, deadline_s, paced)
+
+    def _time_queries(
+        self,
+        arrays: tuple[list[dict[str, Any]], bytes],
+        count: int,
+        max_s: float,
+        runs_per_query: int,
+        threads: int | None,
+        deadline_s: float,
+        paced: bool = False,
+    ) -> Stamps:
+        described, payload = arrays
+        request = {
+            "count": count,
+            "max_s": max_s,
+            "runs": runs_per_query,
+            "threads": threads,
+            "paced": paced,
+            "arrays": described,
+        }
+        header, data = self._ask("time_queries", request, payload, max_s + deadline_s)
+        table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 2)
+        return Stamps(table[:, 0], table[:, 1], header["on_board_ns"])
+
+    def time_kernels(
+        self, count: int, max_s: float, deadline_s: float = 300.0
+    ) -> tuple[list[str], NDArray[np.int64]]:
+        """Run `count` times, or for `max_s` seconds, and time each call of a kernel.
+
+        Returns:
+            the names of the calls, and `[runs, calls]`: how long each took, in nanoseconds.
+        """
+        request = {"count": count, "max_s": max_s}
+        header, data = self._ask("time_kernels", request, b"", max_s + deadline_s)
+        names = header["names"]
+        table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 1 + len(names))
+        return names, table[:, 1:]
+
+    def conditions(self, deadline_s: float = 20.0) -> dict[str, Any]:
+        """How the board and this session stand now: see `edgetvm.measure.conditions`."""
+        return self._ask("conditions", {}, b"", deadline_s)[0]
 
     def stream(
         self, chunks: Arrays, deadline_s: float = 600.0

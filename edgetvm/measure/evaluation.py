@@ -94,8 +94,8 @@ def evaluate(
             if original is not None:
                 beside = _expected(signature, recipe, original, inputs)
                 decided["float_agreement_pct"] = beside
-                error = 100 * max(rms_relative(found[name], beside[name]) for name in beside)
-                figures.setdefault("float_output_error_pct", []).append(error)
+                apart = max(rms_relative(found[name], beside[name]) for name in beside)
+                figures.setdefault("float_output_error_pct", []).append(100 * apart)
             for name, answers in decided.items():
                 agreed = decision_agreement(
                     recipe, predictions[-1], interpret(recipe, answers, sample)

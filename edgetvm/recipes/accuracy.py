@@ -116,7 +116,7 @@ def word_error_rate_pct(predictions: Predictions, samples: Samples) -> float:
 
 @METRICS.register("character_error_rate_pct", reads="ctc-text", best=0.0, whole=True)
 def character_error_rate_pct(predictions: Predictions, samples: Samples) -> float:
-    """The same of letters."""
+    """Letters replaced, left out or put in, in percent of the labels' letters; likewise."""
     return _error_rate_pct(
         [(_text(one), found["text"]) for found, one in _pairs(predictions, samples)]
     )

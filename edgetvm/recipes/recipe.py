@@ -182,6 +182,10 @@ class Recipe:
             "`{top1: 0.85}`."
         ),
     ] = Field(default_factory=dict)
+    licence_text: Annotated[
+        str,
+        Field(description="The licence's text, which packages carry; that of Apache-2.0 is known."),
+    ] = ""
     deadline_ms: Annotated[
         Annotated[float, Field(gt=0)] | None,
         Field(description="Milliseconds within which one call must answer."),

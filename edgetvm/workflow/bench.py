@@ -13,6 +13,7 @@ from edgetvm.base.errors import (
     EdgetvmError,
     LeaseLostError,
     TrackerUnreachableError,
+    UsageError,
 )
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards.profile import load_profile
@@ -25,6 +26,7 @@ from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.store import save
+from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
@@ -90,9 +92,23 @@ def bench(
                 recipe=subject.recipe,
                 plan=plan,
                 steps=steps,
+                original=_original(plan, subject),
             )
     save(measurement)
     return measurement
+
+
+def _original(plan: Plan, subject: Subject) -> Source | None:
+    """The float model that answers are compared with too."""
+    if plan.against is None:
+        return None
+    if subject.recipe is None or subject.recipe.postprocess is None:
+        raise UsageError(
+            "there are no decisions to compare with a float model's",
+            where=subject.name,
+            mend="name a recipe with `data` and `postprocess`",
+        )
+    return Source.of(find_subject(plan.against).load())
 
 
 def bench_each(

@@ -92,13 +92,19 @@ def tune(
 
     Raises:
         BoardBusyError: others have all boards of a farm.
-        UsageError: there is no run to resume, or the boards are of several profiles.
+        UsageError: there is no run to resume, the boards are of several profiles, or the level asks
+            for small code.
         ModelError, CompileError: the model cannot be built.
         TrackerUnreachableError: no board's tracker answers.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
+    if options.level.small:
+        raise UsageError(
+            "tuning searches for fast kernels, and -Os asks for small ones",
+            mend="tune at another level",
+        )
     profile = load_profile(_one_profile(boards))
     model = subject.load()
     with ExitStack() as open_:

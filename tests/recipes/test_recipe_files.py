@@ -115,7 +115,7 @@ BAD = [
     ("metrics: [top1]\n", "6: metrics is ['top1'] (it should be used with `data:`"),
     (
         PAGE + "postprocess: {name: top-k}\nmetrics: [box_count]\n",
-        "8: metrics[0] is 'box_count' (it should be one of: top1",
+        "8: metrics[0] is 'box_count' (it should be one of: f1_pct, precision_pct",
     ),
     ("metrics: [topp1]\n", "6: metrics[0] is 'topp1' (it should be 'top1'"),
     ("inputs: {x: {shape: [1, -1]}}\n", "6: inputs.x.shape[1] is -1 (it should be greater than 0)"),
@@ -195,10 +195,14 @@ def test_a_starting_recipe_wants_a_name_and_closed_shapes() -> None:
 
 
 def test_the_schema_for_editors_knows_every_parameter() -> None:
-    properties = json_schema(Recipe, "recipe")["properties"]
+    schema = json_schema(Recipe, "recipe")
+    properties = schema["properties"]
     for key, registry in (("data", DATA), ("preprocess", PREPROCESS), ("postprocess", POSTPROCESS)):
-        options = properties[key]["anyOf"]
-        names = [option["properties"]["name"]["const"] for option in options[:-1]]
+        options = [
+            schema["$defs"][one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one
+            for one in properties[key]["anyOf"][:-1]
+        ]
+        names = [option["properties"]["name"]["const"] for option in options]
         assert names == registry.names()
     image = properties["preprocess"]["anyOf"][1]
     assert image["properties"]["layout"]["enum"] == ["nchw", "nhwc"]

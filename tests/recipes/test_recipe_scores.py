@@ -71,7 +71,7 @@ def test_a_line_is_found_by_its_centre_and_half_of_its_area() -> None:
     boxes = [[0, 0, 10, 10], [20, 0, 30, 5], [40, 4, 50, 8], [60, 0, 64, 10]]
     # Whole; half and just over the centre; the centre but less than half; not the centre.
     parts = recipe("text-boxes", "lines_found_pct", "box_count")
-    scores = score(parts, {"boxes": boxes}, picture(9, 9, lines))
+    scores = score(parts, [{"boxes": boxes}], [picture(9, 9, lines)])
     assert scores == {"lines_found_pct": 50.0, "box_count": 4.0}
 
 
@@ -95,7 +95,7 @@ def test_chunks_near_a_border_do_not_count() -> None:
     said = [False, True, False, True, False, True, True, False, True, True, True, False]
     found: Prediction = {"speech": said, "chunk_s": 0.1}
     # Counted: 0 right, 1 wrong, 2 right, 6 right, 7 wrong, 11 right.
-    assert score(parts, found, picture(1, 1, [[0.45, 0.95]])) == {
+    assert score(parts, [found], [picture(1, 1, [[0.45, 0.95]])]) == {
         "speech_chunk_accuracy_pct": pytest.approx(100 * 4 / 6)
     }
 
@@ -108,11 +108,11 @@ def test_the_best_classes_come_first() -> None:
         (1, "dog"),
         (2, "cow"),
     ]
-    assert score(parts, found, picture(1, 1, "dog")) == {"top1": 1.0}
-    assert score(parts, found, picture(1, 1, 1)) == {"top1": 1.0}
-    assert score(parts, found, picture(1, 1, "cow")) == {"top1": 0.0}
+    assert score(parts, [found], [picture(1, 1, "dog")]) == {"top1": 1.0}
+    assert score(parts, [found], [picture(1, 1, 1)]) == {"top1": 1.0}
+    assert score(parts, [found], [picture(1, 1, "cow")]) == {"top1": 0.0}
     with pytest.raises(ConfigurationError, match="metric top1 cannot compare with label None"):
-        score(parts, found, picture(1, 1))
+        score(parts, [found], [picture(1, 1)])
     with pytest.raises(ConfigurationError, match="3 labels for 2 classes"):
         interpret(parts, {"out": np.zeros((1, 2))}, picture(1, 1))
 
@@ -133,9 +133,9 @@ def test_repeated_and_blank_steps_make_one_letter(tmp_path: Path) -> None:
     steps = [1, 1, 0, 1, 2, 2, 3, 0, 2]  # a a - a b b space - b
     found = interpret(parts, {"out": np.eye(4, dtype=np.float32)[steps][np.newaxis]}, picture(1, 1))
     assert found == {"text": "aab b", "score": 1.0}
-    assert score(parts, found, picture(1, 1, "aab b")) == {"character_accuracy_pct": 100.0}
+    assert score(parts, [found], [picture(1, 1, "aab b")]) == {"character_accuracy_pct": 100.0}
     # One letter inserted, one replaced: two edits of four letters.
-    assert score(parts, found, picture(1, 1, "abb ")) == {"character_accuracy_pct": 50.0}
+    assert score(parts, [found], [picture(1, 1, "abb ")]) == {"character_accuracy_pct": 50.0}
     with pytest.raises(ConfigurationError, match="4 characters for 5 classes"):
         interpret(parts, {"out": np.zeros((1, 2, 5))}, picture(1, 1))
 

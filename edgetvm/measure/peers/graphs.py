@@ -13,7 +13,11 @@ from edgetvm.measure.peers.case import Unavailable
 _LEAST_IR = 8
 
 
-def fixed(model: Any, shapes: Mapping[str, tuple[int, ...]], bindings: Mapping[str, int]) -> Any:
+def fixed(
+    model: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    bindings: Mapping[str, int | float | list[int] | list[float]],
+) -> Any:
     """The model with its inputs' shapes fixed, and inputs that are constants bound.
 
     Raises:

@@ -106,7 +106,7 @@ def inputs(case: Case, folder: Path) -> Arrays:
     """The case's inputs as ncnn takes them: without a batch, of 32 bits."""
     # pnnx writes a script that shows which axis of each tensor is the batch, which ncnn lacks.
     lines = re.findall(r"ex\.input\(.*", (folder / "model_ncnn.py").read_text())
-    found = []
+    found: Arrays = []
     for array, said in zip(case.input_arrays(), lines, strict=True):
         whole = array.squeeze(0) if "batch_index=0" in said else array
         kind = np.float32 if whole.dtype == np.float32 else np.int32

@@ -93,7 +93,7 @@ def _onnx(source: Source, folder: Path) -> tuple[list[str], set[str], bool]:
     import onnx
 
     shapes = {spec.name: spec.shape for spec in source.signature.inputs}
-    model = graphs.fixed(onnx.load(source.path), shapes, dict(source.options.bindings))
+    model = graphs.fixed(onnx.load(source.path), shapes, source.options.bindings)
     path = folder / "model.onnx"
     onnx.save(model, path)
     simplified = graphs.simplified(path, folder / "simplified.onnx") is not None
