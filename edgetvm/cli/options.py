@@ -27,8 +27,9 @@ device_option = click.option(
     "--device",
     default="local",
     show_default=True,
-    metavar="NAME",
-    help="Board of the inventory to use; local is this machine.",
+    metavar="NAME|PROFILE",
+    help="Boards of the inventory: a name, several with commas, a profile for all its boards, or a "
+    "selection; local is this machine.",
 )
 profile_option = click.option(
     "--device",

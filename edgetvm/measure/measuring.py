@@ -252,6 +252,13 @@ def _with_data(
         this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
         if not correctness.passed and not plan.allow_mismatch:
             raise refusal(correctness, package.manifest.name)
+        missed = unmet(recipe, evaluation.metrics)
+        if missed and not plan.allow_mismatch:
+            raise NumericError(
+                "; ".join(missed),
+                where=package.manifest.name,
+                mend="see its data; --allow-mismatch measures it all the same",
+            )
     return _Data(
         inputs,
         correctness,
