@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -147,9 +148,10 @@ def _array(
     with storage_errors(path):
         data = path.read_bytes()
     kind = np.dtype(dtype).newbyteorder("<")
-    if len(data) != kind.itemsize * int(np.prod(shape)):
+    size_bytes = kind.itemsize * math.prod(shape)
+    if len(data) != size_bytes:
         raise ConfigurationError(
-            f"{len(data)} bytes, and {dtype}{list(shape)} has {kind.itemsize * int(np.prod(shape))}",
+            f"{len(data)} bytes, and {dtype}{list(shape)} has {size_bytes}",
             where=str(path),
             mend="see `data.shape` and `data.dtype`",
         )
@@ -162,8 +164,8 @@ def _array(
 def with_folder(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with a folder of the user's as its data, in the form of the recipe's own.
 
-    Arrays: the folder has its `y_labels.csv`. Pictures and recordings: each lies in a subfolder that
-    is named as its label, or there is a `labels.csv` of lines `file,label`.
+    Arrays: the folder has its `y_labels.csv`. Pictures and recordings: each lies in a subfolder
+    that is named as its label, or there is a `labels.csv` of lines `file,label`.
 
     Raises:
         UsageError: the recipe's data are no files.

@@ -158,7 +158,8 @@ def top_k(
     output: Output = None,
 ) -> Prediction:
     """The classes of highest score: `classes`, each with `index`, `label` and `score`."""
-    scores = _chosen(recipe, outputs, output).reshape(-1)[background:]
+    # In floats: the least number of an integer type has no opposite.
+    scores = _chosen(recipe, outputs, output).reshape(-1)[background:].astype(np.float64)
     if labels is not None and len(labels) != len(scores):
         raise ConfigurationError(
             f"{len(labels)} labels for {len(scores)} classes",
