@@ -1,6 +1,6 @@
 """The verbs: what each command does, for Python callers too."""
 
-from edgetvm.workflow.bench import Benched, bench, bench_each
+from edgetvm.workflow.bench import Benched, bench, bench_any, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.farm_serving import serve_farm
@@ -27,6 +27,7 @@ __all__ = [
     "RunResult",
     "Subject",
     "bench",
+    "bench_any",
     "bench_each",
     "build",
     "check_model",
