@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from edgetvm.base.errors import NumericError, UsageError
+from edgetvm.base.errors import AccuracyError, UsageError
 from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
@@ -134,7 +134,8 @@ def measure(
             with it is among the metrics.
 
     Raises:
-        NumericError: the board's answers are wrong, or less accurate than the recipe accepts.
+        NumericError: the board's answers are wrong.
+        AccuracyError: they are less accurate than the recipe accepts.
         PackageError: the board cannot run the package.
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
@@ -254,7 +255,7 @@ def _with_data(
             raise refusal(correctness, package.manifest.name)
         missed = unmet(recipe, evaluation.metrics)
         if missed and not plan.allow_mismatch:
-            raise NumericError(
+            raise AccuracyError(
                 "; ".join(missed),
                 where=package.manifest.name,
                 mend="see its data; --allow-mismatch measures it all the same",
