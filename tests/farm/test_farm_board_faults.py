@@ -30,8 +30,6 @@ from edgetvm.farm.ssh import Connection, Deadlines, upload
 
 SHORT = Deadlines(connect_s=1, banner_s=1, keys_s=5, login_s=5, channel_s=1, proof_s=1, silence_s=4)
 
-# What a check finds on a board that nobody has provisioned.
-
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[EmulatedBoard]:
