@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 
 import emulated_boards
 import numpy as np
@@ -28,7 +29,7 @@ cat /tmp/log
 
 @pytest.mark.parametrize("musl", [False, True], ids=["glibc", "musl"])
 @pytest.mark.parametrize("architecture", ["x86_64", "aarch64", "armv7l"])
-def test_a_kernel_runs_there(architecture: str, musl: bool) -> None:
+def test_a_kernel_runs_there(architecture: str, musl: bool, session_cache: Path) -> None:
     """Over SSH, by TVM's own client; the board has neither Python nor this machine's libraries."""
     from tvm import rpc
     from tvm.runtime import empty, tensor
