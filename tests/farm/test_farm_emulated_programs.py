@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import emulated_boards
@@ -11,11 +15,13 @@ import numpy as np
 import pytest
 from emulated_boards import findings_of, know
 from program_board import kernels
+from real_sshd import free_port, until
 
 from edgetvm.farm.asking import facts_of
-from edgetvm.farm.emulating import Conditions
+from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.program import board_program
-from edgetvm.farm.ssh import Connection, Tunnels, upload
+from edgetvm.farm.ssh import Connection, upload
+from edgetvm.farm.ssh.openssh import ssh_command
 
 pytestmark = pytest.mark.board
 
@@ -25,6 +31,20 @@ cd /tmp && mkdir -p sessions
 n=0; until grep -q listening /tmp/log || [ $n = 100 ]; do sleep 0.1; n=$((n + 1)); done
 cat /tmp/log
 """
+
+
+@contextmanager
+def tunnel(board: EmulatedBoard, board_port: int) -> Iterator[int]:
+    """A port that leads to the board's. TVM's client holds up all threads of this process."""
+    port = free_port()
+    ssh, *words = ssh_command(board.as_root)
+    command = [ssh, "-N", "-L", f"127.0.0.1:{port}:127.0.0.1:{board_port}", *words]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        try:
+            assert until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            yield port
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("musl", [False, True], ids=["glibc", "musl"])
@@ -40,16 +60,15 @@ def test_a_kernel_runs_there(architecture: str, musl: bool, session_cache: Path)
         assert facts.machine.architecture == architecture
         assert ("musl" in facts.libc) == musl
         assert findings_of(board) == []
-        with Connection(board.as_root) as connection, Tunnels(connection) as tunnels:
+        with Connection(board.as_root) as connection:
             upload(connection, board_program(architecture).read_bytes(), "edgetvm-board", 0o755)
             said = connection.run(_SERVE, deadline_s=30).out.decode()
             assert "listening on 127.0.0.1:9090" in said
-            remote = rpc.connect("127.0.0.1", tunnels.to_board(9090), "board", session_timeout=60)
+        with tunnel(board, 9090) as port:
+            remote = rpc.connect("127.0.0.1", port, "board", session_timeout=60)
             remote.upload(bytearray(kernels(architecture)), "kernels.so")
-            d, e = (
-                np.linspace(-1, 1, 1024, dtype="float32"),
-                empty((1024,), "float32", remote.cpu()),
-            )
+            d = np.linspace(-1, 1, 1024, dtype="float32")
+            e = empty((1024,), "float32", remote.cpu())
             remote.load_module("kernels.so")["wave"](tensor(d, remote.cpu()), e)
             np.testing.assert_allclose(e.numpy(), np.tanh(d) + 1, atol=1e-5)
 
