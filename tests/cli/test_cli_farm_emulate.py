@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import emulated_boards
-import pytest
 from real_command import COMMAND, edgetvm, refused
 
 
@@ -41,8 +40,7 @@ def lines_until(process: subprocess.Popen[str], end: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_boards_are_there_until_ctrl_c(number: signal.Signals, tmp_path: Path) -> None:
+def test_boards_are_there_until_ctrl_c(tmp_path: Path) -> None:
     inventory = tmp_path / "boards.yaml"
     with emulating("--boards", "2", "--inventory", str(inventory)) as process:
         said = lines_until(process, "What is measured on them says nothing about real boards.")
@@ -56,10 +54,7 @@ def test_boards_are_there_until_ctrl_c(number: signal.Signals, tmp_path: Path) -
             assert done.code == 0, done
         shown = edgetvm("devices", "power", "emulated-2", "off", environment=environment)
         assert shown.out == "emulated-2: off\n"
-        checked = edgetvm("devices", "check", "--json", environment=environment)
-        states = {one["name"]: one["state"] for one in checked.document}
-        assert (states["emulated-1"], states["emulated-2"]) == ("odd", "failed")
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr is not None
         assert process.stderr.read().endswith("ending the boards\n")
@@ -72,7 +67,7 @@ def test_its_document_names_the_inventory(tmp_path: Path) -> None:
         inventory = Path(document["inventory"])
         assert document["boards"][0]["profile"] == "emulated-x86-64"
         assert inventory.read_text().startswith("# Written by edgetvm farm emulate")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert not inventory.parent.exists()
 

@@ -62,6 +62,7 @@ def link_down(board: EmulatedBoard) -> Iterator[None]:
         yield
     finally:
         board.set_link("up")
+        board.wait_for_ssh()
 
 
 @contextmanager
