@@ -1,6 +1,6 @@
 """The verbs: what each command does, for Python callers too."""
 
-from edgetvm.workflow.bench import Benched, bench, bench_each
+from edgetvm.workflow.bench import Benched, bench, bench_any, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
@@ -29,6 +29,7 @@ __all__ = [
     "RunResult",
     "Subject",
     "bench",
+    "bench_any",
     "bench_each",
     "build",
     "calibrate_on",

@@ -23,6 +23,7 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -169,6 +170,38 @@ def bench_each(
         if name in errors
     }
     return Benched(tuple(measurements), failures)
+
+
+def bench_any(
+    names: Sequence[str],
+    boards: Sequence[Board],
+    plan: Plan | None = None,
+    tuned: Callable[[BoardProfile], TunedSchedules] | None = None,
+    options: CompileOptions = DEFAULTS,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    bindings: Mapping[str, Binding] | None = None,
+    wait_s: float = WAIT_S,
+) -> Benched:
+    """Measure several models on whichever board is had first; else as `bench_each`.
+
+    After an infrastructure error all of them are measured once more, on another board.
+
+    Raises:
+        EdgetvmError: no board was had, or the second one failed, too; and as `bench_each`.
+    """
+
+    def work(board: Board) -> Benched:
+        found = bench_each(names, [board], plan, tuned, options, shapes=shapes, bindings=bindings)
+        for error in found.failures.values():
+            if ending_of(error) == "infrastructure error":
+                raise error
+        return found
+
+    job = run_job(boards, work, purpose=f"bench {' '.join(names)}", wait_s=wait_s)
+    if job.error is not None:
+        raise job.error
+    return job.value or Benched((), {})
 
 
 def _measured(
