@@ -37,6 +37,7 @@ root ALL=(ALL:ALL) ALL
 """
 
 _SUITE = "bookworm"
+_MIRROR = f"deb http://deb.debian.org/debian {_SUITE} main"
 # As `uname -m` names them, to Debian's names.
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 ARCHITECTURES = tuple(_DEBIAN)
@@ -123,6 +124,8 @@ def _unpack(debian: str, packages: str, made: Path) -> None:
         f"--include={','.join(packages.split())}",
         _SUITE,
         str(made),
+        # Neither updates nor security's: their indices are renewed daily, and fail meanwhile.
+        _MIRROR,
     ]
     try:
         done = subprocess.run(
@@ -138,9 +141,10 @@ def _unpack(debian: str, packages: str, made: Path) -> None:
             f"mmdebstrap is not done after {_DEADLINE_S:g} s", mend="is there a network?"
         ) from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        lines = done.stderr.splitlines()
+        first = next((line for line in lines if line.startswith("E: ")), str(done.returncode))
         raise MissingToolError(
-            f"mmdebstrap could not make a root file system: {last}",
+            f"mmdebstrap could not make a root file system: {first.removeprefix('E: ')}",
             mend="it fetches Debian's packages: is there a network, and a mirror for apt?",
         )
 
