@@ -86,6 +86,12 @@ if TYPE_CHECKING:
     help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
 )
 @click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Pictures, recordings or arrays in place of a recipe's own.",
+)
+@click.option(
     "--against",
     metavar="MODEL",
     help="The float model of a quantised one: how far the board agrees with it is told too.",
@@ -118,6 +124,7 @@ def command(
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
     against: str | None,
+    data: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -187,6 +194,7 @@ def command(
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
+            data=data,
             wait_s=wait_s,
         )
     measurements, failures = found.measurements, found.failures

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -124,6 +125,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
@@ -135,7 +137,7 @@ def bench_each(
         boards: see `edgetvm.farm.find_boards`; this machine without them.
         plan, options: see `bench`.
         tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
-        shapes, bindings: see `edgetvm.workflow.find_subject`.
+        shapes, bindings, data: see `edgetvm.workflow.find_subject`.
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
@@ -147,7 +149,7 @@ def bench_each(
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
-            subjects.append((name, find_subject(name, shapes, bindings)))
+            subjects.append((name, find_subject(name, shapes, bindings, data)))
         except EdgetvmError as error:
             unfound[name] = error
     measurements: list[Measurement] = []
@@ -181,6 +183,7 @@ def bench_any(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on whichever board is had first; else as `bench_each`.
@@ -192,7 +195,9 @@ def bench_any(
     """
 
     def work(board: Board) -> Benched:
-        found = bench_each(names, [board], plan, tuned, options, shapes=shapes, bindings=bindings)
+        found = bench_each(
+            names, [board], plan, tuned, options, shapes=shapes, bindings=bindings, data=data
+        )
         for error in found.failures.values():
             if ending_of(error) == "infrastructure error":
                 raise error
