@@ -83,6 +83,7 @@ def up(boards: Sequence[Board], port: int = 0) -> Overview:
         until_s = time.monotonic() + _STARTS_S
         while (mine := _mine(store)) is None or mine.pid != process.pid:
             if process.poll() is not None or time.monotonic() > until_s:
+                process.terminate()
                 raise BoardError("the farm did not come up", mend=f"it says why in {log_path()}")
             time.sleep(0.1)
         this.detail = f"tracker {mine.tracker}"
