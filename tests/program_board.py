@@ -66,10 +66,11 @@ def serving(
 ) -> Iterator[ProgramBoard]:
     """A server that is up; without a tracker unless the options name one."""
     command = command or program_command(architecture)
+    named = [] if "--key-file" in options else ["--key", key]
     with (
         tempfile.TemporaryDirectory(prefix="edgetvm-test-") as folder,
         subprocess.Popen(
-            [*command, "serve", "--key", key, "--folder", folder, *options],
+            [*command, "serve", *named, "--folder", folder, *options],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

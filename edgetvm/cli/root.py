@@ -25,6 +25,7 @@ COMMANDS = {
     "records": "records",
     "report": "report",
     "devices": "devices",
+    "provision": "provision",
     "farm": "farm",
     "lease": "lease",
     "profiles": "profiles",

@@ -102,7 +102,7 @@ def parse_facts(answer: str) -> Facts:
     Raises:
         BoardError: it is no such answer, or a part of one.
     """
-    said = _sections(answer)
+    said = sections(answer)
     if said.get("edgetvm-facts", "").strip() != _VERSION or "end" not in said:
         raise BoardError(
             f"it answers with something else than its facts: {printable(answer[:60])!r}",
@@ -135,8 +135,8 @@ def parse_facts(answer: str) -> Facts:
     )
 
 
-def _sections(answer: str) -> dict[str, str]:
-    """Each name's text. Words before the first name (a login's greeting) belong to none."""
+def sections(answer: str) -> dict[str, str]:
+    """Each name's text in an answer. Words before the first (a login's greeting) belong to none."""
     said: dict[str, str] = {}
     name = ""
     for line in answer.splitlines():

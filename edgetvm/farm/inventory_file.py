@@ -122,6 +122,15 @@ class BoardEntry:
     tags: Annotated[tuple[Name, ...], Field(description="Words to select it by.")] = ()
     power: Annotated[Power | None, Field(description="How its power is switched.")] = None
     limits: Annotated[Limits | None, Field(description="What one session gets at most.")] = None
+    server_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description="Port of the board's own loopback that its server listens on, where "
+            "`edgetvm provision` made it; 9090 without it.",
+        ),
+    ] = None
     tracker: Annotated[
         str | None,
         AfterValidator(_tracker),

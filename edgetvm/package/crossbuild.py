@@ -63,6 +63,7 @@ _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-st
 _STATIC_LIBC = ("-static", "-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
 _SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
+_KERNEL = ("-std=c11", "-Os", "-fPIC", "-shared", "-nostdlib", "-s", "-Wl,--build-id=none")
 _EXPORTS = "{ global: edgetvm_*; local: *; };"
 # No exception passes through C, and musl's tables for them are a sixth of a static program.
 _DISCARD = "SECTIONS { /DISCARD/ : { *(.eh_frame*) *(.comment) } } INSERT AFTER .text;"
@@ -129,6 +130,30 @@ def build_program(name: str, sources: Path, architecture: str) -> Path:
             _build_program(folder / name, sources, platform)
 
     folder, _ = cache.get_or_make("programs", {"name": name, **_depends_on(platform, read)}, make)
+    return folder / name
+
+
+def build_kernel(name: str, source: Path, architecture: str) -> Path:
+    """A shared object of one C file that needs no C library, built or taken from the cache.
+
+    Args:
+        name: of its file.
+        source: the C file.
+        architecture: of the boards.
+
+    Raises:
+        NotFoundError, CompileError, MissingToolError, StorageError: as `build_runtime`.
+    """
+    platform = _platform(architecture, "musl")
+
+    def make(folder: Path) -> None:
+        command = ("cc", "-target", platform.target, f"-mcpu={platform.cpu}{platform.code}")
+        with step(f"build {name} for {architecture}"), storage_errors(folder):
+            run_zig(*command, *_KERNEL, str(source), "-o", str(folder / name))
+
+    folder, _ = cache.get_or_make(
+        "programs", {"name": name, **_depends_on(platform, [source])}, make
+    )
     return folder / name
 
 

@@ -24,6 +24,7 @@ from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.pacing import period_ms_of
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
@@ -73,6 +74,8 @@ def bench(
     """
     plan = plan or Plan()
     check_peers(plan.peers, board)
+    if plan.real_time is not None:
+        period_ms_of(subject.recipe, plan.real_time, subject.name)
     profile = load_profile(board.profile)
     steps: list[StepRecord] = []
 
@@ -81,6 +84,7 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
+        original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
         with connected(board) as session:
             measurement = measure(
@@ -91,7 +95,7 @@ def bench(
                 recipe=subject.recipe,
                 plan=plan,
                 steps=steps,
-                original=_original(plan, subject),
+                original=original,
             )
     save(measurement)
     return measurement

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from program_board import ARCHITECTURES, ProgramBoard, kernels, program_command, serving
 from real_board import within
@@ -257,6 +259,11 @@ def test_what_a_killed_server_left_is_removed_by_the_next_one() -> None:
         "serve --key a --tracker nowhere",
         "serve --key a --tracker 127.0.0.1:0",
         'serve --key a"b',
+        "serve --key-file /nowhere",
+        "serve --key-file /proc/version",
+        "serve --key-file /etc/hostname --tracker 127.0.0.1:9190",
+        "serve --key a --as 0:0",
+        "serve --key a --as nobody",
         "run",
     ],
 )
@@ -266,6 +273,30 @@ def test_arguments_that_cannot_be_end_with_a_sentence(arguments: str) -> None:
     assert done.returncode == 2
     assert done.stderr
     assert done.stdout == ""
+
+
+def test_a_key_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef" * 2 + "\n")
+    with serving("x86_64", "--key-file", str(tmp_path / "key")) as board:
+        board.connect("0123456789abcdef" * 2)
+        with pytest.raises(RuntimeError):
+            board.connect("another")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another account")
+def test_the_server_becomes_the_account_that_it_is_told() -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.ExitStack() as open_,
+    ):
+        Path(folder).chmod(0o777)
+        board = open_.enter_context(serving("x86_64", "--as", "65534:65533", "--folder", folder))
+        process = psutil.Process(board.process.pid)
+        assert set(process.uids()) == {65534}
+        assert set(process.gids()) == {65533}
+        told = Path(f"/proc/{board.process.pid}/status").read_text()
+        assert "Groups:\t\n" in told.replace(" ", "")
+        assert "NoNewPrivs:\t1" in told
 
 
 def test_a_port_in_use_is_told(board: ProgramBoard) -> None:

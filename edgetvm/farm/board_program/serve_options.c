@@ -5,21 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
+
 const char SERVE_HELP[] =
     "edgetvm-board serve --key KEY [--tracker HOST:PORT] [OPTION...]\n"
+    "edgetvm-board serve --key-file FILE [OPTION...]\n"
     "\n"
     "Serves this board to clients of TVM's RPC, one at a time, on 127.0.0.1 only.\n"
     "\n"
     "  --key KEY              to register under; without a tracker clients come with it\n"
+    "  --key-file FILE        that holds the key which clients come with\n"
     "  --tracker HOST:PORT    where to register: an IPv4 address, or localhost\n"
     "  --port P               to listen on (whichever is free)\n"
     "  --told-port P          that clients reach it by, where a tunnel changes it\n"
     "  --folder FOLDER        for the files of sessions (a new one in $TMPDIR or /tmp)\n"
     "  --memory MB            that a session may have (what is free when it begins)\n"
+    "  --as UID:GID           account to serve as, in numbers, where root starts it\n"
     "  --session-limit S      seconds after which any session is ended (86400)\n"
     "  --help\n";
 
-enum kind { FLAG, TEXT, KEY, PORT, NUMBER, ADDRESS };
+enum kind { FLAG, TEXT, KEY, KEY_FILE, PORT, NUMBER, ADDRESS, ACCOUNT };
 
 struct option {
     const char *name;
@@ -29,6 +34,8 @@ struct option {
 
 static const struct option OPTIONS[] = {
     {"--key", KEY, offsetof(struct serve_options, key)},
+    {"--key-file", KEY_FILE, 0},
+    {"--as", ACCOUNT, offsetof(struct serve_options, account)},
     {"--tracker", ADDRESS, offsetof(struct serve_options, tracker)},
     {"--port", PORT, offsetof(struct serve_options, port)},
     {"--told-port", PORT, offsetof(struct serve_options, told_port)},
@@ -79,6 +86,37 @@ static bool is_key(const char *text)
     return true;
 }
 
+/* Its first line, so that an editor's line end does no harm. */
+static const char *read_key(struct serve_options *options, const char *path)
+{
+    if (!file_read_text(path, options->key_read, sizeof options->key_read)) {
+        return "the file of --key-file cannot be read";
+    }
+    options->key_read[strcspn(options->key_read, "\n")] = '\0';
+    options->key = options->key_read;
+    return is_key(options->key) ? NULL
+                                : "the file of --key-file holds no key: 1 to 128 letters, no blanks";
+}
+
+static bool read_account(const char *text, struct account *account)
+{
+    char uid[16];
+    unsigned long numbers[2];
+    const char *colon = strchr(text, ':');
+    size_t length = colon != NULL ? (size_t)(colon - text) : sizeof uid;
+    if (length >= sizeof uid) {
+        return false;
+    }
+    memcpy(uid, text, length);
+    uid[length] = '\0';
+    if (!read_number(uid, UINT32_MAX, &numbers[0]) ||
+        !read_number(colon + 1, UINT32_MAX, &numbers[1])) {
+        return false;
+    }
+    *account = (struct account){(uint32_t)numbers[0], (uint32_t)numbers[1]};
+    return account->uid != 0 && account->gid != 0;
+}
+
 static const char *take(struct serve_options *options, const struct option *option,
                         const char *value)
 {
@@ -95,6 +133,10 @@ static const char *take(struct serve_options *options, const struct option *opti
         *(const char **)place = value;
         return is_key(value) ? NULL
                              : "--key has 1 to 128 letters, no blanks, quotes or backslashes";
+    case KEY_FILE:
+        return read_key(options, value);
+    case ACCOUNT:
+        return read_account(value, place) ? NULL : "--as is UID:GID in numbers, and not root's";
     case PORT:
         if (!read_number(value, UINT16_MAX, &number)) {
             return "a port is a number up to 65535";
@@ -140,5 +182,8 @@ const char *serve_options_read(struct serve_options *options, int count, char **
             return problem;
         }
     }
-    return options->key != NULL || options->help ? NULL : "--key is missing";
+    if (options->key == options->key_read && options->tracker.sin_port != 0) {
+        return "--tracker needs --key: whoever asks a tracker sees it, and a key file is secret";
+    }
+    return options->key != NULL || options->help ? NULL : "--key or --key-file is missing";
 }

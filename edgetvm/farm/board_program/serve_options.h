@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "account.h"
+
 enum { MAX_KEY_BYTES = 128 };
 
 struct serve_options {
     const char *key;
+    char key_read[MAX_KEY_BYTES + 2]; /* from a file: what `key` points to then */
+    struct account account;           /* to serve as */
     const char *folder;         /* for files of sessions; null: a new one */
     struct sockaddr_in tracker; /* port 0: none, and clients come with the key itself */
     uint16_t port;              /* 0: whichever is free */

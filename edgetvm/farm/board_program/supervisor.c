@@ -212,6 +212,9 @@ int supervise(const struct serve_options *options)
     all.pid = (long)getpid();
     all.has_tracker = options->tracker.sin_port != 0;
     (void)snprintf(all.key.text, sizeof all.key.text, "%s", options->key);
+    if (!account_become(&options->account)) {
+        return fail_with("it cannot become the account of --as");
+    }
     if (!listen_at(&all, &port)) {
         return fail_with("it cannot listen on 127.0.0.1");
     }

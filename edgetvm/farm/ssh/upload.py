@@ -60,12 +60,19 @@ def upload(connection: Connection, data: bytes, path: str, mode: int = 0o644) ->
         raise _failed(answer, path, f"board {connection.board.name}")
 
 
-def _failed(answer: Answer, path: str, board: str) -> BoardError:
-    where = f"{board}, {path}"
+def storage_fault(answer: Answer, where: str) -> BoardStorageError | None:
+    """What a command that failed says of the board's disk; None where that is not why."""
     said = answer.err.decode(errors="replace")
     for pattern, what, mend in _STORAGE_FAULTS:
         if re.search(pattern, said):
             return BoardStorageError(what, where=where, mend=mend)
+    return None
+
+
+def _failed(answer: Answer, path: str, board: str) -> BoardError:
+    where = f"{board}, {path}"
+    if fault := storage_fault(answer, where):
+        return fault
     if answer.exit_code == _ALTERED:
         return BoardError(
             "the file arrived altered", where=where, mend="run the same command again"
