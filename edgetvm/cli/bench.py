@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     metavar="MODEL",
     help="The float model of a quantised one: how far the board agrees with it is told too.",
 )
+@click.option(
+    "--layers", is_flag=True, help="With --against: how far each layer is from the float model's."
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -81,6 +84,7 @@ def command(
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
     against: str | None,
+    layers: bool,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -108,6 +112,7 @@ def command(
     from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
+        layer_tables,
         peer_lines,
         peer_tables,
         real_time_tables,
@@ -125,7 +130,17 @@ def command(
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
     check_peers(named, board)
     with terminal.steps():
-        plan = Plan(runs, warmup, max_s, threads, allow_mismatch, real_time(), named, against)
+        plan = Plan(
+            runs,
+            warmup,
+            max_s,
+            threads,
+            allow_mismatch,
+            real_time=real_time(),
+            peers=named,
+            against=against,
+            layers=layers,
+        )
         tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models,
@@ -150,7 +165,11 @@ def command(
             document["failures"] = failure_document(failures)
         from rich.console import Group
 
-        tables = [*real_time_tables(measurements), *peer_tables(measurements)]
+        tables = [
+            *real_time_tables(measurements),
+            *peer_tables(measurements),
+            *layer_tables(measurements),
+        ]
         terminal.result(document, Group(summary_table(measurements, failures), *tables))
         for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)

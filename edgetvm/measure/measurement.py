@@ -19,7 +19,7 @@ from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
 from edgetvm.measure.real_time import RealTime
-from edgetvm.models.correctness import Correctness
+from edgetvm.models.correctness import Correctness, JsonFloat
 from edgetvm.recipes.accuracy import Confusion
 
 SCHEMA_VERSION = 1
@@ -69,6 +69,21 @@ class ThreadTurns:
 
 
 @dataclass(frozen=True)
+class LayerAgreement:
+    """What a layer of a float model gives, and the same tensor of its 8-bit model on the board.
+
+    Attributes:
+        tensor: its name, the same in both files.
+        operator: that gives it.
+        error_pct: root mean square of the difference, in percent of that of the float values.
+    """
+
+    tensor: str
+    operator: str
+    error_pct: JsonFloat
+
+
+@dataclass(frozen=True)
 class StepRecord:
     """A step on the way to the measurement, and how long it took."""
 
@@ -109,6 +124,7 @@ class Measurement:
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
         confusion: of the classes of the recipe's data, where it has some.
+        layers: of the float model that it was made from, where that was asked for.
         beside: peers that were timed in turns with it; None without any.
         real_time: what became of each chunk of the scenario `real-time`.
     """
@@ -139,6 +155,7 @@ class Measurement:
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None
+    layers: tuple[LayerAgreement, ...] = field(default_factory=tuple)
     schema_version: int = SCHEMA_VERSION
 
     @property

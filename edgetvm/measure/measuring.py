@@ -43,6 +43,7 @@ class Plan:
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
         against: the float model that a quantised one was made from; how far the board agrees with
             it on the recipe's data is among the metrics.
+        layers: compare each layer with it too, see `edgetvm.workflow.layer_agreement`.
         peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         real_time: feed it chunk by chunk as they would arrive, instead of back to back.
     """
@@ -55,6 +56,7 @@ class Plan:
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
     against: str | None = None
+    layers: bool = False
 
 
 def measure(

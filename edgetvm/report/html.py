@@ -12,6 +12,7 @@ from edgetvm.base.units import format_bytes, format_duration, format_ms
 from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report import svg
+from edgetvm.report.layers import LAYER_HOW
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, PeerRow, peer_rows
 from edgetvm.report.real_time import Line, real_time_lines
 from edgetvm.report.results import Result, by_model, results
@@ -201,6 +202,7 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             most_rows=rows,
             told_scenarios=_SCENARIOS,
             most_classes=_MOST_CLASSES,
+            layer_how=LAYER_HOW,
             peer_head=PEER_HEAD,
             peer_how=PEER_HOW,
         )
