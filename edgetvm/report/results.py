@@ -84,6 +84,12 @@ class Result:
         return f"within its {format_ms(deadline_ms)} deadline in all {runs}"
 
     @property
+    def invalid(self) -> bool:
+        """Whether a run in real time does not count."""
+        run = self.measurement.real_time
+        return run is not None and bool(figures_of(run).invalid)
+
+    @property
     def unsteady(self) -> bool:
         """Whether a real device's slowest runs are far from its usual ones."""
         return not self.emulated and self.summary.p99_ms > _UNSTEADY * self.summary.p50_ms

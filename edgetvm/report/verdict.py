@@ -43,6 +43,8 @@ def _speed(best: Result, others: Sequence[Result]) -> str:
         stands = "falls behind" if summary.real_time_factor >= 1 else "keeps up with"
         factor = format_factor(summary.real_time_factor)
         parts.append(f"{stands} the signal (real-time factor {factor})")
+    if best.invalid:
+        parts.append("INVALID in real time")
     if best.unsteady:
         parts.append("unsteady")
     parts.append(best.deadline)
@@ -82,7 +84,9 @@ def _verdict(group: Sequence[Result]) -> Verdict:
         best = right[0]
         speed = _speed(best, right[1:])
         state: Literal["good", "attention"] = (
-            "attention" if best.unsteady or any(result.late for result in right) else "good"
+            "attention"
+            if best.unsteady or best.invalid or any(result.late for result in right)
+            else "good"
         )
     else:
         state = "attention"
