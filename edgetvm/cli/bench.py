@@ -25,24 +25,50 @@ if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
     from edgetvm.measure import RealTimePlan
+    from edgetvm.measure.rules import Preset, Scenario
 
 
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
 @wait_option
-@click.option("--runs", type=click.IntRange(1), default=200, show_default=True, help="Timed runs.")
 @click.option(
-    "--warmup", type=click.IntRange(0), default=10, show_default=True, help="Untimed runs before."
+    "--scenario",
+    type=click.Choice(["single-stream", "multi-stream", "offline", "server", "cold-start"]),
+    default="single-stream",
+    show_default=True,
+    help="How queries come.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["normal", "quick", "rapid"]),
+    default="rapid",
+    show_default=True,
+    help="How many runs, and for how long: MLPerf Mobile's.",
+)
+@click.option("--runs", type=click.IntRange(1), help="So many timed runs; the preset's without it.")
+@click.option(
+    "--warmup", type=click.IntRange(0), help="Untimed runs before; found from the data without it."
 )
 @click.option(
     "--max-time",
     "max_s",
     type=click.FloatRange(0.1),
-    default=30.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Begin no run after so long.",
+    help="Begin no run after so long; the preset's limit without it, 30 s with --runs.",
+)
+@click.option(
+    "--qps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NUMBER",
+    help="Queries a second, for --scenario server.",
+)
+@click.option(
+    "--bound",
+    "bound_ms",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="That 99% of a server's queries keep; the recipe's deadline without it.",
 )
 @threads_option
 @real_time_options
@@ -77,9 +103,13 @@ def command(
     models: tuple[str, ...],
     device: str,
     wait_s: float,
-    runs: int,
-    warmup: int,
-    max_s: float,
+    scenario: Scenario,
+    preset: Preset,
+    runs: int | None,
+    warmup: int | None,
+    max_s: float | None,
+    qps: float | None,
+    bound_ms: float | None,
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
@@ -95,20 +125,22 @@ def command(
 ) -> None:
     """Compile models, check them against their reference runtime, and measure them on a board.
 
-    Of several models one that cannot be measured is told with its reason, and the others are
+    Of several models or boards, what cannot be measured is told with its reason, and the rest is
     measured all the same; the exit code is then that of the first that could not.
 
     \b
     edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
     edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
+    edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
+    edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino
     """
-    from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
-    from edgetvm.farm import find_board
+    from edgetvm.farm import find_boards
     from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
@@ -124,29 +156,33 @@ def command(
     from edgetvm.workflow import bench_each
 
     terminal = Terminal(as_json)
-    board = find_board(device)
+    boards = find_boards(device)
     if report_path is not None:
         check_format(report_path)
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
-    check_peers(named, board)
+    for board in boards:
+        check_peers(named, board)
     with terminal.steps():
         plan = Plan(
-            runs,
-            warmup,
-            max_s,
-            threads,
-            allow_mismatch,
+            runs=runs,
+            warmup=warmup,
+            max_s=max_s,
+            threads=threads,
+            allow_mismatch=allow_mismatch,
+            scenario=scenario,
+            preset=preset,
+            target_qps=qps,
+            bound_ms=bound_ms,
             real_time=real_time(),
             peers=named,
             against=against,
             layers=layers,
         )
-        tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models,
-            board,
+            boards,
             plan,
-            tuned,
+            lambda profile: schedules(profile, options),
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
@@ -154,7 +190,7 @@ def command(
         )
     measurements, failures = found.measurements, found.failures
     first_error = next(iter(failures.values()), None)
-    if first_error is not None and len(models) == 1:
+    if first_error is not None and len(models) == len(boards) == 1:
         raise first_error
     if measurements:
         document: Any = None

@@ -24,6 +24,7 @@ COMMANDS = {
     "tune": "tune",
     "records": "records",
     "report": "report",
+    "results": "results",
     "devices": "devices",
     "provision": "provision",
     "farm": "farm",

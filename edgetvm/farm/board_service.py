@@ -18,15 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from edgetvm.base.errors import EdgetvmError, PackageError
+from edgetvm.base.errors import BoardError, EdgetvmError, PackageError
 from edgetvm.base.version import __version__
 from edgetvm.farm.board_pacing import paced
+from edgetvm.farm.conditions_now import conditions_now, temperature_c, throttled_flags
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
 from edgetvm.package.executor import Executor, fitting_target
 
 Answer = tuple[dict[str, Any], bytes]
+
+# A sleep ends late by less than this, mostly.
+_SPIN_NS = 200_000
 
 # Exit code of the session before this one, where it died; a session's process inherits it.
 last_exit_code: int | None = None
@@ -65,28 +69,22 @@ def facts(_request: dict[str, Any], _payload: bytes) -> Answer:
         "cores": len(os.sched_getaffinity(0)),
         "governor": governor.read_text().strip() if governor.is_file() else None,
         "load_average": os.getloadavg()[0],
-        "temperature_c": _temperature_c(),
+        "temperature_c": temperature_c(),
         "throttled": _throttled(),
         "last_exit_code": last_exit_code,
     }, b""
 
 
-def _temperature_c() -> float | None:
-    """The hottest sensor; None where there is none."""
-    found = []
-    for sensor in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
-        with suppress(OSError, ValueError):
-            found.append(int(sensor.read_text()) / 1000)
-    return max(found, default=None)
-
-
 def _throttled() -> bool | None:
     """Whether a Raspberry Pi slows down now, for heat or lack of power; None on other boards."""
     # The firmware's bits 0 to 3: under-voltage, capped, throttled, soft limit of temperature.
-    with suppress(OSError, ValueError):
-        told = Path("/sys/devices/platform/soc/soc:firmware/get_throttled").read_text()
-        return int(told, 16) & 0xF != 0
-    return None
+    flags = throttled_flags()
+    return None if flags is None else flags & 0xF != 0
+
+
+def conditions(_request: dict[str, Any], _payload: bytes) -> Answer:
+    """How the machine and this session stand now: see `edgetvm.measure.conditions`."""
+    return conditions_now(), b""
 
 
 def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
@@ -130,23 +128,87 @@ def run(request: dict[str, Any], payload: bytes) -> Answer:
     return {"duration_ns": duration_ns, "arrays": described}, data
 
 
-def time_runs(request: dict[str, Any], payload: bytes) -> Answer:
-    """Run `count` times on the inputs that were last set, or on the arrays of the payload.
+def time_queries(request: dict[str, Any], payload: bytes) -> Answer:
+    """Run `count` queries of `runs` runs each, with a stamp before and after each query.
 
-    Stops early after `max_s` seconds. With `threads` the runs share their work among fewer than the
-    package was opened with. Answers with the duration of every run, int64 nanoseconds.
+    They run on the inputs that were last set, or on the arrays of the payload. Where they are
+    `paced` the payload's only array, int64 `[count]`, tells when each arrives, in nanoseconds from
+    the beginning, ascending; without it each arrives when the one before is done. No query begins
+    after `max_s` seconds, counted from the first arrival. With `threads` the runs share their work
+    among fewer than the package was opened with.
+
+    Answers with int64 `[queries, 2]`, when each began and ended in nanoseconds from the beginning,
+    and with `on_board_ns`, how long it all took.
     """
     executor = _opened()
     executor.share_among(request["threads"] or executor.threads)
-    if request["arrays"]:
+    arrivals_ns: list[int] = []
+    if request["paced"]:
+        arrivals_ns = _arrivals_ns(request, payload)
+    elif request["arrays"]:
         executor.set_inputs(unpack(request["arrays"], payload))
-    until_s = time.monotonic() + request["max_s"]
-    samples_ns = []
-    for _ in range(request["count"]):
-        samples_ns.append(executor.run_ns())
-        if time.monotonic() > until_s:
+    zero_ns = time.perf_counter_ns()
+    first_ns = arrivals_ns[0] if arrivals_ns else 0
+    until_ns = zero_ns + first_ns + int(request["max_s"] * 1e9)
+    invoke, again = executor.invoke, range(request["runs"] - 1)
+    stamps_ns = []
+    for index in range(request["count"]):
+        if arrivals_ns:
+            _wait_until(zero_ns + arrivals_ns[index])
+        began_ns = time.perf_counter_ns()
+        invoke()
+        for _ in again:
+            invoke()
+        ended_ns = time.perf_counter_ns()
+        stamps_ns.append((began_ns, ended_ns))
+        if ended_ns > until_ns:
             break
-    return {}, np.asarray(samples_ns, "<i8").tobytes()
+    table = np.asarray(stamps_ns, "<i8").reshape(-1, 2) - zero_ns
+    return {"on_board_ns": time.perf_counter_ns() - zero_ns}, table.tobytes()
+
+
+def time_kernels(request: dict[str, Any], _payload: bytes) -> Answer:
+    """Run `count` times, or for `max_s` seconds, on the inputs that were last set, and time each
+    call of a kernel.
+
+    Answers with the `names` of the calls, and int64 `[runs, 1 + calls]`: how long each run and each
+    of its calls took, in nanoseconds. Later runs may be slower.
+    """
+    executor = _opened()
+    executor.share_among(executor.threads)
+    until_ns = time.perf_counter_ns() + int(request["max_s"] * 1e9)
+    names: list[str] = []
+    rows = []
+    for _ in range(request["count"]):
+        began_ns = time.perf_counter_ns()
+        calls = executor.timed_calls()
+        ended_ns = time.perf_counter_ns()
+        names = [one.name for one in calls]
+        rows.append([ended_ns - began_ns, *(round(one.ns) for one in calls)])
+        if ended_ns > until_ns:
+            break
+    return {"names": names}, np.asarray(rows, "<i8").tobytes()
+
+
+def _arrivals_ns(request: dict[str, Any], payload: bytes) -> list[int]:
+    arrays = list(unpack(request["arrays"], payload).values())
+    if len(arrays) != 1 or arrays[0].dtype != np.int64 or arrays[0].shape != (request["count"],):
+        raise BoardError(
+            "the arrivals are not those of the queries", mend="send an int64 for each query"
+        )
+    found = [int(one) for one in arrays[0]]
+    if found != sorted(found) or min(found, default=0) < 0:
+        raise BoardError("the arrivals are not in order", mend="send them in ascending order")
+    return found
+
+
+def _wait_until(at_ns: int) -> None:
+    """Sleep, and spin away what a sleep's end may be late by."""
+    left_ns = at_ns - time.perf_counter_ns()
+    if left_ns > _SPIN_NS:
+        time.sleep((left_ns - _SPIN_NS) / 1e9)
+    while time.perf_counter_ns() < at_ns:
+        pass
 
 
 def stream(request: dict[str, Any], payload: bytes) -> Answer:
@@ -202,9 +264,11 @@ def memory(_request: dict[str, Any], _payload: bytes) -> Answer:
 # Offered under "edgetvm.NAME".
 FUNCTIONS: dict[str, Callable[[dict[str, Any], bytes], Answer]] = {
     "facts": facts,
+    "conditions": conditions,
     "open": open_package,
     "run": run,
-    "time_runs": time_runs,
+    "time_queries": time_queries,
+    "time_kernels": time_kernels,
     "stream": stream,
     "pace": pace,
     "memory": memory,

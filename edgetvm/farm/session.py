@@ -12,10 +12,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base import errors
 from edgetvm.base.errors import (
+    BoardBusyError,
     BoardCrashError,
     BoardError,
     BoardGoneError,
@@ -36,9 +37,12 @@ from edgetvm.base.errors import (
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.greeting import check_version
 from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.inventory_file import THIS_MACHINE
+from edgetvm.farm.linking import all_linked, fault_of
+from edgetvm.farm.local import LocalBoard, own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
 from edgetvm.models.model import Arrays
 from edgetvm.package.arrays import pack, unpack
@@ -59,7 +63,9 @@ _DOING = {
     "facts": "telling its facts",
     "open": "opening the package",
     "run": "running the model",
-    "time_runs": "timing the model",
+    "time_queries": "timing the model",
+    "time_kernels": "timing the kernels",
+    "conditions": "telling its conditions",
     "stream": "running the stream",
     "pace": "running the streams in real time",
     "memory": "telling its memory",
@@ -84,6 +90,20 @@ class Opened:
     threads: int
     profile: str
     outputs: dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Queries that ran on a board.
+
+    Attributes:
+        began_ns, ended_ns: of each, int64 `[queries]`, from the beginning of the call.
+        on_board_ns: the whole call, as the board took it.
+    """
+
+    began_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+    on_board_ns: int
 
 
 @dataclass(frozen=True)
@@ -126,11 +146,14 @@ class BoardSession:
         self._functions: dict[str, Any] = {}
         self._broken = False
 
-    def _connect(self) -> None:
+    def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
 
         board = self.board.now()
-        address, key = request_board(_tracker_of(board), board.key, _WAIT_FOR_BOARD_S)
+        try:
+            address, key = request_board(_tracker_of(board), board.key, wait_s)
+        except BoardBusyError as error:
+            raise fault_of(board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -192,10 +215,72 @@ class BoardSession:
             inputs: to run on; those that were last set without them.
             threads: to share these runs among; those that the package was opened with without it.
         """
-        described, payload = pack(inputs or {})
-        request = {"count": count, "max_s": max_s, "arrays": described, "threads": threads}
-        _, data = self._ask("time_runs", request, payload, max_s + deadline_s)
-        return np.frombuffer(data, "<i8").astype(np.int64)
+        stamps = self._time_queries(pack(inputs or {}), count, max_s, 1, threads, deadline_s)
+        return stamps.ended_ns - stamps.began_ns
+
+    def time_queries(
+        self,
+        count: int,
+        max_s: float,
+        runs_per_query: int = 1,
+        arrivals_ns: NDArray[np.int64] | None = None,
+        deadline_s: float = 300.0,
+    ) -> Stamps:
+        """Run queries on the inputs that were last set: see `board_service.time_queries`.
+
+        Args:
+            count: queries at most.
+            max_s: begin none after so long, counted from the first arrival.
+            runs_per_query: runs of the model in each.
+            arrivals_ns: when each arrives, int64 `[count]`, in nanoseconds from the beginning;
+                without it each arrives when the one before is done.
+        """
+        arrays = pack({} if arrivals_ns is None else {"arrivals_ns": arrivals_ns})
+        paced = arrivals_ns is not None
+        if arrivals_ns is not None and count > 0:
+            deadline_s += int(arrivals_ns[0]) / 1e9
+        return self._time_queries(arrays, count, max_s, runs_per_query, None, deadline_s, paced)
+
+    def _time_queries(
+        self,
+        arrays: tuple[list[dict[str, Any]], bytes],
+        count: int,
+        max_s: float,
+        runs_per_query: int,
+        threads: int | None,
+        deadline_s: float,
+        paced: bool = False,
+    ) -> Stamps:
+        described, payload = arrays
+        request = {
+            "count": count,
+            "max_s": max_s,
+            "runs": runs_per_query,
+            "threads": threads,
+            "paced": paced,
+            "arrays": described,
+        }
+        header, data = self._ask("time_queries", request, payload, max_s + deadline_s)
+        table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 2)
+        return Stamps(table[:, 0], table[:, 1], header["on_board_ns"])
+
+    def time_kernels(
+        self, count: int, max_s: float, deadline_s: float = 300.0
+    ) -> tuple[list[str], NDArray[np.int64]]:
+        """Run `count` times, or for `max_s` seconds, and time each call of a kernel.
+
+        Returns:
+            the names of the calls, and `[runs, calls]`: how long each took, in nanoseconds.
+        """
+        request = {"count": count, "max_s": max_s}
+        header, data = self._ask("time_kernels", request, b"", max_s + deadline_s)
+        names = header["names"]
+        table = np.frombuffer(data, "<i8").astype(np.int64).reshape(-1, 1 + len(names))
+        return names, table[:, 1:]
+
+    def conditions(self, deadline_s: float = 20.0) -> dict[str, Any]:
+        """How the board and this session stand now: see `edgetvm.measure.conditions`."""
+        return self._ask("conditions", {}, b"", deadline_s)[0]
 
     def stream(
         self, chunks: Arrays, deadline_s: float = 600.0
@@ -327,9 +412,11 @@ class BoardSession:
             return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
         back, exit_code = self._exit_code_after_return()
         if exit_code is None:
+            fault = None if back else fault_of(self.board)
             return BoardGoneError(
                 f"the connection broke while {doing}, and it "
-                + ("is back" if back else "did not come back"),
+                + ("is back" if back else "did not come back")
+                + (f": {fault.what}" if fault else ""),
                 where=where,
                 mend="run the same command again"
                 if back
@@ -358,7 +445,7 @@ class BoardSession:
                 if there.key in registered_keys(_tracker_of(there), 2.0):
                     successor = BoardSession(self.board)
                     try:
-                        successor._connect()
+                        successor._connect(until_s - time.monotonic())
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
                     finally:
                         successor.close()
@@ -400,11 +487,13 @@ def connect(board: Board) -> Iterator[BoardSession]:
         TrackerUnreachableError: its tracker does not answer.
         BoardBusyError: it did not become free in time.
         BoardTimeoutError, BoardGoneError: its server does not answer.
+        BoardError: its server is not edgetvm's, or is of another version.
     """
     session = BoardSession(board)
-    with step(f"connect to {board.name}"), native_words_kept_back():
-        session._connect()
     try:
+        with step(f"connect to {board.name}"), native_words_kept_back():
+            session._connect()
+            check_version(session.facts()["version"], board.name)
         yield session
     finally:
         session.close()
@@ -412,7 +501,11 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 @contextmanager
 def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
-    """The board with its server up; for `local` tracker and server are started, and ended after.
+    """The board with its server reached.
+
+    For `local` tracker and server are started, and ended after. A board that SSH leads to is linked
+    (`edgetvm.farm.linking`) and registered with a tracker of its own. One whose `tracker` the
+    inventory names is taken as it is.
 
     Where a farm serves the board, a lease of it is taken, and given back after.
 
@@ -422,23 +515,46 @@ def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterato
 
     Raises:
         BoardBusyError: somebody has it.
-        BoardError: the local board did not come up, or no server of another is known.
+        BoardError: it cannot be had; says why and the mend.
+        ConfigurationError: the inventory does not say how SSH reaches it.
     """
-    with in_hand([board], purpose=purpose, wait_s=wait_s) as (mine,):
-        if mine.tracker is None and mine.shares_cores:
-            with LocalBoard() as local:
-                yield local.board
-        else:
-            _tracker_of(mine)
-            yield mine
+    with all_standing([board], wait_s, purpose) as (up,):
+        yield up
+
+
+@contextmanager
+def all_standing(
+    boards: Sequence[Board], wait_s: float = WAIT_S, purpose: str = ""
+) -> Iterator[list[Board]]:
+    """Several boards at once, as `standing`.
+
+    Of several that SSH leads to, one that cannot be had is told in a warning, and may come later.
+
+    Raises:
+        BoardBusyError: somebody has all that a farm serves.
+        BoardError: none of them can be had.
+        ConfigurationError: the inventory does not say how SSH reaches one of them.
+    """
+    with ExitStack() as open_:
+        mine = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
+        unserved = [one for one in mine if one.tracker is None]
+        elsewhere = [one for one in unserved if not one.shares_cores]
+        up = {one.name: one for one in mine}
+        if len(elsewhere) < len(unserved):
+            up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
+        if elsewhere:
+            tracker = open_.enter_context(own_tracker())
+            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
+            up |= {one.name: one for one in links}
+        yield [up[one.name] for one in mine]
 
 
 def _tracker_of(board: Board) -> Address:
     if board.tracker is None:
         raise BoardError(
-            "no server that runs packages there is known",
+            "its server is not reached yet",
             where=f"board {board.name}",
-            mend="start one and add `tracker` and `key` to the board: see docs/how-to/boards.md",
+            mend="enter `edgetvm.farm.standing(board)` first",
         )
     return board.tracker
 

@@ -9,22 +9,28 @@ from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
 from edgetvm.measure.real_time import RealTime, Word, words_heard
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
 from edgetvm.measure.statistics import Summary, percentile, summarise
-from edgetvm.measure.store import latest, load, save
+from edgetvm.measure.store import Store, latest, load, save
+from edgetvm.measure.system_under_test import Answered, Opening, Queries, SystemUnderTest
 
 __all__ = [
+    "Answered",
     "Beside",
     "Deployment",
     "Environment",
     "KernelTime",
     "KernelTimes",
     "Measurement",
+    "Opening",
     "PeerRun",
     "Plan",
+    "Queries",
     "RealTime",
     "RealTimeFigures",
     "RealTimePlan",
     "StepRecord",
+    "Store",
     "Summary",
+    "SystemUnderTest",
     "Word",
     "check_peers",
     "deploy",

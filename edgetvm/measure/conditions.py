@@ -26,6 +26,7 @@ class Conditions:
         runnable: threads of the whole machine that run or want to.
         voluntary_switches, involuntary_switches: of the process that runs the model, so far.
         own_cpu_ns: time that all its threads had on cores.
+        waited_ns: time that all its threads were ready to run and had no core.
         busy_cpu_ns: time that all cores were not idle, in ticks of the kernel (10 ms mostly).
         stolen_cpu_ns: time that a hypervisor gave to others while this machine wanted to run.
         cores: that the process may use.
@@ -45,6 +46,7 @@ class Conditions:
     voluntary_switches: int
     involuntary_switches: int
     own_cpu_ns: int
+    waited_ns: int | None
     busy_cpu_ns: int
     stolen_cpu_ns: int
     cores: tuple[int, ...]

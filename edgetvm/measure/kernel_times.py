@@ -1,4 +1,4 @@
-"""Where the time of a run goes: each call of a kernel, timed in real runs on this machine.
+"""Where the time of a run goes: each call of a kernel, timed in real runs.
 
 The caches are as in a run. What a time stamp itself costs is subtracted.
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
 
+from edgetvm.farm.session import BoardSession
 from edgetvm.package.engines import TimedCall
 from edgetvm.package.executor import Executor
 
@@ -59,7 +60,7 @@ class KernelTimes:
 
 
 def time_kernels(executor: Executor, runs: int = 30, max_s: float = 20.0) -> KernelTimes:
-    """Time each call of a model whose inputs were set.
+    """Time each call of a model on this machine, whose inputs were set.
 
     Args:
         executor: its inputs are set; its runs may be slower from then on.
@@ -67,16 +68,39 @@ def time_kernels(executor: Executor, runs: int = 30, max_s: float = 20.0) -> Ker
         max_s: begin no run after so long; there is one at least.
     """
     ends = time.monotonic() + max_s
-    whole = _middle(_repeated(executor.run_ns, runs, ends - max_s / 2), float)
-    stamped = _middle(_repeated(executor.timed_calls, runs, ends), _total_ns)
+    whole_ns = [float(ns) for ns in _repeated(executor.run_ns, runs, ends - max_s / 2)]
+    stamped = _repeated(executor.timed_calls, runs, ends)
+    return _kernel_times(whole_ns, stamped, executor.threads)
+
+
+def time_kernels_on(
+    session: BoardSession, threads: int, runs: int = 30, max_s: float = 0.5
+) -> KernelTimes:
+    """Time each call of the model that is open on a board, on the inputs that were last set.
+
+    Args:
+        threads: that it was opened with.
+        runs: at most; each is run twice, without stamps and with them.
+        max_s: begin no run after so long; there is one at least.
+    """
+    whole_ns = session.time_runs(runs, max_s / 2).astype(float).tolist()
+    names, table_ns = session.time_kernels(runs, max_s / 2)
+    stamped = [list(map(TimedCall, names, row)) for row in table_ns.tolist()]
+    return _kernel_times(whole_ns, stamped, threads)
+
+
+def _kernel_times(
+    whole_ns: list[float], stamped: list[list[TimedCall]], threads: int
+) -> KernelTimes:
     totals: dict[str, tuple[int, float]] = {}
-    for samples in zip(*stamped, strict=True):
+    for samples in zip(*_middle(stamped, _total_ns), strict=True):
         name = samples[0].name
         calls, us = totals.get(name, (0, 0.0))
         totals[name] = calls + 1, us + fmean(one.ns for one in samples) / 1e3
-    whole_us = fmean(whole) / 1e3
+    middle_ns: list[float] = _middle(whole_ns, float)
+    whole_us = fmean(middle_ns) / 1e3
     found = tuple(KernelTime(name, calls, us) for name, (calls, us) in totals.items())
-    return KernelTimes(found, whole_us, executor.threads)
+    return KernelTimes(found, whole_us, threads)
 
 
 def _total_ns(calls: Sequence[TimedCall]) -> float:

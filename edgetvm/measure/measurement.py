@@ -8,21 +8,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
+from edgetvm.measure.kernel_times import KernelTimes
 from edgetvm.measure.real_time import RealTime
+from edgetvm.measure.rules import Rule, Scenario
+from edgetvm.measure.samples import Samples
+from edgetvm.measure.windows import Window
 from edgetvm.models.correctness import Correctness, JsonFloat
 from edgetvm.recipes.accuracy import Confusion
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What was written before scenarios had rules and windows is read as it was.
+_READ_VERSIONS = (1, SCHEMA_VERSION)
+
+
+def _some(samples: Samples) -> Samples:
+    if not len(samples):
+        raise ValueError("no samples")
+    return samples
 
 
 @dataclass(frozen=True)
@@ -101,10 +112,11 @@ class Measurement:
         taken_at: UTC, ISO 8601.
         model: name of the model; the recipe's name where there is one.
         task: the recipe's task; empty without a recipe.
-        scenario: `single-stream` runs the same input back to back; `stream` feeds the chunks of a
-            signal one after the other, back to back, and carries the state; `real-time` feeds them
-            as they would arrive.
-        samples_ns: duration of each timed run in nanoseconds, in the order taken. For a stream,
+        scenario: see `edgetvm.measure.scenarios`; `stream` feeds the chunks of a signal one after
+            the other, back to back, and carries the state; `real-time` feeds them as they would
+            arrive.
+        samples_ns: latency of each query in nanoseconds, in the order taken: the duration of its
+            runs; of a server, from its arrival; of a cold start, open and first run. For a stream,
             the service time of each chunk, in real time too.
         warmup: untimed runs before the first sample.
         open_ns: from the package's bytes on the board to a model ready to run, verified.
@@ -123,6 +135,15 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        windows: that the samples were taken in, in order; empty where nobody looked at the board.
+        rule: how much was asked for; None where the measurement is older than rules.
+        preset: that the rule is of; empty where a number of runs was given.
+        runs_per_query: of the model.
+        target_qps: queries a second that a server got on average.
+        settled: whether the warm-up ended because times had settled.
+        kernel_times: where the time of a run goes, timed on the board after all else; None where
+            its times say nothing.
+        peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
         confusion: of the classes of the recipe's data, where it has some.
         layers: of the float model that it was made from, where that was asked for.
         beside: peers that were timed in turns with it; None without any.
@@ -133,8 +154,8 @@ class Measurement:
     taken_at: str
     model: str
     task: str
-    scenario: Literal["single-stream", "stream", "real-time"]
-    samples_ns: Annotated[tuple[int, ...], Field(min_length=1)]
+    scenario: Scenario
+    samples_ns: Annotated[Samples, AfterValidator(_some)]
     warmup: int
     open_ns: int
     first_run_ns: int
@@ -152,11 +173,25 @@ class Measurement:
     options: CompileOptions = DEFAULTS
     memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
+    windows: tuple[Window, ...] = ()
+    rule: Rule | None = None
+    preset: str = ""
+    runs_per_query: int = 1
+    target_qps: float | None = None
+    settled: bool = True
+    kernel_times: KernelTimes | None = None
+    peak_gflops: float | None = None
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None
     layers: tuple[LayerAgreement, ...] = field(default_factory=tuple)
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def judged_windows(self) -> tuple[Window, ...]:
+        """The windows, where they can be invalid; none on an emulated board, whose times count
+        for nothing."""
+        return () if self.environment.emulated else self.windows
 
     @property
     def is_tuned(self) -> bool:
@@ -180,11 +215,12 @@ def from_json(data: bytes, where: str) -> Measurement:
     """
     # First of all: another version may have other fields.
     version = _version(data)
-    if version not in (None, SCHEMA_VERSION):
+    joined = " and ".join(map(str, _READ_VERSIONS))
+    if version not in (None, *_READ_VERSIONS):
         raise ConfigurationError(
             f"measurement of schema version {version}",
             where=where,
-            mend=f"this edgetvm reads version {SCHEMA_VERSION}",
+            mend=f"this edgetvm reads versions {joined}",
         )
     try:
         return _ADAPTER.validate_json(data)
@@ -200,18 +236,3 @@ def _version(data: bytes) -> object:
     except (ValueError, RecursionError):
         return None
     return document.get("schema_version") if isinstance(document, dict) else None
-
-
-def read_measurement(path: Path) -> Measurement:
-    """Read one file of the store.
-
-    Raises:
-        ConfigurationError: see `from_json`; also where the file cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            (error.strerror or "cannot be read").lower(), where=str(path), mend="check the path"
-        ) from error
-    return from_json(data, str(path))

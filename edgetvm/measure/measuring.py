@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import step
-from edgetvm.base.units import format_ms
 from edgetvm.base.version import __version__
+from edgetvm.base.words import plural
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.beside import measure_beside
-from edgetvm.measure.deployment import deploy
+from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.evaluation import evaluate
+from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
+from edgetvm.measure.package_on_board import PackageOnBoard
 from edgetvm.measure.real_time import RealTime
-from edgetvm.measure.statistics import percentile
+from edgetvm.measure.rules import Preset, Rule, Scenario, rule_of
+from edgetvm.measure.samples import Chunk, Samples
+from edgetvm.measure.scenarios import Load, play
+from edgetvm.measure.system_under_test import Queries
 from edgetvm.measure.thread_turns import threads_in_turns
+from edgetvm.measure.warm_up import WarmUp, warm_up
+from edgetvm.measure.windows import Window
+from edgetvm.models.correctness import Correctness
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
-from edgetvm.recipes import Recipe, Sample, prepare, samples, with_audio
+from edgetvm.recipes import Confusion, Recipe, Sample, StreamSpec, prepare, samples, with_audio
+from edgetvm.tune.progress import peak_gflops
 
-# Runs are asked for in portions, so that progress is seen and a dead board is noticed.
-_PORTION_S = 1.0
+# Of the time that timed runs may take.
+_WARM_UP_SHARE = 1 / 3
+_MOST_S = 30.0
+_QUERY_RUNS = 8  # of a multi-stream query: MLPerf's rules
 
 
 @dataclass(frozen=True)
@@ -36,27 +48,58 @@ class Plan:
     """How to measure.
 
     Attributes:
-        runs: timed runs; for a stream, at least so many chunks.
-        warmup: untimed runs before them.
-        max_s: no new run begins after so many seconds.
+        runs: timed runs, so many and no more; for a stream, at least so many chunks. Without it
+            the preset says how many, and how long.
+        warmup: untimed runs before them; found from the data without it.
+        max_s: no new run begins after so many seconds; the preset's limit without it.
         threads: to run on; all cores of the board without it.
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
+        scenario: how queries come.
+        preset: see `edgetvm.measure.rules`.
+        target_qps: queries a second, for a server.
+        bound_ms: that 99% of a server's queries keep; the recipe's deadline without it.
+        real_time: feed it chunk by chunk as they would arrive, instead of a scenario.
+        peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         against: the float model that a quantised one was made from; how far the board agrees with
             it on the recipe's data is among the metrics.
         layers: compare each layer with it too, see `edgetvm.workflow.layer_agreement`.
-        peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
-        real_time: feed it chunk by chunk as they would arrive, instead of back to back.
     """
 
-    runs: int = 200
-    warmup: int = 10
-    max_s: float = 30.0
+    runs: int | None = None
+    warmup: int | None = None
+    max_s: float | None = None
     threads: int | None = None
     allow_mismatch: bool = False
+    scenario: Scenario = "single-stream"
+    preset: Preset = "rapid"
+    target_qps: float | None = None
+    bound_ms: float | None = None
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
     against: str | None = None
     layers: bool = False
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            UsageError: a server without a rate.
+        """
+        if self.scenario == "server" and self.target_qps is None:
+            raise UsageError("a server needs a rate", mend="say how many queries a second: --qps")
+
+    @property
+    def rule(self) -> Rule:
+        """When there is enough."""
+        if self.runs is not None:
+            return Rule(self.runs, 0.0, self.max_s or _MOST_S)
+        rule = rule_of(self.scenario, self.preset)
+        return rule if self.max_s is None else replace(rule, most_s=self.max_s)
+
+    @property
+    def load(self) -> Load:
+        """How queries come."""
+        return Load(_QUERY_RUNS if self.scenario == "multi-stream" else 1, self.target_qps)
 
 
 def measure(
@@ -94,111 +137,202 @@ def measure(
     manifest = package.manifest
     facts = session.facts()
     deployment = deploy(session, package, plan.threads, plan.allow_mismatch)
-    target, correctness = deployment.target, deployment.correctness
-    metrics: dict[str, float] = {}
-    samples_ns: list[int] = []
-    inputs: Arrays = package.sample_inputs
-    stream = None
-    chosen: tuple[Sample, ...] = ()
-    confused = None
+    target, threads = deployment.target, deployment.opened.threads
+    data = _Data(package.sample_inputs, deployment.correctness, WarmUp(plan.warmup or 0, True))
     if recipe is not None and recipe.data is not None:
-        stream = recipe.stream
-        with step(f"run the recipe's data on {session.board.name}") as this:
-            chosen = samples(recipe)
-            inputs = prepare(recipe, chosen[0])
-            if stream is not None and plan.warmup > 0:
-                session.stream({name: array[: plan.warmup] for name, array in inputs.items()})
-            evaluation = evaluate(
-                session,
-                manifest.signature,
-                reference_for(source),
-                recipe=recipe,
-                samples=chosen,
-                tolerance=tolerance_of(target.options),
-                original=reference_for(original) if original is not None else None,
-            )
-            correctness = evaluation.correctness
-            metrics.update(evaluation.metrics)
-            confused = evaluation.confusion
-            samples_ns += evaluation.service_ns
-            this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
-            if not correctness.passed and not plan.allow_mismatch:
-                raise refusal(correctness, manifest.name)
-    real_time = None
-    if plan.real_time is not None:
-        real_time = run_in_real_time(
-            session, package, plan.real_time, recipe=recipe, samples=chosen
-        )
-        samples_ns = list(real_time.service_ns)
-    elif stream is None:
-        samples_ns = _single_stream(session, inputs, plan)
-    else:
-        while len(samples_ns) < plan.runs and sum(samples_ns) < plan.max_s * 1e9:
-            samples_ns += session.stream(inputs)[0].tolist()
+        data = _with_data(session, deployment, package, source, recipe, plan, original)
+    taken = _take(session, package, profile, plan, recipe, data)
     peak_memory_bytes = session.peak_memory_bytes()
-    turns = None
-    if not profile.emulated:
-        turns = threads_in_turns(session, deployment.opened.threads, samples_ns)
+    turns = kernel_times = None
+    if not profile.emulated and plan.scenario == "single-stream":
+        turns = threads_in_turns(session, threads, taken.samples_ns)
+    if not profile.emulated and data.stream is None:
+        with step(f"time the kernels on {session.board.name}"):
+            kernel_times = time_kernels_on(session, threads)
     beside = None
     if plan.peers:
-        signature = manifest.signature
-        one = {name: array[0] for name, array in inputs.items()} if stream else inputs
-        given = {**signature.initial_states(), **one}
-        beside = measure_beside(session, source, given, plan.peers, deployment.opened.threads)
-    deadline_ms = recipe.deadline_ms if recipe is not None else None
-    chunk_ms = stream.chunk_ms if stream is not None else None
+        one = data.inputs
+        if data.stream is not None:
+            one = {name: array[0] for name, array in one.items()}
+        given = {**manifest.signature.initial_states(), **one}
+        beside = measure_beside(session, source, given, plan.peers, threads)
     return Measurement(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         model=manifest.name,
         task=recipe.task if recipe is not None else "",
-        scenario=_scenario(stream is not None, real_time),
-        samples_ns=tuple(samples_ns),
-        warmup=plan.warmup,
+        scenario=taken.scenario,
+        samples_ns=taken.samples_ns,
+        warmup=taken.warmed.count,
+        settled=taken.warmed.settled,
+        kernel_times=kernel_times,
+        peak_gflops=peak_gflops(profile) * min(1.0, threads / profile.cores),
+        windows=taken.windows,
+        rule=plan.rule if taken.real_time is None else None,
+        preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
+        runs_per_query=plan.load.runs_per_query,
+        target_qps=plan.target_qps,
         open_ns=deployment.opened.open_ns,
         first_run_ns=deployment.opened.first_run_ns,
         peak_memory_bytes=peak_memory_bytes,
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
         library_size_bytes=manifest.sizes_bytes[target.library],
-        deadline_ms=real_time.deadline_ms if real_time is not None else deadline_ms,
-        chunk_ms=real_time.period_ms if real_time is not None else chunk_ms,
-        correctness=correctness,
-        metrics=metrics,
+        deadline_ms=_deadline_ms(plan, recipe, taken.real_time),
+        chunk_ms=_chunk_ms(data.stream, taken.real_time),
+        correctness=data.correctness,
+        metrics=data.metrics,
         kernels=target.kernels,
-        environment=_environment(
-            session.board.name, profile, facts, package, deployment.opened.threads
-        ),
+        environment=_environment(session.board.name, profile, facts, package, threads),
         steps=tuple(steps),
         options=target.options,
         memory=target.memory,
         thread_turns=turns,
-        real_time=real_time,
+        real_time=taken.real_time,
         beside=beside,
-        confusion=confused,
+        confusion=data.confusion,
     )
 
 
-def _scenario(
-    is_stream: bool, real_time: RealTime | None
-) -> Literal["single-stream", "stream", "real-time"]:
-    if real_time is not None:
-        return "real-time"
-    return "stream" if is_stream else "single-stream"
+@dataclass(frozen=True)
+class _Data:
+    """What is run, and what the board answered to it.
+
+    Attributes:
+        inputs: of timed runs; of a stream, its chunks.
+        warmed: runs that were made before, of a stream.
+        stream: of the recipe; None where it is none.
+        chosen: samples of the recipe.
+        service_ns: of the chunks that were run to be compared.
+    """
+
+    inputs: Arrays
+    correctness: Correctness
+    warmed: WarmUp
+    stream: StreamSpec | None = None
+    chosen: tuple[Sample, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    service_ns: tuple[int, ...] = ()
 
 
-def _single_stream(session: BoardSession, inputs: Arrays, plan: Plan) -> list[int]:
-    with step(f"time {plan.runs} runs on {session.board.name}") as this:
-        session.time_runs(plan.warmup, plan.max_s / 3, inputs)
-        samples_ns: list[int] = []
-        spent_s = 0.0
-        while len(samples_ns) < plan.runs and spent_s < plan.max_s:
-            portion = session.time_runs(plan.runs - len(samples_ns), _PORTION_S)
-            samples_ns += portion.tolist()
-            spent_s += float(portion.sum()) / 1e9
-            p50_ms = percentile(sorted(samples_ns), 0.5) / 1e6
-            this.advance(len(samples_ns), plan.runs, f"p50 {format_ms(p50_ms)}")
-    return samples_ns
+def _with_data(
+    session: BoardSession,
+    deployment: Deployment,
+    package: Package,
+    source: Source,
+    recipe: Recipe,
+    plan: Plan,
+    original: Source | None,
+) -> _Data:
+    """Run the recipe's data on the board, and compare."""
+    with step(f"run the recipe's data on {session.board.name}") as this:
+        chosen = samples(recipe)
+        inputs = prepare(recipe, chosen[0])
+        warmed = WarmUp(0, True)
+        if recipe.stream is not None:
+            warmed = _stream_warm_up(session, inputs, plan)
+        evaluation = evaluate(
+            session,
+            package.manifest.signature,
+            reference_for(source),
+            recipe=recipe,
+            samples=chosen,
+            tolerance=tolerance_of(deployment.target.options),
+            original=reference_for(original) if original is not None else None,
+        )
+        correctness = evaluation.correctness
+        this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
+        if not correctness.passed and not plan.allow_mismatch:
+            raise refusal(correctness, package.manifest.name)
+    return _Data(
+        inputs,
+        correctness,
+        warmed,
+        recipe.stream,
+        chosen,
+        evaluation.metrics,
+        evaluation.confusion,
+        evaluation.service_ns,
+    )
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The samples, and how they were taken."""
+
+    scenario: Scenario
+    samples_ns: Samples
+    warmed: WarmUp
+    windows: tuple[Window, ...] = ()
+    real_time: RealTime | None = None
+
+
+def _take(
+    session: BoardSession,
+    package: Package,
+    profile: BoardProfile,
+    plan: Plan,
+    recipe: Recipe | None,
+    data: _Data,
+) -> _Taken:
+    if plan.real_time is not None:
+        real_time = run_in_real_time(
+            session, package, plan.real_time, recipe=recipe, samples=data.chosen
+        )
+        service = Samples.of(real_time.service_ns)
+        return _Taken("real-time", service, data.warmed, real_time=real_time)
+    rule = plan.rule
+    if data.stream is None:
+        system = PackageOnBoard(session, package, plan.threads, data.inputs)
+        warmed = _warm_up(system, plan)
+        played = play(system, plan.scenario, rule, plan.load, judged=not profile.emulated)
+        return _Taken(plan.scenario, played.samples_ns, warmed, played.windows)
+    service_ns = list(data.service_ns)
+    while len(service_ns) < rule.least_count and sum(service_ns) < rule.most_s * 1e9:
+        service_ns += session.stream(data.inputs)[0].tolist()
+    return _Taken("stream", Samples.of(service_ns), data.warmed)
+
+
+def _deadline_ms(plan: Plan, recipe: Recipe | None, run: RealTime | None) -> float | None:
+    if run is not None:
+        return run.deadline_ms
+    return plan.bound_ms or (recipe.deadline_ms if recipe is not None else None)
+
+
+def _chunk_ms(stream: StreamSpec | None, run: RealTime | None) -> float | None:
+    if run is not None:
+        return run.period_ms
+    return stream.chunk_ms if stream is not None else None
+
+
+def _warm_up(system: PackageOnBoard, plan: Plan) -> WarmUp:
+    """The runs before the first sample, on the inputs of the measurement."""
+    system.set_inputs()
+    if plan.scenario == "cold-start":
+        return WarmUp(0, True)
+    most_s = plan.rule.most_s * _WARM_UP_SHARE
+
+    def take(count: int, max_s: float) -> Chunk:
+        return system.time_queries(Queries(count, max_s)).service_ns
+
+    if plan.warmup is not None:
+        return WarmUp(len(take(plan.warmup, most_s)), True)
+    with step("warm up") as this:
+        found = warm_up(take, most_s)
+        this.detail = plural(found.count, "run") + ("" if found.settled else ", not settled")
+    return found
+
+
+def _stream_warm_up(session: BoardSession, inputs: Arrays, plan: Plan) -> WarmUp:
+    """The first chunks of the signal, as often as is needed."""
+
+    def take(count: int, _max_s: float) -> Chunk:
+        return session.stream({name: array[:count] for name, array in inputs.items()})[0]
+
+    if plan.warmup is not None:
+        return WarmUp(len(take(plan.warmup, 0.0)) if plan.warmup else 0, True)
+    return warm_up(take, plan.rule.most_s * _WARM_UP_SHARE)
 
 
 def _environment(

@@ -1,67 +1,192 @@
-"""Measurements on disk: one JSON file each, never changed once it is written."""
+"""Measurements that are kept: every sample, never changed once it is there.
+
+Figures are derived from them each time (`edgetvm.measure.statistics`), and never stored instead.
+"""
 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+from sqlalchemy import Engine, Row, select
 
 from edgetvm.base.errors import NotFoundError
-from edgetvm.base.files import storage_errors, write_bytes
 from edgetvm.base.paths import data_folder
-from edgetvm.measure.measurement import Measurement, read_measurement, to_json
+from edgetvm.measure.measurement import Measurement, from_json, to_json
+from edgetvm.measure.samples import Chunk, Samples
+from edgetvm.measure.store_tables import MEASUREMENTS, SAMPLES, database_errors, open_database
+
+_URL_VARIABLE = "EDGETVM_RESULTS"
+# Stands in a document in the place of its samples.
+_PLACE = Samples.of((0,))
 
 
-def store_folder() -> Path:
-    """Where measurements lie."""
-    return data_folder() / "measurements"
+def store_url() -> str:
+    """Where measurements are kept: `$EDGETVM_RESULTS`, or a file of the user's."""
+    return os.environ.get(_URL_VARIABLE) or f"sqlite:///{data_folder() / 'measurements.sqlite'}"
 
 
-def save(measurement: Measurement) -> Path:
-    """Keep a measurement, synced to disk before this returns.
-
-    Raises:
-        StorageError: disk full, no permission.
-    """
-    folder = store_folder()
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{measurement.id}.json"
-    write_bytes(path, to_json(measurement))
-    return path
+def without_samples(measurement: Measurement) -> bytes:
+    """A measurement as JSON, one number standing for all samples."""
+    return to_json(replace(measurement, samples_ns=_PLACE))
 
 
-def _ids() -> list[str]:
-    return sorted(path.stem for path in store_folder().glob("*.json"))
+class Store:
+    """A database of measurements. Every method raises StorageError where it cannot be used."""
+
+    def __init__(self, url: str | None = None) -> None:
+        """Open it, or make it.
+
+        Args:
+            url: see `store_tables.open_database`; `store_url` without it.
+
+        Raises:
+            see `store_tables.open_database`.
+        """
+        self._engine = _engine(url or store_url())
+
+    def save(self, measurement: Measurement) -> None:
+        """Keep a measurement with all its samples: on the disk when this returns, or not at all."""
+        samples = measurement.samples_ns
+        row = {
+            "id": measurement.id,
+            "model": measurement.model,
+            "device": measurement.environment.device,
+            "scenario": measurement.scenario,
+            "tuned": measurement.is_tuned,
+            "samples": len(samples),
+            "document": without_samples(measurement).decode(),
+        }
+        with database_errors(self._engine), self._engine.begin() as connection:
+            connection.execute(MEASUREMENTS.insert(), row)
+            for piece, chunk in enumerate(samples.chunks()):
+                values = np.ascontiguousarray(chunk, "<i8").tobytes()
+                one = {"measurement": measurement.id, "piece": piece, "values_ns": values}
+                connection.execute(SAMPLES.insert(), one)
+
+    def ids(self, model: str | None = None, device: str | None = None) -> list[str]:
+        """All measurements, oldest first; of one model or device where they are named."""
+        asked = select(MEASUREMENTS.c.id).order_by(MEASUREMENTS.c.id)
+        if model is not None:
+            asked = asked.where(MEASUREMENTS.c.model == model)
+        if device is not None:
+            asked = asked.where(MEASUREMENTS.c.device == device)
+        with database_errors(self._engine), self._engine.connect() as connection:
+            return list(connection.execute(asked).scalars())
+
+    def load(self, measurement_id: str) -> Measurement:
+        """The measurement of that id; its samples are read when they are asked for.
+
+        Raises:
+            NotFoundError: none has that id.
+            ConfigurationError: it is damaged, or of another edgetvm.
+        """
+        asked = select(MEASUREMENTS).where(MEASUREMENTS.c.id == measurement_id)
+        with database_errors(self._engine), self._engine.connect() as connection:
+            row = connection.execute(asked).one_or_none()
+        if row is None:
+            near = difflib.get_close_matches(measurement_id, self.ids(), n=1)
+            raise NotFoundError(
+                f"no measurement has the id {measurement_id!r}",
+                mend=f"did you mean {near[0]}?" if near else "measure one: edgetvm bench MODEL",
+            )
+        return self._measurement(row)
+
+    def latest(self, count: int | None = None) -> list[Measurement]:
+        """The newest measurement of each model on each device and of each scenario, tuned and
+        untuned, oldest first; or the last `count`.
+
+        Raises:
+            ConfigurationError: one is damaged.
+        """
+        c = MEASUREMENTS.c
+        asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
+        with database_errors(self._engine), self._engine.connect() as connection:
+            rows = connection.execute(asked).all()
+        if count is not None:
+            return [self.load(row.id) for row in rows[-count:]]
+        newest = {tuple(row)[1:]: row.id for row in rows}
+        return [self.load(found) for found in sorted(newest.values())]
+
+    def _measurement(self, row: Row[tuple[object, ...]]) -> Measurement:
+        where = f"measurement {row.id}"
+        measurement = from_json(row.document.encode(), where)
+        samples = Samples(row.samples, lambda: self._chunks(row.id))
+        return replace(measurement, samples_ns=samples)
+
+    def _chunks(self, measurement_id: str) -> Iterator[Chunk]:
+        asked = (
+            select(SAMPLES.c.values_ns)
+            .where(SAMPLES.c.measurement == measurement_id)
+            .order_by(SAMPLES.c.piece)
+            .execution_options(yield_per=4)
+        )
+        with database_errors(self._engine), self._engine.connect() as connection:
+            for values in connection.execute(asked).scalars():
+                yield np.frombuffer(values, "<i8").astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> Engine:
+    return open_database(url)
+
+
+def save(measurement: Measurement) -> None:
+    """Keep a measurement in the user's store: see `Store.save`."""
+    Store().save(measurement)
 
 
 def load(measurement_id: str) -> Measurement:
-    """The measurement of that id.
-
-    Raises:
-        NotFoundError: none has that id.
-        ConfigurationError: its file is damaged.
-    """
-    known = _ids()
-    if measurement_id not in known:
-        near = difflib.get_close_matches(measurement_id, known, n=1)
-        raise NotFoundError(
-            f"no measurement has the id {measurement_id!r}",
-            mend=f"did you mean {near[0]}?" if near else "measure one: edgetvm bench MODEL",
-        )
-    return read_measurement(store_folder() / f"{measurement_id}.json")
+    """A measurement of the user's store: see `Store.load`."""
+    return Store().load(measurement_id)
 
 
 def latest(count: int | None = None) -> list[Measurement]:
-    """The newest measurement of each model on each device, tuned and untuned, oldest first; or the
-    last `count`.
+    """The newest measurements of the user's store: see `Store.latest`."""
+    return Store().latest(count)
+
+
+def exported(measurement: Measurement) -> Iterator[bytes]:
+    """A measurement as one line of JSON with all its samples, piece by piece."""
+    head, tail = without_samples(measurement).split(b'"samples_ns":[0]')
+    yield head + b'"samples_ns":['
+    for index, chunk in enumerate(measurement.samples_ns.chunks()):
+        yield (b"," if index else b"") + ",".join(map(str, chunk.tolist())).encode()
+    yield b"]" + tail + b"\n"
+
+
+def imported(store: Store, documents: Sequence[tuple[bytes, str]]) -> tuple[int, int]:
+    """Keep measurements that were exported, or written by an edgetvm before there was a database.
+
+    Args:
+        documents: JSON texts, each with what it is called in errors.
+
+    Returns:
+        how many were added, and how many were there before.
 
     Raises:
-        ConfigurationError: a file is damaged.
+        ConfigurationError: one is no measurement; those before it are kept.
+        StorageError: see `Store`.
     """
-    if count is not None:
-        return [load(measurement_id) for measurement_id in _ids()[-count:]]
-    measurements = [load(measurement_id) for measurement_id in _ids()]
-    newest = {
-        (entry.model, entry.environment.device, entry.is_tuned): entry for entry in measurements
-    }
-    return sorted(newest.values(), key=lambda entry: entry.id)
+    known = set(store.ids())
+    added = 0
+    for data, where in documents:
+        measurement = from_json(data, where)
+        if measurement.id not in known:
+            store.save(measurement)
+            known.add(measurement.id)
+            added += 1
+    return added, len(documents) - added
+
+
+def documents(data: bytes, where: str) -> list[tuple[bytes, str]]:
+    """The measurements of an exported file, one a line; of an old file, the one that it is."""
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) <= 1 or not lines[0].rstrip().endswith(b"}"):
+        return [(data, where)]
+    return list(chain((line, f"{where}, line {n}") for n, line in enumerate(lines, 1)))

@@ -24,11 +24,12 @@ class Opening:
     """A cold start.
 
     Attributes:
-        open_ns: from the model's bytes on the board to ready to run.
+        open_ns: from the model's bytes on the board to ready to run; None where the board cannot
+            tell.
         first_run_ns: the first run after that.
     """
 
-    open_ns: int
+    open_ns: int | None
     first_run_ns: int
 
 

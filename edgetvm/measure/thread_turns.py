@@ -6,12 +6,11 @@ lasts until that one gives way, and a run on all threads is several times slower
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edgetvm.base.steps import step
 from edgetvm.base.words import plural
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.measurement import ThreadTurns
+from edgetvm.measure.samples import Samples
 from edgetvm.measure.statistics import thread_gain
 
 _TURNS = 6
@@ -23,7 +22,7 @@ _BUDGET_SHARE = 0.1
 
 
 def threads_in_turns(
-    session: BoardSession, threads: int, samples_ns: Sequence[int]
+    session: BoardSession, threads: int, samples_ns: Samples
 ) -> ThreadTurns | None:
     """Time a model on all threads and on one, on the inputs that were last set.
 
@@ -35,16 +34,17 @@ def threads_in_turns(
     Returns:
         None on one thread, and where it would take long beside the timed runs.
     """
-    spent_s = sum(samples_ns) / 1e9
+    spent_s = sum(int(chunk.sum()) for chunk in samples_ns.chunks()) / 1e9
+    run_s = spent_s / len(samples_ns)
     budget_s = max(_LEAST_BUDGET_S, _BUDGET_SHARE * spent_s)
     # On one thread a run takes as many times as long, if the threads pay in full.
-    pair_s = spent_s / len(samples_ns) * (1 + threads)
+    pair_s = run_s * (1 + threads)
     if threads < 2 or _LEAST_TURNS * pair_s > budget_s:
         return None
     all_ns: list[int] = []
     one_ns: list[int] = []
     with step(f"compare with one thread on {session.board.name}") as this:
-        count = max(1, int(_TURN_S * 1e9 * len(samples_ns) / sum(samples_ns)))
+        count = max(1, int(_TURN_S / run_s))
         turn = 0
         while turn < _LEAST_TURNS or (turn < _TURNS and sum(all_ns + one_ns) / 1e9 < budget_s):
             all_ns += session.time_runs(count, _TURN_S).tolist()

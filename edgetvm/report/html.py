@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgetvm.base.units import format_bytes, format_duration, format_ms
 from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.samples import spaced
 from edgetvm.report import svg
 from edgetvm.report.layers import LAYER_HOW
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, PeerRow, peer_rows
@@ -28,8 +29,14 @@ _DETAILS = ((30, svg.MOST_DOTS), (20, 150), (12, 80), (2, 40))
 _MOST_BYTES = 490_000
 # A wider table of who was taken for whom cannot be read; JSON has all.
 _MOST_CLASSES = 40
+# Of more samples so many are drawn, evenly spaced.
+_MOST_DRAWN = 100_000
 _SCENARIOS = {
     "single-stream": "the same input, back to back",
+    "multi-stream": "queries of 8 runs of the same input, back to back",
+    "offline": "the same input, back to back",
+    "server": "the same input, queries at random as to a server, waiting included",
+    "cold-start": "the package opened anew each time, and its first run",
     "stream": "chunks of a signal, back to back, the state carried",
     "real-time": "service times of chunks at the pace of their signal, the state carried",
 }
@@ -49,7 +56,7 @@ class Drawings:
 
 def _drawings(result: Result, rows: int, dots: int) -> Drawings:
     measurement, summary = result.measurement, result.summary
-    samples_ms = [sample / 1e6 for sample in measurement.samples_ns]
+    samples_ms = [sample / 1e6 for sample in spaced(measurement.samples_ns, _MOST_DRAWN)]
     percentiles = {"p50": summary.p50_ms, "p90": summary.p90_ms, "p99": summary.p99_ms}
     told = ", ".join(f"{name} {format_ms(value)}" for name, value in percentiles.items())
     open_ms, first_ms = measurement.open_ns / 1e6, measurement.first_run_ns / 1e6

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from edgetvm.base.errors import UsageError
 from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
-from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
 
+_SAMPLES = {
+    "stream": "chunk",
+    "real-time": "chunk",
+    "multi-stream": "query of 8 runs",
+    "server": "query",
+    "cold-start": "cold start",
+}
+# What models are measured in when nothing else is said: it has no name beside the model's.
+_USUAL = ("single-stream", "stream", "real-time")
 # Names stand in many places of a page, kernels' only once.
 _LONGEST = 48
 # A p99 so many times the p50 comes from other work, or from a clock that changes.
@@ -49,7 +58,18 @@ class Result:
     @property
     def run(self) -> str:
         """What one sample is the duration of."""
-        return "run" if self.measurement.scenario == "single-stream" else "chunk"
+        return _SAMPLES.get(self.measurement.scenario, "run")
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Model and scenario: what can be compared among devices."""
+        return self.measurement.model, self.measurement.scenario
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the rules of its scenario are not met, or its clock in real time was late."""
+        run = self.measurement.real_time
+        return bool(self.summary.invalid) or (run is not None and bool(figures_of(run).invalid))
 
     @property
     def threads(self) -> str:
@@ -82,12 +102,6 @@ class Result:
         if misses:
             return f"over its {format_ms(deadline_ms)} deadline in {misses} of {runs}"
         return f"within its {format_ms(deadline_ms)} deadline in all {runs}"
-
-    @property
-    def invalid(self) -> bool:
-        """Whether a run in real time does not count."""
-        run = self.measurement.real_time
-        return run is not None and bool(figures_of(run).invalid)
 
     @property
     def unsteady(self) -> bool:
@@ -143,9 +157,10 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     if not measurements:
         raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
 
-    def key(measurement: Measurement) -> tuple[str, str, bool, int, CompileOptions, bool]:
+    def key(measurement: Measurement) -> tuple[object, ...]:
         place, options, tuned = measurement.environment, measurement.options, measurement.is_tuned
-        return measurement.model, place.device, place.emulated, place.threads, options, tuned
+        where = place.device, place.emulated, place.threads
+        return measurement.model, measurement.scenario, *where, options, tuned
 
     times = Counter(key(measurement) for measurement in measurements)
     found = []
@@ -157,13 +172,11 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
         if measurement.environment.emulated:
             device += " (emulated)"
         findings = _findings(measurement, summary)
-        found.append(
-            Result(measurement, summary, shown(measurement.model, _LONGEST), device, findings)
-        )
-    order = list(dict.fromkeys(measurement.model for measurement in measurements))
+        found.append(Result(measurement, summary, _named(measurement), device, findings))
+    order = list(dict.fromkeys(one.subject for one in found))
 
     def rank(result: Result) -> tuple[bool, int, bool, float]:
-        model = order.index(result.measurement.model)
+        model = order.index(result.subject)
         if result.emulated:
             return True, model, False, 0.0
         return False, model, not result.right, result.summary.p50_ms
@@ -171,9 +184,15 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     return sorted(found, key=rank)
 
 
+def _named(measurement: Measurement) -> str:
+    name = shown(measurement.model, _LONGEST)
+    usual = measurement.scenario in _USUAL
+    return name if usual else f"{name} ({measurement.scenario})"
+
+
 def by_model(found: Sequence[Result]) -> list[list[Result]]:
-    """The results of each model together, in the order of `found`."""
-    groups: dict[str, list[Result]] = {}
+    """The results of each model in each scenario together, in the order of `found`."""
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in found:
-        groups.setdefault(result.measurement.model, []).append(result)
+        groups.setdefault(result.subject, []).append(result)
     return list(groups.values())

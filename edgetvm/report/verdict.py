@@ -44,7 +44,7 @@ def _speed(best: Result, others: Sequence[Result]) -> str:
         factor = format_factor(summary.real_time_factor)
         parts.append(f"{stands} the signal (real-time factor {factor})")
     if best.invalid:
-        parts.append("INVALID in real time")
+        parts.append("INVALID")
     if best.unsteady:
         parts.append("unsteady")
     parts.append(best.deadline)

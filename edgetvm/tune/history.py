@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from edgetvm.boards.profile import load_profile
 from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.progress import peak_gflops
 from edgetvm.tune.records import Conditions, Trial
-from edgetvm.tune.search import peak_gflops
 from edgetvm.tune.summary import TaskSummary, summaries
 from edgetvm.tune.tuning import Tuned, TunedKernel
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgetvm.boards.profile import BoardProfile
+
 BoardState = Literal["busy", "idle", "lost"]
+
+
+def peak_gflops(profile: BoardProfile) -> float:
+    """What all cores of a board can do, a multiply-add counted as two operations."""
+    return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
 
 
 def gflops_of(multiply_adds: int, latency_ms: float) -> float:

@@ -23,7 +23,14 @@ from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress, gflops_of, share_of_peak
+from edgetvm.tune.progress import (
+    BoardState,
+    Progress,
+    TaskProgress,
+    gflops_of,
+    peak_gflops,
+    share_of_peak,
+)
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
@@ -559,11 +566,6 @@ def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
         share_of_peak(gflops, peak, state.task.in_floats),
         state.left,
     )
-
-
-def peak_gflops(profile: BoardProfile) -> float:
-    """What all cores of a board can do, a multiply-add counted as two operations."""
-    return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
 
 
 def _told_built(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def home(tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
         "bench", tiny_onnx, "--runs", "20", "--warmup", "2", "--json", environment=variables
     )
     assert done.code == 0, done.err
-    (measured,) = (root / "data/edgetvm/measurements").glob("*.json")
+    (measured,) = json.loads(done.out)["measurements"]
     done = edgetvm("package", tiny_onnx, "-o", package, environment=variables)
     assert done.code == 0, done.err
-    return Home(variables, package, measured.stem)
+    return Home(variables, package, measured["measurement"]["id"])

@@ -27,6 +27,7 @@ CASES = [
     # What the library refuses: the code of the error's class, and its one sentence.
     Bad("bench {folder}/gone.onnx", 4, ("no such file or directory",)),
     Bad("bench vision/ppocr-dett", 3, ("did you mean 'vision/ppocr-det'?",)),
+    Bad("bench {tiny} --scenario server", 2, ("--qps",)),
     Bad("bench {folder}/gone.yaml", 3, ("gone.yaml", "check the path")),
     Bad("recipes show speech/silero", 3, ("did you mean", "silero-vad")),
     Bad("profiles show rpi44", 3, ("did you mean 'rpi4'?",)),

@@ -31,6 +31,7 @@ from edgetvm.base.errors import (
 from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
 from edgetvm.farm.session import Pace
 from edgetvm.farm.tracker_client import registered_keys
+from edgetvm.measure.conditions import conditions_of
 from edgetvm.models.correctness import worst_error
 from edgetvm.package.archive import Package
 
@@ -93,6 +94,65 @@ def test_facts_are_those_of_the_python_server(board: Board, local_board: LocalBo
     assert set(told) == set(expected)
     for name in set(expected) - {"load_average", "temperature_c"}:
         assert told[name] == expected[name], name
+
+
+def test_conditions_are_those_of_the_python_server(board: Board, local_board: LocalBoard) -> None:
+    with connect(board) as session:
+        told = conditions_of(session.conditions())
+    with connect(local_board.board) as session:
+        expected = conditions_of(session.conditions())
+    for name in ("governors", "max_frequencies_khz", "throttled", "cores"):
+        assert getattr(told, name) == getattr(expected, name), name
+    assert len(told.frequencies_khz) == len(expected.frequencies_khz)
+    assert told.energy_uj.keys() == expected.energy_uj.keys()
+    # Counters of the machine go on between the two looks.
+    for name in ("clock_ns", "busy_cpu_ns", "stolen_cpu_ns"):
+        assert 0 <= getattr(expected, name) - getattr(told, name) < 60 * 10**9, name
+    assert told.threads >= 1
+    assert told.own_cpu_ns > 0
+    assert told.runnable >= 1
+
+
+def queries_of(session: BoardSession, package: Package) -> None:
+    """What holds of a board's queries, whichever program serves it."""
+    session.open(package.data, 1)
+    back_to_back = session.time_queries(20, 60.0, runs_per_query=3)
+    assert len(back_to_back.began_ns) == 20
+    assert (back_to_back.began_ns < back_to_back.ended_ns).all()
+    assert (back_to_back.ended_ns[:-1] <= back_to_back.began_ns[1:]).all()
+    assert 0 <= back_to_back.began_ns[0] < back_to_back.ended_ns[-1] <= back_to_back.on_board_ns
+    arrivals_ns = np.asarray([2_000_000, 2_000_001, 9_000_000], np.int64)
+    paced = session.time_queries(3, 60.0, arrivals_ns=arrivals_ns)
+    assert (paced.began_ns >= arrivals_ns).all()
+    assert len(session.time_queries(3, 0.001, arrivals_ns=arrivals_ns).began_ns) in (1, 2, 3)
+    for wrong in (arrivals_ns[:2], arrivals_ns[::-1].copy()):
+        with pytest.raises(BoardError, match="the arrivals are not"):
+            session.time_queries(3, 60.0, arrivals_ns=wrong)
+    assert len(session.time_queries(2, 60.0).began_ns) == 2
+
+
+def test_queries_are_those_of_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            queries_of(session, tiny_package)
+
+
+def test_kernels_are_timed_as_by_the_python_server(
+    board: Board, local_board: LocalBoard, tiny_package: Package
+) -> None:
+    names = []
+    for one in (board, local_board.board):
+        with connect(one) as session:
+            session.open(tiny_package.data, 1)
+            told, times_ns = session.time_kernels(4, 60.0)
+            assert times_ns.shape == (4, len(told))
+            assert (times_ns >= 0).all()
+            assert times_ns.sum() > 0
+            names.append(told)
+    assert names[0] == names[1]
+    assert set(names[0]) == {one.name for one in tiny_package.manifest.targets[0].kernels}
 
 
 def test_streams_carry_their_state(

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from built_runtime import RUNTIME, STRICT, program, sources
@@ -76,10 +77,14 @@ def test_no_packets_break_a_session(
 ) -> None:
     package = packaged(tiny_onnx)
     described, payload = pack(package.sample_inputs)
+    arrivals, times = pack({"arrivals_ns": np.asarray([0, 1000], "int64")})
     requests = (
         ("open", {"file": "tiny", "threads": 1}, b""),
         ("run", {"arrays": described}, payload),
-        ("time_runs", {"arrays": [], "count": 2, "max_s": 1.5, "threads": None}, b""),
+        ("time_queries", {"arrays": [], "count": 2, "max_s": 1.5, "threads": None, "runs": 3}, b""),
+        ("time_queries", {"arrays": arrivals, "count": 2, "max_s": 1.5, "paced": True}, times),
+        ("time_kernels", {"count": 2, "max_s": 1.5}, b""),
+        ("conditions", {}, b""),
         ("stream", {"arrays": described}, payload),
         ("pace", {"arrays": described, **asdict(PACE)}, payload),
         ("threads", {}, b""),

@@ -114,6 +114,9 @@ def test_each_doubt_has_its_warning_and_remedy() -> None:
 
     (emulated,) = warnings(emulated=True)
     assert "emulated" in emulated
+    unsettled = replace(clean, settled=False, warmup=77)
+    (told,) = summarise(unsettled).warnings
+    assert "not settled after 77 runs" in told
     (few,) = warnings(samples_ns=(MS,) * 199)
     assert "199 samples" in few
     assert "--runs" in few

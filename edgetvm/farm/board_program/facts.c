@@ -49,8 +49,7 @@ static void write_line(struct text *text, const char *path)
     text_quote(text, value);
 }
 
-/* The hottest sensor, or null. */
-static void write_temperature(struct text *text)
+void facts_write_temperature(struct text *text)
 {
     char path[300], value[VALUE_BYTES];
     long hottest = 0;
@@ -79,14 +78,23 @@ static void write_temperature(struct text *text)
     }
 }
 
+bool facts_read_throttled(unsigned long *flags)
+{
+    char value[VALUE_BYTES];
+    if (!file_read_text("/sys/devices/platform/soc/soc:firmware/get_throttled", value,
+                        sizeof value)) {
+        return false;
+    }
+    *flags = strtoul(value, NULL, 16);
+    return true;
+}
+
 /* Whether a Raspberry Pi slows down now: the firmware's bits 0 to 3. Null on other boards. */
 static void write_throttled(struct text *text)
 {
-    char value[VALUE_BYTES];
-    bool told = file_read_text("/sys/devices/platform/soc/soc:firmware/get_throttled", value,
-                               sizeof value);
-    bool throttled = told && (strtoul(value, NULL, 16) & 0xF) != 0;
-    text_format(text, "%s", !told ? "null" : throttled ? "true" : "false");
+    unsigned long flags = 0;
+    bool told = facts_read_throttled(&flags);
+    text_format(text, "%s", !told ? "null" : (flags & 0xF) != 0 ? "true" : "false");
 }
 
 static double load_average(void)
@@ -117,7 +125,7 @@ void facts_write(const struct board *board, struct text *text)
     write_line(text, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     text_format(text, ", \"load_average\": %.2f", load_average());
     write_key(text, "temperature_c");
-    write_temperature(text);
+    facts_write_temperature(text);
     write_key(text, "throttled");
     write_throttled(text);
     write_key(text, "last_exit_code");

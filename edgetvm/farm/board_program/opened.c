@@ -176,9 +176,7 @@ bool opened_run(struct board *board, struct request *request)
     return answered;
 }
 
-/* Have the next runs use fewer threads, or all of them again; answers with the pool of all. Null
-   where there is no memory for them. */
-static struct pool *share_among(struct board *board, uint32_t threads)
+struct pool *opened_share_among(struct board *board, uint32_t threads)
 {
     struct pool *all = board->model->pool;
     edgetvm_error error;
@@ -197,61 +195,4 @@ static struct pool *share_among(struct board *board, uint32_t threads)
     }
     board->model->pool = board->fewer;
     return all;
-}
-
-static bool time_runs(struct board *board, struct request *request, struct list *samples_ns)
-{
-    uint64_t until_ns = now_ns() + (uint64_t)(request->max_s * 1e9);
-    for (int64_t i = 0; i < request->count; i++) {
-        int64_t *sample_ns = list_add(samples_ns, sizeof *sample_ns);
-        uint64_t took_ns = 0;
-        if (sample_ns == NULL) {
-            return request_fail(request, "BoardMemoryError", "", "the board has too little memory");
-        }
-        if (!run_once(board, request, &took_ns)) {
-            return false;
-        }
-        *sample_ns = (int64_t)took_ns;
-        if (now_ns() > until_ns) {
-            break;
-        }
-    }
-    return true;
-}
-
-static bool answer_samples(struct board *board, struct request *request, const struct list *samples)
-{
-    struct text header = {0};
-    size_t size = samples->count * sizeof(int64_t);
-    text_format(&header, "{}");
-    bool answered = answer_begin(board, request, &header, size);
-    if (answered) {
-        wire_send_part(&board->wire, samples->items, size);
-    }
-    text_free(&header);
-    return answered;
-}
-
-bool opened_time_runs(struct board *board, struct request *request)
-{
-    struct list samples_ns = {0};
-    if (!opened_is(board, request)) {
-        return false;
-    }
-    if (request->arrays.count > 0 &&
-        (!inputs_check(board->model, request, false) || !inputs_take(board, request))) {
-        return false;
-    }
-    if (!(request->max_s >= 0 && request->max_s < 1e9)) {
-        return request_fail(request, "BoardError", "ask for a day at most", "max_s is no time");
-    }
-    struct pool *all = share_among(board, (uint32_t)request->threads);
-    if (all == NULL) {
-        return request_fail(request, "BoardMemoryError", "", "the board has too little memory");
-    }
-    bool done = time_runs(board, request, &samples_ns);
-    board->model->pool = all;
-    done = done && answer_samples(board, request, &samples_ns);
-    list_free(&samples_ns);
-    return done;
 }

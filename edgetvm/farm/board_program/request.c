@@ -11,7 +11,8 @@
 #include "dtypes.h"
 #include "json.h"
 
-enum { MAX_HEADER_BYTES = 4 << 20, MAX_THREADS = EDGETVM_MAX_THREADS, MAX_STREAMS = 1 << 20 };
+enum { MAX_HEADER_BYTES = 4 << 20, MAX_THREADS = EDGETVM_MAX_THREADS };
+enum { MAX_RUNS = 1 << 24, MAX_STREAMS = 1 << 20 };
 
 #define MAX_PERIOD_NS ((int64_t)1000000000 * 3600)
 
@@ -160,6 +161,10 @@ static void read_header(struct json *json, struct request *request)
             request->threads = json_null(json) ? 0 : json_integer(json, 0, MAX_THREADS);
         } else if (strcmp(key, "count") == 0) {
             request->count = json_integer(json, 0, INT64_MAX);
+        } else if (strcmp(key, "runs") == 0) {
+            request->runs = json_integer(json, 1, MAX_RUNS);
+        } else if (strcmp(key, "paced") == 0) {
+            request->paced = json_boolean(json);
         } else if (strcmp(key, "max_s") == 0) {
             request->max_s = json_number(json);
         } else if (strcmp(key, "period_ns") == 0) {

@@ -27,6 +27,8 @@ struct request {
     const char *file;
     int64_t threads; /* 0: not said */
     int64_t count;
+    int64_t runs; /* of the model in a query */
+    bool paced;   /* the payload tells when queries arrive */
     double max_s;
     /* Of paced streams: see board_pacing.py. */
     int64_t period_ns, streams, keep;

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "conditions.h"
 #include "facts.h"
+#include "kernel_times.h"
 #include "opened.h"
+#include "queries.h"
 #include "request.h"
 #include "session_limits.h"
 
@@ -14,6 +17,15 @@ static bool tell_facts(struct board *board, struct request *request)
 {
     struct text text = {0};
     facts_write(board, &text);
+    bool told = answer_begin(board, request, &text, 0);
+    text_free(&text);
+    return told;
+}
+
+static bool tell_conditions(struct board *board, struct request *request)
+{
+    struct text text = {0};
+    conditions_write(board, &text);
     bool told = answer_begin(board, request, &text, 0);
     text_free(&text);
     return told;
@@ -55,9 +67,11 @@ static bool give_cores(struct board *board, struct request *request)
 
 static const struct board_function FUNCTIONS[] = {
     {.name = "edgetvm.facts", .serve = tell_facts},
+    {.name = "edgetvm.conditions", .serve = tell_conditions},
     {.name = "edgetvm.open", .serve = opened_open},
     {.name = "edgetvm.run", .serve = opened_run},
-    {.name = "edgetvm.time_runs", .serve = opened_time_runs},
+    {.name = "edgetvm.time_queries", .serve = opened_time_queries},
+    {.name = "edgetvm.time_kernels", .serve = opened_time_kernels},
     {.name = "edgetvm.stream", .serve = opened_stream},
     {.name = "edgetvm.pace", .serve = opened_pace},
     {.name = "edgetvm.memory", .serve = tell_memory},

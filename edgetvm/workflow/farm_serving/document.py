@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from statistics import median
 from typing import Any
 
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.farm.leases.document import farm_document
+from edgetvm.measure.statistics import summarise
 from edgetvm.measure.store import latest
 from edgetvm.tune.database import TuningDatabase, default_database
 
@@ -47,7 +47,7 @@ def _results() -> list[dict[str, Any]]:
         {
             "model": one.model,
             "board": one.environment.device,
-            "p50_ms": median(one.samples_ns) / 1e6,
+            "p50_ms": summarise(one).p50_ms,
             "taken_at": one.taken_at,
         }
         for one in reversed(found)

@@ -1,0 +1,1 @@
+"""How well edgetvm measures: beside a model whose every run is of a known duration."""

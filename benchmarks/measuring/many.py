@@ -1,0 +1,76 @@
+"""Ten million samples stored and summarised: how long, and in how much memory."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgetvm.measure import Measurement, Store, summarise
+from edgetvm.measure.measurement import from_json, to_json
+from edgetvm.measure.samples import CHUNK, Chunk, Samples
+
+_STORE = """
+import sys
+from benchmarks.measuring.many import store
+store(*sys.argv[1:])
+"""
+
+
+def stored(template: Measurement, count: int) -> dict[str, float]:
+    """Seconds and peak memory of a process that stores so many samples and summarises them.
+
+    Args:
+        template: a measurement, whose samples are put in others' place.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetvm-many-") as folder:
+        Path(folder, "template.json").write_bytes(to_json(template))
+        return _stored(folder, count)
+
+
+def _stored(folder: str, count: int) -> dict[str, float]:
+    command = [sys.executable, "-c", _STORE, folder, str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    save_s, summarise_s, before_mb, peak_mb, p99_ms = map(float, done.stdout.split())
+    return {
+        "save_s": save_s,
+        "summarise_s": summarise_s,
+        "grown_mb": peak_mb - before_mb,
+        "p99_ms": p99_ms,
+    }
+
+
+def store(folder: str, count: str) -> None:
+    """Print what it took; run in a process of its own."""
+    template = from_json(Path(folder, "template.json").read_bytes(), "template.json")
+    total = int(count)
+
+    def chunks() -> Iterator[Chunk]:
+        draw = np.random.default_rng(5)
+        for begin in range(0, total, CHUNK):
+            size = min(CHUNK, total - begin)
+            yield np.asarray(draw.lognormal(13.8, 0.2, size), np.int64)
+
+    made = replace(template, samples_ns=Samples(total, chunks), windows=())
+    results = Store(f"sqlite:///{folder}/many.sqlite")
+    summarise(
+        replace(template, samples_ns=Samples.of(range(1, 1001)), windows=())
+    )  # all modules are loaded
+    before_mb = _peak_mb()
+    began_s = time.monotonic()
+    results.save(made)
+    saved_s = time.monotonic()
+    summary = summarise(results.load(made.id))
+    ended_s = time.monotonic()
+    print(saved_s - began_s, ended_s - saved_s, before_mb, _peak_mb(), summary.p99_ms)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

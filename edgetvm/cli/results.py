@@ -1,0 +1,106 @@
+"""`edgetvm results`: what was measured, kept raw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetvm.cli.options import json_option
+
+
+def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--store",
+        "url",
+        metavar="URL",
+        envvar="EDGETVM_RESULTS",
+        help="sqlite:////FILE or postgresql://HOST/NAME; the user's own file without it.",
+    )(command)
+
+
+@click.group("results", short_help="Measurements that are kept, raw.")
+def command() -> None:
+    """Measurements that are kept: every sample, and all that it was taken in."""
+
+
+@command.command("list")
+@click.option("--model", metavar="NAME", help="Only of this model.")
+@click.option("--device", metavar="NAME", help="Only on this device.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
+@_store_option
+@json_option
+def list_command(
+    model: str | None, device: str | None, last: int | None, url: str | None, as_json: bool
+) -> None:
+    """The history: each measurement with its figures, oldest first."""
+    from edgetvm.cli.results_views import listed, results_view
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.measure import Store
+
+    store = Store(url)
+    ids = store.ids(model, device)[-(last or 0) :]
+    rows = [listed(store.load(one)) for one in ids]
+    Terminal(as_json).result(rows, results_view(rows))
+
+
+@command.command("show")
+@click.argument("measurement_id", metavar="ID")
+@_store_option
+@json_option
+def show_command(measurement_id: str, url: str | None, as_json: bool) -> None:
+    """One measurement: figures, rules, windows that do not count, and what it was taken in."""
+    from edgetvm.cli.results_views import document_of, shown
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.measure import Store
+
+    measurement = Store(url).load(measurement_id)
+    document = document_of(measurement) if as_json else None
+    Terminal(as_json).result(document, shown(measurement))
+
+
+@command.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@_store_option
+@json_option
+def export_command(file: Path, ids: tuple[str, ...], url: str | None, as_json: bool) -> None:
+    """Write measurements to FILE, one line of JSON each: those named, or all."""
+    from edgetvm.base.files import written_aside
+    from edgetvm.base.words import plural
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.measure import Store
+    from edgetvm.measure.store import exported
+
+    store = Store(url)
+    chosen = [store.load(one) for one in ids or store.ids()]
+    with written_aside(file) as written:
+        for measurement in chosen:
+            written.writelines(exported(measurement))
+    told = f"{plural(len(chosen), 'measurement')} in {file}"
+    Terminal(as_json).result({"file": str(file), "measurements": len(chosen)}, told)
+
+
+@command.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@_store_option
+@json_option
+def import_command(files: tuple[Path, ...], url: str | None, as_json: bool) -> None:
+    """Keep the measurements of exported FILES, or of those that edgetvm wrote before it had a
+    database: ~/.local/share/edgetvm/measurements/*.json."""
+    from edgetvm.base.files import read_errors
+    from edgetvm.base.words import plural
+    from edgetvm.cli.terminal import Terminal
+    from edgetvm.measure import Store
+    from edgetvm.measure.store import documents, imported
+
+    store, added, known = Store(url), 0, 0
+    for file in files:
+        with read_errors(file):
+            data = file.read_bytes()
+        new, old = imported(store, documents(data, str(file)))
+        added, known = added + new, known + old
+    told = f"{plural(added, 'new measurement')}, {known} known before"
+    Terminal(as_json).result({"added": added, "known": known}, told)

@@ -1,0 +1,178 @@
+"""What `edgetvm results` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.base.words import plural
+from edgetvm.cli.tables import add_row, fact_table, new_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from edgetvm.measure.measurement import Measurement
+    from edgetvm.measure.statistics import Summary
+
+
+def verdict(summary: Summary) -> str:
+    """VALID, or INVALID."""
+    return "INVALID" if summary.invalid else "VALID"
+
+
+def listed(measurement: Measurement) -> dict[str, Any]:
+    """One line of the history."""
+    from edgetvm.measure import summarise
+
+    summary, place = summarise(measurement), measurement.environment
+    return {
+        "id": measurement.id,
+        "model": measurement.model,
+        "device": place.device,
+        "emulated": place.emulated,
+        "scenario": measurement.scenario,
+        "samples": len(measurement.samples_ns),
+        "p50_ms": summary.p50_ms,
+        "p99_ms": summary.p99_ms,
+        "verdict": "emulated" if place.emulated else verdict(summary),
+    }
+
+
+def results_view(rows: Sequence[Mapping[str, Any]]) -> Table | str:
+    """The history as a table."""
+    if not rows:
+        return "nothing is kept here yet: edgetvm bench MODEL"
+    numbers = ("samples", "p50", "p99")
+    table = new_table("id", "model", "device", "scenario", *numbers, "verdict", right=numbers)
+    for row in rows:
+        times = (format_ms(row["p50_ms"]), format_ms(row["p99_ms"]))
+        texts = (row["id"], row["model"], row["device"], row["scenario"], str(row["samples"]))
+        add_row(table, *texts, *times, row["verdict"])
+    return table
+
+
+def document_of(measurement: Measurement) -> dict[str, Any]:
+    """Figures and raw data."""
+    from edgetvm.measure import summarise
+    from edgetvm.measure.measurement import to_json
+    from edgetvm.measure.operators import operator_times
+
+    return {
+        "summary": asdict(summarise(measurement)),
+        "operators": [asdict(one) for one in operator_times(measurement)],
+        "measurement": json.loads(to_json(measurement)),
+    }
+
+
+def described(measurement: Measurement) -> dict[str, object]:
+    """Everything that is worth a line; what is not known has none."""
+    from edgetvm.measure import summarise
+
+    summary, place = summarise(measurement), measurement.environment
+    rows: dict[str, object | None] = {
+        "model": measurement.model,
+        "scenario": f"{measurement.scenario}{_of_rule(measurement)}",
+        "verdict": "emulated: ranked with nothing" if place.emulated else verdict(summary),
+        **{f"why {n}": sentence for n, sentence in enumerate(summary.warnings, 1)},
+        "samples": f"{summary.count} counted of {len(measurement.samples_ns)}, after "
+        f"{plural(measurement.warmup, 'run')} of warm-up",
+        **_percentiles(summary),
+        "mean": format_ms(summary.mean_ms),
+        "throughput": summary.throughput_qps and f"{summary.throughput_qps:.1f} runs a second",
+        "cold start": format_ms(summary.cold_start_ms),
+        "RPC and network": summary.rpc_ms and f"{format_ms(summary.rpc_ms)} a call, not in times",
+        "memory": format_bytes(measurement.peak_memory_bytes),
+        **_looks(measurement),
+        "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
+        "threads": f"{place.threads} of {plural(place.cores, 'core')}",
+        "package": measurement.package_sha256,
+        "versions": ", ".join(f"{name} {one}" for name, one in place.versions.items()),
+    }
+    return {name: value for name, value in rows.items() if value is not None}
+
+
+def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
+    """One measurement: facts, and where the time of a run goes."""
+    from rich.console import Group
+
+    from edgetvm.base.words import told_nodes
+    from edgetvm.measure.operators import operator_times
+
+    facts, found = fact_table(described(measurement)), operator_times(measurement)
+    if not found:
+        return facts
+    numbers = ("share", "µs", "calls", "GFLOP/s", "of peak", "GB/s")
+    table = new_table(*numbers, "nodes", right=numbers)
+    for one in found[:most_rows]:
+        figures = (
+            f"{one.share:.1%}",
+            f"{one.us:.4g}",
+            str(one.calls),
+            "" if one.gflops is None else f"{one.gflops:.1f}",
+            "" if one.of_peak is None else f"{one.of_peak:.0%}",
+            "" if one.moved_gbs is None else f"{one.moved_gbs:.1f}",
+        )
+        add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
+    return Group(facts, "", table)
+
+
+def _of_rule(measurement: Measurement) -> str:
+    rule = measurement.rule
+    if rule is None:
+        return ""
+    asked = f"at least {plural(rule.least_count, 'run')}"
+    asked += f" and {rule.least_s:g} s" if rule.least_s else ""
+    rate = f", {measurement.target_qps:g} queries a second" if measurement.target_qps else ""
+    return f" ({', '.join(filter(None, (measurement.preset, asked)))}{rate})"
+
+
+def _percentiles(summary: Summary) -> dict[str, str]:
+    values = {
+        "p50": summary.p50_ms,
+        "p90": summary.p90_ms,
+        "p99": summary.p99_ms,
+        "p99.9": summary.p999_ms,
+    }
+    rows = {}
+    for name, value_ms in values.items():
+        pair = summary.bounds_ms.get(name)
+        rows[name] = f"{format_ms(value_ms)} " + (
+            f"({format_ms(pair[0])} to {format_ms(pair[1])}, 95%)"
+            if pair
+            else "(too few samples for bounds)"
+        )
+    if summary.early_stopping_ms is not None and summary.early_stopping_percentile is not None:
+        name = f"p{summary.early_stopping_percentile * 100:g} at most"
+        rows[name] = f"{format_ms(summary.early_stopping_ms)} (early stopping, 99%)"
+    return rows
+
+
+def _looks(measurement: Measurement) -> dict[str, str | None]:
+    """What the looks at the board found, from the first to the last."""
+    windows = measurement.windows
+    if not windows:
+        return {}
+    looks = [windows[0].before, *(window.after for window in windows)]
+    heat = [look.temperature_c for look in looks if look.temperature_c is not None]
+    clocks = [clock for look in looks for clock in look.frequencies_khz]
+    switches = looks[-1].involuntary_switches - looks[0].involuntary_switches
+    return {
+        "governor": ", ".join(dict.fromkeys(g for look in looks for g in look.governors)) or None,
+        "clock": f"{min(clocks) / 1e3:.0f} to {max(clocks) / 1e3:.0f} MHz" if clocks else None,
+        "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else None,
+        "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
+        "preempted": plural(switches, "time"),
+        "energy": energy_told(measurement),
+    }
+
+
+def energy_told(measurement: Measurement) -> str | None:
+    """What the board's own meters counted in the valid windows, by run; None without a meter."""
+    from edgetvm.measure.energy import energy_mj
+
+    found = energy_mj(measurement)
+    return None if found is None else f"{found:.3g} mJ a run, of the whole board's meter"

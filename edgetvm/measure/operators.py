@@ -1,0 +1,71 @@
+"""Where the time of a measurement went, by kernels and the source model's nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgetvm.compile.artifact import Kernel
+from edgetvm.measure.measurement import Measurement
+from edgetvm.tune.progress import share_of_peak
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """All calls of a kernel in a run.
+
+    Attributes:
+        name: of the kernel, or of a function of the runtime.
+        nodes: of the source model, for each call.
+        workload: what it computes, with shapes; empty for the runtime's own.
+        calls: in a run.
+        us: of all calls together.
+        share: of the times of all calls of a run.
+        gflops: a multiply-add counted as two; None where it multiplies nothing.
+        of_peak: share of what the board's profile gives so many threads in float32; None where
+            there is no such bound, see `edgetvm.tune.progress.share_of_peak`.
+        moved_gbs: gigabytes a second that it reads and writes, wherever they lie.
+    """
+
+    name: str
+    nodes: tuple[tuple[str, ...], ...]
+    workload: str
+    calls: int
+    us: float
+    share: float
+    gflops: float | None
+    of_peak: float | None
+    moved_gbs: float | None
+
+
+def operator_times(measurement: Measurement) -> list[OperatorTime]:
+    """The kernels of a run, those that take longest first; empty where nothing was timed."""
+    times = measurement.kernel_times
+    if times is None:
+        return []
+    kernels = {kernel.name: kernel for kernel in measurement.kernels}
+    peak = measurement.peak_gflops if measurement.options.precision == "fp32" else None
+    found = []
+    for one in times.functions:
+        kernel = kernels.get(one.name)
+        gflops = kernel.gflop / one.us * 1e6 if kernel and kernel.gflop and one.us else None
+        moved = kernel.moved_bytes * kernel.calls if kernel else 0
+        found.append(
+            OperatorTime(
+                name=one.name,
+                nodes=kernel.nodes if kernel else (),
+                workload=kernel.workload if kernel else "",
+                calls=one.calls,
+                us=one.us,
+                share=one.us / times.sum_us if times.sum_us else 0.0,
+                gflops=gflops,
+                of_peak=_of_peak(gflops, peak, kernel),
+                moved_gbs=moved / one.us / 1e3 if moved and one.us else None,
+            )
+        )
+    return sorted(found, key=lambda one: one.us, reverse=True)
+
+
+def _of_peak(gflops: float | None, peak: float | None, kernel: Kernel | None) -> float | None:
+    if gflops is None or peak is None or kernel is None:
+        return None
+    return share_of_peak(gflops, peak, "int8" not in kernel.workload)
