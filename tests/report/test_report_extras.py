@@ -35,7 +35,11 @@ RUN = RealTime(
     words=(Word(10.0, 30.0, 42.0, 62.0),),
     carried=True,
 )
-LATE = replace(RUN, began_ns=tuple(one + 5 * MS for one in RUN.began_ns))
+LATE = replace(
+    RUN,
+    began_ns=tuple(one + 5 * MS for one in RUN.began_ns),
+    ended_ns=tuple(one + 5 * MS for one in RUN.ended_ns),
+)
 
 
 def in_real_time(run: RealTime = RUN) -> Measurement:
@@ -69,7 +73,7 @@ def test_a_run_in_real_time_is_told_in_every_report() -> None:
         assert "VALID" in told
         assert "INVALID" not in told
         # Services 2, 2, 2 and 25 ms of 80 ms of signal.
-        assert "0.387 = 0.031 s / 0.08 s" in told
+        assert "0.388 = 0.031 s / 0.08 s" in told
         assert "1 of 4 missed 20.0 ms" in told
         assert "as without a clock" in told
     figures = json.loads(render_json(found))["measurements"][0]["real_time"]
