@@ -199,6 +199,7 @@ def bench_any(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on whichever board is had first; else as `bench_each`.
@@ -210,7 +211,9 @@ def bench_any(
     """
 
     def work(board: Board) -> Benched:
-        found = bench_each(names, [board], plan, tuned, options, shapes=shapes, bindings=bindings)
+        found = bench_each(
+            names, [board], plan, tuned, options, shapes=shapes, bindings=bindings, data=data
+        )
         for error in found.failures.values():
             if ending_of(error) == "infrastructure error":
                 raise error
