@@ -56,12 +56,11 @@ def emulated_boards(
             lab = Lab()
             stack.callback(lab.close)
             let_qemu_run(architecture, link_name(lab.number))
-            boards = [
-                EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
-                for index in range(count)
-            ]
-            for board in boards:
-                stack.callback(board.close)
+            boards: list[EmulatedBoard] = []
+            for index in range(count):
+                name = f"{prefix}-{index + 1}"
+                boards.append(EmulatedBoard(lab, index, name, architecture, conditions))
+                stack.callback(boards[-1].close)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(EmulatedBoard.start, boards))
         yield boards
