@@ -235,6 +235,7 @@ class Broken:
 def test_the_ladder_is_climbed_rung_by_rung_until_a_board_is_bad(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "edgetvm.farm")
     ways: dict[str, Broken] = {}
 
     def way(board: Board, tracker: Address) -> Broken:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from edgetvm.base.steps import step
 from edgetvm.farm.emulating.binfmt import let_qemu_run, needed_programs
 from edgetvm.farm.emulating.board import EmulatedBoard
+from edgetvm.farm.emulating.caller import hand_over_cache
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.lab import Lab
 from edgetvm.farm.emulating.leftovers import link_name
@@ -56,11 +57,12 @@ def emulated_boards(
             lab = Lab()
             stack.callback(lab.close)
             let_qemu_run(architecture, link_name(lab.number))
-            boards: list[EmulatedBoard] = []
+            boards = []
             for index in range(count):
-                name = f"{prefix}-{index + 1}"
-                boards.append(EmulatedBoard(lab, index, name, architecture, conditions))
-                stack.callback(boards[-1].close)
+                board = EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
+                stack.callback(board.close)
+                boards.append(board)
+            hand_over_cache()
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(EmulatedBoard.start, boards))
         yield boards

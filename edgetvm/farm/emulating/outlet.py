@@ -9,7 +9,8 @@ from pathlib import Path
 from threading import Thread
 
 from edgetvm.base.errors import EdgetvmError
-from edgetvm.farm.power import PowerCommand
+from edgetvm.farm.emulating.caller import hand_over
+from edgetvm.farm.power.command import PowerCommand
 
 _END = "end"
 
@@ -29,6 +30,7 @@ class Outlet:
         os.mkfifo(self._pipe, 0o600)
         # Open for both: it never ends, so no writer waits for a reader or loses its word.
         self._words = os.fdopen(os.open(self._pipe, os.O_RDWR))
+        hand_over(self._pipe)
         on, off = (f'sh -c "echo {word} >{self._pipe}"' for word in ("on", "off"))
         self.commands = PowerCommand(on, off, f"test -e {self._tells}")
         Thread(target=self._obey, daemon=True, name=str(folder)).start()
@@ -50,6 +52,5 @@ class Outlet:
                 if word == _END:
                     return
                 if word in self._switches:
-                    # A board that does not come on is found to be off.
-                    with contextlib.suppress(EdgetvmError):
+                    with contextlib.suppress(EdgetvmError):  # the board stays off, as all see
                         self._switches[word]()

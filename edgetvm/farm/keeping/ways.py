@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -112,18 +113,13 @@ class ServedHere(WithoutMeans):
         self.serve(key, deadline_s)
 
     def end_strays(self, deadline_s: float) -> None:
-        """Of the server's session, also those that have left its process group."""
-        import psutil
-
-        leader = self._process.pid if self._process is not None else None
-        for pid in psutil.pids():
-            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-                if os.getsid(pid) == leader:
-                    psutil.Process(pid).kill()
+        if self._process is not None:
+            _end_session(self._process.pid)
 
     def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
+            _end_session(process.pid)
             end(process)
 
 
@@ -153,6 +149,16 @@ class ServedByOthers(WithoutMeans):
 
     def close(self) -> None:
         return
+
+
+def _end_session(leader: int) -> None:
+    """End all processes of a session, also those that have left its leader's process group."""
+    import psutil
+
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
 
 
 def server_in_python(tracker: Address, key: str) -> subprocess.Popen[bytes]:
