@@ -223,6 +223,8 @@ def test_with_sudo_the_user_can_log_in(
             assert (tmp_path / "boards.yaml").stat().st_uid == nobody.pw_uid
     made = [isolated_home / ".cache", cache_folder(), cache_folder() / "userland"]
     made[-1].mkdir(parents=True)
+    # A user's link leads nowhere that root's command would go.
+    (cache_folder() / "elsewhere").symlink_to(isolated_home, target_is_directory=True)
     hand_over_cache()
     assert {one.stat().st_uid for one in made} == {0}
     home = list(nobody)

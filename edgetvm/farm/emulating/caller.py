@@ -12,7 +12,7 @@ from edgetvm.base.paths import cache_folder
 def hand_over(path: Path) -> None:
     """Make a file that of the user who called sudo; nothing to do without sudo."""
     if caller := _caller():
-        os.chown(path, caller.pw_uid, caller.pw_gid)
+        os.chown(path, caller.pw_uid, caller.pw_gid, follow_symlinks=False)
 
 
 def hand_over_cache() -> None:
@@ -26,8 +26,9 @@ def hand_over_cache() -> None:
     above = [one for one in cache.parents if one != Path(caller.pw_dir)]
     made = [one for one in above if one.is_relative_to(caller.pw_dir)]
     for folder in (*made, cache, *cache.glob("*/")):
-        if folder.stat().st_uid == 0:
-            os.chown(folder, caller.pw_uid, caller.pw_gid)
+        # A link there is the user's own, and may lead to what must stay root's.
+        if folder.lstat().st_uid == 0:
+            os.chown(folder, caller.pw_uid, caller.pw_gid, follow_symlinks=False)
 
 
 def _caller() -> pwd.struct_passwd | None:

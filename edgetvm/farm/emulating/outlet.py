@@ -28,6 +28,8 @@ class Outlet:
         self._tells = folder / "on"
         self._switches = switches
         os.mkfifo(self._pipe, 0o600)
+        # Open for both: it never ends, so no writer waits for a reader or loses its word.
+        self._words = os.fdopen(os.open(self._pipe, os.O_RDWR))
         hand_over(self._pipe)
         on, off = (f'sh -c "echo {word} >{self._pipe}"' for word in ("on", "off"))
         self.commands = PowerCommand(on, off, f"test -e {self._tells}")
@@ -42,11 +44,11 @@ class Outlet:
 
     def close(self) -> None:
         """End the thread."""
-        self._pipe.write_text(f"{_END}\n")
+        os.write(self._words.fileno(), f"{_END}\n".encode())
 
     def _obey(self) -> None:
-        while True:
-            for word in self._pipe.read_text().split():
+        with self._words:
+            for word in map(str.strip, self._words):
                 if word == _END:
                     return
                 if word in self._switches:

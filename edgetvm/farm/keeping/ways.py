@@ -13,7 +13,7 @@ from typing import Protocol
 from edgetvm.base.errors import BoardError, BoardTimeoutError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.listening import listening_socket
-from edgetvm.farm.local import end, spawned
+from edgetvm.farm.local import end, runtime_words, spawned
 from edgetvm.farm.tracker_client import Address, registered_keys
 
 # Starts a server of this machine that registers with a tracker, under a key.
@@ -163,8 +163,9 @@ def _end_session(leader: int) -> None:
 
 def server_in_python(tracker: Address, key: str) -> subprocess.Popen[bytes]:
     """edgetvm's own server for this machine."""
+    words = ("--tracker", str(tracker), "--key", key, *runtime_words())
     with listening_socket() as listener:
-        return spawned("server", listener, "--tracker", str(tracker), "--key", key)
+        return spawned("server", listener, *words)
 
 
 def wait_until_registered(way: Way, key: str, board: str, deadline_s: float) -> None:
