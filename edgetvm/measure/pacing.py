@@ -269,7 +269,7 @@ def _words(
     recipe: Recipe, sample: Sample, run: RealTime, feed: Feed, outputs: Arrays
 ) -> tuple[Word, ...]:
     """Of the first stream's first pass through a signal whose label tells where words are."""
-    if recipe.postprocess is None or not isinstance(sample.label, list):
+    if recipe.stream is None or recipe.postprocess is None or not isinstance(sample.label, list):
         return ()
     said = interpret(recipe, outputs, sample).get("speech")
     if said is None or len(said) != feed.length:
