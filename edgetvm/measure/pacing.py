@@ -143,8 +143,10 @@ def run_in_real_time(
     run, outputs = _told_run(session, feed, plan, streams)
     # Two seconds promise more than a longer run holds.
     attempts = 0 if plan.streams else _ATTEMPTS
-    while attempts and streams > 1 and not _is_held(figures_of(run)):
-        attempts, streams = attempts - 1, max(1, streams * 9 // 10)
+    while attempts and not _is_held(figures := figures_of(run)):
+        attempts -= 1
+        if not figures.keeps_up or figures.dropped:
+            streams = max(1, streams * 9 // 10)
         run, outputs = _told_run(session, feed, plan, streams)
     if recipe is not None and samples and run.carried:
         return replace(run, words=_words(recipe, samples[0], run, feed, outputs))
