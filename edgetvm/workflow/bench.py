@@ -99,7 +99,7 @@ def bench(
     with listening(keep):
         original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
-        with connected(board) as session, governed([session.board]):
+        with connected(board, f"bench {subject.name}") as session, governed([session.board]):
             measurement = measure(
                 session,
                 built.package,

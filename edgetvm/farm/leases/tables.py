@@ -31,7 +31,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from edgetvm.base.errors import ConfigurationError, MissingToolError, StorageError, UsageError
 
@@ -235,12 +241,14 @@ def storage_errors(engine: Engine) -> Iterator[None]:
     """Turn what the database complains of into a StorageError that names it."""
     try:
         yield
-    except DBAPIError as error:
-        words = str(error.orig or error).strip().splitlines()
+    except SQLAlchemyError as error:
+        # Of the driver's, or of the pool's, where many threads wait for a connection.
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        words = str(cause).strip().splitlines()
         raise StorageError(
             f"the farm's database cannot be used: {words[0] if words else type(error).__name__}",
             where=named(engine),
-            mend=_mend(str(error.orig)),
+            mend=_mend(str(cause)),
         ) from error
 
 
