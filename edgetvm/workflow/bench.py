@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -28,9 +29,11 @@ from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.pacing import period_ms_of
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
+from edgetvm.workflow.layer_agreement import layers_beside
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 # After these the board is not there for the next model.
@@ -78,6 +81,14 @@ def bench(
     """
     plan = plan or Plan()
     check_peers(plan.peers, board)
+    if plan.layers and plan.against is None:
+        raise UsageError(
+            "layers are compared with a float model's",
+            where=subject.name,
+            mend="name it: --against FLOAT.onnx",
+        )
+    if plan.real_time is not None:
+        period_ms_of(subject.recipe, plan.real_time, subject.name)
     profile = load_profile(board.profile)
     steps: list[StepRecord] = []
 
@@ -86,8 +97,9 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
+        original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
-        with connected(board) as session, governed([session.board]):
+        with connected(board, f"bench {subject.name}") as session, governed([session.board]):
             measurement = measure(
                 session,
                 built.package,
@@ -96,8 +108,11 @@ def bench(
                 recipe=subject.recipe,
                 plan=plan,
                 steps=steps,
-                original=_original(plan, subject),
+                original=original,
             )
+    if plan.layers and plan.against is not None:
+        layers = layers_beside(subject, find_subject(plan.against), board, plan, options)
+        measurement = replace(measurement, layers=layers)
     save(measurement)
     return measurement
 
@@ -107,10 +122,12 @@ def _original(plan: Plan, subject: Subject) -> Source | None:
     if plan.against is None:
         return None
     if subject.recipe is None or subject.recipe.postprocess is None:
+        if plan.layers:
+            return None
         raise UsageError(
             "there are no decisions to compare with a float model's",
             where=subject.name,
-            mend="name a recipe with `data` and `postprocess`",
+            mend="name a recipe with `data` and `postprocess`, or add --layers",
         )
     return Source.of(find_subject(plan.against).load())
 
@@ -124,6 +141,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
@@ -135,7 +153,7 @@ def bench_each(
         boards: see `edgetvm.farm.find_boards`; this machine without them.
         plan, options: see `bench`.
         tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
-        shapes, bindings: see `edgetvm.workflow.find_subject`.
+        shapes, bindings, data: see `edgetvm.workflow.find_subject`.
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
@@ -147,7 +165,7 @@ def bench_each(
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
-            subjects.append((name, find_subject(name, shapes, bindings)))
+            subjects.append((name, find_subject(name, shapes, bindings, data)))
         except EdgetvmError as error:
             unfound[name] = error
     measurements: list[Measurement] = []
@@ -181,6 +199,7 @@ def bench_any(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on whichever board is had first; else as `bench_each`.
@@ -192,7 +211,9 @@ def bench_any(
     """
 
     def work(board: Board) -> Benched:
-        found = bench_each(names, [board], plan, tuned, options, shapes=shapes, bindings=bindings)
+        found = bench_each(
+            names, [board], plan, tuned, options, shapes=shapes, bindings=bindings, data=data
+        )
         for error in found.failures.values():
             if ending_of(error) == "infrastructure error":
                 raise error

@@ -9,7 +9,6 @@ import pytest
 
 from edgetvm.base.errors import BoardBusyError
 from edgetvm.farm.leases import Lease, LeaseStore, Proof, Request, Waiting
-from edgetvm.farm.leases.finding import FARM_VARIABLE
 from edgetvm.farm.leases.lease import VARIABLE
 from edgetvm.farm.provision.apart import apart_from_farm
 from edgetvm.farm.tracker_client import Address
@@ -18,7 +17,7 @@ from edgetvm.farm.tracker_client import Address
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LeaseStore]:
     """A farm of one board, which was proven good."""
-    monkeypatch.setenv(FARM_VARIABLE, f"sqlite:///{tmp_path}/farm.sqlite")
+    monkeypatch.setenv("EDGETVM_FARM", f"sqlite:///{tmp_path}/farm.sqlite")
     with LeaseStore(f"sqlite:///{tmp_path}/farm.sqlite") as opened:
         opened.enlist("daemon", [("lab-1", "desk")])
         assert opened.proven("lab-1", Proof(Address("127.0.0.1", 9190), "key"))

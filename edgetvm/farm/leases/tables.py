@@ -31,7 +31,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from edgetvm.base.errors import ConfigurationError, MissingToolError, StorageError, UsageError
 
@@ -189,8 +195,7 @@ def _arguments(is_file: bool) -> dict[str, Any]:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        _patiently(partial(connection.execute, f"PRAGMA {words}"))
+    _patiently(partial(connection.execute, "PRAGMA journal_mode=WAL"))
 
 
 def _patiently(ask: Callable[[], object]) -> None:
@@ -210,12 +215,22 @@ def _patiently(ask: Callable[[], object]) -> None:
 
 
 @contextmanager
-def turn(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: one at a time, kept whole or not at all, on disk at its end."""
+def turn(engine: Engine, *, lasting: bool = True) -> Iterator[Connection]:
+    """A transaction that writes: one at a time, kept whole or not at all.
+
+    Args:
+        engine: of the database.
+        lasting: whether it is on the disk at its end, for a power failure. Without it, too, the end
+            of a process does no harm, and others need not wait for the disk.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
+            level = "FULL" if lasting else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}")
             _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         else:
+            if not lasting:
+                connection.execute(text("SET LOCAL synchronous_commit = off"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         yield connection
         connection.commit()
@@ -226,12 +241,14 @@ def storage_errors(engine: Engine) -> Iterator[None]:
     """Turn what the database complains of into a StorageError that names it."""
     try:
         yield
-    except DBAPIError as error:
-        words = str(error.orig or error).strip().splitlines()
+    except SQLAlchemyError as error:
+        # Of the driver's, or of the pool's, where many threads wait for a connection.
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        words = str(cause).strip().splitlines()
         raise StorageError(
             f"the farm's database cannot be used: {words[0] if words else type(error).__name__}",
             where=named(engine),
-            mend=_mend(str(error.orig)),
+            mend=_mend(str(cause)),
         ) from error
 
 

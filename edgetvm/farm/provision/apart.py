@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import BoardBusyError
+from edgetvm.farm.known_farm import is_farm_known
 
 if TYPE_CHECKING:
     from edgetvm.farm.leases import LeaseStore
@@ -27,12 +28,11 @@ def apart_from_farm(board: str) -> Iterator[None]:
         BoardBusyError: somebody has it.
         StorageError: the farm's database cannot be used.
     """
-    from edgetvm.farm.known_farm import is_farm_known
-    from edgetvm.farm.leases.finding import open_farm
-
     if not is_farm_known():
         yield
         return
+    from edgetvm.farm.leases.finding import open_farm
+
     with open_farm() as store:
         offer = next((one for one in store.look().boards if one.board == board), None)
         if offer is None:
