@@ -42,7 +42,8 @@ def _stored(folder: str, count: int) -> dict[str, float]:
     return {
         "save_s": save_s,
         "summarise_s": summarise_s,
-        "grown_mb": peak_mb - before_mb,
+        "peak_mb": peak_mb,
+        "peak_before_mb": before_mb,
         "p99_ms": p99_ms,
     }
 
