@@ -16,6 +16,7 @@ from edgetvm.package.crossbuild import RUNNER_FILE, RUNTIME_FOLDER, build_runtim
 
 RUNTIME = RUNTIME_FOLDER
 PROGRAMS = Path(__file__).parent / "package" / "runtime"
+SIGNATURES = Path(__file__).parent / "package" / "signatures"
 HANDMADE = Path(__file__).parent / "package" / "handmade"
 STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 _TARGETS = {
@@ -126,6 +127,12 @@ class Builds:
         files = [str(one) for one in sorted(PROGRAMS.glob("*.c"))]
         flags = [*_sanitizing(sanitizers), f"-I{PROGRAMS}", *_WATCHED]
         return self._clang(f"checks-{sanitizers}", [*flags, *sources("src"), *files])
+
+    def signatures(self) -> Path:
+        """The runner's check of signatures alone."""
+        files = [str(RUNTIME / f"runner/{name}.c") for name in ("ed25519", "sha512")]
+        flags = [*_sanitizing("address,undefined"), f"-I{RUNTIME / 'runner'}", *sources("src")]
+        return self._clang("signatures", [*flags, *files, str(SIGNATURES / "verify.c")])
 
     def fuzzer(self, name: str, *more: str) -> Path:
         """A fuzzer of the runtime's own, with further flags and files."""

@@ -35,7 +35,7 @@ def _options() -> argparse.Namespace:
     add("--acquires", type=int, default=10_000, metavar="N", help="of race")
     add("--url", metavar="URL", help="of race: a database; a new SQLite file without it")
     add("--boards", type=int, default=64, metavar="N", help="of latency")
-    add("--leases", type=int, default=1000, metavar="N", help="of latency")
+    add("--leases", type=int, default=400, metavar="N", help="of latency")
     add("--faults", type=int, default=1000, metavar="N")
     add("--fault-boards", type=int, default=12, metavar="N")
     add("--workers", type=int, default=6, metavar="N", help="of faults")
@@ -82,6 +82,8 @@ def _faults(told: argparse.Namespace, folder: Path) -> faults.Found:
     _say(f"faults, in {time.monotonic() - began_s:.0f} s: {dict(found.faults.most_common())}")
     _say(f"jobs: {dict(found.jobs)}, {len(found.waits_ms)} leases")
     _say(f"torn files: {found.torn_files}, failures without a reason: {found.silent_failures}")
+    for reason, count in found.reasons.most_common(12):
+        _say(f"  {count:6} {reason or 'ok'}")
     for leak in found.leaks:
         _say(f"left behind: {leak}")
     return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -44,6 +45,7 @@ class Found:
 
     faults: Counter[str] = field(default_factory=Counter)
     jobs: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     waits_ms: list[float] = field(default_factory=list)
     lost_results: int = 0
     double_leases: int = 0
@@ -62,8 +64,9 @@ class Playground:
         self.random = random.Random(seed)  # noqa: S311 - which fault comes next
         self.store = LeaseStore(self.url)
         self.daemon = self._started("daemon")
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self._count = workers
+        self._mother = self._started("worker")
+        self.workers: list[psutil.Process] = []
+        self.wanted = workers
         self.calm: list[tuple[float, Callable[[], None]]] = []
 
     def _started(self, module: str) -> subprocess.Popen[bytes]:
@@ -71,19 +74,28 @@ class Playground:
         log = (self.folder / f"{module}.err").open("ab")
         with log:
             return subprocess.Popen(
-                [*words, *self.names], stdin=subprocess.PIPE, stderr=log, start_new_session=True
-            )
+                [*words, *self.names],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def mend(self) -> None:
         """Start what ended, and end what troubles last long enough."""
         if self.daemon.poll() is not None:
             self.daemon = self._started("daemon")
-        self.workers = [one for one in self.workers if one.poll() is None]
-        while len(self.workers) < self._count:
-            self.workers.append(self._started("worker"))
+        self.workers = [one for one in self.workers if one.is_running()]
+        while len(self.workers) < self.wanted:
+            self.workers.append(self._new_worker())
         for due in [one for one in self.calm if one[0] < time.monotonic()]:
             self.calm.remove(due)
             due[1]()
+
+    def _new_worker(self) -> psutil.Process:
+        mother = self._mother
+        assert mother.stdin is not None  # noqa: S101 - for the type
+        assert mother.stdout is not None  # noqa: S101
+        mother.stdin.write(b"\n")
+        mother.stdin.flush()
+        return psutil.Process(int(mother.stdout.readline()))
 
     def later(self, seconds: float, deed: Callable[[], None]) -> None:
         """Do something after a while."""
@@ -102,19 +114,19 @@ class Playground:
 
     def close(self) -> None:
         """End all of it."""
-        for process in [*self.workers, self.daemon]:
-            for signal_ in (signal.SIGCONT, signal.SIGTERM):
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal_)
-            with contextlib.suppress(OSError):
-                assert process.stdin is not None  # noqa: S101 - for the type
-                process.stdin.close()
-        for process in [*self.workers, self.daemon]:
+        for worker in self.workers:
+            _signal(worker, signal.SIGKILL)
+        for process in (self._mother, self.daemon):
+            process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None  # noqa: S101 - for the type
+                with contextlib.suppress(OSError):
+                    pipe.close()
         self.store.close()
 
 
@@ -130,13 +142,13 @@ def _name(process: psutil.Process) -> str:
     return ""
 
 
-def _signal(process: psutil.Process | subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         process.send_signal(number)
 
 
 def _kill_worker(ground: Playground) -> None:
-    ground.random.choice(ground.workers).kill()
+    _signal(ground.random.choice(ground.workers), signal.SIGKILL)
 
 
 def _stop_worker(ground: Playground) -> None:
@@ -239,11 +251,10 @@ FAULTS: Sequence[tuple[str, int, Callable[[Playground], None]]] = (
 
 def _stuck(ground: Playground, dead_since: dict[int, float]) -> set[int]:
     """Leases whose holders are dead for longer than they may stand."""
-    running = {one.pid for one in ground.workers if one.poll() is None}
     now_s, stuck = time.monotonic(), set()
     for lease in ground.store.seen().leases:
         # A holder that beats lives; what is silent for longer than that is over, whoever it was.
-        if lease.silent_s > _FREED_S and running:
+        if lease.silent_s > _FREED_S:
             since_s = dead_since.setdefault(lease.token, now_s)
             if now_s - since_s > 1.0:
                 stuck.add(lease.token)
@@ -286,9 +297,10 @@ def run(
     deeds = {name: deed for name, _, deed in FAULTS}
     names, weights = list(deeds), [often for _, often, _ in FAULTS]
     stuck: set[int] = set()
-    with _playing(folder, boards, workers, seed) as ground:
+    with _playing(folder, boards, 0, seed) as ground:
         if not _all_good(ground, 60):
             raise RuntimeError("the boards did not come up")
+        ground.wanted = workers
         dead_since: dict[int, float] = {}
         for _ in range(faults):
             ground.mend()
@@ -310,18 +322,13 @@ def _calm_down(ground: Playground, found: Found) -> None:
     while ground.calm:
         ground.mend()
         time.sleep(0.1)
+    ground.wanted = 0
     for worker in ground.workers:
-        assert worker.stdin is not None  # noqa: S101 - for the type
-        worker.stdin.close()
-    for worker in ground.workers:
-        try:
-            worker.wait(60)
-        except subprocess.TimeoutExpired:
-            found.leaks.append(f"worker {worker.pid} does not end")
-            worker.kill()
-            worker.wait()
-    ground.workers.clear()
-    ground._count = 0
+        _signal(worker, signal.SIGCONT)
+        _signal(worker, signal.SIGUSR1)
+    _, late = psutil.wait_procs(ground.workers, timeout=60)
+    found.leaks += [f"worker {worker.pid} does not end" for worker in late]
+    ground.workers = late
     time.sleep(_FREED_S)
     found.stuck_leases += len(ground.store.look().leases)
     if not _all_good(ground, 60):
@@ -334,29 +341,59 @@ def _calm_down(ground: Playground, found: Found) -> None:
 
 
 def _read_journals(folder: Path, found: Found) -> None:
-    kept, answers = set(), []
+    kept: set[int] = set()
+    answers: list[Answer] = []
     for path in folder.glob("*.journal"):
         for line in path.read_text().splitlines():
             entry = json.loads(line)
             if "kept" in entry:
                 kept.add(entry["kept"])
             elif "answered" in entry:
-                answers.append((entry["at_ns"], entry["answered"], entry["token"]))
+                answers.append(Answer(**{key: entry[key] for key in _ANSWER}))
             elif "granted" in entry:
                 found.waits_ms.append(entry["waited_ms"])
             elif "torn" in entry:
                 found.torn_files += 1
             elif "ending" in entry:
                 found.jobs[entry["ending"]] += 1
+                found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", entry.get("why", ""))] += 1
                 found.silent_failures += entry["ending"] != "ok" and not entry.get("why")
     with TuningDatabase(folder / "results.sqlite", must_exist=True) as database:
         (conditions,) = database.conditions() or (None,)
         there = {number for number, _ in database.numbered(conditions)} if conditions else set()
     found.lost_results = len(kept - there)
-    newest: dict[str, int] = {}
-    for _, board, token in sorted(answers):
-        found.double_leases += token < newest.get(board, 0)
-        newest[board] = max(token, newest.get(board, 0))
+    found.double_leases = len(doubled(answers))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a board to the holder of a lease: when it was asked, and when that was written down."""
+
+    answered: str
+    token: int
+    asked_ns: int
+    at_ns: int
+
+
+_ANSWER = ("answered", "token", "asked_ns", "at_ns")
+
+
+def doubled(answers: Sequence[Answer]) -> list[Answer]:
+    """Answers to former holders: asked after the board had answered to a later one."""
+    found = []
+    first_ns: dict[tuple[str, int], int] = {}
+    for one in answers:
+        key = one.answered, one.token
+        first_ns[key] = min(one.at_ns, first_ns.get(key, one.at_ns))
+    for one in answers:
+        later = (
+            at_ns
+            for (board, token), at_ns in first_ns.items()
+            if board == one.answered and token > one.token
+        )
+        if any(at_ns < one.asked_ns for at_ns in later):
+            found.append(one)
+    return found
 
 
 def _left(folder: Path) -> list[str]:

@@ -68,6 +68,6 @@ def _take(store: LeaseStore, names: list[str], count: int, seed: int, found: lis
             raise BoardBusyError("no board is free: fewer clients are needed")
         found.append(1000 * (time.perf_counter() - began_s))
         store.beat(lease)
-        time.sleep(random.uniform(0, 0.1))
+        time.sleep(random.uniform(0.2, 0.8))
         store.end(lease)
-        time.sleep(random.uniform(0, 0.1))
+        time.sleep(random.uniform(0.2, 0.8))

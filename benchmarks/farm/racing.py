@@ -43,7 +43,8 @@ class Race:
 
 def offer(store: LeaseStore, board: str) -> None:
     """What a daemon does when a board came back: fence it, prove it, offer it anew."""
-    if store.claim(board, "racing", None):
+    (seen,) = [one for one in store.seen().boards if one.board == board]
+    if seen.verdict != "good" and store.claim(board, "racing", seen.revision):
         store.proven(board, Proof(_NOWHERE, f"{board}-{_RANDOM.getrandbits(64):x}"))
 
 

@@ -8,10 +8,12 @@ is noted as kept.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import random
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -50,8 +52,8 @@ class Worker:
         os.write(self._journal, line.encode())
         os.fsync(self._journal)
 
-    def do_one(self) -> None:
-        """One job, and how it ended."""
+    def do_one(self) -> bool:
+        """One job, and how it ended; answers whether well."""
         name, job = self._random.choice(list(JOBS.items()))
         count = self._random.randint(1, len(self._names))
         wanted = tuple(self._random.sample(self._names, count))
@@ -62,13 +64,18 @@ class Worker:
                 waited_ms = (now_ns() - began_ns) / 1e6
                 self.note(granted=mine.lease.board, token=mine.lease.token, waited_ms=waited_ms)
                 job(self, mine)
-            self.note(job=name, ending="ok")
         except EdgetvmError as error:
             self.note(job=name, ending=ending_of(error), why=str(error))
+            return False
+        self.note(job=name, ending="ok")
+        return True
 
-    def seen(self, mine: Held) -> None:
-        """The board has just answered to the holder of this lease."""
-        self.note(answered=mine.lease.board, token=mine.lease.token)
+    def seen(self, mine: Held, asked_ns: int) -> None:
+        """The board has answered to the holder of this lease, who asked at that time.
+
+        Between the answer and this note the process may have been stopped for long.
+        """
+        self.note(answered=mine.lease.board, token=mine.lease.token, asked_ns=asked_ns)
 
     def keep(self, mine: Held, what: str) -> None:
         """Keep a result, and note that it is kept."""
@@ -82,8 +89,7 @@ def _bench(worker: Worker, mine: Held) -> None:
     board = Board(mine.lease.board, PROFILE, hand=mine)
     with connect(board) as session:
         for _ in range(5):
-            _ask(session)
-            worker.seen(mine)
+            worker.seen(mine, _asked(session))
     worker.keep(mine, "bench")
 
 
@@ -91,8 +97,7 @@ def _tune(worker: Worker, mine: Held) -> None:
     board = Board(mine.lease.board, PROFILE, hand=mine)
     for _ in range(3):
         with connect(board) as session:
-            _ask(session)
-            worker.seen(mine)
+            worker.seen(mine, _asked(session))
         worker.keep(mine, "tune")
 
 
@@ -105,15 +110,19 @@ def _provision(worker: Worker, mine: Held) -> None:
         return bytes(session._remote.download("file"))
 
     with connect(board) as session:
+        asked_ns = now_ns()
         came = session._call(exchanged, "receiving a file", _CALL_S)
-        worker.seen(mine)
+        worker.seen(mine, asked_ns)
     if hashlib.sha256(came).digest() != hashlib.sha256(sent).digest():
         worker.note(torn=mine.lease.board)
     worker.keep(mine, "provision")
 
 
-def _ask(session: BoardSession) -> None:
+def _asked(session: BoardSession) -> int:
+    """When a question was asked that has been answered."""
+    asked_ns = now_ns()
     session.facts(_CALL_S)
+    return asked_ns
 
 
 JOBS: dict[str, Callable[[Worker, Held], None]] = {
@@ -123,24 +132,35 @@ JOBS: dict[str, Callable[[Worker, Held], None]] = {
 }
 
 
+def work(url: str, folder: Path, names: list[str]) -> None:
+    """One job after the other, until SIGUSR1."""
+    over = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: over.set())
+    with LeaseStore(url) as store:
+        worker = Worker(store, folder, names)
+        while not over.is_set():
+            if not worker.do_one():
+                over.wait(0.1)
+
+
 def main() -> None:
-    """Work until stdin is closed."""
+    """Become a new worker for each line of stdin, and tell its PID: TVM is imported but once."""
+    from tvm import rpc  # noqa: F401
+
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("folder", type=Path)
     parser.add_argument("boards", nargs="+")
     told = parser.parse_args()
-    over = threading.Event()
-
-    def watch() -> None:
-        sys.stdin.read()
-        over.set()
-
-    threading.Thread(target=watch, daemon=True).start()
-    with LeaseStore(told.url) as store:
-        worker = Worker(store, told.folder, told.boards)
-        while not over.is_set():
-            worker.do_one()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    for _ in sys.stdin:
+        if (pid := os.fork()) == 0:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                work(told.url, told.folder, told.boards)
+            os._exit(0)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,15 +11,21 @@ from typing import Any
 
 from benchmarks.footprint import __doc__ as told
 from benchmarks.footprint.agreement import agreements
+from benchmarks.footprint.as_onnx import as_onnx
 from benchmarks.footprint.chain import LONG, SHORT, chain, kernel_ns
 from benchmarks.footprint.peers import BINDING, PEERS, Opened, opened
 from benchmarks.footprint.runner import opening, packaged
 from benchmarks.footprint.sizes import Size, runtime_sizes, wheel_sizes
+from benchmarks.footprint.small_model import TFLM_BYTES, SmallModel, small_model
+from benchmarks.footprint.tflite_chain import as_tflite
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.suite import entry_called
 from edgetvm.base.paths import cache_folder
 
 _MODEL = "tiny-vww"
+_SMALL = "tiny-vww-int8"
+# The model is a TFLite file, the chain an ONNX file; who does not read one gets it as the other.
+_READ_ONNX, _READ_TFLITE = ("onnxruntime", "ncnn"), ("litert",)
 _FOLDER = cache_folder() / "benchmarks"
 
 
@@ -50,14 +56,20 @@ def _agree(names: list[str]) -> None:
 def _measure(wheels: Path, file: Path | None) -> None:
     sizes, peer_sizes = runtime_sizes(), wheel_sizes(wheels)
     _print_sizes(sizes, peer_sizes)
+    small = small_model(prepared(entry_called(_SMALL), _FOLDER).file)
+    _print_small(small, sizes)
     case = prepared(entry_called(_MODEL), _FOLDER)
     with tempfile.TemporaryDirectory() as folder:
         package = packaged(case.file, Path(folder, "model.edgetvm"))
         own, again = opening(package), opened(BINDING, replace(case, file=package))
         own_kernel_ns = kernel_ns(Path(folder))
-        peers = {name: opened(name, case) for name in PEERS}
+        converted = as_onnx(case, Path(folder))
+        peers = {name: opened(name, converted if name in _READ_ONNX else case) for name in PEERS}
         cases = [chain(length, Path(folder)) for length in (LONG, SHORT)]
-        chains = {name: [opened(name, one) for one in cases] for name in PEERS}
+        chains = {
+            name: [opened(name, as_tflite(one) if name in _READ_TFLITE else one) for one in cases]
+            for name in PEERS
+        }
     print(f"\n{_MODEL}, one thread: from the path to the first result, and memory")
     print(f"{'':12} {'total ms':>9} {'a run ms':>9} {'beyond ms':>9} {'memory KB':>10}")
     _print_opening("edgetvm-run", Opened(own.total_ms, own.run_ms, own.peak_kb))
@@ -73,6 +85,7 @@ def _measure(wheels: Path, file: Path | None) -> None:
     if file is not None:
         figures: dict[str, Any] = {
             "sizes": [asdict(one) for one in (*sizes, *peer_sizes)],
+            "small": asdict(small),
             "edgetvm-run": asdict(own),
             "peers": {
                 name: asdict(found) for name, found in {BINDING: again, **peers}.items() if found
@@ -86,7 +99,8 @@ def _measure(wheels: Path, file: Path | None) -> None:
         f"runtime_armv7_bytes={by_name['armv7l glibc libedgetvm.so']} "
         f"open_to_first_result_ms={own.total_ms:.3f} "
         f"overhead_per_operator_ns={own_kernel_ns:.1f} "
-        f"peak_rss_over_model_kb={own.over_model_kb:.0f}"
+        f"peak_rss_over_model_kb={own.over_model_kb:.0f} "
+        f"vww_os_code_bytes={small.small_bytes}"
     )
 
 
@@ -94,6 +108,15 @@ def _print_sizes(own: list[Size], peers: list[Size]) -> None:
     print(f"{'stripped files':44} {'bytes':>10} {'text+data':>10} {'code':>10}")
     for one in (*own, *peers):
         print(f"{one.name:44} {one.file_bytes:10} {one.loaded_bytes:10} {one.code_bytes:10}")
+
+
+def _print_small(small: SmallModel, sizes: list[Size]) -> None:
+    library = next(one for one in sizes if one.name == "aarch64 glibc libedgetvm.so")
+    whole = library.loaded_bytes + small.small_bytes
+    print(f"\n{_SMALL} for aarch64: bytes of code beside the parameters")
+    print(f"{'-Os':12} {small.small_bytes:10}  with the library (text+data) {whole}")
+    print(f"{'-O3':12} {small.usual_bytes:10}")
+    print(f"{'TFLM':12} {TFLM_BYTES:>10}  its core and six kernels, as issue 7 measured them")
 
 
 def _print_opening(name: str, found: Opened | None) -> None:

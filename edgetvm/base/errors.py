@@ -17,6 +17,7 @@
     │   ├── BoardUnreachableError         nothing speaks SSH there, or no way leads to it
     │   ├── HostKeyError                  its host key is unknown, or another than it was
     │   ├── BoardLoginError               it refuses the login
+    │   ├── BoardNotProvisionedError      edgetvm's program or server is not there
     │   ├── BoardStorageError             its disk is full or read-only
     │   ├── BoardBusyError                no free board of that key in time
     │   ├── LeaseLostError                the lease of a board is over
@@ -131,6 +132,10 @@ class HostKeyError(BoardError):
 
 class BoardLoginError(BoardError):
     """The board refuses the login."""
+
+
+class BoardNotProvisionedError(BoardError):
+    """edgetvm's program, or the key of its server, is not on the board."""
 
 
 class BoardStorageError(BoardError):

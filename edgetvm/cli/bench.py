@@ -121,7 +121,7 @@ def command(
 ) -> None:
     """Compile models, check them against their reference runtime, and measure them on a board.
 
-    Of several models one that cannot be measured is told with its reason, and the others are
+    Of several models or boards, what cannot be measured is told with its reason, and the rest is
     measured all the same; the exit code is then that of the first that could not.
 
     \b
@@ -130,13 +130,13 @@ def command(
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
     edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino
     """
-    from edgetvm.boards import load_profile
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
-    from edgetvm.farm import find_board
+    from edgetvm.farm import find_boards
     from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
@@ -151,11 +151,12 @@ def command(
     from edgetvm.workflow import bench_each
 
     terminal = Terminal(as_json)
-    board = find_board(device)
+    boards = find_boards(device)
     if report_path is not None:
         check_format(report_path)
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))
-    check_peers(named, board)
+    for board in boards:
+        check_peers(named, board)
     with terminal.steps():
         plan = Plan(
             runs=runs,
@@ -171,12 +172,11 @@ def command(
             peers=named,
             against=against,
         )
-        tuned = schedules(load_profile(board.profile), options)
         found = bench_each(
             models,
-            board,
+            boards,
             plan,
-            tuned,
+            lambda profile: schedules(profile, options),
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
@@ -184,7 +184,7 @@ def command(
         )
     measurements, failures = found.measurements, found.failures
     first_error = next(iter(failures.values()), None)
-    if first_error is not None and len(models) == 1:
+    if first_error is not None and len(models) == len(boards) == 1:
         raise first_error
     if measurements:
         document: Any = None

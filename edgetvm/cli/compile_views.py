@@ -92,7 +92,7 @@ def passes_view(options: CompileOptions) -> RenderableType:
     from edgetvm.compile.options import LEVELS
     from edgetvm.compile.stages import stages
 
-    levels = fact_table({f"-O{one.number}, {one.title}": one.meaning for one in LEVELS})
+    levels = fact_table({f"-O{one.word}, {one.title}": one.meaning for one in LEVELS})
     passes = new_table("stage", "pass or rule", "from level", right=("from level",))
     told = ""
     for one in stages(options):

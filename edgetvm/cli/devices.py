@@ -127,7 +127,8 @@ def check_command(
     """
     from edgetvm.cli.devices_views import checked_document, checked_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm.asking import any_failed, check_board, on_all
+    from edgetvm.farm.asking import any_failed, check_board
+    from edgetvm.farm.together import on_all
 
     terminal, boards = Terminal(as_json), _selected(selection)
     with terminal.steps():
@@ -158,7 +159,8 @@ def facts_command(
     """
     from edgetvm.cli.devices_views import facts_document, facts_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm.asking import ask, facts_of, on_all
+    from edgetvm.farm.asking import ask, facts_of
+    from edgetvm.farm.together import on_all
 
     terminal, boards = Terminal(as_json), _selected(selection)
     if raw:

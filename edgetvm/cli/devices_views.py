@@ -15,9 +15,10 @@ from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
     from edgetvm.farm import Board
-    from edgetvm.farm.asking import Checked, Outcome
+    from edgetvm.farm.asking import Checked
     from edgetvm.farm.facts import Disk, Facts
     from edgetvm.farm.joining import Joined
+    from edgetvm.farm.together import Outcome
 
 
 def device_document(board: Board) -> dict[str, Any]:
@@ -76,11 +77,7 @@ def joined_view(joined: Joined) -> RenderableType:
     made = f", made from its own answers: {joined.profile_file}" if joined.profile_file else ""
     told = f"{board.name} is in {joined.inventory}, with profile {board.profile}{made}"
     asked = "" if joined.was_asked else f"\nit was not asked: edgetvm devices check {board.name}"
-    server = (
-        ""
-        if board.tracker
-        else f"\nto run packages it needs a server: edgetvm provision {board.name}"
-    )
+    server = "" if board.tracker else f"\nto run packages there: edgetvm provision {board.name}"
     return f"{told}{asked}{server}"
 
 

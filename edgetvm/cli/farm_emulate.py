@@ -15,7 +15,13 @@ _ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 
 @click.command("emulate")
 @click.option(
-    "--boards", "count", type=click.IntRange(1, 200), default=3, show_default=True, metavar="N"
+    "--boards",
+    "count",
+    type=click.IntRange(1, 200),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How many.",
 )
 @click.option(
     "--arch",

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from edgetvm.boards.profile import BoardProfile
-    from edgetvm.compile.options import CompileOptions
+    from edgetvm.compile.options import CompileOptions, OptLevel
     from edgetvm.compile.tuned import TunedSchedules
 
     Schedules = Callable[[BoardProfile, CompileOptions], TunedSchedules]
@@ -27,8 +27,9 @@ device_option = click.option(
     "--device",
     default="local",
     show_default=True,
-    metavar="NAME",
-    help="Board of the inventory to use; local is this machine.",
+    metavar="NAME|PROFILE",
+    help="Boards of the inventory: a name, several with commas, a profile for all its boards, or a "
+    "selection; local is this machine.",
 )
 profile_option = click.option(
     "--device",
@@ -163,6 +164,18 @@ class Builders(click.ParamType["int | str"]):
             )
 
 
+class _Level(click.ParamType["OptLevel"]):
+    name = "LEVEL"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> OptLevel:
+        from edgetvm.compile.options import OPT_LEVELS
+
+        found = next((one for one in OPT_LEVELS if str(one) == str(value)), None)
+        if found is None:
+            self.fail(f"{value!r} is no level: write 0 to 4, or s for small code", param, ctx)
+        return found
+
+
 class _Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     name = "NAME=1,3,224,224"
 
@@ -204,7 +217,7 @@ def compile_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_options(
-        *arguments: Any, opt_level: int, layout: Any, precision: Any, **others: Any
+        *arguments: Any, opt_level: OptLevel, layout: Any, precision: Any, **others: Any
     ) -> Any:
         from edgetvm.compile.options import CompileOptions
 
@@ -214,11 +227,11 @@ def compile_options(command: Command) -> Command:
     level = click.option(
         "-O",
         "opt_level",
-        type=click.IntRange(0, 4),
+        type=_Level(),
         default=3,
         show_default=True,
         metavar="LEVEL",
-        help="How much is optimised, from 0 to 4: see edgetvm passes.",
+        help="How much is optimised, from 0 to 4, or s for small code: see edgetvm passes.",
     )
     order = click.option(
         "--layout",

@@ -57,12 +57,14 @@ def verified_view(package: Package, path: Path, key: Path | None) -> RenderableT
 
 def _verdict(package: Package, key: Path | None) -> str:
     """`whole and unaltered, signed by mine.pub.pem`."""
+    is_known = package.signed_by is not None or package.manifest.program_sha256 is not None
+    program = ", its program too" if package.begin and is_known else ""
     if package.signed_by is None:
-        part = "the package in it is " if package.begin else ""
-        rest = "; its program was not checked: that takes a signature" if package.begin else ""
-        return f"{part}whole and unaltered, signed by nobody{rest}"
+        part, rest = "", ""
+        if package.begin and not is_known:
+            part, rest = "the package in it is ", "; its program was not checked"
+        return f"{part}whole and unaltered{program}, signed by nobody{rest}"
     signer = printable(str(key)) if key else "a key that was not compared: name yours with --key"
-    program = ", its program too" if package.begin else ""
     return f"whole and unaltered{program}, signed by {signer}"
 
 

@@ -17,8 +17,8 @@ from edgetvm.cli.tables import add_row, new_table
 if TYPE_CHECKING:
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import Board
-    from edgetvm.farm.asking import Outcome
     from edgetvm.farm.provision import Order, Provisioned, Step
+    from edgetvm.farm.together import Outcome
 
 _ANY_FAILED = 8
 _BAR_WIDTH = 24

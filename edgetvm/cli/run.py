@@ -11,7 +11,6 @@ from edgetvm.cli.options import (
     Bound,
     NewFile,
     compile_options,
-    device_option,
     json_option,
     mismatch_option,
     subject_options,
@@ -24,7 +23,13 @@ if TYPE_CHECKING:
 
 @click.command("run", short_help="Run a model or package once, with inputs of your own.")
 @click.argument("model", metavar="PACKAGE|MODEL|RECIPE")
-@device_option
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Board of the inventory to use; local is this machine.",
+)
 @click.option(
     "--inputs",
     "inputs_path",

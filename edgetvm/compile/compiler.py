@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import CompileError, EdgetvmError, UsageError
@@ -38,14 +38,27 @@ if TYPE_CHECKING:
     from tvm.ir import IRModule
 
 
+# Enough for tiles of a vector or two, which take little code.
+_SMALL_REGISTERS = 8
+
+
 @dataclass(frozen=True)
 class _Job:
     """What is compiled, and how."""
 
     model: Model
-    profile: BoardProfile
+    board: BoardProfile
     options: CompileOptions
     choices: OperatorChoices
+
+    @property
+    def profile(self) -> BoardProfile:
+        """What passes and rules see of the board: few registers where code is to be small, and one
+        core, since what shares a kernel's work takes code too."""
+        if not self.options.level.small:
+            return self.board
+        registers = min(_SMALL_REGISTERS, self.board.vector_registers)
+        return replace(self.board, vector_registers=registers, cores=1)
 
 
 def optimise(
@@ -123,7 +136,7 @@ def compile_model(
     calls = kernel_calls(module, model.nodes)
     with step(f"schedule {len(calls)} kernels") as this:
         with native_words_kept_back():
-            scheduled, rules = schedule_module(module, profile, tuned, options)
+            scheduled, rules = schedule_module(module, job.profile, tuned, options)
         found = sum(one.origin == "tuned" for one in rules.values())
         this.detail = f"{found} tuned, {len(rules) - found} default"
     kernels = kernels_of(module, calls, rules, operations)
@@ -173,7 +186,7 @@ def _built(job: _Job, module: IRModule, native: bool, this: Step) -> _Built:
                 if program is None:
                     library = _for_machine(module, target, functions)
                 else:
-                    library = build_native(program, planned, target, functions)
+                    library = build_native(program, planned, target, job.options.level)
         except EdgetvmError:
             raise
         except Exception as error:  # as for the passes

@@ -65,7 +65,7 @@ def _left_naive(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]
     count = sum(map(is_naive, kernels))
     if not count:
         return []
-    first = next(level.number for level in LEVELS if level.rules == "all")
+    first = next(level.word for level in LEVELS if level.rules == "all")
     return [
         f"{plural(count, 'kernel')} that sum run in plain loops, because the schedule rules begin "
         f"with -O{first} and this is -O{options.opt_level}"

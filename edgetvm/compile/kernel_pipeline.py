@@ -15,6 +15,7 @@ from edgetvm.compile.by_element import multiply_by_element
 from edgetvm.compile.elementary import expand, power, quotient
 from edgetvm.compile.memory.kernels import with_own_memory
 from edgetvm.compile.narrowing import narrow_to_bytes
+from edgetvm.compile.native.merging import Merging
 from edgetvm.compile.native.plain import plain_functions
 from edgetvm.compile.options import Functions
 
@@ -24,22 +25,25 @@ if TYPE_CHECKING:
 _ROUNDING = ("round", "nearbyint", "floor", "ceil", "trunc")
 
 
-def kernel_pipeline(functions: Functions = "accurate", plain: bool = False) -> str:
+def kernel_pipeline(
+    functions: Functions = "accurate", plain: bool = False, merging: Merging | None = None
+) -> str:
     """The pipeline's name, as `relax.build(tir_pipeline=…)` and `tirx.build(pipeline=…)` take it.
 
     Args:
         functions: the grade of elementary functions.
         plain: make plain C functions of kernels; see `edgetvm.compile.native.plain`.
+        merging: makes one of those that differ in numbers alone; of plain functions.
     """
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx.compilation_pipeline import register_tir_pipeline
 
     _vectorise_rounding()
-    name = f"edgetvm-{functions}{'-plain' * plain}"
+    name = f"edgetvm-{functions}{'-plain' * plain}{'-merged' * (merging is not None)}"
 
     def make() -> tuple[Any, Any, Any]:
         passes, _, finalize_device = default_s_tir_pipeline()
-        return passes, lambda: _finalize_host(functions, plain), finalize_device
+        return passes, lambda: _finalize_host(functions, plain, merging), finalize_device
 
     register_tir_pipeline(name, make)
     return name
@@ -53,11 +57,13 @@ def _vectorise_rounding() -> None:
     ir.Op.get("tirx.nearbyint").set_attr("TVectorizable", True)
 
 
-def _finalize_host(functions: Functions, plain: bool) -> Any:
+def _finalize_host(functions: Functions, plain: bool, merging: Merging | None) -> Any:
     from tvm import ir, tirx
 
     ours = [] if functions == "libm" else [expand_functions(functions == "approximate")]
     convention = [_module_pass(plain_functions)] if plain else []
+    if merging is not None:
+        convention.append(_module_pass(merging))
     return ir.transform.Sequential(
         [
             *convention,

@@ -46,14 +46,19 @@ def linked(module: Any, folder: Path, objects: Sequence[Path] = ()) -> bytes:
     return path.read_bytes()
 
 
-def link_shared(output: str, objects: Sequence[str], **_: object) -> None:
+def link_shared(output: str, objects: Sequence[str], *more: str, **_: object) -> None:
     """Link, in the form that TVM's `export_library(fcompile=…)` calls.
+
+    Args:
+        output: path of the library.
+        objects: paths of what is linked.
+        more: of the linker's options.
 
     Raises:
         CompileError: the linker refused the objects.
         MissingToolError: the ziglang package is not installed.
     """
-    run_zig("ld.lld", "-shared", "-s", "--build-id=none", "-o", output, *objects)
+    run_zig("ld.lld", "-shared", "-s", "--build-id=none", *more, "-o", output, *objects)
 
 
 link_shared.output_format = "so"  # type: ignore[attr-defined]

@@ -145,7 +145,7 @@ def at_level(passes: tuple[Pass, ...], options: CompileOptions) -> tuple[Pass, .
     return tuple(
         one
         for one in passes
-        if one.level <= options.opt_level and options.precision in one.precisions
+        if one.level <= options.level.number and options.precision in one.precisions
     )
 
 

@@ -48,5 +48,5 @@ def _first(rule: str) -> int:
     return next(
         level.number
         for level in LEVELS
-        if rule in (title for title, _ in rules_of(CompileOptions(level.number)))
+        if rule in (title for title, _ in rules_of(CompileOptions(level.word)))
     )

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgetvm.farm.adding import add_board
     from edgetvm.farm.inventory import Board, find_board, load_inventory
+    from edgetvm.farm.linking import linked
     from edgetvm.farm.local import LocalBoard
     from edgetvm.farm.program import board_program
     from edgetvm.farm.selection import find_boards, parse_selection, select
-    from edgetvm.farm.session import BoardSession, connect, connected, standing
+    from edgetvm.farm.session import BoardSession, all_standing, connect, connected, standing
     from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
 
 _MODULE_OF = {
@@ -23,11 +24,13 @@ _MODULE_OF = {
     "BoardSession": "session",
     "LocalBoard": "local",
     "add_board": "adding",
+    "all_standing": "session",
     "board_program": "program",
     "connect": "session",
     "connected": "session",
     "find_board": "inventory",
     "find_boards": "selection",
+    "linked": "linking",
     "load_inventory": "inventory",
     "parse_selection": "selection",
     "request_board": "tracker_client",
@@ -42,11 +45,13 @@ __all__ = [
     "BoardSession",
     "LocalBoard",
     "add_board",
+    "all_standing",
     "board_program",
     "connect",
     "connected",
     "find_board",
     "find_boards",
+    "linked",
     "load_inventory",
     "parse_selection",
     "request_board",

@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from queue import Queue
-from threading import Semaphore, Thread
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
-from edgetvm.base.errors import BoardError, EdgetvmError
-from edgetvm.base.steps import step
+from edgetvm.base.errors import (
+    BoardBusyError,
+    BoardError,
+    BoardNotProvisionedError,
+    BoardTimeoutError,
+)
 from edgetvm.base.units import format_bytes
-from edgetvm.base.words import plural
 from edgetvm.boards.profile import load_profile
 from edgetvm.farm.contradictions import contradictions
 from edgetvm.farm.facts import Disk, Facts, facts_script, parse_facts
+from edgetvm.farm.greeting import greet
 from edgetvm.farm.inventory import Board
+from edgetvm.farm.listening import LOOPBACK
+from edgetvm.farm.probing import session_over
+from edgetvm.farm.server_proof import prove_server
 from edgetvm.farm.ssh import Connection
+from edgetvm.farm.together import Outcome
 from edgetvm.farm.tracker_client import registered_keys
 
-Value = TypeVar("Value")
-
 _FACTS_DEADLINE_S = 30.0
-_AT_ONCE = 32
 _LEAST_FREE_BYTES = 64 << 20
 _CLOCK_OFF_S = 3600.0
 
 State = Literal["ok", "odd", "failed"]
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[Value]):
-    """What came of one board: a value, or why there is none."""
-
-    value: Value | None = None
-    error: EdgetvmError | None = None
 
 
 @dataclass(frozen=True)
@@ -53,48 +48,6 @@ class Checked:
     state: State
     round_trip_ms: float | None
     findings: tuple[str, ...]
-
-
-def on_all(
-    title: str, boards: Sequence[Board], work: Callable[[Board], Value]
-) -> dict[str, Outcome[Value]]:
-    """Do something with many boards at once. One that fails holds nobody up.
-
-    Returns:
-        for each board by name what came of it, in the order of `boards`.
-    """
-    done: Queue[tuple[str, Outcome[Value] | BaseException]] = Queue()
-    found: dict[str, Outcome[Value]] = {}
-    turns = Semaphore(_AT_ONCE)
-
-    def work_on(board: Board) -> None:
-        with turns:
-            try:
-                done.put((board.name, _outcome(work, board)))
-            except BaseException as error:  # it belongs to whoever waits
-                done.put((board.name, error))
-
-    with step(title) as this:
-        for board in boards:
-            # Daemons: Ctrl-C must not wait until each board has answered or passed its deadline.
-            Thread(target=work_on, args=(board,), name=board.name, daemon=True).start()
-        while len(found) < len(boards):
-            name, outcome = done.get()
-            if isinstance(outcome, BaseException):
-                raise outcome
-            found[name], this.detail = outcome, name
-            this.tell("advanced", done=len(found), total=len(boards))
-        failed = sum(outcome.error is not None for outcome in found.values())
-        this.detail = f"{plural(failed, 'board')} failed" if failed else ""
-        this.has_failed = failed > 0
-    return {board.name: found[board.name] for board in boards}
-
-
-def _outcome(work: Callable[[Board], Value], board: Board) -> Outcome[Value]:
-    try:
-        return Outcome(work(board))
-    except EdgetvmError as error:
-        return Outcome(error=error)
 
 
 def ask(board: Board, accept_new_host_key: bool = False) -> str:
@@ -143,13 +96,16 @@ def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
     """
     findings: list[str] = []
     round_trip_ms = None
-    harmless = True
+    harmless = serves = True
     if board.shares_cores:
         facts = facts_of(board)
     elif board.login is not None:
         with Connection(board, accept_new_host_key=accept_new_host_key) as connection:
             round_trip_ms = connection.prove_alive() * 1e3
             facts = _parsed(_asked(connection), board)
+            if board.tracker is None:
+                serves, said = _serves(connection)
+                findings += said
     else:
         facts = None
     if facts is not None:
@@ -157,8 +113,35 @@ def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
         harmless = all(one.harmless for one in against)
         findings += [*map(str, against), *_how_it_stands(facts)]
     findings += _at_tracker(board)
-    state: State = "failed" if not harmless else "odd" if findings else "ok"
+    state: State = "failed" if not (harmless and serves) else "odd" if findings else "ok"
     return Checked(state, round_trip_ms, tuple(findings))
+
+
+def _serves(connection: Connection) -> tuple[bool, list[str]]:
+    """Whether nothing is broken about the board's server, and findings; a session proves it."""
+    try:
+        _prove_session(connection)
+    except (BoardNotProvisionedError, BoardBusyError) as error:
+        return True, [_told(error)]
+    except BoardError as error:
+        return False, [_told(error)]
+    return True, []
+
+
+def _prove_session(connection: Connection) -> None:
+    board = connection.board
+    greeting = greet(connection)
+    prove_server(connection, board.server_port)
+    try:
+        session_over(
+            lambda: connection.open_stream(LOOPBACK, board.server_port), greeting.key, board.name
+        )
+    except BoardTimeoutError as error:
+        raise BoardBusyError("its server answers, and has another client now") from error
+
+
+def _told(error: BoardError) -> str:
+    return f"{error.what} ({error.mend})" if error.mend else error.what
 
 
 def _at_tracker(board: Board) -> list[str]:

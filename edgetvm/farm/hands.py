@@ -20,7 +20,7 @@ from edgetvm.farm.tracker_client import Address
 
 if TYPE_CHECKING:
     from edgetvm.farm.leases import Held, Lease, LeaseStore
-    from edgetvm.farm.leases.store import Daemon
+    from edgetvm.farm.leases.lease import Daemon
 
 # For a board that somebody else has, unless it is said how long.
 WAIT_S = 60.0
@@ -54,6 +54,9 @@ def in_hand(
     with open_farm() as store:
         served = _served(store)
         wanted = [one for one in boards if one.hand is None and one.name in served]
+        if not wanted:
+            yield list(boards)
+            return
         with _had(store, wanted, purpose, wait_s) as hands:
             yield [
                 _with_hand(one, served[one.name], hands[one.name]) if one.name in hands else one
@@ -118,20 +121,18 @@ def _had(
             request = Request((left[0].name,), purpose=purpose)
             found[left[0].name] = _Firm(open_.enter_context(held(store, request, wait_s)))
         elif left:
-            several = [_Patient(store, one.name, purpose) for one in left]
+            got = threading.Condition()
+            several = [_Patient(store, one.name, purpose, got) for one in left]
             for one in several:
                 open_.callback(one.close)
+            if not found:
+                _wait_for_first(several, got, wait_s)
             found |= {one.board: one for one in several}
-            if borrowed is None:
-                _wait_for_first(several, wait_s)
         yield found
 
 
-def _wait_for_first(hands: Sequence[_Patient], wait_s: float) -> None:
+def _wait_for_first(hands: Sequence[_Patient], got: threading.Condition, wait_s: float) -> None:
     with step(f"wait for one of {plural(len(hands), 'board')}") as this:
-        got = threading.Condition()
-        for hand in hands:
-            hand.begin(got)
         with got:
             got.wait_for(lambda: any(one.is_held for one in hands), wait_s)
         there = [one.board for one in hands if one.is_held]
@@ -187,16 +188,15 @@ def _borrowed(store: LeaseStore) -> _Borrowed | None:
 class _Patient:
     """A board that is taken when it is to be had, and again after it was lost."""
 
-    def __init__(self, store: LeaseStore, board: str, purpose: str) -> None:
+    def __init__(
+        self, store: LeaseStore, board: str, purpose: str, got: threading.Condition
+    ) -> None:
         self.board = board
         self.why: EdgetvmError | None = None
-        self._store, self._purpose = store, purpose
+        self._store, self._purpose, self._got = store, purpose, got
         self._held: Held | None = None
         self._changed, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"hand {board}", daemon=True)
-
-    def begin(self, got: threading.Condition) -> None:
-        self._got = got
         self._thread.start()
 
     @property
@@ -233,5 +233,4 @@ class _Patient:
     def close(self) -> None:
         self._over.set()
         self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        self._thread.join(timeout=10)

@@ -90,6 +90,10 @@ class Board:
         """Whether what this machine computes slows it down."""
         return self.name == THIS_MACHINE
 
+    def registered_with(self, tracker: Address) -> Board:
+        """The board as a tracker knows it: by its key, or else by its name."""
+        return replace(self, tracker=tracker, key=self.key or self.name)
+
     def now(self) -> Board:
         """The board with its server as it is reached now: with a new lease it is another.
 
@@ -134,7 +138,12 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
 def _check(file: Located[InventoryFile], name: str, settled: Settled) -> None:
     """Refuse a board that lacks something, or whose profile there is not."""
     said = settled.said
-    for key, needed in (("profile", True), ("key", "tracker" in said), ("tracker", "key" in said)):
+    needs = (
+        ("profile", True),
+        ("key", "tracker" in said),
+        ("tracker", "key" in said and "host" not in said),
+    )
+    for key, needed in needs:
         if needed and key not in said:
             raise file.refusal((*settled.at, key), "is missing", f"add `{key}: …`")
     if "host" not in said and "tracker" not in said:

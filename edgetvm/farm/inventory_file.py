@@ -71,7 +71,7 @@ class Limits:
     memory: Annotated[
         str | None,
         BeforeValidator(_size),
-        Field(description="Memory, as `512M` or `4G`; edgetvm's server does not keep to it yet."),
+        Field(description="Memory, as `512M` or `4G`; `edgetvm provision` tells the server there."),
     ] = None
     time: Annotated[
         str | None, BeforeValidator(_time), Field(description="Time, as `90s`, `30m` or `2h`.")
@@ -140,7 +140,8 @@ class BoardEntry:
         ),
     ] = None
     key: Annotated[
-        str | None, Field(description="Key that its RPC server registers under, with `tracker`.")
+        str | None,
+        Field(description="Key that its RPC server registers under; its name without it."),
     ] = None
 
 

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from edgetvm.base.errors import BoardError, TrackerUnreachableError
 from edgetvm.base.pins import check_pins
@@ -121,3 +123,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin:
         process.stdin.close()
+
+
+@contextmanager
+def own_tracker() -> Iterator[Address]:
+    """A tracker on this machine's loopback; it may take seconds until it greets."""
+    with listening_socket() as listener:
+        address = Address(LOOPBACK, listener.getsockname()[1])
+        process = spawned("tracker", listener)
+    try:
+        yield address
+    finally:
+        end(process)

@@ -1,8 +1,8 @@
 """Which boards are meant: `pi* !kitchen arch=aarch64 mem>=4G`.
 
     SELECTION = WORD …            with blanks between
-    WORD      = GLOB              boards of that name; else of that profile, group or tag
-              | !GLOB             none of these
+    WORD      = GLOB,…            boards of that name; else of that profile, group or tag
+              | !GLOB,…           none of these
               | KEY=GLOB,…        whose value is one of them
               | KEY!=GLOB,…       whose value is none of them
               | KEY>=NUMBER       and <=, >, <
@@ -26,7 +26,7 @@ from edgetvm.farm.inventory import Board, find_board, load_inventory
 
 _CONDITION = re.compile(r"(?P<key>[A-Za-z_]+)(?P<sign>!=|>=|<=|=|>|<)(?P<value>.*)", re.ASCII)
 _GLOB = re.compile(r"[\w.*?\[\]!+-]+")
-_WORD = re.compile(r"!?[\w.*?\[\]+-]+")
+_WORD = re.compile(r"!?[\w.*?\[\]+-]+(,[\w.*?\[\]+-]+)*")
 
 _TEXTS: dict[str, Callable[[Board, BoardProfile], Iterable[str]]] = {
     "name": lambda board, _: (board.name,),
@@ -102,9 +102,9 @@ def parse_selection(text: str) -> Selection:
                 mend="write a name, a glob, or KEY=VALUE",
             )
         elif word.startswith("!"):
-            refused.append(word[1:])
+            refused += word[1:].split(",")
         else:
-            globs.append(word)
+            globs += word.split(",")
     return Selection(tuple(globs), tuple(refused), tuple(conditions))
 
 
@@ -181,9 +181,11 @@ def find_boards(text: str, most: int | None = None) -> list[Board]:
         NotFoundError: it means no board; says so when it is the name of a profile.
         ConfigurationError: the inventory, or a profile, cannot be read.
     """
-    found = select(parse_selection(text), load_inventory())
-    if found:
-        return found[:most]
-    if len(text.split()) == 1 and not _CONDITION.fullmatch(text):
-        return [find_board(text)]
-    raise NotFoundError(f"no board is {text!r}", mend="see: edgetvm devices list")
+    selection, boards = parse_selection(text), load_inventory()
+    for glob in selection.globs:
+        if not _matching(glob, boards):
+            find_board(glob)  # tells what may have been meant
+    found = select(selection, boards)
+    if not found:
+        raise NotFoundError(f"no board is {text!r}", mend="see: edgetvm devices list")
+    return found[:most]

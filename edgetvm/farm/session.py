@@ -12,10 +12,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base import errors
 from edgetvm.base.errors import (
+    BoardBusyError,
     BoardCrashError,
     BoardError,
     BoardGoneError,
@@ -36,9 +37,12 @@ from edgetvm.base.errors import (
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.greeting import check_version
 from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.local import LocalBoard
+from edgetvm.farm.inventory_file import THIS_MACHINE
+from edgetvm.farm.linking import all_linked, fault_of
+from edgetvm.farm.local import LocalBoard, own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
 from edgetvm.models.model import Arrays
 from edgetvm.package.arrays import pack, unpack
@@ -142,11 +146,14 @@ class BoardSession:
         self._functions: dict[str, Any] = {}
         self._broken = False
 
-    def _connect(self) -> None:
+    def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
 
         board = self.board.now()
-        address, key = request_board(_tracker_of(board), board.key, _WAIT_FOR_BOARD_S)
+        try:
+            address, key = request_board(_tracker_of(board), board.key, wait_s)
+        except BoardBusyError as error:
+            raise fault_of(board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -405,9 +412,11 @@ class BoardSession:
             return BoardError(f"it reports: {reason.splitlines()[-1]}", where=where)
         back, exit_code = self._exit_code_after_return()
         if exit_code is None:
+            fault = None if back else fault_of(self.board)
             return BoardGoneError(
                 f"the connection broke while {doing}, and it "
-                + ("is back" if back else "did not come back"),
+                + ("is back" if back else "did not come back")
+                + (f": {fault.what}" if fault else ""),
                 where=where,
                 mend="run the same command again"
                 if back
@@ -436,7 +445,7 @@ class BoardSession:
                 if there.key in registered_keys(_tracker_of(there), 2.0):
                     successor = BoardSession(self.board)
                     try:
-                        successor._connect()
+                        successor._connect(until_s - time.monotonic())
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
                     finally:
                         successor.close()
@@ -478,11 +487,13 @@ def connect(board: Board) -> Iterator[BoardSession]:
         TrackerUnreachableError: its tracker does not answer.
         BoardBusyError: it did not become free in time.
         BoardTimeoutError, BoardGoneError: its server does not answer.
+        BoardError: its server is not edgetvm's, or is of another version.
     """
     session = BoardSession(board)
-    with step(f"connect to {board.name}"), native_words_kept_back():
-        session._connect()
     try:
+        with step(f"connect to {board.name}"), native_words_kept_back():
+            session._connect()
+            check_version(session.facts()["version"], board.name)
         yield session
     finally:
         session.close()
@@ -490,7 +501,11 @@ def connect(board: Board) -> Iterator[BoardSession]:
 
 @contextmanager
 def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
-    """The board with its server up; for `local` tracker and server are started, and ended after.
+    """The board with its server reached.
+
+    For `local` tracker and server are started, and ended after. A board that SSH leads to is linked
+    (`edgetvm.farm.linking`) and registered with a tracker of its own. One whose `tracker` the
+    inventory names is taken as it is.
 
     Where a farm serves the board, a lease of it is taken, and given back after.
 
@@ -500,23 +515,46 @@ def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterato
 
     Raises:
         BoardBusyError: somebody has it.
-        BoardError: the local board did not come up, or no server of another is known.
+        BoardError: it cannot be had; says why and the mend.
+        ConfigurationError: the inventory does not say how SSH reaches it.
     """
-    with in_hand([board], purpose=purpose, wait_s=wait_s) as (mine,):
-        if mine.tracker is None and mine.shares_cores:
-            with LocalBoard() as local:
-                yield local.board
-        else:
-            _tracker_of(mine)
-            yield mine
+    with all_standing([board], wait_s, purpose) as (up,):
+        yield up
+
+
+@contextmanager
+def all_standing(
+    boards: Sequence[Board], wait_s: float = WAIT_S, purpose: str = ""
+) -> Iterator[list[Board]]:
+    """Several boards at once, as `standing`.
+
+    Of several that SSH leads to, one that cannot be had is told in a warning, and may come later.
+
+    Raises:
+        BoardBusyError: somebody has all that a farm serves.
+        BoardError: none of them can be had.
+        ConfigurationError: the inventory does not say how SSH reaches one of them.
+    """
+    with ExitStack() as open_:
+        mine = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
+        unserved = [one for one in mine if one.tracker is None]
+        elsewhere = [one for one in unserved if not one.shares_cores]
+        up = {one.name: one for one in mine}
+        if len(elsewhere) < len(unserved):
+            up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
+        if elsewhere:
+            tracker = open_.enter_context(own_tracker())
+            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
+            up |= {one.name: one for one in links}
+        yield [up[one.name] for one in mine]
 
 
 def _tracker_of(board: Board) -> Address:
     if board.tracker is None:
         raise BoardError(
-            "no server that runs packages there is known",
+            "its server is not reached yet",
             where=f"board {board.name}",
-            mend="start one and add `tracker` and `key` to the board: see docs/how-to/boards.md",
+            mend="enter `edgetvm.farm.standing(board)` first",
         )
     return board.tracker
 

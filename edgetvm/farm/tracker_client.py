@@ -17,8 +17,11 @@ from typing import Any
 from edgetvm.base.errors import BoardBusyError, TrackerUnreachableError, UsageError
 
 _MAGIC = struct.pack("<i", 0x2F271)
+_PUT = 3
 _REQUEST = 4
+_UPDATE_INFO = 5
 _SUMMARY = 6
+_PENDING_KEYS = 7
 _SUCCESS = 0
 _MAX_ANSWER_BYTES = 1 << 20
 # A tracker greets at once; only a free board may be long in coming.
@@ -65,13 +68,13 @@ class _Connection:
         except BaseException:
             self.close()
             raise
-        self._until_s = time.monotonic() + deadline_s
 
     def close(self) -> None:
         self._socket.close()
 
-    def ask(self, message: list[Any]) -> Any:
+    def ask(self, message: list[Any], deadline_s: float) -> Any:
         data = json.dumps(message).encode()
+        self._until_s = time.monotonic() + deadline_s
         try:
             self._socket.sendall(struct.pack("<i", len(data)) + data)
             (size_bytes,) = struct.unpack("<i", self._read(4))
@@ -113,7 +116,7 @@ def _asked(tracker: Address, question: list[Any], deadline_s: float) -> Any:
     """
     try:
         with closing(_Connection(tracker, deadline_s)) as connection:
-            code, answer = connection.ask(question)
+            code, answer = connection.ask(question, deadline_s)
     except OSError as error:
         late = isinstance(error, TimeoutError)
         reason = "no answer in time" if late else (error.strerror or str(error)).lower()
@@ -123,6 +126,51 @@ def _asked(tracker: Address, question: list[Any], deadline_s: float) -> Any:
     if code != _SUCCESS:
         raise _unreachable(tracker, "it refuses the request")
     return answer
+
+
+class Place:
+    """A server's place at a tracker; it is given up with `close`.
+
+    What a server of TVM says of itself from the board is said here on its behalf: the tracker
+    keeps a place for as long as the connection of its server, so this one stays open.
+
+    Every method, the constructor included, raises:
+        TrackerUnreachableError: the tracker does not answer, or not in time.
+    """
+
+    def __init__(self, tracker: Address, key: str, server: Address) -> None:
+        """Take a place.
+
+        Args:
+            tracker: to be registered with.
+            key: that clients ask for.
+            server: where clients reach it.
+        """
+        self._tracker, self._key, self._server = tracker, key, server
+        try:
+            self._connection = _Connection(tracker, _GREETING_DEADLINE_S)
+        except OSError as error:
+            raise _unreachable(tracker, str(error).lower() or "no answer in time") from error
+        self._ask([_UPDATE_INFO, {"key": f"server:{key}", "addr": [server.host, server.port]}])
+
+    def offer(self, match_key: str) -> None:
+        """Let the tracker give one client the match key."""
+        self._ask([_PUT, self._key, [self._server.port, match_key], self._server.host])
+
+    def offered(self) -> list[str]:
+        """The match keys that nobody was given yet."""
+        return [str(one) for one in self._ask([_PENDING_KEYS])]
+
+    def close(self) -> None:
+        """Give the place up: nobody is sent to the server any more."""
+        self._connection.close()
+
+    def _ask(self, message: list[Any]) -> Any:
+        try:
+            return self._connection.ask(message, _GREETING_DEADLINE_S)
+        except (OSError, ValueError, _Silent) as error:
+            self.close()
+            raise _unreachable(self._tracker, "the connection broke") from error
 
 
 def tracker_summary(tracker: Address, deadline_s: float = 5.0) -> dict[str, Any]:

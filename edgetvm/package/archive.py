@@ -153,6 +153,7 @@ def verify_package(data: bytes, where: str) -> Package:
     signed_by = None
     if signature_json is not None:
         signed_by = signer_of(signature_json, signed_digest(data[:begin], manifest_json), where)
+    _check_program(manifest, data[:begin], where)
     _check_names(manifest, list(members), where)
     for member in manifest.members:
         data_of = members[member.name]
@@ -163,6 +164,15 @@ def verify_package(data: bytes, where: str) -> Package:
     package = Package(manifest, members, data, begin, manifest_json, signed_by)
     _check_content(package, where)
     return package
+
+
+def _check_program(manifest: Manifest, program: bytes, where: str) -> None:
+    """Of a single executable; a package may be taken out of it."""
+    told = manifest.program_sha256
+    if program and told is not None and sha256_of(program) != told:
+        raise PackageError(
+            "its program was altered", where=where, mend="copy it again, or package anew"
+        )
 
 
 def _check_names(manifest: Manifest, present: list[str], where: str) -> None:

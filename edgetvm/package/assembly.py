@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.files import write_bytes
+from edgetvm.base.files import sha256_of, write_bytes
 from edgetvm.base.paths import shipped_file
 from edgetvm.base.version import __version__
 from edgetvm.compile.artifact import Artifact
@@ -31,6 +31,8 @@ from edgetvm.package.manifest import (
     sample_member,
 )
 
+_APACHE = "Apache-2.0"
+
 
 @dataclass(frozen=True)
 class Notes:
@@ -40,12 +42,14 @@ class Notes:
         processing: `preprocess`, `postprocess` and `stream` of the recipe; None without one.
         labels: names of the classes.
         licence: identifier of the model's; empty where it is not known.
+        licence_text: its text; empty where it is not known.
         tuning_sha256: of the tuned schedules that were used; None where there were none.
     """
 
     processing: Mapping[str, Any] | None = None
     labels: tuple[str, ...] = ()
     licence: str = ""
+    licence_text: str = ""
     tuning_sha256: str | None = None
 
 
@@ -68,14 +72,13 @@ def build_package(
         notes: see `Notes`.
     """
     target = _target(artifact, correctness, notes)
-    own_licence = Licence("edgetvm", "Apache-2.0", f"{LICENCE_FOLDER}edgetvm.txt")
+    licences, texts = _licences(artifact.name, notes)
     files = {
         target.library: artifact.library,
         **_sample_files(artifact, sample_inputs, sample_outputs),
         LABELS_NAME: "".join(f"{' '.join(label.split())}\n" for label in notes.labels).encode(),
-        f"{LICENCE_FOLDER}edgetvm.txt": shipped_file("LICENSE").read_bytes(),
+        **texts,
     }
-    models = [Licence(artifact.name, notes.licence, None)] if notes.licence else []
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         edgetvm_version=__version__,
@@ -85,7 +88,7 @@ def build_package(
         targets=(target,),
         processing=notes.processing,
         labels=LABELS_NAME if notes.labels else None,
-        licences=(own_licence, *models),
+        licences=licences,
     )
     return packed(manifest, files)
 
@@ -167,9 +170,30 @@ def single_executable(package: Package, runner: bytes) -> bytes:
         package: that brings no runner of its own.
     """
     licences, texts = _runtime_licences()
-    manifest = replace(package.manifest, licences=(*package.manifest.licences, *licences))
     filled = runner + bytes(-len(runner) % ALIGNMENT_BYTES)
+    manifest = replace(
+        package.manifest,
+        licences=(*package.manifest.licences, *licences),
+        program_sha256=sha256_of(filled),
+    )
     return filled + packed(manifest, {**package.members, **texts})
+
+
+def _licences(model: str, notes: Notes) -> tuple[tuple[Licence, ...], dict[str, bytes]]:
+    """Edgetvm's and the model's, and their texts by the member's name.
+
+    That of Apache-2.0 is the same for all; others name whose the work is.
+    """
+    own, models = f"{LICENCE_FOLDER}edgetvm.txt", f"{LICENCE_FOLDER}model.txt"
+    texts = {own: shipped_file("LICENSE").read_bytes()}
+    licences = [Licence("edgetvm", _APACHE, own)]
+    if notes.licence:
+        if notes.licence_text:
+            texts[models] = notes.licence_text.encode()
+        elif notes.licence == _APACHE:
+            texts[models] = texts[own]
+        licences.append(Licence(model, notes.licence, models if models in texts else None))
+    return tuple(licences), texts
 
 
 def _runtime_licences() -> tuple[tuple[Licence, ...], dict[str, bytes]]:

@@ -5,6 +5,7 @@ Built once for each platform: a build is cached by the hash of all that it depen
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from edgetvm.base import cache
 from edgetvm.base.errors import NotFoundError
 from edgetvm.base.files import sha256_of_file, storage_errors
 from edgetvm.base.pins import installed_version
-from edgetvm.base.steps import step
+from edgetvm.base.steps import Step, step
 from edgetvm.base.zig import run_zig, zig_folder
 
 Libc = Literal["glibc", "musl"]
@@ -36,20 +37,26 @@ class _Platform:
         target: with the oldest glibc that has all that is called, 2.17 of 2012.
         cpu: what every such board has.
         code: what the sources are compiled for beside; Thumb takes two thirds of Arm's bytes.
+        seldom: how what is not called often is optimised; for 32-bit Arm LLVM would then call
+            functions for shifts of 64 bits, which no library there has.
     """
 
     target: str
     cpu: str = "baseline"
     code: str = ""
+    seldom: str = "-Oz"
 
 
-_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode")
+# Of ELF headers, by class: where the list of sections is told to begin, as what number, and where
+# an entry's size, their count and the names' number follow.
+_SECTIONS = {1: (0x20, "<I", 0x2E), 2: (0x28, "<Q", 0x3A)}
+_ARMV7 = ("generic+v7a+vfp3d16", "+thumb_mode", "-Os")
 _PLATFORMS: dict[tuple[str, Libc], _Platform] = {
     ("aarch64", "glibc"): _Platform("aarch64-linux-gnu.2.17"),
     ("aarch64", "musl"): _Platform("aarch64-linux-musl"),
     ("armv7l", "glibc"): _Platform("arm-linux-gnueabihf.2.17", *_ARMV7),
     # Zig has this C library in Thumb as well.
-    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0]),
+    ("armv7l", "musl"): _Platform("thumb-linux-musleabihf", _ARMV7[0], seldom=_ARMV7[2]),
     ("x86_64", "glibc"): _Platform("x86_64-linux-gnu.2.17"),
     ("x86_64", "musl"): _Platform("x86_64-linux-musl"),
 }
@@ -59,10 +66,17 @@ _FLAGS = (
     *("-std=c11", "-Os", "-fPIC", "-fno-sanitize=all", "-ffunction-sections", "-fdata-sections"),
     *("-fvisibility=hidden", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 )
+# What is called for every block of a file, or while a model runs; all else is as small as can be.
+_OFTEN = frozenset(
+    f"{name}.c"
+    for name in "crc32 functions half pool program sha256 sha256_arm sha256_x86 wide".split()
+)
 _LINK = ("-Os", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--hash-style=gnu")
 _STATIC_LIBC = ("-static", "-lm", "-pthread")
 # Zig's own exp, log and sin would come before those of a shared libm, and with all their tables.
 _SHARED_LIBC = ("-rtlib=none", "-lm", "-pthread")
+# Of a build, as its progress counts them: two objects, and what is linked of them.
+_PARTS = 3
 _KERNEL = ("-std=c11", "-Os", "-fPIC", "-shared", "-nostdlib", "-s", "-Wl,--build-id=none")
 _EXPORTS = "{ global: edgetvm_*; local: *; };"
 # No exception passes through C, and musl's tables for them are a sixth of a static program.
@@ -102,10 +116,10 @@ def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
 
     def make(folder: Path) -> None:
         with (
-            step(f"build the C runtime for {architecture} ({libc}), this once"),
+            step(f"build the C runtime for {architecture} ({libc}), this once") as this,
             storage_errors(folder),
         ):
-            _build(folder, platform, static=libc == "musl")
+            _build(folder, platform, this, static=libc == "musl")
 
     folder, _ = cache.get_or_make("runtimes", _depends_on(platform, _read()), make)
     return BuiltRuntime(folder, architecture, libc)
@@ -168,7 +182,7 @@ def _platform(architecture: str, libc: Libc) -> _Platform:
 def _depends_on(platform: _Platform, sources: Sequence[Path]) -> dict[str, object]:
     return {
         "sources": [(path.name, sha256_of_file(path)) for path in sources],
-        "platform": [platform.target, platform.cpu, platform.code],
+        "platform": [platform.target, platform.cpu, platform.code, platform.seldom],
         "code": sha256_of_file(Path(__file__)),
         "ziglang": installed_version("ziglang"),
     }
@@ -189,11 +203,14 @@ def _read() -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob("*.[ch]"))
 
 
-def _build(folder: Path, platform: _Platform, static: bool) -> None:
+def _build(folder: Path, platform: _Platform, this: Step, static: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
         scratch = Path(scratch_name)
+        this.advance(0, _PARTS, "compiling the library")
         library = _compiled("src", scratch, platform)
+        this.advance(1, _PARTS, "compiling edgetvm-run")
         runner = _compiled("runner", scratch, platform)
+        this.advance(2, _PARTS, "linking; Zig builds a C library for its first program of a target")
         discard, exports = scratch / "discard.ld", scratch / "exports.map"
         discard.write_text(_DISCARD)
         exports.write_text(_EXPORTS)
@@ -204,6 +221,18 @@ def _build(folder: Path, platform: _Platform, static: bool) -> None:
         run_zig("ar", "rcs", str(folder / ARCHIVE_FILE), library)
         libc = _STATIC_LIBC if static else _SHARED_LIBC
         run_zig(*link, library, runner, *libc, "-o", str(folder / RUNNER_FILE))
+        _drop_sections(folder / RUNNER_FILE)
+        this.detail = ""
+
+
+def _drop_sections(program: Path) -> None:
+    """Cut off the list of sections at an ELF file's end, which linkers read and no system does."""
+    data = bytearray(program.read_bytes())
+    place, form, counts = _SECTIONS[data[4]]
+    (begin,) = struct.unpack_from(form, data, place)
+    struct.pack_into(form, data, place, 0)
+    struct.pack_into("<HHH", data, counts, 0, 0, 0)
+    program.write_bytes(data[:begin])
 
 
 def _build_program(program: Path, sources: Path, platform: _Platform) -> None:
@@ -234,5 +263,9 @@ def _compiled_together(
     cpu = f"-mcpu={platform.cpu}{platform.code}"
     command = ("build-obj", "-target", platform.target, cpu, "-OReleaseSmall", "-lc", *includes)
     emit = f"-femit-bin={compiled}"
-    run_zig(*command, "-cflags", *_FLAGS, "--", *sources, emit, folder=RUNTIME_FOLDER)
+    rare = [one for one in sources if Path(one).name not in _OFTEN]
+    often = [one for one in sources if one not in rare]
+    flags = ("-cflags", *_FLAGS)
+    files = (*((*flags, "--", *often) if often else ()), *flags, platform.seldom, "--")
+    run_zig(*command, *files, *rare, emit, folder=RUNTIME_FOLDER)
     return str(compiled)

@@ -145,6 +145,7 @@ class Manifest:
         processing: `preprocess`, `postprocess` and `stream` of the recipe; None without one.
         labels: name of the member that names the classes, one a line.
         licences: of the parts.
+        program_sha256: in a single executable, of all that stands before the package; None without.
     """
 
     format_version: int
@@ -157,6 +158,7 @@ class Manifest:
     processing: Mapping[str, Any] | None = None
     labels: MemberName | None = None
     licences: tuple[Licence, ...] = ()
+    program_sha256: Sha256 | None = None
 
     @property
     def sizes_bytes(self) -> Mapping[str, int]:

@@ -174,6 +174,10 @@ class Recipe:
         tuple[Annotated[str, NameFrom(METRICS)], ...],
         Field(description="What to score the predictions by."),
     ] = ()
+    licence_text: Annotated[
+        str,
+        Field(description="The licence's text, which packages carry; that of Apache-2.0 is known."),
+    ] = ""
     deadline_ms: Annotated[
         Annotated[float, Field(gt=0)] | None,
         Field(description="Milliseconds within which one call must answer."),

@@ -17,7 +17,7 @@ from typing import Any
 from edgetvm.base.errors import ConfigurationError, StorageError
 from edgetvm.base.files import sha256_of, storage_errors
 from edgetvm.base.paths import data_folder
-from edgetvm.compile.options import Layout
+from edgetvm.compile.options import Layout, OptLevel
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import Tensor
@@ -498,7 +498,7 @@ def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Tri
     return best
 
 
-def _where(conditions: Conditions) -> tuple[str, int, bool]:
+def _where(conditions: Conditions) -> tuple[str, OptLevel, bool]:
     return conditions.profile, conditions.level, conditions.estimated
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, get_args
 
+from edgetvm.compile.options import OptLevel
 from edgetvm.compile.tuned import KernelChoice
 
 Outcome = Literal["ok", "build error", "timeout", "crash", "wrong result", "board lost"]
@@ -26,7 +27,7 @@ class Conditions:
 
     profile: str
     architecture: str
-    level: int
+    level: OptLevel
     estimated: bool = False
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from edgetvm.base.errors import BoardError, BoardGoneError
+from edgetvm.base.errors import BoardBusyError, BoardError, BoardGoneError
 from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
 from edgetvm.farm.inventory import Board
+from edgetvm.farm.linking import fault_of
 from edgetvm.farm.tracker_client import Address, request_board
 from edgetvm.tune.records import Outcome
 
@@ -184,6 +185,8 @@ class BoardRunner:
         wanted = _Open(allowed_s, _WAIT_FOR_BOARD_S, str(there.tracker), there.key)
         try:
             facts: Mapping[str, object] = self._worker.ask(wanted, wanted.wait_s + _PATIENCE_S)
+        except BoardBusyError as error:
+            raise fault_of(there) or error from error
         except (WorkerLate, WorkerLost) as error:
             raise BoardGoneError(f"it could not be reached: {error}") from error
         return facts

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edgetvm.base.errors import (
     BoardBusyError,
+    BoardError,
     BoardGoneError,
     BoardTimeoutError,
     EdgetvmError,
@@ -15,9 +17,10 @@ from edgetvm.base.errors import (
     UsageError,
 )
 from edgetvm.base.steps import StepEvent, listening
-from edgetvm.boards.profile import load_profile
+from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.session import connected, standing
@@ -45,7 +48,8 @@ class Benched:
 
     Attributes:
         measurements: of those that could be measured, in the order given.
-        failures: why others could not, by the name that was given.
+        failures: why others could not, by the name that was given; with ` on BOARD` after it
+            where there are several boards.
     """
 
     measurements: tuple[Measurement, ...]
@@ -82,7 +86,7 @@ def bench(
 
     with listening(keep):
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
-        with connected(board) as session:
+        with connected(board) as session, governed([session.board]):
             measurement = measure(
                 session,
                 built.package,
@@ -112,42 +116,59 @@ def _original(plan: Plan, subject: Subject) -> Source | None:
 
 def bench_each(
     names: Sequence[str],
-    board: Board = LOCAL,
+    boards: Sequence[Board] = (LOCAL,),
     plan: Plan | None = None,
-    tuned: TunedSchedules = UNTUNED,
+    tuned: Callable[[BoardProfile], TunedSchedules] | None = None,
     options: CompileOptions = DEFAULTS,
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
-    """Measure several models on a board; one that cannot be is no reason to leave out the others.
+    """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
+
+    Boards are measured one after the other: this machine compiles for each.
 
     Args:
         names: of model files and recipes.
-        board, plan, tuned, options: see `bench`.
+        boards: see `edgetvm.farm.find_boards`; this machine without them.
+        plan, options: see `bench`.
+        tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
         shapes, bindings: see `edgetvm.workflow.find_subject`.
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
-        BoardBusyError: somebody has the board.
-        BoardError: the local board did not come up.
+        BoardError: the only board cannot be had; BoardBusyError where somebody has it.
+        ConfigurationError: a board's profile cannot be read.
+        StorageError: `tuned` cannot read its database.
     """
-    failures: dict[str, EdgetvmError] = {}
+    unfound: dict[str, EdgetvmError] = {}
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
             subjects.append((name, find_subject(name, shapes, bindings)))
         except EdgetvmError as error:
-            failures[name] = error
+            unfound[name] = error
     measurements: list[Measurement] = []
-    if subjects:
-        with standing(board, wait_s, f"bench {' '.join(names)}") as up:
-            measurements = _measured(
-                subjects, lambda one: bench(one, up, plan, tuned, options), failures
-            )
-    in_order = {name: failures[name] for name in names if name in failures}
-    return Benched(tuple(measurements), in_order)
+    failed = {"": unfound}
+    for board in boards if subjects else ():
+        schedules = tuned(load_profile(board.profile)) if tuned is not None else UNTUNED
+        there = failed.setdefault(f" on {board.name}" if len(boards) > 1 else "", {})
+        try:
+            with standing(board, wait_s, f"bench {' '.join(names)}") as up:
+                one = partial(bench, board=up, plan=plan, tuned=schedules, options=options)
+                measurements += _measured(subjects, one, there)
+        except BoardError as error:
+            if len(boards) == 1:
+                raise
+            there |= {name: error for name, _ in subjects}
+    failures = {
+        f"{name}{place}": errors[name]
+        for name in names
+        for place, errors in failed.items()
+        if name in errors
+    }
+    return Benched(tuple(measurements), failures)
 
 
 def _measured(

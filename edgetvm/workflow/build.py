@@ -121,7 +121,13 @@ def _notes(recipe: Recipe | None, tuned: TunedSchedules) -> Notes:
     tuning_sha256 = None if tuned == UNTUNED else digest(tuned)
     if recipe is None:
         return Notes(tuning_sha256=tuning_sha256)
-    return Notes(processing_of(recipe), label_names(recipe), recipe.licence, tuning_sha256)
+    return Notes(
+        processing_of(recipe),
+        label_names(recipe),
+        recipe.licence,
+        recipe.licence_text,
+        tuning_sha256,
+    )
 
 
 def _recipe_digest(recipe: Recipe) -> str:

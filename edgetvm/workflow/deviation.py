@@ -9,7 +9,7 @@ from edgetvm.base.errors import MissingToolError
 from edgetvm.base.steps import note, step
 from edgetvm.boards.profile import load_profile
 from edgetvm.compile.compiler import compile_model
-from edgetvm.compile.options import CompileOptions
+from edgetvm.compile.options import CompileOptions, OptLevel
 from edgetvm.models.correctness import rms_relative, worst_error
 from edgetvm.models.model import Arrays, Model
 from edgetvm.models.reference import Source, named_outputs, reference_for, run_stream
@@ -18,7 +18,7 @@ from edgetvm.recipes import Recipe
 from edgetvm.workflow.checking import Case, cases
 
 # The level whose arithmetic is the model's own, but for the order of sums; in float32.
-STRICT_LEVEL = 2
+STRICT_LEVEL: OptLevel = 2
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.compiler import compile_model
 from edgetvm.compile.fallbacks import schedule_warnings, work_shares
-from edgetvm.compile.options import DEFAULTS, LEVELS, CompileOptions
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.measure.kernel_times import KernelTimes, time_kernels
 from edgetvm.models.fills import fill
@@ -113,7 +113,7 @@ def inspect(
     artifact = compile_model(model, profile, tuned, options)
     times = _timed(artifact.library, model.signature, threads) if timed else None
     errors: tuple[Deviation, ...] = ()
-    if options.opt_level == LEVELS[-1].number or options.precision == "fp16":
+    if options.level.functions == "approximate" or options.precision == "fp16":
         errors = deviations(model, subject.recipe, options)
     found = _inspection(subject.name, profile.name, options, artifact.kernels, times)
     return replace(found, memory=artifact.memory, deviations=errors)

@@ -15,9 +15,10 @@ from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
-from edgetvm.farm.hands import WAIT_S, in_hand
+from edgetvm.farm.governing import governed
+from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import BoardSession, connect, is_there, standing
+from edgetvm.farm.session import BoardSession, all_standing, connect, is_there
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
@@ -92,21 +93,26 @@ def tune(
 
     Raises:
         BoardBusyError: others have all boards of a farm.
-        UsageError: there is no run to resume, or the boards are of several profiles.
+        UsageError: there is no run to resume, the boards are of several profiles, or the level asks
+            for small code.
         ModelError, CompileError: the model cannot be built.
         TrackerUnreachableError: no board's tracker answers.
         BoardError: a board failed for good.
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
+    if options.level.small:
+        raise UsageError(
+            "tuning searches for fast kernels, and -Os asks for small ones",
+            mend="tune at another level",
+        )
     profile = load_profile(_one_profile(boards))
     model = subject.load()
     with ExitStack() as open_:
         mine = open_.enter_context(TuningDatabase(database or default_database()))
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
-        purpose = f"tune {subject.name}"
-        had = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
-        up = [open_.enter_context(standing(one)) for one in had]
+        up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
+        open_.enter_context(governed(up))
         choose_layout(subject, _first_there(up), mine, options)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(

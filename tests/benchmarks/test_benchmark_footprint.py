@@ -15,6 +15,7 @@ from benchmarks.footprint.agreement import _agreement
 from benchmarks.footprint.chain import chain, kernel_ns
 from benchmarks.footprint.peers import opened
 from benchmarks.footprint.sizes import size_of
+from benchmarks.footprint.tflite_chain import as_tflite
 from edgetvm.package.archive import packed, read_package
 from edgetvm.package.crossbuild import RUNNER_FILE, build_runtime
 
@@ -44,6 +45,19 @@ def test_a_chain_adds_one_number_after_the_other(tmp_path: Path) -> None:
     found = onnx_runtime(case.file, {"x0": given})
     np.testing.assert_array_equal(found["x4"], case.expected()[0])
     assert case.expected()[0] == 1 + (1 + 2 + 3 + 4)
+
+
+def test_the_chain_for_litert_is_the_same(tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    case = as_tflite(chain(4, tmp_path))
+    interpreter = Interpreter(model_path=str(case.file))
+    interpreter.allocate_tensors()
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], case.input_arrays()[0])
+    interpreter.invoke()
+    assert case.format == "tflite"
+    np.testing.assert_array_equal(interpreter.get_tensor(answer["index"]), case.expected()[0])
 
 
 def test_a_wrong_answer_is_told_and_no_agreement(tmp_path: Path) -> None:

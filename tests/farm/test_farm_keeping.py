@@ -13,7 +13,13 @@ import pytest
 from real_board import alive, within
 from served_boards import PROFILE, QUICK, ServedFarm, served_farm, stop_tree
 
-from edgetvm.base.errors import BoardBusyError, BoardError, BoardGoneError, LeaseLostError
+from edgetvm.base.errors import (
+    BoardBusyError,
+    BoardError,
+    BoardGoneError,
+    LeaseLostError,
+    TrackerUnreachableError,
+)
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.ways import NotPossible
 from edgetvm.farm.leases import Request, held, take
@@ -166,15 +172,23 @@ def test_strangers_at_the_ports_hold_nobody_up(farm: ServedFarm) -> None:
 
 
 def test_one_board_s_trouble_holds_up_no_other(farm: ServedFarm) -> None:
+    before = farm.offer("a").key
     stop_tree(farm.server_of("a"), signal.SIGSTOP)
     for _ in range(3):
         with held(farm.store, Request(("b",)), wait_s=10) as mine:
             assert mine.lease.board == "b"
+    assert within(20, lambda: farm.offer("a").key not in (before, None))
 
 
-def test_a_maintained_board_rests(farm: ServedFarm) -> None:
+def test_a_maintained_board_rests_and_locks_its_last_holder_out(farm: ServedFarm) -> None:
+    lease = take(farm.store, Request(("a",)), 5)
     farm.store.maintain("a", "a new fan", begins=True)
     try:
+        assert probe(*lease.server, "a")["cores"], "who has it may end his work"
+        farm.store.end(lease)
+        assert within(10, lambda: not farm.daemon.keepers["a"].way.is_up)
+        with pytest.raises(BoardBusyError):
+            request_board(*lease.server, 0.5)
         with pytest.raises(BoardBusyError, match="a is maintenance: a new fan"):
             take(farm.store, Request(("a",)), 0.5)
     finally:
@@ -182,23 +196,20 @@ def test_a_maintained_board_rests(farm: ServedFarm) -> None:
 
 
 class Broken:
-    """A board that only some means bring back."""
+    """A board that no means bring back."""
 
     is_up = True
 
-    def __init__(self, board: Board, tracker: Address, mended_by: str) -> None:
-        self.tracker, self._mended_by = tracker, mended_by
+    def __init__(self, tracker: Address, error: BoardError) -> None:
+        self.tracker, self._error = tracker, error
         self.tried: list[str] = []
-        self.is_broken = True
 
     def _try(self, name: str) -> None:
         self.tried.append(name)
-        if name == self._mended_by:
-            self.is_broken = False
 
     def serve(self, key: str, deadline_s: float) -> str:
         self._try("serve")
-        raise BoardError("it is broken" if self.is_broken else "it is mended, but this is a test")
+        raise self._error
 
     def resume(self, key: str, deadline_s: float) -> None:
         raise BoardError("it is broken")
@@ -225,7 +236,7 @@ def test_the_ladder_is_climbed_rung_by_rung_until_a_board_is_bad(
     ways: dict[str, Broken] = {}
 
     def way(board: Board, tracker: Address) -> Broken:
-        ways[board.name] = Broken(board, tracker, "never")
+        ways[board.name] = Broken(tracker, BoardError("it is broken"))
         return ways[board.name]
 
     with served_farm(tmp_path, ("c",), way=way, times=replace(QUICK, bad_pause_s=0.5)) as farm:
@@ -238,6 +249,21 @@ def test_the_ladder_is_climbed_rung_by_rung_until_a_board_is_bad(
         count = len(tried)
         assert within(10, lambda: len(ways["c"].tried) > count), "a bad board is tried again"
         assert ways["c"].tried.count("reboot") == 1, "and not by force"
+
+
+def test_no_board_is_started_anew_for_a_tracker_that_is_away(tmp_path: Path) -> None:
+    away = TrackerUnreachableError("the tracker does not answer", where="127.0.0.1:9")
+    ways: list[Broken] = []
+
+    def way(board: Board, tracker: Address) -> Broken:
+        ways.append(Broken(tracker, away))
+        return ways[0]
+
+    with served_farm(tmp_path, ("c",), way=way, settled=False) as farm:
+        assert within(10, lambda: len(ways[0].tried) > 3)
+        assert set(ways[0].tried) == {"serve"}
+        assert farm.offer("c").verdict == "unknown"
+        assert within(5, lambda: farm.offer("c").detail == "the tracker does not answer")
 
 
 def test_leases_outlive_the_daemon_and_are_served_by_the_next(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ from edgetvm.base.errors import (
     ConfigurationError,
     HostKeyError,
 )
-from edgetvm.farm.asking import Outcome
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
 from edgetvm.farm.emulating.faults import link_impaired
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision import Order, Provisioned, provision
-from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
+from edgetvm.farm.provision.session_proof import probe_kernel, prove_session
 from edgetvm.farm.ssh import Connection, Tunnels
+from edgetvm.farm.together import Outcome
 
 pytestmark = pytest.mark.board
 
@@ -440,8 +440,3 @@ def test_every_architecture_is_served(architecture: str) -> None:
 def test_a_board_without_ssh_is_told(boards: list[EmulatedBoard]) -> None:
     outcome = provision([replace(boards[0].board, login=None)])[boards[0].name]
     assert isinstance(outcome.error, ConfigurationError)
-
-
-def test_versions_that_differ_are_told() -> None:
-    with pytest.raises(BoardError, match=r"its server is edgetvm 0\.0\.9, and this is edgetvm 0\."):
-        check_version("0.0.9", "board kitchen")

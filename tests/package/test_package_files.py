@@ -158,6 +158,26 @@ def test_libraries_begin_where_a_page_may(artifact: Artifact, checked: Checked, 
     assert [one.spdx for one in package.manifest.licences] == ["Apache-2.0", "MIT"]
 
 
+@pytest.mark.parametrize(
+    ("licence", "text", "kept"),
+    [
+        ("MIT", "Copyright: mine", "Copyright: mine"),
+        ("Apache-2.0", "", "Apache License"),
+        ("MIT", "", None),
+    ],
+)
+def test_the_text_of_the_models_licence_is_kept_where_it_is_known(
+    licence: str, text: str, kept: str | None, artifact: Artifact, checked: Checked
+) -> None:
+    sample = checked.sample_inputs, checked.sample_outputs
+    notes = Notes(licence=licence, licence_text=text)
+    package = verify_package(build_package(artifact, None, *sample, notes), "m")
+    model = package.manifest.licences[-1]
+    assert (model.name, model.spdx) == (artifact.name, licence)
+    assert model.member == (kept and "licences/model.txt")
+    assert model.member is None or kept in package.members[model.member].decode()
+
+
 def for_rpi4(data: bytes) -> bytes:
     """The same package, which says that it is for another board and has another library."""
     package = verify_package(data, "m")

@@ -25,7 +25,7 @@ def test_a_board_that_is_gone_is_not_asked_again(
     """The second of three models ends the session; the third finds the board, or is not tried."""
     asked = []
 
-    def one(subject: Subject, *_: object) -> object:
+    def one(subject: Subject, **_: object) -> object:
         asked.append(subject.name)
         if len(asked) == 2:
             raise error
@@ -36,7 +36,7 @@ def test_a_board_that_is_gone_is_not_asked_again(
     names = [str(folder / f"{name}.onnx") for name in "abc"]
     for name in names:
         Path(name).write_bytes(tiny_onnx.read_bytes())
-    found = bench_each(names, BOARD)
+    found = bench_each(names, [BOARD])
     assert len(found.measurements) == measured
     assert list(found.failures) == names[1 : 1 + 3 - measured]
     assert len(asked) == 1 + measured

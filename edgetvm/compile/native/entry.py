@@ -13,26 +13,27 @@ or one, by TVM's calling convention, which tells an error's words too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgetvm.compile.memory.plan import ALIGNMENT_BYTES, aligned
+from edgetvm.compile.native.merging import NOTHING_MERGED, Use
 from edgetvm.compile.native.plain import symbol
 from edgetvm.compile.native.program import Call, Place, Program
 
 # Arguments of TVM's convention are 16 bytes each, the value in the last 8.
 _WRAPPERS = """
-define i32 @__tvm_ffi_edgetvm_run(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
-  %at = getelementptr i8, ptr %arguments, i64 8
+define i32 @__tvm_ffi_edgetvm_run(ptr %self, ptr %given, i32 %count, ptr %result) {attributes} {{
+  %at = getelementptr i8, ptr %given, i64 8
   %blocks = load ptr, ptr %at
   %code = tail call i32 @edgetvm_run(ptr %blocks, i32 0, i32 {calls})
   ret i32 %code
 }}
-define i32 @__tvm_ffi_edgetvm_call(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
-  %at = getelementptr i8, ptr %arguments, i64 8
+define i32 @__tvm_ffi_edgetvm_call(ptr %self, ptr %given, i32 %count, ptr %result) {attributes} {{
+  %at = getelementptr i8, ptr %given, i64 8
   %blocks = load ptr, ptr %at
-  %next = getelementptr i8, ptr %arguments, i64 24
+  %next = getelementptr i8, ptr %given, i64 24
   %first = load i32, ptr %next
   %end = add i32 %first, 1
   %code = tail call i32 @edgetvm_run(ptr %blocks, i32 %first, i32 %end)
@@ -41,13 +42,21 @@ define i32 @__tvm_ffi_edgetvm_call(ptr %self, ptr %arguments, i32 %count, ptr %r
 """
 
 
-def write_object(program: Program, target: Any, folder: Path) -> Path:
+def write_object(
+    program: Program,
+    target: Any,
+    folder: Path,
+    uses: Mapping[str, Use] = NOTHING_MERGED,
+    attributes: str = "",
+) -> Path:
     """Write a program's object file into a folder.
 
     Args:
         program: what is called.
         target: TVM's, that the kernels are compiled for.
         folder: for files of one's own; it is the caller's.
+        uses: what became of the kernels, of those that were merged.
+        attributes: of functions, for LLVM.
     """
     from tvm.runtime import load_module
 
@@ -57,13 +66,16 @@ def write_object(program: Program, target: Any, folder: Path) -> Path:
             file.write(content.data)
             file.write(bytes(aligned(content.size) - content.size))
     text = folder / "program.ll"
-    text.write_text(_assembly(program, target, constants))
+    text.write_text(_assembly(program, target, constants, uses, attributes))
     found = folder / "program.o"
     load_module(str(text)).write_to_file(str(found), "o")
     return found
 
 
-def _assembly(program: Program, target: Any, constants: Path) -> str:
+def _assembly(
+    program: Program, target: Any, constants: Path, uses: Mapping[str, Use], attributes: str
+) -> str:
+    called = [uses.get(call.kernel, Use(call.kernel)) for call in program.calls]
     names = "".join(f"{call.kernel}\n" for call in program.calls).encode()
     sizes = ", ".join(f"i64 {size}" for size in program.block_bytes)
     return "\n".join(
@@ -74,9 +86,10 @@ def _assembly(program: Program, target: Any, constants: Path) -> str:
             f"@edgetvm_names = constant [{len(names) + 1} x i8] {_text(names)}",
             f"@edgetvm_blocks = constant i32 {len(program.block_bytes)}",
             f"@edgetvm_block_bytes = constant [{len(program.block_bytes)} x i64] [{sizes}]",
-            *_declarations(program),
-            *_run(program),
-            _WRAPPERS.format(calls=len(program.calls)),
+            *_declarations(program, called),
+            *_tables(called),
+            *_run(program, called, attributes),
+            _WRAPPERS.format(calls=len(program.calls), attributes=attributes),
         ]
     )
 
@@ -111,25 +124,41 @@ def _constants(file: Path) -> list[str]:
     ]
 
 
-def _declarations(program: Program) -> list[str]:
+def _declarations(program: Program, called: Sequence[Use]) -> list[str]:
     """Hidden: they are bound when the library is linked, and nobody else can see them."""
-    counts = {call.kernel: len(call.places) for call in program.calls}
+    counts = {
+        use.kernel: len(call.places) + bool(use.numbers)
+        for call, use in zip(program.calls, called, strict=True)
+    }
     return [
         f'declare hidden i32 @"{symbol(kernel)}"({", ".join(["ptr"] * count)})'
         for kernel, count in counts.items()
     ]
 
 
-def _run(program: Program) -> Iterator[str]:
+def _tables(called: Sequence[Use]) -> Iterator[str]:
+    """The numbers of calls; equal ones are one table."""
+    for numbers in dict.fromkeys(use.numbers for use in called if use.numbers):
+        listed = ", ".join(f"i32 {number}" for number in numbers)
+        kind = f"[{len(numbers)} x i32]"
+        yield f"{_table(numbers)} = private unnamed_addr constant {kind} [{listed}], align 4"
+
+
+def _table(numbers: Sequence[int]) -> str:
+    told = " ".join(map(str, numbers))
+    return f'@"numbers {told}"'
+
+
+def _run(program: Program, called: Sequence[Use], attributes: str) -> Iterator[str]:
     count = len(program.calls)
-    yield "define i32 @edgetvm_run(ptr %blocks, i32 %first, i32 %end) {"
+    yield f"define i32 @edgetvm_run(ptr %blocks, i32 %first, i32 %end) {attributes} {{"
     for block in range(len(program.block_bytes)):
         yield f"  %at{block} = getelementptr ptr, ptr %blocks, i32 {block}"
         yield f"  %block{block} = load ptr, ptr %at{block}"
     begins = " ".join(f"i32 {index}, label %call{index}" for index in range(count))
     yield f"  switch i32 %first, label %call{count} [{begins}]"
-    for index, call in enumerate(program.calls):
-        yield from _call(index, call)
+    for index, (call, use) in enumerate(zip(program.calls, called, strict=True)):
+        yield from _call(index, call, use)
     codes = ", ".join(f"[%code{index}, %call{index}]" for index in range(count))
     yield f"call{count}:"
     yield "  ret i32 0"
@@ -138,14 +167,16 @@ def _run(program: Program) -> Iterator[str]:
     yield "}"
 
 
-def _call(index: int, call: Call) -> Iterator[str]:
+def _call(index: int, call: Call, use: Use) -> Iterator[str]:
     """One kernel, and whether it was the last."""
     yield f"call{index}:"
     for number, place in enumerate(call.places):
         begin = f"ptr {_base(place)}, i64 {place.offset_bytes}"
         yield f"  %p{index}.{number} = getelementptr i8, {begin}"
-    pointers = ", ".join(f"ptr %p{index}.{number}" for number in range(len(call.places)))
-    yield f'  %code{index} = call i32 @"{symbol(call.kernel)}"({pointers})'
+    given = [f"ptr %p{index}.{number}" for number in range(len(call.places))]
+    if use.numbers:
+        given.append(f"ptr {_table(use.numbers)}")
+    yield f'  %code{index} = call i32 @"{symbol(use.kernel)}"({", ".join(given)})'
     yield f"  %failed{index} = icmp ne i32 %code{index}, 0"
     yield f"  %last{index} = icmp eq i32 %end, {index + 1}"
     yield f"  %over{index} = or i1 %failed{index}, %last{index}"

@@ -27,6 +27,14 @@ static bool receive(int socket, void *to, size_t size_bytes)
     return true;
 }
 
+/* What a client gives: the key, or after a name that a tracker knows the board by, NAME:KEY. */
+static bool is_key(const struct match_key *key, const char *given)
+{
+    const char *colon = strrchr(given, ':');
+    const char *bare = colon != NULL ? colon + 1 : given;
+    return match_key_is(key, given, strlen(given)) || match_key_is(key, bare, strlen(bare));
+}
+
 /* "client:KEY -timeout=SECONDS": whether the key is the right one. */
 static bool parse(char *text, const struct match_key *key, struct arrival *arrival)
 {
@@ -36,8 +44,7 @@ static bool parse(char *text, const struct match_key *key, struct arrival *arriv
     if (word == NULL || strncmp(word, ROLE, sizeof ROLE - 1) != 0) {
         return false;
     }
-    const char *given = word + sizeof ROLE - 1;
-    bool right = match_key_is(key, given, strlen(given));
+    bool right = is_key(key, word + sizeof ROLE - 1);
     arrival->timeout_s = 0;
     while ((word = strtok_r(NULL, " ", &rest)) != NULL) {
         if (strncmp(word, TIMEOUT, sizeof TIMEOUT - 1) == 0) {

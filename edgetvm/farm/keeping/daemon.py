@@ -27,7 +27,6 @@ from edgetvm.farm.listening import LOOPBACK, listening_socket
 from edgetvm.farm.local import end, spawned
 from edgetvm.farm.tracker_client import Address, registered_keys
 
-_TICK_S = 0.25
 _TRACKER_LOOK_S = 2.0
 _TRACKER_STARTS_S = 30.0
 
@@ -125,9 +124,11 @@ class Daemon:
         self._name, self._store = name, store
         self._boards = list(boards)
         self._over = threading.Event()
+        self._sign_at_s = 0.0
+        self._times = times or Times()
         self.tracker = _tracker(port, store)
         self.keepers = {
-            one.name: Keeper(one, way(one, self.tracker.address), store, times, ladder)
+            one.name: Keeper(one, way(one, self.tracker.address), store, self._times, ladder)
             for one in boards
         }
 
@@ -143,15 +144,18 @@ class Daemon:
             for keeper in self.keepers.values():
                 keeper.start()
             LOG.info("%s serves %s", self._name, ", ".join(mine))
-            while not self._over.wait(_TICK_S):
-                self._tick()
+            while not self._over.wait(self._times.look_s):
+                self._look()
         finally:
             self._close()
 
-    def _tick(self) -> None:
+    def _look(self) -> None:
+        """Show the keepers how their boards stand; now and then, end the leases that are over."""
         try:
             self.tracker.look_after()
-            self._store.sign_on(self._name, self.tracker.address)
+            if time.monotonic() >= self._sign_at_s:
+                self._store.sign_on(self._name, self.tracker.address)
+                self._sign_at_s = time.monotonic() + self._times.sign_s
             farm = self._store.seen()
         except EdgetvmError as error:
             LOG.warning("%s", error)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.base.errors import BoardError, EdgetvmError
+from edgetvm.base.errors import BoardError, EdgetvmError, TrackerUnreachableError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.ladder import BAD_PAUSE_S, GENTLE, LADDER, Rung
 from edgetvm.farm.keeping.ways import NotPossible, Way
@@ -34,6 +34,9 @@ class Times:
         serve_s: until a new server is registered.
         lost_s: a lease whose board is away for so long is ended.
         bad_pause_s: before a bad board is tried again.
+        again_s: before what has just failed is looked at again.
+        look_s: a daemon looks at the farm this often,
+        sign_s: and gives a sign of life this often, which also ends leases that are over.
     """
 
     proof_age_s: float = 20.0
@@ -41,6 +44,9 @@ class Times:
     serve_s: float = 30.0
     lost_s: float = 60.0
     bad_pause_s: float = BAD_PAUSE_S
+    again_s: float = 1.0
+    look_s: float = 0.25
+    sign_s: float = 1.0
 
 
 class Keeper:
@@ -101,10 +107,12 @@ class Keeper:
             try:
                 self._attend(*seen)
             except EdgetvmError as error:
-                # The database, most likely. The next look comes soon.
+                # The database, most likely.
                 LOG.warning("%s: %s", self.board.name, error)
+                self._over.wait(self._times.again_s)
             except Exception:
                 LOG.exception("%s: the keeper failed, and goes on", self.board.name)
+                self._over.wait(self._times.again_s)
 
     def _attend(self, offer: Offer, lease: Lease | None) -> None:
         if lease is not None:
@@ -113,14 +121,14 @@ class Keeper:
         self._away_since_s = None
         if offer.verdict == "good" and offer.key is not None and self.way.is_up:
             if offer.age_s is None or offer.age_s > self._times.proof_age_s:
-                self._prove_again(offer.key)
+                self._prove_again(offer, offer.key)
         elif offer.verdict == "bad":
             if time.monotonic() >= self._not_before_s:
-                self._get_back(GENTLE, "it was bad: tried again", offer.key)
+                self._get_back(GENTLE, "it was bad: tried again", offer)
         elif offer.verdict != "maintenance":
-            self._get_back(self._ladder, offer.detail, offer.key)
-
-    # -- while somebody has it
+            self._get_back(self._ladder, offer.detail, offer)
+        elif self.way.is_up:
+            self._lock_out()
 
     def _support(self, lease: Lease) -> None:
         """Have the holder's server up, as long as there is hope."""
@@ -138,47 +146,58 @@ class Keeper:
             LOG.warning("%s: away for %.0f s: %s", self.board.name, away_s, error)
             if away_s > self._times.lost_s:
                 self._store.end(lease, f"board lost: {error.what}")
-            self._over.wait(1.0)
+            self._over.wait(self._times.again_s)
 
-    # -- while nobody has it
+    def _lock_out(self) -> None:
+        """Leave a board under maintenance without a server that a former holder could reach."""
+        self.way.serve(self._new_key(), self._times.serve_s)
+        self.way.close()
 
-    def _prove_again(self, key: str) -> None:
+    def _new_key(self) -> str:
+        return f"{self.board.name}-{secrets.token_hex(16)}"
+
+    def _prove_again(self, offer: Offer, key: str) -> None:
         if not _is_free(self.way, key):
-            # Given away a moment ago; or gone, if it stays so.
-            self._over.wait(1.0)
-            if self._still_good(key) and not _is_free(self.way, key):
-                self._get_back(self._ladder, "its server is not registered", key)
+            # Given away a moment ago; or gone, if it stays so, and then the claim succeeds.
+            self._over.wait(self._times.again_s)
+            if not _is_free(self.way, key):
+                self._get_back(self._ladder, "its server is not registered", offer)
             return
         try:
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
         except BoardError as error:
-            self._get_back(self._ladder, error.what, key)
+            self._get_back(self._ladder, error.what, offer)
         else:
             self._store.proven(self.board.name, self._proof(key, facts), again=True)
 
-    def _still_good(self, key: str) -> bool:
-        """Whether nobody has taken it meanwhile."""
-        farm = self._store.seen()
-        if any(one.board == self.board.name for one in farm.leases):
-            return False
-        return any(one.board == self.board.name and one.key == key for one in farm.boards)
-
-    def _get_back(self, ladder: Sequence[Rung], why: str, key: str | None) -> None:
+    def _get_back(self, ladder: Sequence[Rung], why: str, seen: Offer) -> None:
         """Serve it anew and prove it; where that fails, go up the ladder.
 
-        Not where its server is another than that with the key: what was seen is old then.
+        Not where the board is known otherwise by now than it was seen.
         """
-        if not self._store.claim(self.board.name, why, key):
+        if not self._store.claim(self.board.name, why, seen.revision):
             return
-        reason = self._served_anew()
-        for rung in ladder if reason else ():
-            if reason is None or self._over.is_set():
-                break
-            reason = self._climb(rung, reason)
+        try:
+            reason = self._climbed(ladder)
+        except TrackerUnreachableError as error:
+            # No board's fault: none is started anew for it.
+            LOG.warning("%s: %s", self.board.name, error)
+            self._store.worse(self.board.name, "unknown", error.what)
+            self._over.wait(self._times.again_s)
+            return
         if reason is not None and not self._over.is_set():
             LOG.error("%s: marked bad: %s", self.board.name, reason)
             self._not_before_s = time.monotonic() + self._times.bad_pause_s
             self._store.worse(self.board.name, "bad", reason)
+
+    def _climbed(self, ladder: Sequence[Rung]) -> str | None:
+        """Up to the rung that helps; answers with what is still wrong after the last."""
+        reason = self._served_anew()
+        for rung in ladder:
+            if reason is None or self._over.is_set():
+                break
+            reason = self._climb(rung, reason)
+        return reason
 
     def _climb(self, rung: Rung, reason: str) -> str | None:
         """Try one means; answers with what is still wrong."""
@@ -192,7 +211,7 @@ class Keeper:
             except NotPossible as error:
                 LOG.info("%s: %s is left out: %s", self.board.name, rung.title, error.what)
                 return reason
-            except BoardError as error:
+            except EdgetvmError as error:
                 reason = error.what
             else:
                 found = self._served_anew()
@@ -207,10 +226,11 @@ class Keeper:
     def _served_anew(self) -> str | None:
         """A new server under a new key, and a proof: answers with what is wrong."""
         try:
-            new = f"{self.board.name}-{secrets.token_hex(16)}"
-            key = self.way.serve(new, self._times.serve_s)
+            key = self.way.serve(self._new_key(), self._times.serve_s)
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
-        except BoardError as error:
+        except TrackerUnreachableError:
+            raise
+        except EdgetvmError as error:
             return error.what
         self._store.proven(self.board.name, self._proof(key, facts))
         LOG.info("%s: proven good", self.board.name)

@@ -22,7 +22,7 @@ from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board, inventory_path, load_inventory
 from edgetvm.farm.leases import LeaseStore, Overview
 from edgetvm.farm.leases.finding import farm_url
-from edgetvm.farm.leases.store import Daemon
+from edgetvm.farm.leases.lease import Daemon
 from edgetvm.farm.selection import find_boards
 
 _MODULE = "edgetvm.farm.keeping.daemon"

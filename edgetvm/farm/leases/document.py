@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from edgetvm.farm.leases.lease import Lease, Offer
-from edgetvm.farm.leases.store import Overview
+from edgetvm.farm.leases.lease import Lease, Offer, Overview
 
 
 def farm_document(farm: Overview) -> dict[str, Any]:

@@ -19,7 +19,10 @@ from edgetvm.farm.leases.store import LeaseStore
 from edgetvm.farm.tracker_client import Address
 
 _ASK_EVERY_S = 0.1
+_BEAT_EVERY_S = 5.0
 _BEATS_IN_TTL = 3
+# Of the reasons why no board is to be had.
+_TOLD = 4
 
 
 class Held:
@@ -73,7 +76,7 @@ class Held:
         return self.lease.server
 
     def _beat(self) -> None:
-        pause_s = self.lease.ttl_s / _BEATS_IN_TTL
+        pause_s = usual_s = min(_BEAT_EVERY_S, self.lease.ttl_s / _BEATS_IN_TTL)
         while not self._over.wait(pause_s):
             began_s = time.monotonic()
             try:
@@ -87,7 +90,7 @@ class Held:
                 # The database may come back before the lease is over.
                 pause_s = min(1.0, self.lease.ttl_s / 10)
                 continue
-            pause_s = self.lease.ttl_s / _BEATS_IN_TTL
+            pause_s = usual_s
             self.lease, self._until_s = lease, began_s + lease.left_s
 
     def close(self) -> None:
@@ -143,8 +146,10 @@ def _busy(store: LeaseStore, request: Request, mine: Waiting, wait_s: float) -> 
     earlier = queueing.before(mine.number, farm.waiting) if _is_in(mine, farm.waiting) else 0
     if earlier:
         told.append(f"{plural(earlier, 'request')} before this one")
+    words = f": {'; '.join(told[:_TOLD])}" if told else ""
+    more = f"; and {plural(len(told) - _TOLD, 'more reason')}" if len(told) > _TOLD else ""
     return BoardBusyError(
-        f"no board became free within {wait_s:g} s" + (f": {'; '.join(told)}" if told else ""),
+        f"no board became free within {wait_s:g} s{words}{more}",
         where=f"board {request.boards[0]}" if len(request.boards) == 1 else None,
         mend="wait longer with --wait, or see: edgetvm lease list",
     )

@@ -16,9 +16,11 @@ from edgetvm.farm.tracker_client import Address
 # `good` is proven by a session with the board's server. Only an admin ends `maintenance`.
 Verdict = Literal["good", "unknown", "bad", "maintenance"]
 
-# A holder that was killed is missed after this; a heartbeat comes three times as often.
-TTL_S = 15.0
+# A holder that was killed is missed after this.
+TTL_S = 30.0
 LONGEST_S = 24 * 3600.0
+# A daemon that has been silent for so long serves no more.
+DAEMON_AGE_S = 10.0
 # A lease by its words: what commands inside `edgetvm lease run` find.
 VARIABLE = "EDGETVM_LEASE"
 
@@ -154,6 +156,7 @@ class Offer:
         profile: name of its board profile.
         daemon: that serves it.
         verdict: of its health.
+        revision: another one after each change of it.
         detail: why, in words.
         age_s: seconds since it was last proven good; None if it never was.
         temperature_c: at that time.
@@ -164,11 +167,66 @@ class Offer:
     profile: str
     daemon: str
     verdict: Verdict
+    revision: int = 0
     detail: str = ""
     age_s: float | None = None
     temperature_c: float | None = None
     tracker: Address | None = None
     key: str | None = None
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A process that serves the farm.
+
+    Attributes:
+        name: of it.
+        host: that it runs on.
+        tracker: of its boards, on that host's loopback.
+        pid: on that host.
+        silent_s: since its last sign of life.
+    """
+
+    name: str
+    host: str
+    tracker: Address
+    pid: int
+    silent_s: float
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has given a sign of life lately."""
+        return self.silent_s < DAEMON_AGE_S
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its tracker can be reached from this host."""
+        return self.host == socket.gethostname()
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a board is good: a session with its server came and went.
+
+    Attributes:
+        tracker, key: that the server is registered with.
+        temperature_c: that it told; None where it has no sensor.
+    """
+
+    tracker: Address
+    key: str
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The farm at one moment: daemons, boards by name, open leases, who waits, what ended last."""
+
+    daemons: tuple[Daemon, ...]
+    boards: tuple[Offer, ...]
+    leases: tuple[Lease, ...]
+    waiting: tuple[Waiting, ...]
+    ended: tuple[Ended, ...]
 
 
 def lease_of_words(words: str) -> tuple[int, str, str]:

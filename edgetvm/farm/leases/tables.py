@@ -68,6 +68,7 @@ BOARDS = Table(
     Column("profile", String, nullable=False),
     Column("daemon", String, nullable=False),
     Column("verdict", String, nullable=False),
+    Column("revision", Integer, nullable=False),
     Column("detail", Text, nullable=False),
     Column("proven_s", Float(53)),
     Column("temperature_c", Float(53)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from edgetvm.base.errors import BoardError
+from edgetvm.farm.greeting import check_version
 from edgetvm.farm.hands import in_hand
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.program import board_program
@@ -15,7 +16,7 @@ from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
 from edgetvm.farm.provision.root import Root, StepFailedError
-from edgetvm.farm.provision.session_proof import check_version, probe_kernel, prove_session
+from edgetvm.farm.provision.session_proof import probe_kernel, prove_session
 from edgetvm.farm.provision.steps import Command, Step, changes, turns
 from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
 from edgetvm.farm.ssh import Connection
@@ -140,7 +141,7 @@ class Work:
     def _take_turn(self, turn: Sequence[Step], found: Found) -> None:
         if turn[0].proof:
             try:
-                check_version(self._prove(found), self._root.where)
+                check_version(self._prove(found), self._board.name)
             except ConnectionError:  # the way to the board broke, and not what is there
                 raise
             except BoardError as error:

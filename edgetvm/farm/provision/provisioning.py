@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgetvm.farm.asking import Outcome, on_all
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.provision.one_board import Order, Provisioned, Told, Tools, Work
 from edgetvm.farm.ssh import Connection
+from edgetvm.farm.together import Outcome, on_all
 
 
 def provision(

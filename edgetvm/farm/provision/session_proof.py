@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from edgetvm.base.errors import BoardError, BoardTimeoutError, BoardUnreachableError
-from edgetvm.base.version import __version__
 from edgetvm.base.words import printable
 from edgetvm.farm.bare_session import BareSession, Handle
 from edgetvm.farm.listening import LOOPBACK
+from edgetvm.farm.probing import facts_told
 from edgetvm.farm.ssh import Connection
 from edgetvm.package.crossbuild import build_kernel
 
@@ -40,7 +40,7 @@ def prove_session(connection: Connection, port: int, key: str, kernel: bytes) ->
             BareSession(stream, key, _DEADLINE_S) as session,
         ):
             try_kernel(session, kernel)
-            return _version(session)
+            return printable(str(facts_told(session).get("version")))
     except BoardUnreachableError as error:
         raise BoardError(
             f"its server does not run: {error.what}",
@@ -68,29 +68,6 @@ def probe_kernel(architecture: str) -> Path:
         NotFoundError, CompileError, MissingToolError, StorageError: as `board_program`.
     """
     return build_kernel("probe.so", Path(__file__).with_name("probe.c"), architecture)
-
-
-def check_version(version: str, where: str) -> None:
-    """Refuse a server of another version.
-
-    Raises:
-        BoardError: with both versions.
-    """
-    if version != __version__:
-        raise BoardError(
-            f"its server is edgetvm {version}, and this is edgetvm {__version__}",
-            where=where,
-            mend="bring it this one's: edgetvm provision",
-        )
-
-
-def _version(session: BareSession) -> str:
-    from edgetvm.farm.board_service import decode, encode
-
-    answer = session.call(session.function("edgetvm.facts"), encode({}, b""))
-    if not isinstance(answer, bytes):
-        raise ValueError("it does not tell its facts")
-    return printable(str(decode(answer)[0].get("version")))
 
 
 def try_kernel(session: BareSession, kernel: bytes) -> None:

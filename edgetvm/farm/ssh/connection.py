@@ -20,6 +20,7 @@ from edgetvm.base.errors import (
 from edgetvm.base.words import printable
 from edgetvm.farm.inventory import Board, with_login
 from edgetvm.farm.ssh.deadlines import Deadlines, watched
+from edgetvm.farm.ssh.holding import Held
 from edgetvm.farm.ssh.known_hosts import check_host_key, known_keys
 from edgetvm.farm.ssh.login import log_in, start
 from edgetvm.farm.ssh.reaching import reach
@@ -29,6 +30,8 @@ _MOST_BYTES = 64 << 20
 _PART_BYTES = 1 << 15
 # How long it may take until a broken connection is told as one.
 _END_S = 1.0
+# OPEN_FAILED's reason in RFC 4254, 5.1: the server does not allow it.
+_PROHIBITED = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Connection:
         self._lock = threading.RLock()
         self._transports: list[Any] = []
         self._proven_s = 0.0
+        self._is_over = False
 
     def run(self, command: str, *, deadline_s: float, stdin: bytes = b"") -> Answer:
         """Run a command in a POSIX shell there, to its end.
@@ -82,10 +86,52 @@ class Connection:
         with self._channel(self.transport(), doing, open_s) as channel:
             return self._conversation(channel, command, stdin, deadline_s, doing)
 
+    @contextmanager
+    def held(self, command: str, *, deadline_s: float) -> Iterator[Held]:
+        """A command that runs for as long as the block lasts; it ends when its standard input does.
+
+        Args:
+            command: its text, for a POSIX shell.
+            deadline_s: until it must have begun, and again until it must have ended.
+        """
+        doing, open_s = "running a command", min(self.deadlines.channel_s, deadline_s)
+        with self._channel(self.transport(), doing, open_s) as channel:
+            with watched(deadline_s, lambda: end_channel(channel)):
+                held = self._begun(channel, command, doing)
+            yield held
+            with watched(deadline_s, lambda: end_channel(channel)):
+                held.finish()
+
+    def _begun(self, channel: Any, command: str, doing: str) -> Held:
+        import paramiko
+
+        try:
+            return Held(channel, command)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._gone(doing) from error
+
     def prove_alive(self) -> float:
         """A round trip through a process on the board. Gives its seconds."""
         self.transport()
         return self._prove()
+
+    def beat(self) -> None:
+        """A round trip to the SSH server alone: no process is started in mid-measurement.
+
+        A connection that does not answer is closed; the next use opens it again.
+        """
+        transport = self.transport()
+        with watched(self.deadlines.silence_s, transport.close):
+            transport.global_request("keepalive@openssh.com", wait=True)
+        if not transport.is_active():
+            raise self._gone("proving it")
+        self._proven_s = time.monotonic()
+
+    @property
+    def current(self) -> Any:
+        """paramiko's transport, if it is up; None where it is not."""
+        last = self._transports[-1:]
+        return last[0] if last and last[0].is_active() else None
 
     def _prove(self) -> float:
         doing, deadline_s = "proving the connection", self.deadlines.proof_s
@@ -120,6 +166,15 @@ class Connection:
                 transport.close()
             self._transports = []
 
+    def end(self) -> None:
+        """End it for good. Whoever is opening it just now is not waited for, and closes it, too."""
+        self._is_over = True
+        if self._lock.acquire(timeout=_END_S):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
+
     def __enter__(self) -> Connection:
         self.transport()
         return self
@@ -128,10 +183,14 @@ class Connection:
         self.close()
 
     def _open(self) -> None:
+        if self._is_over:
+            raise self._gone("opening it")
         *jump, board = route_to(self._login)
         try:
             self._pass(jump)
             self._enter(board, self._where, is_board=True)
+            if self._is_over:
+                raise self._gone("opening it")
         except BaseException:
             self.close()
             raise
@@ -210,12 +269,23 @@ class Connection:
 
         try:
             return self.transport().open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0))
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise BoardUnreachableError(
-                f"nothing answers at {host}:{port} there: {printable(str(error))}",
+        except paramiko.ChannelException as error:
+            if error.code != _PROHIBITED:
+                raise self._nobody_at(host, port, error.text) from error
+            raise BoardError(
+                "its SSH server lets no tunnels through",
                 where=self._where,
-                mend="does its server run?",
+                mend="set `AllowTcpForwarding yes` in its sshd_config",
             ) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._nobody_at(host, port, str(error)) from error
+
+    def _nobody_at(self, host: str, port: int, why: str) -> BoardUnreachableError:
+        return BoardUnreachableError(
+            f"nothing answers at {host}:{port} there: {printable(why)}",
+            where=self._where,
+            mend="does its server run?",
+        )
 
     def _conversation(
         self, channel: Any, command: str, stdin: bytes, deadline_s: float, doing: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from edgetvm.base.errors import BoardError, EdgetvmError
@@ -20,6 +21,8 @@ from edgetvm.farm.ssh.deadlines import Watch, watched
 _PROOF_EVERY_S = 5.0
 _PART_BYTES = 1 << 16
 _ACCEPT_S = 0.5
+
+Around = Callable[[], AbstractContextManager[None]]
 
 
 class Tunnels:
@@ -40,12 +43,18 @@ class Tunnels:
         self._granted_by: dict[int, Any] = {}
         threading.Thread(target=self._keep, name="tunnels", daemon=True).start()
 
-    def to_board(self, board_port: int, local_port: int = 0) -> int:
+    def to_board(
+        self,
+        board_port: int,
+        local_port: int = 0,
+        around: Around = nullcontext,
+    ) -> int:
         """Let programs of this machine reach a port of the board's loopback.
 
         Args:
             board_port: of the board.
             local_port: of this machine; the system chooses one where it is 0.
+            around: is entered for each stream, for as long as that is open.
 
         Returns:
             the local port.
@@ -62,7 +71,7 @@ class Tunnels:
                 mend="end the other program, or give the board another port",
             ) from error
         threading.Thread(
-            target=self._accept, args=(listener, board_port), name="to board", daemon=True
+            target=self._accept, args=(listener, board_port, around), name="to board", daemon=True
         ).start()
         return int(listener.getsockname()[1])
 
@@ -105,7 +114,7 @@ class Tunnels:
         while not self._ended.wait(self._proof_every_s):
             # A board that is away is asked again next time.
             with contextlib.suppress(EdgetvmError), self._lock:
-                self._connection.prove_alive()
+                self._connection.beat()
                 self._renew(self._connection.transport())
 
     def _renew(self, transport: Any) -> None:
@@ -136,23 +145,25 @@ class Tunnels:
         """Paramiko waits for the answer to a request for ever."""
         return watched(self._connection.deadlines.channel_s, transport.close)
 
-    def _accept(self, listener: socket.socket, board_port: int) -> None:
+    def _accept(self, listener: socket.socket, board_port: int, around: Around) -> None:
         listener.settimeout(_ACCEPT_S)
         with listener:
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     stream, _ = listener.accept()
                     threading.Thread(
-                        target=self._outgoing, args=(stream, board_port), daemon=True
+                        target=self._outgoing, args=(stream, board_port, around), daemon=True
                     ).start()
 
-    def _outgoing(self, stream: socket.socket, board_port: int) -> None:
-        try:
-            channel = self._connection.open_stream(LOOPBACK, board_port)
-        except EdgetvmError:
-            stream.close()  # as a port where nobody listens
-            return
-        _join(stream, channel)
+    def _outgoing(self, stream: socket.socket, board_port: int, around: Around) -> None:
+        with around():
+            try:
+                channel = self._connection.open_stream(LOOPBACK, board_port)
+            except EdgetvmError:
+                stream.close()  # as a port where nobody listens
+                return
+            # The board's end is a server: when that has said its last, nobody hears the client.
+            _join(stream, channel, socket.SHUT_RDWR)
 
     def _incoming(self, channel: Any, _origin: Any, server: tuple[str, int]) -> None:
         """Called by paramiko's own thread, which must not wait."""
@@ -164,13 +175,19 @@ class Tunnels:
         except (OSError, KeyError):
             end_channel(channel)
             return
-        _join(stream, channel)
+        _join(stream, channel, socket.SHUT_WR)
 
 
-def _join(stream: socket.socket, channel: Any) -> None:
-    """Carry bytes both ways until both sides have said their last."""
+def _join(stream: socket.socket, channel: Any, end: int) -> None:
+    """Carry bytes both ways until both sides have said their last.
+
+    Args:
+        stream: to a program of this machine.
+        channel: to one of the board.
+        end: how the stream is shut when the board has said its last.
+    """
     stream.settimeout(None)
-    back = threading.Thread(target=_carry_back, args=(channel, stream), daemon=True)
+    back = threading.Thread(target=_carry_back, args=(channel, stream, end), daemon=True)
     back.start()
     with contextlib.suppress(OSError, EOFError):
         while part := stream.recv(_PART_BYTES):
@@ -181,10 +198,10 @@ def _join(stream: socket.socket, channel: Any) -> None:
     stream.close()
 
 
-def _carry_back(channel: Any, stream: socket.socket) -> None:
+def _carry_back(channel: Any, stream: socket.socket, end: int) -> None:
     with contextlib.suppress(OSError, EOFError):
         while part := channel.recv(_PART_BYTES):
             stream.sendall(part)
     # The channel may have broken: a stream that still waits for its client must end as well.
     with contextlib.suppress(OSError):
-        stream.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
+        stream.shutdown(socket.SHUT_RDWR if channel.closed else end)

@@ -50,7 +50,8 @@ typedef enum edgetvm_status {
     EDGETVM_BAD_LIBRARY = 17,         /* model.so cannot be loaded safely */
     EDGETVM_MISSING_FUNCTION = 18,    /* model.so needs a function that this runtime lacks */
     EDGETVM_KERNEL_FAILED = 19,       /* a kernel refused its work */
-    EDGETVM_WRONG_ANSWER = 20         /* edgetvm-run: the self-test is off by more than allowed */
+    EDGETVM_WRONG_ANSWER = 20,        /* edgetvm-run: the self-test is off by more than allowed */
+    EDGETVM_NOT_TRUSTED = 21          /* edgetvm-run: not signed by the key that was given */
 } edgetvm_status;
 
 typedef enum edgetvm_dtype {
@@ -122,7 +123,7 @@ typedef struct edgetvm_info {
     const char *labels;    /* name of the member with one label a line; null without */
     double tolerance;      /* relative error that the self-test allows */
     bool emulated;         /* compiled for an emulated board */
-    bool is_signed;        /* there is a signature; this runtime does not check it */
+    bool is_signed;        /* there is a signature; only edgetvm-run --key checks it */
     uint32_t threads;      /* that share a run */
     size_t arena_bytes;
     size_t library_bytes; /* of memory, for code and parameters */

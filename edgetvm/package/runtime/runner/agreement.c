@@ -66,6 +66,15 @@ size_t element_count(const edgetvm_tensor *tensor)
     return product(tensor, 0, tensor->rank);
 }
 
+size_t largest_element(const edgetvm_tensor *tensor, const void *data)
+{
+    size_t count = element_count(tensor), largest = 0;
+    for (size_t at = 1; at < count; at++) {
+        largest = element_at(tensor, data, at) > element_at(tensor, data, largest) ? at : largest;
+    }
+    return largest;
+}
+
 static bool is_float(const edgetvm_tensor *tensor)
 {
     return tensor->dtype == EDGETVM_FLOAT16 || tensor->dtype == EDGETVM_FLOAT32 ||

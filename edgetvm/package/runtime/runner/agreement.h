@@ -15,5 +15,7 @@ struct agreement agreement_of(const edgetvm_tensor *tensor, const void *found, c
 /* As a number; a quantised one as it is stored. */
 double element_at(const edgetvm_tensor *tensor, const void *data, size_t index);
 size_t element_count(const edgetvm_tensor *tensor);
+/* Of a tensor that is not empty: which element is the largest, the first where several are. */
+size_t largest_element(const edgetvm_tensor *tensor, const void *data);
 
 #endif

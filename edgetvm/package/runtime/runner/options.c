@@ -16,9 +16,10 @@ const char OPTIONS_HELP[] =
     "  --input [NAME=]FILE.npy  an input; those that are not given are the package's sample\n"
     "  --output FOLDER          write each output of the last run to FOLDER/output-N.npy\n"
     "  --repeat N               timed runs (1)\n"
-    "  --warmup N               runs before them (0)\n"
+    "  --warmup N               runs before them (5, or 0 before a single one)\n"
     "  --threads N              that share a run, this one included (all cores)\n"
     "  --target NAME            of the package's targets (the first that fits)\n"
+    "  --key PUBLIC.pem         run it only if the owner of this Ed25519 key has signed it\n"
     "  --self-test              run the sample and compare with the reference's answers\n"
     "  --profile                the time of each kernel\n"
     "  --info                   tell what the package is, and run nothing; for any machine's\n"
@@ -32,12 +33,15 @@ const char OPTIONS_HELP[] =
     "   5 not ready            12 other format     18 missing function\n"
     "   6 system error         13 altered          19 kernel failed\n"
     "   7 no memory            14 needs edgetvm    20 wrong answer\n"
-    "   8 not a package\n";
+    "   8 not a package                            21 not signed by the key\n";
+
+/* Caches, branch predictors and clocks have settled then. */
+enum { USUAL_WARMUP = 5 };
 
 enum kind { FLAG, TEXT, NUMBER, INPUT };
 
 struct option {
-    const char *name;
+    char name[12];
     enum kind kind;
     size_t offset;
     uint32_t least;
@@ -48,6 +52,7 @@ static const struct option OPTIONS[] = {
     {"--input", INPUT, 0, 0, 0},
     {"--output", TEXT, offsetof(struct options, output), 0, 0},
     {"--target", TEXT, offsetof(struct options, target), 0, 0},
+    {"--key", TEXT, offsetof(struct options, key), 0, 0},
     {"--repeat", NUMBER, offsetof(struct options, repeat), 1, MAX_REPEATS},
     {"--warmup", NUMBER, offsetof(struct options, warmup), 0, MAX_REPEATS},
     {"--threads", NUMBER, offsetof(struct options, threads), 0, EDGETVM_MAX_THREADS},
@@ -121,7 +126,7 @@ static bool take_package(struct options *options, const char *path, char problem
 bool options_read(struct options *options, int count, char **arguments,
                   char problem[PROBLEM_BYTES])
 {
-    *options = (struct options){.repeat = 1};
+    *options = (struct options){.repeat = 1, .warmup = UNSAID_WARMUP};
     for (int i = 1; i < count; i++) {
         const char *argument = arguments[i];
         if (strncmp(argument, "--", 2) != 0) {
@@ -143,6 +148,9 @@ bool options_read(struct options *options, int count, char **arguments,
         if (!take(options, option, valued ? arguments[i] : NULL, problem)) {
             return false;
         }
+    }
+    if (options->warmup == UNSAID_WARMUP) {
+        options->warmup = options->repeat > 1 ? USUAL_WARMUP : 0;
     }
     return true;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum { MAX_INPUTS = 256, MAX_REPEATS = 1000000, PROBLEM_BYTES = 160 };
+#define UNSAID_WARMUP UINT32_MAX
 
 struct options {
     const char *package; /* null: the one that this program carries */
@@ -13,8 +14,9 @@ struct options {
     uint32_t input_count;
     const char *output; /* a folder; null without */
     const char *target;
+    const char *key; /* a file; null without */
     uint32_t repeat;
-    uint32_t warmup;
+    uint32_t warmup; /* UNSAID_WARMUP: as many as the number of timed runs asks for */
     uint32_t threads;
     bool self_test;
     bool profile;

@@ -23,14 +23,20 @@ static void put_text(const char *key, const char *text)
     putchar('"');
 }
 
-/* JSON has no infinity; edgetvm writes it as a text. */
-static void put_number(const char *key, double value)
+/* JSON has no infinity and no NaN; edgetvm writes them as texts. */
+static void put_value(double value)
 {
     if (isfinite(value)) {
-        printf("\"%s\": %.9g", key, value);
+        printf("%.9g", value);
     } else {
-        printf("\"%s\": \"inf\"", key);
+        printf("\"%s\"", isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     }
+}
+
+static void put_number(const char *key, double value)
+{
+    printf("\"%s\": ", key);
+    put_value(value);
 }
 
 static void put_tensors(const char *key, const edgetvm_model *model, size_t count,
@@ -71,11 +77,39 @@ static unsigned long peak_memory_kb(void)
 static void put_runs(const struct session *session)
 {
     const struct summary *summary = &session->summary;
+    printf(",\n\"warmup\": %u", (unsigned)session->options.warmup);
     printf(",\n\"run_ns\": {\"min\": %" PRIu64 ", \"p50\": %" PRIu64 ", \"p90\": %" PRIu64
            ", \"p99\": %" PRIu64 ", \"max\": %" PRIu64 "},\n\"samples_ns\": [",
            summary->min_ns, summary->p50_ns, summary->p90_ns, summary->p99_ns, summary->max_ns);
     for (uint32_t i = 0; i < session->options.repeat; i++) {
         printf("%s%" PRIu64, i > 0 ? ", " : "", session->run_ns[i]);
+    }
+    printf("]");
+}
+
+static void put_answers(const struct session *session)
+{
+    size_t outputs = edgetvm_output_count(session->model);
+    printf(",\n\"answers\": [");
+    for (size_t i = 0; i < outputs; i++) {
+        const edgetvm_tensor *tensor = edgetvm_output(session->model, i);
+        const void *data = edgetvm_output_memory(session->model, i);
+        size_t count = element_count(tensor);
+        printf("%s{", i > 0 ? ",\n " : "");
+        put_text("name", tensor->name);
+        printf(", \"first\": [");
+        for (size_t at = 0; at < count && at < SHOWN_VALUES; at++) {
+            printf("%s", at > 0 ? ", " : "");
+            put_value(element_at(tensor, data, at));
+        }
+        printf("]");
+        if (count > 0) {
+            size_t largest = largest_element(tensor, data);
+            printf(", ");
+            put_number("largest", element_at(tensor, data, largest));
+            printf(", \"largest_at\": %zu", largest);
+        }
+        printf("}");
     }
     printf("]");
 }
@@ -132,12 +166,13 @@ void report_json(const struct session *session)
     put_text("target", info->target);
     printf(",\n");
     put_text("architecture", info->architecture);
-    printf(",\n\"emulated\": %s,\n\"signed\": %s,\n", info->emulated ? "true" : "false",
-           info->is_signed ? "\"not checked\"" : "false");
+    const char *checked = session->checked != NULL ? "\"checked\"" : "\"not checked\"";
+    printf(",\n\"emulated\": %s,\n\"signed\": %s,\n", session->emulated ? "true" : "false",
+           info->is_signed ? checked : "false");
     put_tensors("inputs", model, edgetvm_input_count(model), edgetvm_input);
     put_tensors("outputs", model, edgetvm_output_count(model), edgetvm_output);
-    printf("\"threads\": %u,\n\"arena_bytes\": %zu,\n\"library_bytes\": %zu,\n",
-           (unsigned)info->threads, info->arena_bytes, info->library_bytes);
+    printf("\"threads\": %u,\n\"cores\": %u,\n\"arena_bytes\": %zu,\n\"library_bytes\": %zu,\n",
+           (unsigned)info->threads, (unsigned)session->cores, info->arena_bytes, info->library_bytes);
     printf("\"peak_memory_kb\": %lu,\n\"open_ns\": %" PRIu64, peak_memory_kb(), session->open_ns);
     if (session->tested) {
         printf(",\n\"self_test\": {");
@@ -152,6 +187,7 @@ void report_json(const struct session *session)
     }
     if (session->run_ns != NULL) {
         put_runs(session);
+        put_answers(session);
     }
     if (session->kernel_ns != NULL) {
         put_kernels(session);

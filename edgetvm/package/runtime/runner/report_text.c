@@ -53,12 +53,20 @@ static void print_elsewhere(const struct session *session)
     print_tensors("output", &manifest->signature.outputs);
 }
 
+static const char *signed_as(const struct session *session)
+{
+    if (!edgetvm_get_info(session->model)->is_signed) {
+        return "";
+    }
+    return session->checked != NULL ? ", signed by the key" : ", signed: not checked";
+}
+
 static void print_info(const struct session *session)
 {
     const edgetvm_info *info = edgetvm_get_info(session->model);
     print_names("%.200s for %.200s (%.40s), by edgetvm %.40s%s", info->name, info->target,
                 info->architecture, info->edgetvm_version,
-                info->is_signed ? ", signed: not checked" : "");
+                signed_as(session));
     printf("\n");
     if (!session->options.info) {
         return;
@@ -92,21 +100,17 @@ static void print_kernels(const struct session *session)
 /* The first values of each output, and where the largest lies. */
 static void print_answers(const struct session *session)
 {
-    enum { SHOWN = 4 };
     for (size_t i = 0; i < edgetvm_output_count(session->model); i++) {
         const edgetvm_tensor *tensor = edgetvm_output(session->model, i);
         const void *data = edgetvm_output_memory(session->model, i);
-        size_t count = element_count(tensor), largest = 0;
+        size_t count = element_count(tensor);
         printf("%s:", tensor->name);
-        for (size_t at = 0; at < count; at++) {
-            double value = element_at(tensor, data, at);
-            largest = value > element_at(tensor, data, largest) ? at : largest;
-            if (at < SHOWN) {
-                printf(" %.6g", value);
-            }
+        for (size_t at = 0; at < count && at < SHOWN_VALUES; at++) {
+            printf(" %.6g", element_at(tensor, data, at));
         }
-        printf("%s", count > SHOWN ? " ..." : "");
+        printf("%s", count > SHOWN_VALUES ? " ..." : "");
         if (count > 1) {
+            size_t largest = largest_element(tensor, data);
             printf("  largest %.6g at %zu of %zu", element_at(tensor, data, largest), largest,
                    count);
         }
@@ -138,9 +142,13 @@ void report_text(const struct session *session)
     printf("opened in %.3f ms; %u run%s on %u thread%s%s\n", ms_of_ns(session->open_ns),
            (unsigned)session->options.repeat, session->options.repeat > 1 ? "s" : "",
            (unsigned)info->threads, info->threads > 1 ? "s" : "",
-           info->emulated ? ", for an emulated board: times mean nothing" : "");
+           session->emulated ? ", emulated: times mean nothing" : "");
+    if (session->cores > 0 && info->threads > session->cores) {
+        printf("these are more threads than the %u core%s, which takes time: leave --threads out\n",
+               (unsigned)session->cores, session->cores > 1 ? "s" : "");
+    }
     if (session->options.repeat == 1) {
-        printf("the run took %.4f ms (--warmup 5 --repeat 50 measures)\n",
+        printf("the run took %.4f ms (--repeat 50 measures)\n",
                ms_of_ns(summary->p50_ns));
         return;
     }

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "machine.h"
 #include "npy.h"
+#include "trust.h"
 
 /* The package that was appended to this program. */
 #define SELF "/proc/self/exe"
@@ -27,14 +29,26 @@ static edgetvm_status told(struct session *session, edgetvm_status status)
     return status;
 }
 
+static const char *path_of(const struct options *options)
+{
+    return options->package != NULL ? options->package : SELF;
+}
+
 static edgetvm_status open_model(struct session *session)
 {
     const struct options *options = &session->options;
     edgetvm_config config = {.threads = options->threads, .target = options->target};
-    const char *path = options->package != NULL ? options->package : SELF;
     uint64_t began_ns = now_ns();
-    edgetvm_status status = edgetvm_open(path, &config, &session->model, &session->error);
+    edgetvm_status status =
+        session->checked != NULL
+            ? edgetvm_open_memory(session->checked, session->checked_bytes, &config,
+                                  &session->model, &session->error)
+            : edgetvm_open(path_of(options), &config, &session->model, &session->error);
     session->open_ns = now_ns() - began_ns;
+    session->cores = machine_cores();
+    if (status == EDGETVM_OK) {
+        session->emulated = edgetvm_get_info(session->model)->emulated || machine_is_emulated();
+    }
     if (status == EDGETVM_NOT_A_PACKAGE && options->package == NULL) {
         return fail(&session->error, EDGETVM_BAD_ARGUMENT,
                     "there is no package in this program, or none that is whole (edgetvm-run PACKAGE; "
@@ -177,15 +191,23 @@ static edgetvm_status run_once(struct session *session, uint64_t *kernel_ns, uin
     return told(session, status);
 }
 
+static edgetvm_status warm_up(struct session *session)
+{
+    uint32_t runs = session->options.warmup;
+    edgetvm_status status = runs > 0 ? set_inputs(session) : EDGETVM_OK;
+    uint64_t unasked_ns = 0;
+    for (uint32_t i = 0; status == EDGETVM_OK && i < runs; i++) {
+        status = run_once(session, NULL, &unasked_ns);
+    }
+    return status;
+}
+
 /* times: room for the kernels of one run and for a sorted copy of all runs. */
 static edgetvm_status run_all(struct session *session, uint64_t *kernel_ns, uint64_t *sorted)
 {
     const struct options *options = &session->options;
-    edgetvm_status status = EDGETVM_OK;
-    uint64_t unasked_ns = 0;
-    for (uint32_t i = 0; status == EDGETVM_OK && i < options->warmup; i++) {
-        status = run_once(session, NULL, &unasked_ns);
-    }
+    /* After runs to warm up: a stream begins anew. */
+    edgetvm_status status = set_inputs(session);
     for (uint32_t i = 0; status == EDGETVM_OK && i < options->repeat; i++) {
         status = run_once(session, kernel_ns, &session->run_ns[i]);
     }
@@ -207,7 +229,7 @@ static edgetvm_status run(struct session *session)
         kernel_ns = calloc(kernels, sizeof *kernel_ns);
         enough = enough && session->kernel_ns != NULL && kernel_ns != NULL;
     }
-    edgetvm_status status = enough ? set_inputs(session) : fail_memory(&session->error, repeat);
+    edgetvm_status status = enough ? warm_up(session) : fail_memory(&session->error, repeat);
     status = status == EDGETVM_OK ? run_all(session, kernel_ns, sorted) : status;
     free(kernel_ns);
     free(sorted);
@@ -244,9 +266,10 @@ static bool is_for_others(edgetvm_status status)
 static edgetvm_status open_elsewhere(struct session *session)
 {
     const struct options *options = &session->options;
-    struct source source;
-    const char *path = options->package != NULL ? options->package : SELF;
-    edgetvm_status status = source_open(&source, path, &session->error);
+    struct source source = source_of_memory(session->checked, session->checked_bytes);
+    edgetvm_status status = session->checked != NULL
+                                ? EDGETVM_OK
+                                : source_open(&source, path_of(options), &session->error);
     if (status == EDGETVM_OK) {
         status = package_open(&session->elsewhere, source, options->target, &session->error);
         session->is_elsewhere = is_for_others(status);
@@ -259,7 +282,16 @@ static edgetvm_status open_elsewhere(struct session *session)
 
 edgetvm_status session_do(struct session *session)
 {
-    edgetvm_status status = open_model(session);
+    const struct options *options = &session->options;
+    edgetvm_status status = EDGETVM_OK;
+    if (options->key != NULL) {
+        status = trust_read(path_of(options), options->key, &session->checked,
+                            &session->checked_bytes, &session->error);
+    }
+    if (status != EDGETVM_OK) {
+        return status;
+    }
+    status = open_model(session);
     if (session->options.info && !session->options.self_test && is_for_others(status)) {
         return open_elsewhere(session);
     }
@@ -279,6 +311,7 @@ void session_close(struct session *session)
     if (session->is_elsewhere) {
         package_close(&session->elsewhere);
     }
+    free(session->checked);
     free(session->run_ns);
     free(session->kernel_ns);
 }

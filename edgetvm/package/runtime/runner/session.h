@@ -11,8 +11,12 @@ struct session {
     struct options options;
     edgetvm_model *model;
     edgetvm_error error;
+    uint8_t *checked; /* the package, where its signature was; null without --key */
+    size_t checked_bytes;
     bool is_elsewhere;        /* --info of what this machine cannot run: `error` says why */
     struct package elsewhere; /* then, and no model */
+    bool emulated;  /* this machine, or the board that the package is for */
+    uint32_t cores; /* that this process may use; 0 where that is not known */
     uint64_t open_ns;
     bool tested;
     struct agreement agreement; /* of the worst output */

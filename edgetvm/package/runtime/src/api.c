@@ -39,6 +39,7 @@ const char *edgetvm_status_name(edgetvm_status status)
         [EDGETVM_MISSING_FUNCTION] = "missing_function",
         [EDGETVM_KERNEL_FAILED] = "kernel_failed",
         [EDGETVM_WRONG_ANSWER] = "wrong_answer",
+        [EDGETVM_NOT_TRUSTED] = "not_trusted",
     };
     size_t number = (size_t)status;
     const char *name = number < sizeof NAMES / sizeof *NAMES ? NAMES[number] : NULL;

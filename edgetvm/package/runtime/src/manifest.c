@@ -21,8 +21,8 @@ enum kind { TEXT, TEXT_OR_NULL, TRUTH, NUMBER, PART, PART_OR_NULL };
 
 /* A key of an object of the manifest, and where its value goes. */
 struct key {
-    const char *name;
-    enum kind kind;
+    char name[20]; /* here, for a pointer and its relocation take more */
+    uint8_t kind;
     bool optional;
     size_t offset;                               /* in the record, of plain values */
     void (*read)(struct reader *, void *record); /* of parts */

@@ -21,7 +21,10 @@ from edgetvm.farm.leases import Lease, LeaseStore, Offer
 from edgetvm.farm.tracker_client import Address
 
 # So that a test need not wait for what takes a minute in a farm.
-QUICK = Times(proof_age_s=1.0, proof_s=3.0, serve_s=5.0, lost_s=2.0, bad_pause_s=3.0)
+QUICK = Times(
+    proof_age_s=0.5, proof_s=2.0, serve_s=3.0, lost_s=1.0, bad_pause_s=1.0,
+    again_s=0.2, look_s=0.05, sign_s=0.1,
+)  # fmt: skip
 LADDER = (
     Rung("reconnect", lambda way, deadline_s: way.reconnect(deadline_s), 5, 1, 0.1),
     Rung("restart the server", lambda way, deadline_s: None, 5, 2, 0.1),
@@ -76,8 +79,9 @@ def served_farm(
     url: str | None = None,
     way: Callable[[Board, Address], Way] | None = None,
     times: Times = QUICK,
+    settled: bool = True,
 ) -> Iterator[ServedFarm]:
-    """A farm whose boards are all good."""
+    """A farm whose boards are all good, or bad; or, if not `settled`, about to be."""
 
     def here(board: Board, tracker: Address) -> Way:
         return ProgramBoard(board, tracker, folder)
@@ -89,7 +93,7 @@ def served_farm(
         thread.start()
         farm = ServedFarm(daemon, store)
         try:
-            assert within(20, farm.is_settled)
+            assert not settled or within(20, farm.is_settled)
             yield farm
         finally:
             daemon.stop()

@@ -1,0 +1,146 @@
+"""Keeps a board's place at a tracker from here, as TVM's own server does from the board.
+
+The board's server serves one client at a time. It is offered to the next when the last has gone,
+and its place is given up while the way to it is broken.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from edgetvm.base.errors import BoardError
+from edgetvm.farm.tracker_client import Address, Place
+
+# How often the tracker is asked what it still offers, and a free server whether it is there.
+_ASK_EVERY_S = 1.0
+_PROVE_EVERY_S = 5.0
+# After a failure it is tried again after so long, then twice as long each time up to the limit.
+_AGAIN_S = 0.2
+_LONGEST_S = 5.0
+# A client that was given the key and does not come in that time will not come.
+_GRACE_S = 3.0
+_END_S = 1.0
+
+
+class Registrar:
+    """A place at a tracker, kept by a thread from `open` until `close`.
+
+    Args:
+        tracker: to register with; it may come later, and go and come back.
+        key: that clients ask it for.
+        prove: raises BoardError where the server does not answer; it is asked before each offer.
+
+    Attributes:
+        fault: why the board is not offered; None while it is.
+    """
+
+    def __init__(
+        self,
+        tracker: Address,
+        key: str,
+        prove: Callable[[], None],
+    ) -> None:
+        self._tracker, self._key = tracker, key
+        self._server, self._match_key = Address("", 0), ""
+        self._prove = prove
+        self._lock = threading.Lock()
+        self._sessions = 0
+        self._expected_until_s = self._proven_s = 0.0
+        self._is_open = threading.Event()
+        self._changed = threading.Event()
+        self._offered = threading.Event()
+        self._ended = False
+        self.fault: BoardError | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"registrar {key}", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Around each stream of a client through the tunnel."""
+        with self._lock:
+            self._sessions += 1
+            self._expected_until_s = 0.0
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sessions -= 1
+            self._changed.set()
+
+    def open(self, server: Address, match_key: str) -> None:
+        """Offer the server: the way to it is there.
+
+        Args:
+            server: where clients reach it: this machine's end of a tunnel.
+            match_key: that lets them in there.
+        """
+        # Trackers find the board of a match key by what stands before its colon.
+        self._server, self._match_key = server, f"{self._key}:{match_key}"
+        self._is_open.set()
+        self._changed.set()
+
+    def withdraw(self) -> None:
+        """Offer it no more: the way to it is broken."""
+        self._is_open.clear()
+        self._changed.set()
+
+    def wait(self, deadline_s: float) -> bool:
+        """Wait until the server is offered for the first time; False if it is not in time."""
+        return self._offered.wait(deadline_s)
+
+    def close(self) -> None:
+        """Give the place up for good."""
+        self._ended = True
+        self._is_open.clear()
+        self._changed.set()
+        self._thread.join(_END_S)
+
+    def _keep(self) -> None:
+        again_s = _AGAIN_S
+        while not self._ended:
+            try:
+                if self._is_open.is_set():
+                    self._prove_now()
+                    again_s = _AGAIN_S
+                    self._stay()
+            except BoardError as error:
+                self.fault = error
+                again_s = min(2 * again_s, _LONGEST_S)
+            self._rest(again_s)
+
+    def _rest(self, longest_s: float) -> None:
+        self._changed.wait(longest_s)
+        self._changed.clear()
+
+    def _stay(self) -> None:
+        """One connection with the tracker, for as long as there is something to offer."""
+        with closing(Place(self._tracker, self._key, self._server)) as place:
+            self._expected_until_s = 0.0
+            while self._is_open.is_set():
+                self._turn(place)
+                self._rest(_ASK_EVERY_S)
+
+    def _turn(self, place: Place) -> None:
+        """Offer the server if it is free, and not offered yet."""
+        is_offered = self._match_key in place.offered()
+        now_s = time.monotonic()
+        with self._lock:
+            if self._sessions:
+                return
+            if is_offered:
+                self._expected_until_s = now_s + _GRACE_S
+            expects = now_s < self._expected_until_s
+        if not expects or now_s > self._proven_s + _PROVE_EVERY_S:
+            self._prove_now()
+        if not expects:
+            with self._lock:
+                self._expected_until_s = time.monotonic() + _GRACE_S
+            place.offer(self._match_key)
+            self._offered.set()
+
+    def _prove_now(self) -> None:
+        self._prove()
+        self._proven_s, self.fault = time.monotonic(), None

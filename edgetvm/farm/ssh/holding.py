@@ -1,0 +1,44 @@
+"""A command on a board that runs until it is told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from typing import Any
+
+_PART_BYTES = 1 << 12
+
+
+class Held:
+    """A command that runs; made by `Connection.held`.
+
+    Attributes:
+        first_line: that it said; empty where it ended without a word.
+    """
+
+    def __init__(self, channel: Any, command: str) -> None:
+        """Begin the command in a POSIX shell, and wait for its first line."""
+        self._channel = channel
+        channel.exec_command(f"exec /bin/sh -c {shlex.quote(command)}")
+        line = b""
+        while not line.endswith(b"\n") and (part := channel.recv(1)):
+            line += part
+        self.first_line = line.decode(errors="replace").strip()
+
+    def say(self, line: str) -> None:
+        """Send it a line; one that is gone hears nothing."""
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.sendall(f"{line}\n".encode())
+
+    def finish(self) -> tuple[int, str]:
+        """Close its standard input and wait for its end.
+
+        Returns:
+            its exit code, -1 where it is not known, and what it said on stderr.
+        """
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+        said = b""
+        while part := self._channel.recv_stderr(_PART_BYTES):
+            said += part
+        return int(self._channel.recv_exit_status()), said.decode(errors="replace")
