@@ -2,8 +2,8 @@
 
 No time is measured. QEMU executes one inference of edgetvm's code, and of ONNX Runtime's, LiteRT's
 and ncnn's builds for ARM, on one thread with the same input, and a plugin counts the instructions.
-For a Cortex-A72 llvm-mca also estimates the core's cycles from 100 sampled stretches of each run:
-an estimate, without caches and branches. Differences under 20% of estimated cycles are ties.
+Cycles are estimated as `edgetvm estimate` does it, from 100 sampled stretches of each run and with
+caches. Differences under 20% of estimated cycles are ties.
 
 edgetvm's kernels are called by a small C program, one after the other, as a package's own function
 calls them. A model that needs TVM's virtual machine pays about 1000 instructions for each kernel
@@ -30,20 +30,21 @@ from typing import Any
 
 from benchmarks.arm import edge, peers
 from benchmarks.arm.boards import BOARDS, Board, board_called
-from benchmarks.arm.cycles import rate
 from benchmarks.arm.emulator import Counted
 from benchmarks.arm.kernels import report
 from benchmarks.arm.results import EDGETVM, Result, Row, as_json, heading, judged, line, summary
 from benchmarks.arm.results import text as row_text
-from benchmarks.arm.tools import program
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.compile.options import PRECISIONS, CompileOptions
+from edgetvm.estimate.tools import emulator, llvm_program
 from edgetvm.measure.peers.answers import answer_error
 from edgetvm.measure.peers.case import Arrays, Case, Task, Unavailable
 
+# Of what is kept of peers: raise it when that changes.
+_FORMAT = 2
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 # Small enough for minutes under QEMU.
 _MODELS = (
@@ -92,15 +93,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _filled(result: Result, board: Board, found: Counted, answers: Arrays, case: Case) -> Result:
+def _filled(result: Result, found: Counted, answers: Arrays, case: Case) -> Result:
     """The first run marked nothing but the marks' own cost."""
     marks, *runs = found.runs
     result.instructions = min(runs) - marks
     result.error = answer_error(answers, case.expected())
-    if board.cycles:
-        estimate = rate(found.windows, board.cpu)
-        result.cycles = result.instructions * estimate.cycles
-        result.cycles_error = result.instructions * estimate.standard_error
+    if found.best is not None:
+        result.cycles = found.best.cycles
     return judged(result, case)
 
 
@@ -116,7 +115,7 @@ def _mine(board: Board, case: Case, options: argparse.Namespace) -> Result:
     try:
         made = _made(board, case, options)
         found = edge.run(made, folder, options.timeout)
-        return _filled(result, board, found, edge.answers(made), case)
+        return _filled(result, found, edge.answers(made), case)
     except (Unavailable, EdgetvmError) as error:
         result.why = str(error)
         return result
@@ -134,7 +133,7 @@ def _row(board: Board, case: Case, options: argparse.Namespace) -> Row:
 def _theirs(board: Board, task: Task, options: argparse.Namespace) -> Result:
     """A peer's result, kept: the same build on the same input executes the same instructions."""
     folder, case = options.folder / "arm", task.case
-    origin = f"{case.file.read_bytes()!r}{case.data.read_bytes()!r}{peers.version(task)}"
+    origin = f"{_FORMAT}{case.file.read_bytes()!r}{case.data.read_bytes()!r}{peers.version(task)}"
     digest = hashlib.sha256(origin.encode()).hexdigest()[:12]
     kept = folder / "peers" / f"{board.name}-{case.name}-{task.engine}-{task.setting}-{digest}.json"
     if kept.exists() and not options.again:
@@ -143,7 +142,7 @@ def _theirs(board: Board, task: Task, options: argparse.Namespace) -> Result:
     result = Result(task.engine, task.setting)
     try:
         found, answers = peers.run(board, task, folder, options.timeout)
-        result = _filled(result, board, found, answers, case)
+        result = _filled(result, found, answers, case)
     except Unavailable as error:
         result.why = str(error)
         return result
@@ -161,14 +160,15 @@ def _multiply_adds(case: Case) -> int:
 def _facts() -> dict[str, Any]:
     from edgetvm.base.pins import installed_version
 
-    def first(name: str) -> str:
-        command = [program(name), "--version"]
+    def first(program: str) -> str:
+        command = [program, "--version"]
         return subprocess.check_output(command, text=True).strip().splitlines()[0]
 
     packages = ("apache-tvm", "onnxruntime", "ai-edge-litert", "ncnn")
     return {
         "system": platform.platform(),
-        **{name: first(name) for name in ("qemu-aarch64", "llvm-mca")},
+        "qemu-aarch64": first(emulator("aarch64")),
+        "llvm-mca": first(llvm_program("llvm-mca")),
         **{name: installed_version(name) for name in packages},
     }
 

@@ -81,7 +81,7 @@ def run(made: Program, folder: Path, timeout_s: float, each: bool = False) -> Co
     replay = compiled(HERE / "replay.c", folder, [*made.board.zig, *_LINK])
     names = (str(made.folder / name) for name in (_LIBRARY, _PLAN, _ANSWERS))
     command = [str(replay), *names, *(["each"] if each else [])]
-    return counted(made.board, system(made.board, folder), command, folder, timeout_s)
+    return counted(made.board, system(made.board, folder), command, timeout_s)
 
 
 def answers(made: Program) -> Arrays:

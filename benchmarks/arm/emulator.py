@@ -1,55 +1,39 @@
-"""Runs a program under QEMU with the counting plugin, and reads what it counted."""
+"""Runs a program as a board would, watched by edgetvm's plugin for QEMU."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.arm.boards import Board
-from benchmarks.arm.tools import plugin, program
+from benchmarks.arm.boards import Board, core_of, profile_of
+from edgetvm.base.errors import EdgetvmError
+from edgetvm.estimate.kernels import CallCost, costs_of, machine_of
+from edgetvm.estimate.trace import Run
+from edgetvm.estimate.watching import Sampling, watch
 from edgetvm.measure.peers.case import Unavailable
 
-_WINDOWS, _LENGTH = 100, 1500
+_SAMPLING = Sampling(windows=100, instructions=1500)
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What the plugin wrote of one process.
+    """What the plugin saw of one process.
 
     Attributes:
         runs: instructions of each marked run, in order; all threads'.
-        windows: sampled stretches: the code of each instruction, in hexadecimal.
+        best: what the run with the fewest costs, beside the marks; None where it has no model.
     """
 
     runs: tuple[int, ...]
-    windows: tuple[tuple[str, ...], ...]
-
-
-def parsed(text: str) -> Counted:
-    """The plugin's output."""
-    runs: list[int] = []
-    blocks: dict[str, list[str]] = {}
-    windows: list[tuple[str, ...]] = []
-    for line in text.splitlines():
-        kind, *words = line.split()
-        if kind == "run":
-            runs.append(sum(int(word) for word in words))
-        elif kind == "block":
-            blocks[words[0]] = words[1:]
-        elif kind == "window":
-            windows.append(tuple(code for word in words for code in blocks[word]))
-    return Counted(tuple(runs), tuple(windows))
+    best: CallCost | None
 
 
 def counted(
     board: Board,
     root: Path | None,
     command: Sequence[str],
-    folder: Path,
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
 ) -> Counted:
@@ -58,35 +42,27 @@ def counted(
     Args:
         board: whose core it is to see.
         root: of the system that it is to see; None for a static program.
-        command: the program, which marks its runs, and its arguments.
-        folder: where the plugin is kept.
+        command: the program, which marks a run of nothing and then others, and its arguments.
         timeout_s: after which it is ended.
         environment: variables beside those of this process.
 
     Raises:
         Unavailable: it fails, or takes too long.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch, "counts")
-        words = [program(board.emulator), "-cpu", board.emulated_cpu]
-        words += ["-L", str(root)] if root else []
-        words += ["-plugin", f"{plugin(folder)},out={out},windows={_WINDOWS},length={_LENGTH}"]
-        try:
-            done = subprocess.run(
-                [*words, *command],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                check=False,
-                env={**os.environ, **(environment or {})},
-            )
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"QEMU needs more than {timeout_s:.0f} s for it") from None
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise Unavailable(lines[-1][:200])
-        found = parsed(out.read_text())
-    if not found.runs:
-        raise Unavailable("it marked no run")
-    return found
+    machine = dataclasses.replace(machine_of(profile_of(board), core_of(board)), root=root)
+    try:
+        trace = watch(machine, command, timeout_s, _SAMPLING, environment).trace
+        if len(trace.runs) < 2:
+            raise Unavailable("it marked no run")
+        nothing, *runs = trace.runs
+        best = min(runs, key=_total)
+        core = core_of(board)
+        priced = core.llvm or core.table
+        costs = costs_of(trace, [best], core, machine.architecture, _total(nothing))
+    except EdgetvmError as error:
+        raise Unavailable(error.what) from error
+    return Counted(tuple(map(_total, trace.runs)), costs[0] if priced else None)
+
+
+def _total(run: Run) -> int:
+    return run.instructions + run.others

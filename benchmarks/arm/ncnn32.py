@@ -46,7 +46,7 @@ def run(board: Board, task: Task, folder: Path, timeout_s: float) -> tuple[Count
         words = [str(made / f"model.ncnn.{part}") for part in ("param", "bin")]
         command = [str(runner), *words, str(given), str(answers)]
         command += ["direct"] if task.setting == "direct" else []
-        found = counted(board, None, command, folder, timeout_s)
+        found = counted(board, None, command, timeout_s)
         flat = np.fromfile(answers, np.float32)
     sizes = [array.size for array in task.case.expected()]
     return found, np.split(flat, np.cumsum(sizes)[:-1])

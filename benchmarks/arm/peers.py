@@ -55,7 +55,6 @@ def run(board: Board, task: Task, folder: Path, timeout_s: float) -> tuple[Count
             board,
             root,
             [str(python), "-m", "benchmarks.arm.guest", str(told), str(answers)],
-            folder,
             timeout_s,
             {"PYTHONPATH": f"{package}:{root / SITE}", "PYTHONDONTWRITEBYTECODE": "1"}
             | _ONE_THREAD,

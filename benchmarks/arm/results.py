@@ -22,7 +22,6 @@ class Result:
     Attributes:
         instructions: of one inference; None where it has none that counts; `why` says why.
         cycles: estimated; None where the core has no model to ask.
-        cycles_error: standard error of the estimate, by its sampling alone.
         error: how far its answers lie from the expected ones.
     """
 
@@ -30,7 +29,6 @@ class Result:
     setting: str = ""
     instructions: int | None = None
     cycles: float | None = None
-    cycles_error: float | None = None
     error: float | None = None
     why: str = ""
 
@@ -80,7 +78,7 @@ def judged(result: Result, case: Case) -> Result:
     """The result, without figures where its answers are wrong."""
     if result.error is not None and result.error > TOLERANCE[case.kind]:
         result.why = f"wrong answers: off by {result.error:.2g}"
-        result.instructions = result.cycles = result.cycles_error = None
+        result.instructions = result.cycles = None
     return result
 
 
@@ -123,7 +121,7 @@ def heading() -> str:
     """Above the table."""
     names = ["edgetvm", "onnxruntime", "litert", "ncnn"]
     return (
-        "Millions of instructions executed under QEMU | of cycles, estimated (caches not modelled);"
+        "Millions of instructions executed under QEMU | of cycles, estimated;"
         " * the best peer\n"
         f"{'':28}{'MMAC':>8}" + "".join(f"{name:>{_WIDTH}}" for name in names) + f"{'ratios':>15}"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,30 +11,6 @@ from pathlib import Path
 from edgetvm.measure.peers.case import Unavailable
 
 HERE = Path(__file__).parent
-# Names under which a distribution may have installed them, the best first.
-_PROGRAMS = {
-    "qemu-aarch64": ("qemu-aarch64",),
-    "qemu-arm": ("qemu-arm",),
-    "llvm-mca": ("llvm-mca-22", "llvm-mca"),
-    "llvm-mc": ("llvm-mc-22", "llvm-mc"),
-}
-NEEDED = (
-    "this benchmark needs QEMU's user emulators, dynamically linked, and LLVM 22's llvm-mca: "
-    "apt-get install qemu-user llvm-22"
-)
-
-
-def program(name: str) -> str:
-    """Where a program is.
-
-    Raises:
-        Unavailable: it is not installed; says how to.
-    """
-    for word in _PROGRAMS[name]:
-        found = shutil.which(word)
-        if found:
-            return found
-    raise Unavailable(f"{name} is not installed: {NEEDED}")
 
 
 def compiled(source: Path, folder: Path, flags: Sequence[str], language: str = "cc") -> Path:
@@ -63,8 +38,3 @@ def compiled(source: Path, folder: Path, flags: Sequence[str], language: str = "
 def zig() -> list[str]:
     """The command that runs zig."""
     return [sys.executable, "-m", "ziglang"]
-
-
-def plugin(folder: Path) -> Path:
-    """The counting plugin, for this machine's QEMU."""
-    return compiled(HERE / "counter.c", folder, ["-shared", "-fPIC"])

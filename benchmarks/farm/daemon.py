@@ -21,8 +21,8 @@ from edgetvm.farm.leases import LeaseStore
 from edgetvm.farm.tracker_client import Address
 
 NAME = "benchmark"
-# A board is given up, and tried again, so much sooner than in a real farm.
-_TIMES = Times(proof_age_s=2.0, proof_s=3.0, serve_s=8.0, lost_s=6.0, bad_pause_s=2.0)
+# Under faults a board is given up, and tried again, so much sooner than in a real farm.
+_HASTY = Times(proof_age_s=2.0, proof_s=3.0, serve_s=8.0, lost_s=6.0, bad_pause_s=2.0)
 _LADDER = (
     Rung("reconnect", lambda way, deadline_s: way.reconnect(deadline_s), 8, 1, 0.2),
     Rung("restart the server", lambda way, deadline_s: None, 8, 2, 0.2),
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("folder", type=Path)
     parser.add_argument("boards", nargs="+")
+    parser.add_argument("--hasty", action="store_true")
     told = parser.parse_args()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s",
@@ -61,7 +62,9 @@ def main() -> None:
 
     with LeaseStore(told.url) as store:
         boards = [Board(name, PROFILE) for name in told.boards]
-        daemon = Daemon(NAME, boards, store, way=way, times=_TIMES, ladder=_LADDER)
+        daemon = Daemon(
+            NAME, boards, store, way=way, times=_HASTY if told.hasty else None, ladder=_LADDER
+        )
         signal.signal(signal.SIGTERM, lambda *_: daemon.stop())
         threading.Thread(target=_obey, args=(ways,), daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):

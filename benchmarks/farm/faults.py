@@ -63,25 +63,25 @@ class Playground:
         self.names = [f"board{index}" for index in range(boards)]
         self.random = random.Random(seed)  # noqa: S311 - which fault comes next
         self.store = LeaseStore(self.url)
-        self.daemon = self._started("daemon")
+        self.daemon = self._started("daemon", "--hasty")
         self._mother = self._started("worker")
         self.workers: list[psutil.Process] = []
         self.wanted = workers
         self.calm: list[tuple[float, Callable[[], None]]] = []
 
-    def _started(self, module: str) -> subprocess.Popen[bytes]:
+    def _started(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", f"benchmarks.farm.{module}", self.url, str(self.folder)]
         log = (self.folder / f"{module}.err").open("ab")
         with log:
             return subprocess.Popen(
-                [*words, *self.names],
+                [*words, *self.names, *options],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def mend(self) -> None:
         """Start what ended, and end what troubles last long enough."""
         if self.daemon.poll() is not None:
-            self.daemon = self._started("daemon")
+            self.daemon = self._started("daemon", "--hasty")
         self.workers = [one for one in self.workers if one.is_running()]
         while len(self.workers) < self.wanted:
             self.workers.append(self._new_worker())

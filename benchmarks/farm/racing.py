@@ -88,9 +88,11 @@ class _Racer:
         while left > 0:
             wanted = _RANDOM.sample(self._boards, _RANDOM.randint(1, len(self._boards)))
             request = Request(tuple(wanted), owner=f"{self._who}/{name}")
+            again = False
             while left > 0:
                 left -= 1
-                found = store.ask(request)
+                found = store.ask(request, again=again)
+                again = True
                 if isinstance(found, Lease):
                     self._have(found)
                     break

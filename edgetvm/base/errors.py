@@ -103,7 +103,7 @@ class NumericError(EdgetvmError):
 
 
 class AccuracyError(NumericError):
-    """A quantised model loses more than was allowed."""
+    """A quantised model loses too much, or one reaches less than its recipe accepts."""
 
 
 class PackageError(EdgetvmError):

@@ -61,3 +61,8 @@ def search_folders(kind: str) -> list[Path]:
 def model_folders() -> list[Path]:
     """Folders of `$EDGETVM_MODELS` (joined by `:`), where recipes find model files by name."""
     return [Path(name) for name in os.environ.get("EDGETVM_MODELS", "").split(":") if name]
+
+
+def data_folders() -> list[Path]:
+    """Folders of `$EDGETVM_DATA` (joined by `:`), where recipes find folders of data by name."""
+    return [Path(name) for name in os.environ.get("EDGETVM_DATA", "").split(":") if name]

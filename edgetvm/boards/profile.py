@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import NotFoundError
 from edgetvm.base.paths import search_folders
 from edgetvm.base.yamlfile import read_yaml
+from edgetvm.boards.core import CoreModel
 
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
@@ -70,6 +71,9 @@ class BoardProfile:
         bool, Field(description="Run under emulation: times are marked and never ranked.")
     ] = False
     source: Annotated[str, Field(description="Where the figures come from.")] = ""
+    core: Annotated[
+        CoreModel | None, Field(description="How `edgetvm estimate` prices code; none without it.")
+    ] = None
 
     @property
     def architecture(self) -> str:

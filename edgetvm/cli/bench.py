@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 @device_option
 @wait_option
 @click.option(
+    "--any",
+    "on_any",
+    is_flag=True,
+    help="Measure on whichever of the boards is free first; once more on another if it fails.",
+)
+@click.option(
     "--scenario",
     type=click.Choice(["single-stream", "multi-stream", "offline", "server", "cold-start"]),
     default="single-stream",
@@ -80,6 +86,12 @@ if TYPE_CHECKING:
     help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
 )
 @click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Pictures, recordings or arrays in place of a recipe's own.",
+)
+@click.option(
     "--against",
     metavar="MODEL",
     help="The float model of a quantised one: how far the board agrees with it is told too.",
@@ -100,6 +112,7 @@ def command(
     models: tuple[str, ...],
     device: str,
     wait_s: float,
+    on_any: bool,
     scenario: Scenario,
     preset: Preset,
     runs: int | None,
@@ -111,6 +124,7 @@ def command(
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
     against: str | None,
+    data: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
     options: CompileOptions,
@@ -148,7 +162,7 @@ def command(
         warning_lines,
         write_report,
     )
-    from edgetvm.workflow import bench_each
+    from edgetvm.workflow import bench_any, bench_each
 
     terminal = Terminal(as_json)
     boards = find_boards(device)
@@ -172,7 +186,7 @@ def command(
             peers=named,
             against=against,
         )
-        found = bench_each(
+        found = (bench_any if on_any else bench_each)(
             models,
             boards,
             plan,
@@ -180,11 +194,12 @@ def command(
             options,
             shapes=dict(shapes),
             bindings=dict(bindings),
+            data=data,
             wait_s=wait_s,
         )
     measurements, failures = found.measurements, found.failures
     first_error = next(iter(failures.values()), None)
-    if first_error is not None and len(models) == len(boards) == 1:
+    if first_error is not None and len(models) == 1 and (on_any or len(boards) == 1):
         raise first_error
     if measurements:
         document: Any = None

@@ -77,7 +77,11 @@ def joined_view(joined: Joined) -> RenderableType:
     made = f", made from its own answers: {joined.profile_file}" if joined.profile_file else ""
     told = f"{board.name} is in {joined.inventory}, with profile {board.profile}{made}"
     asked = "" if joined.was_asked else f"\nit was not asked: edgetvm devices check {board.name}"
-    server = "" if board.tracker else f"\nto run packages there: edgetvm provision {board.name}"
+    server = (
+        ""
+        if board.tracker
+        else f"\nto run packages it needs a server: edgetvm provision {board.name}"
+    )
     return f"{told}{asked}{server}"
 
 

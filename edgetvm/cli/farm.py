@@ -121,7 +121,7 @@ def serve_command(port: int, token: str | None) -> None:
     /api/farm. From elsewhere: ssh -L 8765:127.0.0.1:8765 HOST.
     """
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm.leases.finding import farm_url
+    from edgetvm.farm.known_farm import farm_url
     from edgetvm.workflow import serve_farm
 
     Terminal().say(f"http://127.0.0.1:{port}/ (Ctrl-C ends it)")

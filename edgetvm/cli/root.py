@@ -19,6 +19,7 @@ COMMANDS = {
     "import": "import_",
     "compile": "compile_",
     "inspect": "inspect",
+    "estimate": "estimate",
     "quantize": "quantize",
     "package": "package",
     "tune": "tune",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -20,7 +20,17 @@ from edgetvm.cli.options import (
 
 if TYPE_CHECKING:
     from edgetvm.compile import CompileOptions
+    from edgetvm.tune import Progress
     from edgetvm.tune.building import Builder
+
+
+class Common(TypedDict):
+    """What a search takes with boards and without."""
+
+    builder: Callable[[], Builder] | None
+    sources: Sequence[Path]
+    told: Callable[[Progress], None]
+    resume: bool
 
 
 @click.command("tune", short_help="Search faster schedules on boards.")
@@ -64,6 +74,12 @@ if TYPE_CHECKING:
     type=Builders(),
     help="Processes of this machine that build, or a Dask scheduler; one a core without it.",
 )
+@click.option(
+    "--estimate",
+    "estimated",
+    is_flag=True,
+    help="Without a board: rank candidates by estimates for one core of the profile.",
+)
 @click.option("--cold", is_flag=True, help="Flush the caches before every run of a candidate.")
 @click.option(
     "--database",
@@ -100,6 +116,7 @@ def command(
     resume: bool,
     sources: tuple[Path, ...],
     builders: int | str | None,
+    estimated: bool,
     cold: bool,
     database: Path | None,
     task: str | None,
@@ -126,7 +143,7 @@ def command(
     from edgetvm.tune import Budget, TuningDatabase, conditions_of, default_database
     from edgetvm.tune.history import history
     from edgetvm.tune.running import How
-    from edgetvm.workflow import explain, find_profile, find_subject, tune
+    from edgetvm.workflow import explain, find_profile, find_subject, tune, tune_estimated
 
     terminal = Terminal(as_json)
     if task is not None:
@@ -137,24 +154,26 @@ def command(
         return
     if report is not None:
         check_page(report)
+    if estimated and (cold or boards is not None or report is not None):
+        raise click.UsageError("--estimate asks no board: leave --cold, --boards and --report out")
     live, kept_in = LiveTuning(terminal), database or default_database()
-    chosen = find_boards(device, boards)
-    go_on = next_command(model, chosen[0].name, database)
+    budget = Budget(trials, time_s, until_flat or (trials is None and time_s is None))
+    chosen = [] if estimated else find_boards(device, boards)
+    go_on = next_command(model, device if estimated else chosen[0].name, database, estimated)
     try:
         with terminal.steps():
-            outcome = tune(
-                find_subject(model, dict(shapes), dict(bindings)),
-                chosen,
-                Budget(trials, time_s, until_flat or (trials is None and time_s is None)),
-                database,
-                options,
-                builder=_builder(builders),
-                sources=sources,
-                how=How(cold=cold),
-                told=live,
-                resume=resume,
-                wait_s=wait_s,
-            )
+            subject = find_subject(model, dict(shapes), dict(bindings))
+            common: Common = {
+                "builder": _builder(builders), "sources": sources, "told": live, "resume": resume
+            }  # fmt: skip
+            if estimated:
+                profile = find_profile(device)
+                outcome = tune_estimated(subject, profile, budget, database, options, **common)
+            else:
+                how = How(cold=cold)
+                outcome = tune(
+                    subject, chosen, budget, database, options, how=how, wait_s=wait_s, **common
+                )
     except KeyboardInterrupt:
         terminal.say(live.stopped(kept_in, go_on))
         context.exit(130)

@@ -32,6 +32,7 @@ def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
         "outcomes": dict(tuned.progress.outcomes),
         "elapsed_s": tuned.progress.elapsed_s,
         "trials_per_s": tuned.progress.trials_per_s,
+        "estimated": outcome.estimated,
         "default_ms": outcome.default_ms,
         "tuned_ms": outcome.tuned_ms,
         "looked_faster": dict(tuned.fates),
@@ -67,6 +68,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
         )
     progress = tuned.progress
     facts = {
+        **_estimated(outcome),
         "kernels": _taken(tuned.default_ms, tuned.best_ms),
         "whole model": _taken(outcome.default_ms, outcome.tuned_ms),
         **_apart(outcome),
@@ -78,6 +80,12 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
     if outcome.has_gained:
         facts["next"] = go_on
     return Group(table, "", fact_table(facts))
+
+
+def _estimated(outcome: Outcome) -> dict[str, str]:
+    if not outcome.estimated:
+        return {}
+    return {"estimated": "all times are estimates for one core; nothing was measured"}
 
 
 def _taken(default_ms: float, tuned_ms: float) -> str:
@@ -119,11 +127,12 @@ def lowered(default_ms: float, tuned_ms: float, of: str = "") -> str:
     return f"{format_ms(default_ms)} -> {format_ms(tuned_ms)} ({gain:.2f} times as fast{of})"
 
 
-def next_command(model: str, device: str, database: Path | None) -> str:
-    """How to bench what was found."""
-    words = ["edgetvm", "bench", model]
+def next_command(model: str, device: str, database: Path | None, estimated: bool = False) -> str:
+    """How to bench what was found; what was estimated is measured first."""
+    words = ["edgetvm", "tune" if estimated else "bench", model]
     words += ["--device", device] if device != "local" else []
-    words += ["--database", str(database)] if database is not None else ["--tuned"]
+    words += ["--database", str(database)] if database is not None else []
+    words += ["--tuned"] if database is None and not estimated else []
     return shlex.join(words)
 
 

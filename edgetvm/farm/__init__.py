@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgetvm.farm.adding import add_board
+    from edgetvm.farm.hands import any_in_hand, in_hand
     from edgetvm.farm.inventory import Board, find_board, load_inventory
+    from edgetvm.farm.jobs import run_job
     from edgetvm.farm.linking import linked
     from edgetvm.farm.local import LocalBoard
     from edgetvm.farm.program import board_program
@@ -24,6 +26,7 @@ _MODULE_OF = {
     "BoardSession": "session",
     "LocalBoard": "local",
     "add_board": "adding",
+    "any_in_hand": "hands",
     "all_standing": "session",
     "board_program": "program",
     "connect": "session",
@@ -31,9 +34,11 @@ _MODULE_OF = {
     "find_board": "inventory",
     "find_boards": "selection",
     "linked": "linking",
+    "in_hand": "hands",
     "load_inventory": "inventory",
     "parse_selection": "selection",
     "request_board": "tracker_client",
+    "run_job": "jobs",
     "select": "selection",
     "standing": "session",
     "tracker_summary": "tracker_client",
@@ -46,15 +51,18 @@ __all__ = [
     "LocalBoard",
     "add_board",
     "all_standing",
+    "any_in_hand",
     "board_program",
     "connect",
     "connected",
     "find_board",
     "find_boards",
+    "in_hand",
     "linked",
     "load_inventory",
     "parse_selection",
     "request_board",
+    "run_job",
     "select",
     "standing",
     "tracker_summary",

@@ -95,6 +95,7 @@ def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
         BoardError, ConfigurationError: as `ask`.
     """
     findings: list[str] = []
+    of_server: list[str] = []
     round_trip_ms = None
     harmless = serves = True
     if board.shares_cores:
@@ -104,15 +105,14 @@ def check_board(board: Board, accept_new_host_key: bool = False) -> Checked:
             round_trip_ms = connection.prove_alive() * 1e3
             facts = _parsed(_asked(connection), board)
             if board.tracker is None:
-                serves, said = _serves(connection)
-                findings += said
+                serves, of_server = _serves(connection)
     else:
         facts = None
     if facts is not None:
         against = contradictions(facts.machine, load_profile(board.profile))
         harmless = all(one.harmless for one in against)
         findings += [*map(str, against), *_how_it_stands(facts)]
-    findings += _at_tracker(board)
+    findings += [*_at_tracker(board), *of_server]
     state: State = "failed" if not (harmless and serves) else "odd" if findings else "ok"
     return Checked(state, round_trip_ms, tuple(findings))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgetvm.base.errors import BoardError
 from edgetvm.models.model import Arrays
+from edgetvm.package.deployed import DeployedModel
 from edgetvm.package.executor import Executor
 
 # prctl(2): the kernel may wake this thread so many nanoseconds late to save power; 50 us without.
@@ -19,7 +20,7 @@ _MOST_S = 1e9
 _NEVER = -1
 
 
-def paced(executor: Executor, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
+def paced(executor: Executor | DeployedModel, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
     """Run the chunks of several streams as they arrive, one after the other.
 
     Chunk i of stream s of n is complete `(i + 1) * period_ns + s * period_ns / n` nanoseconds after

@@ -25,6 +25,8 @@ from edgetvm.farm.conditions_now import conditions_now, temperature_c, throttled
 from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
+from edgetvm.package.crossbuild import BuiltRuntime
+from edgetvm.package.deployed import DeployedModel, runs_in_c
 from edgetvm.package.executor import Executor, fitting_target
 
 Answer = tuple[dict[str, Any], bytes]
@@ -35,7 +37,9 @@ _SPIN_NS = 200_000
 # Exit code of the session before this one, where it died; a session's process inherits it.
 last_exit_code: int | None = None
 
-_executor: Executor | None = None
+_executor: Executor | DeployedModel | None = None
+# What boards run packages in; a session's process inherits it. Without it TVM's runtime runs them.
+runtime: BuiltRuntime | None = None
 _resident_before_open_bytes = 0
 
 
@@ -46,7 +50,7 @@ def _status_bytes(field: str) -> int:
     return 0
 
 
-def _opened() -> Executor:
+def _opened() -> Executor | DeployedModel:
     if _executor is None:
         raise PackageError("no package is open in this session", mend="open one first")
     return _executor
@@ -103,8 +107,15 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     began_ns = time.perf_counter_ns()
     package = verify_package(Path(request["file"]).read_bytes(), request["file"])
     target = fitting_target(package.manifest)
-    library, signature = package.members[target.library], package.manifest.signature
-    executor = Executor(library, signature, request["threads"])
+    executor: Executor | DeployedModel
+    if runtime is not None and runs_in_c(target):
+        began_ns = time.perf_counter_ns()  # it verifies the package itself
+        executor = DeployedModel(
+            Path(request["file"]), package, target, runtime, request["threads"]
+        )
+    else:
+        library, signature = package.members[target.library], package.manifest.signature
+        executor = Executor(library, signature, request["threads"])
     open_ns = time.perf_counter_ns() - began_ns
     executor.set_inputs(package.sample_inputs)
     first_run_ns = executor.run_ns()

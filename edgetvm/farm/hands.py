@@ -16,6 +16,7 @@ from edgetvm.base.errors import BoardBusyError, EdgetvmError, LeaseLostError
 from edgetvm.base.steps import step
 from edgetvm.base.words import plural
 from edgetvm.farm.inventory import Board, Hand
+from edgetvm.farm.known_farm import is_farm_known
 from edgetvm.farm.tracker_client import Address
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ def in_hand(
         LeaseLostError: `$EDGETVM_LEASE` names a lease that is over.
         StorageError: the farm's database cannot be used.
     """
-    from edgetvm.farm.leases.finding import is_farm_known, open_farm
-
     if not is_farm_known() or all(board.hand is not None for board in boards):
         yield list(boards)
         return
+    from edgetvm.farm.leases.finding import open_farm
+
     with open_farm() as store:
         served = _served(store)
         wanted = [one for one in boards if one.hand is None and one.name in served]
@@ -73,22 +74,25 @@ def any_in_hand(
     Raises:
         as `in_hand`.
     """
-    from edgetvm.farm.leases.finding import is_farm_known, open_farm
-
     if not is_farm_known():
         yield boards[0]
         return
+    from edgetvm.farm.leases import Request, held
+    from edgetvm.farm.leases.finding import open_farm
+
     with open_farm() as store:
         served = _served(store)
         wanted = {one.name: one for one in boards if one.name in served}
+        borrowed = _borrowed(store) if wanted else None
         if not wanted:
             yield boards[0]
-            return
-        from edgetvm.farm.leases import Request, held
-
-        with held(store, Request(tuple(wanted), purpose=purpose), wait_s) as mine:
-            board = wanted[mine.lease.board]
-            yield _with_hand(board, served[board.name], _Firm(mine))
+        elif borrowed is not None and borrowed.board in wanted:
+            name = borrowed.board
+            yield _with_hand(wanted[name], served[name], borrowed)
+        else:
+            with held(store, Request(tuple(wanted), purpose=purpose), wait_s) as mine:
+                name = mine.lease.board
+                yield _with_hand(wanted[name], served[name], mine)
 
 
 def _served(store: LeaseStore) -> dict[str, Daemon]:
@@ -108,8 +112,8 @@ def _with_hand(board: Board, daemon: Daemon, hand: Hand) -> Board:
 @contextmanager
 def _had(
     store: LeaseStore, boards: Sequence[Board], purpose: str, wait_s: float
-) -> Iterator[dict[str, _Borrowed | _Firm | _Patient]]:
-    found: dict[str, _Borrowed | _Firm | _Patient] = {}
+) -> Iterator[dict[str, Hand]]:
+    found: dict[str, Hand] = {}
     borrowed = _borrowed(store)
     left = [one for one in boards if borrowed is None or one.name != borrowed.board]
     if borrowed is not None and len(left) < len(boards):
@@ -119,7 +123,7 @@ def _had(
             from edgetvm.farm.leases import Request, held
 
             request = Request((left[0].name,), purpose=purpose)
-            found[left[0].name] = _Firm(open_.enter_context(held(store, request, wait_s)))
+            found[left[0].name] = open_.enter_context(held(store, request, wait_s))
         elif left:
             got = threading.Condition()
             several = [_Patient(store, one.name, purpose, got) for one in left]
@@ -152,16 +156,6 @@ class _FromAfar:
 
     def where(self) -> None:
         self._hand.where()
-
-
-class _Firm:
-    """One lease; when it is over, so is the work."""
-
-    def __init__(self, held: Held) -> None:
-        self._held = held
-
-    def where(self) -> tuple[Address, str]:
-        return self._held.where()
 
 
 class _Borrowed:

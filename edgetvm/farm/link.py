@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 
 from edgetvm.base.errors import (
-    BoardError,
     BoardLoginError,
     BoardTimeoutError,
     ConfigurationError,
     EdgetvmError,
     HostKeyError,
+    LeaseLostError,
 )
 from edgetvm.farm.greeting import Greeting, greet
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.listening import LOOPBACK
-from edgetvm.farm.registrar import Registrar
+from edgetvm.farm.registrar import Offer, Registrar
 from edgetvm.farm.server_proof import prove_server
 from edgetvm.farm.ssh import Connection, Deadlines, Tunnels
 from edgetvm.farm.tracker_client import Address
@@ -32,7 +32,7 @@ _AGAIN_S = 2.0
 _OFFER_DEADLINE_S = 30.0
 _END_S = 1.0
 # These stay as they are until somebody does something; a board may lock out who tries on and on.
-_FOR_GOOD = (HostKeyError, BoardLoginError, ConfigurationError)
+_FOR_GOOD = (HostKeyError, BoardLoginError, LeaseLostError, ConfigurationError)
 
 
 class Link:
@@ -61,7 +61,7 @@ class Link:
         self._greeting: Greeting | None = None
         self._transport: object = None
         self._tunnels = Tunnels(self.connection)
-        self._registrar = Registrar(tracker, self.board.key, self._prove)
+        self._registrar = Registrar(tracker, self._prove, board.name)
         port = self._tunnels.to_board(board.server_port, around=self._registrar.session)
         self._server = Address(LOOPBACK, port)
         self._thread = threading.Thread(target=self._watch, name=f"link {board.name}", daemon=True)
@@ -79,7 +79,6 @@ class Link:
         """
         try:
             self._come_up()
-            self._prove()
             self._wait_until_registered()
         except EdgetvmError as error:
             if not patient:
@@ -104,15 +103,17 @@ class Link:
     def _come_up(self) -> None:
         before = self._greeting
         greeting = greet(self.connection, before.process if before else None)
-        self._transport = self.connection.current
+        transport = self.connection.current
         if before is not None and greeting.key != before.key:
-            raise BoardError(
+            raise LeaseLostError(
                 "its server has another key now: somebody else was given it, or provisioned it",
                 where=f"board {self.board.name}",
                 mend="run the same command again",
             )
         self._greeting = greeting
-        self._registrar.open(self._server, greeting.key)
+        self._prove()
+        self._transport = transport
+        self._registrar.open(Offer(self.board.key, self._server, greeting.key))
 
     def _prove(self) -> None:
         prove_server(self.connection, self.board.server_port)

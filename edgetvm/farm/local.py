@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import secrets
 import signal
 import socket
@@ -19,6 +20,7 @@ from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.listening import LOOPBACK, listening_socket
 from edgetvm.farm.tracker_client import Address, registered_keys
+from edgetvm.package.crossbuild import ARCHITECTURES, build_runtime
 
 _START_DEADLINE_S = 60.0
 
@@ -47,16 +49,18 @@ class LocalBoard:
 
         Raises:
             MissingToolError: TVM and its ffi package do not belong together.
+            CompileError: the C runtime cannot be built.
             BoardError: they did not come up in time.
         """
         check_pins()
+        runtime = _runtime()
         with step("start the local board") as this:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:
                 self.tracker = Address(LOOPBACK, listener.getsockname()[1])
                 self.processes["tracker"] = spawned("tracker", listener)
             with listening_socket() as listener:
-                words = ("--tracker", str(self.tracker), "--key", self.key)
+                words = ("--tracker", str(self.tracker), "--key", self.key, *runtime)
                 self.processes["server"] = spawned("server", listener, *words)
             try:
                 self._wait_until_registered()
@@ -95,6 +99,13 @@ class LocalBoard:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _runtime() -> tuple[str, ...]:
+    """Have the server run packages as boards do, in the C runtime, where there is one."""
+    if platform.machine() not in ARCHITECTURES:
+        return ()
+    return "--runtime", str(build_runtime(platform.machine(), "glibc").folder)
 
 
 def spawned(name: str, listener: socket.socket, *arguments: str) -> subprocess.Popen[bytes]:

@@ -16,7 +16,7 @@ from edgetvm.base.files import write_bytes
 from edgetvm.package.crossbuild import ARCHITECTURES, build_program
 
 PROGRAM_FILE = "edgetvm-board"
-_SOURCES = Path(__file__).parent / "board_program"
+BOARD_SOURCES = Path(__file__).parent / "board_program"
 
 
 def board_program(architecture: str) -> Path:
@@ -31,7 +31,7 @@ def board_program(architecture: str) -> Path:
         MissingToolError: the ziglang package is not installed.
         StorageError: the cache folder cannot be written.
     """
-    return build_program(PROGRAM_FILE, _SOURCES, architecture)
+    return build_program(PROGRAM_FILE, BOARD_SOURCES, architecture)
 
 
 def main() -> None:

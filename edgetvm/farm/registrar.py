@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.tracker_client import Address, Place
@@ -25,36 +26,48 @@ _GRACE_S = 3.0
 _END_S = 1.0
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What a tracker gives to a client.
+
+    Attributes:
+        key: that clients ask for.
+        server: where they reach the board's server: this machine's end of a tunnel.
+        secret: that lets them in there.
+    """
+
+    key: str
+    server: Address
+    secret: str
+
+    @property
+    def match_key(self) -> str:
+        """The secret, as trackers want it: they find the board by what stands before its colon."""
+        return f"{self.key}:{self.secret}"
+
+
 class Registrar:
-    """A place at a tracker, kept by a thread from `open` until `close`.
+    """A place at a tracker, kept by a thread from the constructor until `close`.
 
     Args:
         tracker: to register with; it may come later, and go and come back.
-        key: that clients ask it for.
         prove: raises BoardError where the server does not answer; it is asked before each offer.
 
     Attributes:
         fault: why the board is not offered; None while it is.
     """
 
-    def __init__(
-        self,
-        tracker: Address,
-        key: str,
-        prove: Callable[[], None],
-    ) -> None:
-        self._tracker, self._key = tracker, key
-        self._server, self._match_key = Address("", 0), ""
-        self._prove = prove
+    def __init__(self, tracker: Address, prove: Callable[[], None], name: str) -> None:
+        self._tracker, self._prove = tracker, prove
         self._lock = threading.Lock()
         self._sessions = 0
         self._expected_until_s = self._proven_s = 0.0
-        self._is_open = threading.Event()
+        self._offer: Offer | None = None
         self._changed = threading.Event()
         self._offered = threading.Event()
         self._ended = False
         self.fault: BoardError | None = None
-        self._thread = threading.Thread(target=self._keep, name=f"registrar {key}", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"registrar {name}", daemon=True)
         self._thread.start()
 
     @contextmanager
@@ -70,31 +83,25 @@ class Registrar:
                 self._sessions -= 1
             self._changed.set()
 
-    def open(self, server: Address, match_key: str) -> None:
-        """Offer the server: the way to it is there.
-
-        Args:
-            server: where clients reach it: this machine's end of a tunnel.
-            match_key: that lets them in there.
-        """
-        # Trackers find the board of a match key by what stands before its colon.
-        self._server, self._match_key = server, f"{self._key}:{match_key}"
-        self._is_open.set()
+    def open(self, offer: Offer) -> None:
+        """Offer the server: the way to it is there."""
+        self._offered.clear()
+        self._offer = offer
         self._changed.set()
 
     def withdraw(self) -> None:
         """Offer it no more: the way to it is broken."""
-        self._is_open.clear()
+        self._offer = None
         self._changed.set()
 
     def wait(self, deadline_s: float) -> bool:
-        """Wait until the server is offered for the first time; False if it is not in time."""
+        """Wait until what was opened last is offered; False if it is not in time."""
         return self._offered.wait(deadline_s)
 
     def close(self) -> None:
         """Give the place up for good."""
         self._ended = True
-        self._is_open.clear()
+        self._offer = None
         self._changed.set()
         self._thread.join(_END_S)
 
@@ -102,10 +109,10 @@ class Registrar:
         again_s = _AGAIN_S
         while not self._ended:
             try:
-                if self._is_open.is_set():
+                if offer := self._offer:
                     self._prove_now()
                     again_s = _AGAIN_S
-                    self._stay()
+                    self._stay(offer)
             except BoardError as error:
                 self.fault = error
                 again_s = min(2 * again_s, _LONGEST_S)
@@ -115,17 +122,17 @@ class Registrar:
         self._changed.wait(longest_s)
         self._changed.clear()
 
-    def _stay(self) -> None:
-        """One connection with the tracker, for as long as there is something to offer."""
-        with closing(Place(self._tracker, self._key, self._server)) as place:
+    def _stay(self, offer: Offer) -> None:
+        """One connection with the tracker, for as long as the offer holds."""
+        with closing(Place(self._tracker, offer.key, offer.server)) as place:
             self._expected_until_s = 0.0
-            while self._is_open.is_set():
-                self._turn(place)
+            while self._offer is offer:
+                self._turn(place, offer)
                 self._rest(_ASK_EVERY_S)
 
-    def _turn(self, place: Place) -> None:
+    def _turn(self, place: Place, offer: Offer) -> None:
         """Offer the server if it is free, and not offered yet."""
-        is_offered = self._match_key in place.offered()
+        is_offered = offer.match_key in place.offered()
         now_s = time.monotonic()
         with self._lock:
             if self._sessions:
@@ -138,7 +145,7 @@ class Registrar:
         if not expects:
             with self._lock:
                 self._expected_until_s = time.monotonic() + _GRACE_S
-            place.offer(self._match_key)
+            place.offer(offer.match_key)
             self._offered.set()
 
     def _prove_now(self) -> None:

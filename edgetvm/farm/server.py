@@ -11,15 +11,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from edgetvm.base.workers import end_with_owner
 from edgetvm.farm import board_service
 from edgetvm.farm.listening import address, listener_of, parser_for
 from edgetvm.farm.tracker_client import Address
+from edgetvm.package.crossbuild import BuiltRuntime
 
 _EXIT_CODE = re.compile(r"error code (-?\d+)")
 
@@ -65,7 +68,12 @@ def main() -> None:
         "--tracker", type=address, required=True, metavar="HOST:PORT", help="where to register"
     )
     parser.add_argument("--key", required=True, help="to register under, as the inventory says")
+    parser.add_argument(
+        "--runtime", type=Path, metavar="FOLDER", help="edgetvm's C runtime, to run packages in"
+    )
     arguments = parser.parse_args()
+    if arguments.runtime is not None:
+        board_service.runtime = BuiltRuntime(arguments.runtime, platform.machine(), "glibc")
     with contextlib.suppress(KeyboardInterrupt):
         serve(listener_of(parser, arguments), arguments.tracker, arguments.key)
 

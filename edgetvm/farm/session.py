@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -544,8 +544,10 @@ def all_standing(
             up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
         if elsewhere:
             tracker = open_.enter_context(own_tracker())
-            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
-            up |= {one.name: one for one in links}
+            # The process that links has no part in leases.
+            plain = [replace(one, hand=None) for one in elsewhere]
+            links = open_.enter_context(all_linked(plain, tracker=tracker))
+            up |= {one.name: replace(one, hand=up[one.name].hand) for one in links}
         yield [up[one.name] for one in mine]
 
 

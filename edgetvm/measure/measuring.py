@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from edgetvm.base.errors import UsageError
+from edgetvm.base.errors import AccuracyError, UsageError
 from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
@@ -34,7 +34,16 @@ from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, reference_for
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
-from edgetvm.recipes import Confusion, Recipe, Sample, StreamSpec, prepare, samples, with_audio
+from edgetvm.recipes import (
+    Confusion,
+    Recipe,
+    Sample,
+    StreamSpec,
+    prepare,
+    samples,
+    unmet,
+    with_audio,
+)
 from edgetvm.tune.progress import peak_gflops
 
 # Of the time that timed runs may take.
@@ -126,6 +135,7 @@ def measure(
 
     Raises:
         NumericError: the board's answers are wrong.
+        AccuracyError: they are less accurate than the recipe accepts.
         PackageError: the board cannot run the package.
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
@@ -243,6 +253,13 @@ def _with_data(
         this.detail = f"{correctness.max_relative_error:.1e} from {correctness.reference}"
         if not correctness.passed and not plan.allow_mismatch:
             raise refusal(correctness, package.manifest.name)
+        missed = unmet(recipe, evaluation.metrics)
+        if missed and not plan.allow_mismatch:
+            raise AccuracyError(
+                "; ".join(missed),
+                where=package.manifest.name,
+                mend="see its data; --allow-mismatch measures it all the same",
+            )
     return _Data(
         inputs,
         correctness,

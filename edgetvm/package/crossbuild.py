@@ -125,23 +125,28 @@ def build_runtime(architecture: str, libc: Libc) -> BuiltRuntime:
     return BuiltRuntime(folder, architecture, libc)
 
 
-def build_program(name: str, sources: Path, architecture: str) -> Path:
+def build_program(
+    name: str, sources: Path, architecture: str, borrowed: Sequence[Path] = ()
+) -> Path:
     """A static program over the runtime and its runner, built or taken from the cache.
 
     Args:
         name: of its file.
         sources: a folder of C files; one has the program's `main`.
         architecture: of the boards, any Linux of which can run it.
+        borrowed: C files of other programs; headers are found beside them.
 
     Raises:
         NotFoundError, CompileError, MissingToolError, StorageError: as `build_runtime`.
     """
     platform = _platform(architecture, "musl")
-    read = [*_read(), *sorted(sources.glob("*.[ch]"))]
+    files = [*sorted(sources.glob("*.c")), *borrowed]
+    folders = tuple(dict.fromkeys(path.parent for path in files))
+    read = [*_read(), *(path for one in folders for path in sorted(one.glob("*.h"))), *files]
 
     def make(folder: Path) -> None:
         with step(f"build {name} for {architecture}"), storage_errors(folder):
-            _build_program(folder / name, sources, platform)
+            _build_program(folder / name, files, folders, platform)
 
     folder, _ = cache.get_or_make("programs", {"name": name, **_depends_on(platform, read)}, make)
     return folder / name
@@ -235,14 +240,16 @@ def _drop_sections(program: Path) -> None:
     program.write_bytes(data[:begin])
 
 
-def _build_program(program: Path, sources: Path, platform: _Platform) -> None:
+def _build_program(
+    program: Path, sources: Sequence[Path], folders: Sequence[Path], platform: _Platform
+) -> None:
     with tempfile.TemporaryDirectory(prefix="edgetvm-") as scratch_name:
         scratch = Path(scratch_name)
         discard = scratch / "discard.ld"
         discard.write_text(_DISCARD)
         parts = [*_sources("src"), *(one for one in _sources("runner") if one != "runner/main.c")]
-        parts += sorted(map(str, sources.glob("*.c")))
-        includes = (*_INCLUDE, "-Irunner", f"-I{sources}")
+        parts += map(str, sources)
+        includes = (*_INCLUDE, "-Irunner", *(f"-I{one}" for one in folders))
         compiled = _compiled_together(scratch / "program.o", parts, includes, platform)
         link = ("cc", "-target", platform.target, f"-mcpu={platform.cpu}", *_LINK)
         run_zig(*link, f"-Wl,-T,{discard}", compiled, *_STATIC_LIBC, "-o", str(program))

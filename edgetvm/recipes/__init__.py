@@ -3,7 +3,8 @@
 from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
-from edgetvm.recipes.metrics import decision_agreement, score
+from edgetvm.recipes.gathered import with_folder
+from edgetvm.recipes.metrics import decision_agreement, score, unmet
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
 from edgetvm.recipes.recipe import (
@@ -51,5 +52,7 @@ __all__ = [
     "samples",
     "score",
     "starting_recipe",
+    "unmet",
     "with_audio",
+    "with_folder",
 ]

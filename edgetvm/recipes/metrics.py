@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from statistics import fmean
 from typing import Annotated, Any, TypeAlias
@@ -46,6 +46,18 @@ def score(
             pairs = zip(predictions, samples, strict=True)
             scores[name] = fmean(_scored(recipe, name, *pair) for pair in pairs)
     return scores
+
+
+def unmet(recipe: Recipe, metrics: Mapping[str, float]) -> list[str]:
+    """What the recipe asks for and the figures do not reach, each in words."""
+    found = []
+    for name, bound in recipe.accept.items():
+        lowest_is_best = METRICS.best(name) == 0.0
+        value = metrics[name]
+        if value > bound if lowest_is_best else value < bound:
+            limit = "at most" if lowest_is_best else "at least"
+            found.append(f"{name} is {value:.4g}, and the recipe asks for {limit} {bound:g}")
+    return found
 
 
 def _scored(recipe: Recipe, name: str, *arguments: object) -> float:

@@ -152,10 +152,14 @@ def top_k(
     *,
     k: Annotated[int, Field(ge=1, description="How many classes.")] = 5,
     labels: Annotated[tuple[str, ...] | None, Field(description="Names of the classes.")] = None,
+    background: Annotated[
+        int, Field(ge=0, description="So many scores before class 0 stand for no class.")
+    ] = 0,
     output: Output = None,
 ) -> Prediction:
     """The classes of highest score: `classes`, each with `index`, `label` and `score`."""
-    scores = _chosen(recipe, outputs, output).reshape(-1)
+    # In floats: the least number of an integer type has no opposite.
+    scores = _chosen(recipe, outputs, output).reshape(-1)[background:].astype(np.float64)
     if labels is not None and len(labels) != len(scores):
         raise ConfigurationError(
             f"{len(labels)} labels for {len(scores)} classes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -11,6 +11,9 @@ from edgetvm.base.errors import ConfigurationError
 from edgetvm.recipes.data import Array, Sample
 from edgetvm.recipes.recipe import Recipe
 from edgetvm.recipes.registry import PREPROCESS, Processing
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 
 def _one_or_three(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -46,6 +49,8 @@ def input_size(recipe: Recipe, layout: str) -> tuple[str, int, int]:
         if shape is not None and len(shape) == 4 and shape[0] == 1:
             height, width = shape[2:] if layout == "nchw" else shape[1:3]
             return name, height, width
+        if shape is not None and len(shape) == 3 and shape[0] == 1:
+            return name, shape[1], shape[2]
     raise ConfigurationError(
         "a picture needs the shape of the one input that takes it",
         where=f"recipe {recipe.name}: inputs",
@@ -74,7 +79,9 @@ def image(
     std: Annotated[Divisors, Field(description="Then divided by.")] = (1.0,),
     scale: Annotated[float, Field(description="Of 0..255, before mean and std.")] = 1 / 255,
     layout: Annotated[Literal["nchw", "nhwc"], Field(description="Of the input.")] = "nchw",
-    colour: Annotated[Literal["rgb", "bgr"], Field(description="Order of channels.")] = "rgb",
+    colour: Annotated[
+        Literal["rgb", "bgr", "grey"], Field(description="Order of channels, or one of brightness.")
+    ] = "rgb",
     keep_aspect: Annotated[
         bool, Field(description="Fit into the upper left corner instead of stretching.")
     ] = False,
@@ -92,15 +99,22 @@ def image(
     resized = Image.fromarray(picture).resize(
         (inner_width, inner_height), Image.Resampling.BILINEAR
     )
-    pixels = np.asarray(resized)[:, :, :: -1 if colour == "bgr" else 1].astype(np.float64)
+    pixels = _coloured(resized, colour).astype(np.float64)
     normalised: Array = (pixels * scale - np.array(mean)) / np.array(std)
-    whole = np.full((height, width, 3), padding, np.float32)
+    whole = np.full((height, width, pixels.shape[2]), padding, np.float32)
     whole[:inner_height, :inner_width] = normalised
     if dtype != "float32":
         limits = np.iinfo(dtype)
         whole = np.clip(np.round(whole), limits.min, limits.max)
     ordered = whole.transpose(2, 0, 1) if layout == "nchw" else whole
-    return {name: np.ascontiguousarray(ordered[np.newaxis].astype(dtype))}
+    whole_shape = recipe.inputs[name].shape or ordered.shape
+    return {name: np.ascontiguousarray(ordered.astype(dtype)).reshape(whole_shape)}
+
+
+def _coloured(picture: Picture, colour: str) -> Array:
+    if colour == "grey":
+        return np.asarray(picture.convert("L"))[:, :, np.newaxis]
+    return np.asarray(picture)[:, :, :: -1 if colour == "bgr" else 1]
 
 
 def _picture(recipe: Recipe, sample: Sample) -> Array:

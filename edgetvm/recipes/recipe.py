@@ -39,6 +39,7 @@ from edgetvm.recipes.registry import (
 
 _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
+PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$"
 _WORD = "[a-z0-9][a-z0-9._-]*"
 
 
@@ -49,7 +50,7 @@ class ModelFile:
     package: Annotated[
         str | None,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$",
+            pattern=PACKAGE,
             description="Python package that holds it, with its version: `silero-vad==6.2.3`.",
         ),
     ] = None
@@ -174,6 +175,13 @@ class Recipe:
         tuple[Annotated[str, NameFrom(METRICS)], ...],
         Field(description="What to score the predictions by."),
     ] = ()
+    accept: Annotated[
+        dict[Annotated[str, NameFrom(METRICS)], float],
+        Field(
+            description="What a metric must reach, or, where none is best, must not exceed: "
+            "`{top1: 0.85}`."
+        ),
+    ] = Field(default_factory=dict)
     licence_text: Annotated[
         str,
         Field(description="The licence's text, which packages carry; that of Apache-2.0 is known."),
@@ -214,6 +222,11 @@ class Recipe:
             )
 
     def _check_metrics(self) -> None:
+        for metric in self.accept:
+            if metric not in self.metrics:
+                raise refusal(("accept", metric), metric, "one of `metrics`: add it there")
+            if METRICS.best(metric) is None:
+                raise refusal(("accept", metric), metric, "left out: it is no score")
         if not self.metrics:
             return
         if self.data is None or self.postprocess is None:

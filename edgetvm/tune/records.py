@@ -10,7 +10,9 @@ from typing import Literal, get_args
 from edgetvm.compile.options import OptLevel
 from edgetvm.compile.tuned import KernelChoice
 
-Outcome = Literal["ok", "build error", "timeout", "crash", "wrong result", "board lost"]
+Outcome = Literal[
+    "ok", "build error", "timeout", "crash", "wrong result", "board lost", "not priced"
+]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 

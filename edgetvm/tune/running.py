@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -150,6 +150,25 @@ class _Ended:
     """From it: the session ended in the middle of a job; why, TVM's words do not tell."""
 
     words: str
+
+
+class Runner(Protocol):
+    """Whoever says how long candidates take.
+
+    Attributes:
+        board: that it asks.
+    """
+
+    board: Board
+
+    def begin(self) -> None:
+        """Get ready; it ends with the calling thread."""
+
+    def run(self, job: RunJob) -> Ran:
+        """Time a candidate. Whatever happens, it is told in the answer."""
+
+    def close(self) -> None:
+        """Give the board back."""
 
 
 class BoardRunner:

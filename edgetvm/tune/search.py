@@ -33,7 +33,7 @@ from edgetvm.tune.progress import (
 )
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
-from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob
+from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Runner
 from edgetvm.tune.tasks import Form, Tasks
 
 # A candidate whose board was lost is run on others, so many times in all.
@@ -85,6 +85,7 @@ class Search:
         budget: when it ends.
         more_forms: other forms of the tasks, by task key, one lot after the other.
         seeds: choices that were best elsewhere, by task key: tried first.
+        runner: of each board.
     """
 
     tasks: Tasks
@@ -96,6 +97,7 @@ class Search:
     budget: Budget
     more_forms: Iterator[Mapping[str, Form]]
     seeds: Mapping[str, Sequence[KernelChoice]] = field(default_factory=dict)
+    runner: Callable[[Board], Runner] = BoardRunner
 
 
 @dataclass
@@ -128,6 +130,7 @@ class _Boards:
     """A thread for each board, all fed from one queue."""
 
     boards: Sequence[Board]
+    runner: Callable[[Board], Runner]
     how: How
     builder: Builder
     # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
@@ -139,7 +142,7 @@ class _Boards:
     lost_since_s: float | None = None
 
     def start(self) -> None:
-        self._runners = [BoardRunner(board) for board in self.boards]
+        self._runners = [self.runner(board) for board in self.boards]
         self._threads = [
             threading.Thread(target=self._serve, args=(one, _name(one.board, at)), daemon=True)
             for at, one in enumerate(self._runners)
@@ -147,7 +150,7 @@ class _Boards:
         for thread in self._threads:
             thread.start()
 
-    def _serve(self, runner: BoardRunner, name: str) -> None:
+    def _serve(self, runner: Runner, name: str) -> None:
         pause_s = _RETRY_S
         self.states[name] = "idle"
         with suppress(WorkerLost):  # the search has ended already
@@ -169,7 +172,7 @@ class _Boards:
             self.states[name] = "idle"
             self.events.put(_Event(candidate, ran=ran, board=name))
 
-    def _run(self, runner: BoardRunner, candidate: _Candidate) -> Ran:
+    def _run(self, runner: Runner, candidate: _Candidate) -> Ran:
         job = _job(candidate, self.how)
         if not runner.board.shares_cores:
             return runner.run(job)
@@ -202,7 +205,7 @@ def _task_of(candidate: _Candidate) -> str:
     return candidate.state.task.key
 
 
-def undisturbed(runner: BoardRunner, job: RunJob, builder: Builder) -> Ran:
+def undisturbed(runner: Runner, job: RunJob, builder: Builder) -> Ran:
     """A run while nothing is built on the board's own cores."""
     with builder.paused() if runner.board.shares_cores else nullcontext():
         return runner.run(job)
@@ -241,7 +244,9 @@ class Loop:
         self.states = {task.key: TaskState.of(task, self._draw) for task in search.tasks.tasks}
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._quiet = threading.Lock()
-        self._boards = _Boards(search.boards, search.how, builder, self._quiet, self._events)
+        self._boards = _Boards(
+            search.boards, search.runner, search.how, builder, self._quiet, self._events
+        )
         self._to_build: deque[_Candidate] = deque()
         # Built, and their task's default is not; by its key.
         self._held: dict[str, list[_Candidate]] = defaultdict(list)

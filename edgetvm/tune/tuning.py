@@ -25,7 +25,7 @@ from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
 from edgetvm.tune.progress import Progress, gflops_of, share_of_peak
 from edgetvm.tune.records import Conditions, Outcome, Trial
-from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Tensor
+from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Runner, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.tasks import Tasks, tasks_of, variants
@@ -147,6 +147,7 @@ def tune_model(
     how: How | None = None,
     told: Callable[[Progress], None] | None = None,
     resume: bool = False,
+    estimator: Callable[[Board], Runner] | None = None,
 ) -> Tuned:
     """Search schedules for the kernels of a model on boards of one profile.
 
@@ -165,6 +166,7 @@ def tune_model(
         how: candidates are timed.
         told: is called with the progress.
         resume: refuse to begin a new run.
+        estimator: makes what estimates candidates in place of boards; trials are kept apart.
 
     Raises:
         UsageError: there is no run to resume.
@@ -174,9 +176,10 @@ def tune_model(
         StorageError: the database cannot be written.
     """
     for board in boards:
-        if board.tracker is None:
+        if board.tracker is None and estimator is None:
             raise BoardError("it has no tracker", where=board.name)
-    conditions = conditions_of(profile, options)
+    conditions = replace(conditions_of(profile, options), estimated=estimator is not None)
+    runner = estimator or BoardRunner
     cost_model, how = CostModel(), how or How()
     # First of all: its processes take seconds to be ready.
     with closing((builder or _local_builder)()) as made:
@@ -195,6 +198,7 @@ def tune_model(
             tasks, profile, options, boards, conditions, how, budget,
             variants(model, profile, options, tasks),
             seeds,
+            runner,
         )  # fmt: skip
         loop = Loop(search, database, made, cost_model, run, told)
         with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
@@ -202,7 +206,7 @@ def tune_model(
             this.detail = f"{progress.trials} trials"
         with (
             step("compare with the defaults") as this,
-            closing(_Judges(loop.standing or boards, made)) as judges,
+            closing(_Judges(loop.standing or boards, made, runner)) as judges,
         ):
             final = _Final(search, database, made, run, judges)
             final.compare(loop.states.values(), this.advance)
@@ -287,9 +291,16 @@ def _learn_from_others(
         # Of this database the search itself learns what it knows of its tasks.
         known = [one for one in own if at > 0 or one.task not in mine]
         foreign = database.trials_of_architecture(conditions)
+        estimated = (
+            [] if conditions.estimated else database.trials(replace(conditions, estimated=True))
+        )
         learn_all(model, known, forms)
         learn_all(model, foreign, forms, _FOREIGN)
-        for trial in (*(one for one in own if at > 0 or one.is_from_elsewhere), *foreign):
+        for trial in (
+            *(one for one in own if at > 0 or one.is_from_elsewhere),
+            *foreign,
+            *estimated,
+        ):
             promising = trial.ratio < MARGIN or trial.is_from_elsewhere
             if promising and trial.task in mine and trial.workload == trial.task:
                 best.setdefault(trial.task, []).append(trial)
@@ -306,8 +317,10 @@ def _best_choices(trials: list[Trial]) -> list[KernelChoice]:
 class _Judges:
     """The boards that compare: the first ones, and the next where one of these is lost."""
 
-    def __init__(self, boards: Sequence[Board], builder: Builder) -> None:
-        self._runners, self._builder = [BoardRunner(one) for one in boards], builder
+    def __init__(
+        self, boards: Sequence[Board], builder: Builder, runner: Callable[[Board], Runner]
+    ) -> None:
+        self._runners, self._builder = [runner(one) for one in boards], builder
         self._names = ", ".join(one.name for one in boards)
 
     @property
@@ -335,7 +348,7 @@ class _Judges:
             raise all_gone(self._names)
         return found
 
-    def _asked(self, runner: BoardRunner, job: RunJob) -> Ran:
+    def _asked(self, runner: Runner, job: RunJob) -> Ran:
         ran = undisturbed(runner, job, self._builder)
         if ran.outcome == "board lost" and ran.begun:
             ran = undisturbed(runner, job, self._builder)  # its server was started anew

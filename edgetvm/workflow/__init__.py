@@ -1,8 +1,10 @@
 """The verbs: what each command does, for Python callers too."""
 
-from edgetvm.workflow.bench import Benched, bench, bench_each
+from edgetvm.workflow.bench import Benched, bench, bench_any, bench_each
 from edgetvm.workflow.build import Built, build
+from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
+from edgetvm.workflow.estimating import estimate, estimate_package
 from edgetvm.workflow.farm_serving import serve_farm
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
@@ -16,7 +18,7 @@ from edgetvm.workflow.subject import (
     find_target,
     new_recipe,
 )
-from edgetvm.workflow.tuning import explain, tune, tuned_schedules
+from edgetvm.workflow.tuning import explain, tune, tune_estimated, tuned_schedules
 
 __all__ = [
     "Benched",
@@ -27,11 +29,15 @@ __all__ = [
     "RunResult",
     "Subject",
     "bench",
+    "bench_any",
     "bench_each",
     "build",
+    "calibrate_on",
     "check_model",
     "check_replaceable",
     "compare",
+    "estimate",
+    "estimate_package",
     "explain",
     "find_profile",
     "find_subject",
@@ -47,6 +53,7 @@ __all__ = [
     "run",
     "serve_farm",
     "tune",
+    "tune_estimated",
     "tuned_schedules",
     "write_outputs",
 ]

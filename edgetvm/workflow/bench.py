@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from edgetvm.base.errors import (
     BoardBusyError,
@@ -23,6 +24,7 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
@@ -123,6 +125,7 @@ def bench_each(
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> Benched:
     """Measure several models on boards; what cannot be measured is no reason to leave out the rest.
@@ -134,7 +137,7 @@ def bench_each(
         boards: see `edgetvm.farm.find_boards`; this machine without them.
         plan, options: see `bench`.
         tuned: schedules for a board's profile; see `edgetvm.workflow.tuned_schedules`.
-        shapes, bindings: see `edgetvm.workflow.find_subject`.
+        shapes, bindings, data: see `edgetvm.workflow.find_subject`.
         wait_s: for a board of a farm that somebody else has.
 
     Raises:
@@ -146,7 +149,7 @@ def bench_each(
     subjects: list[tuple[str, Subject]] = []
     for name in names:
         try:
-            subjects.append((name, find_subject(name, shapes, bindings)))
+            subjects.append((name, find_subject(name, shapes, bindings, data)))
         except EdgetvmError as error:
             unfound[name] = error
     measurements: list[Measurement] = []
@@ -169,6 +172,41 @@ def bench_each(
         if name in errors
     }
     return Benched(tuple(measurements), failures)
+
+
+def bench_any(
+    names: Sequence[str],
+    boards: Sequence[Board],
+    plan: Plan | None = None,
+    tuned: Callable[[BoardProfile], TunedSchedules] | None = None,
+    options: CompileOptions = DEFAULTS,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
+    wait_s: float = WAIT_S,
+) -> Benched:
+    """Measure several models on whichever board is had first; else as `bench_each`.
+
+    After an infrastructure error all of them are measured once more, on another board.
+
+    Raises:
+        EdgetvmError: no board was had, or the second one failed, too; and as `bench_each`.
+    """
+
+    def work(board: Board) -> Benched:
+        found = bench_each(
+            names, [board], plan, tuned, options, shapes=shapes, bindings=bindings, data=data
+        )
+        for error in found.failures.values():
+            if ending_of(error) == "infrastructure error":
+                raise error
+        return found
+
+    job = run_job(boards, work, purpose=f"bench {' '.join(names)}", wait_s=wait_s)
+    if job.error is not None:
+        raise job.error
+    return job.value or Benched((), {})
 
 
 def _measured(

@@ -21,6 +21,7 @@ from edgetvm.recipes import (
     load_recipe,
     model_file,
     starting_recipe,
+    with_folder,
 )
 
 Binding = int | float | list[int] | list[float]
@@ -55,20 +56,25 @@ def find_subject(
     name: str,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     bindings: Mapping[str, Binding] | None = None,
+    data: Path | None = None,
 ) -> Subject:
     """The model file or recipe of that name.
 
     Args:
         name: path of a model file, name of a recipe, or path of a recipe file.
         shapes, bindings: fix inputs; they come before what a recipe says.
+        data: a folder in place of a recipe's own data, see `edgetvm.recipes.with_folder`.
 
     Raises:
+        UsageError: the folder cannot be a recipe's data, or no recipe is named.
         NotFoundError: neither a file nor a recipe.
         ConfigurationError, ModelError, MissingToolError: the recipe or its model cannot be had.
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or (not path.exists() and find_recipe(name) is not None):
-        return _of_recipe(load_recipe(name), shapes or {}, bindings or {})
+        recipe = load_recipe(name)
+        recipe = recipe if data is None else with_folder(recipe, data)
+        return _of_recipe(recipe, shapes or {}, bindings or {})
     if not path.exists() and path.suffix.lower() not in MODEL_SUFFIXES:
         known = [recipe.name for recipe in list_recipes()]
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
@@ -77,6 +83,10 @@ def find_subject(
             mend=f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list",
         )
     importer_for(path)
+    if data is not None:
+        raise UsageError(
+            "a model file says nothing of its data", where=name, mend="name a recipe with --data"
+        )
     options = ImportOptions(shapes=dict(shapes or {}), bindings=dict(bindings or {}))
     return Subject(path.stem, path, options, None)
 

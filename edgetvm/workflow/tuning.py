@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.estimate.estimating import calibrated, estimate_model
+from edgetvm.estimate.runner import EstimateRunner
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
@@ -30,6 +33,7 @@ from edgetvm.tune.running import How
 from edgetvm.tune.search import Budget
 from edgetvm.tune.tuning import Fate, Tuned, TunedKernel, conditions_of, tune_model
 from edgetvm.workflow.build import build
+from edgetvm.workflow.estimating import code_of
 from edgetvm.workflow.subject import Subject
 
 # Of the comparison of whole models: turns, runs in each, and seconds that those may take; the first
@@ -38,6 +42,8 @@ _TURNS = 5
 _RUNS = 200
 _TURN_S = 2.0
 _WARM = 5
+# What stands for a board in records of estimates.
+_ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,13 @@ class Outcome:
     Attributes:
         tuned: the trials and what is taken of them.
         default_ms, tuned_ms: median latency of the whole model, compared in turns on one board.
+        estimated: whether all of it was estimated, and nothing measured.
     """
 
     tuned: Tuned
     default_ms: float
     tuned_ms: float
+    estimated: bool = False
 
     @property
     def has_gained(self) -> bool:
@@ -101,11 +109,7 @@ def tune(
         MissingToolError: xgboost is not installed, or the builders are gone.
         StorageError: a database cannot be read or written.
     """
-    if options.level.small:
-        raise UsageError(
-            "tuning searches for fast kernels, and -Os asks for small ones",
-            mend="tune at another level",
-        )
+    _check_fast(options)
     profile = load_profile(_one_profile(boards))
     model = subject.load()
     with ExitStack() as open_:
@@ -121,6 +125,63 @@ def tune(
             builder=builder, sources=others, how=how, told=told, resume=resume,
         )  # fmt: skip
         return confirm(subject, tuned.boards[0], mine, tuned, options)
+
+
+def tune_estimated(
+    subject: Subject,
+    profile: BoardProfile,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+    database: Path | None = None,
+    options: CompileOptions = DEFAULTS,
+    *,
+    builder: Callable[[], Builder] | None = None,
+    sources: Sequence[Path] = (),
+    told: Callable[[Progress], None] | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Search schedules by estimates for one core, before there is a board.
+
+    What is found is kept apart from what boards measure, and is no schedule that models are
+    compiled with. A later search on a board measures the best of it first.
+
+    Args:
+        profile: that is estimated for.
+        subject, budget, database, options, builder, sources, told, resume: as for `tune`.
+
+    Raises:
+        UsageError: there is no run to resume, or the level asks for small code.
+        NotFoundError: the profile does not tell how its core is priced.
+        MissingToolError: QEMU or LLVM's programs are not installed.
+        others: as `tune`.
+    """
+    _check_fast(options)
+    priced = calibrated(profile)
+    model = subject.load()
+    processes = len(os.sched_getaffinity(0))
+    boards = [Board(_ESTIMATE, profile.name)] * processes
+    with ExitStack() as open_:
+        mine = open_.enter_context(TuningDatabase(database or default_database()))
+        others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
+        tuned = tune_model(
+            model, profile, boards, mine, budget, options,
+            builder=builder, sources=others, told=told, resume=resume,
+            estimator=lambda board: EstimateRunner(board, priced),
+        )  # fmt: skip
+        conditions = replace(conditions_of(profile, options), estimated=True)
+        schedules = mine.schedules(conditions)
+    default_ms, tuned_ms = (
+        estimate_model(code_of(model, profile, one, options), priced).whole.ms
+        for one in (UNTUNED, schedules)
+    )
+    return Outcome(tuned, default_ms, tuned_ms, estimated=True)
+
+
+def _check_fast(options: CompileOptions) -> None:
+    if options.level.small:
+        raise UsageError(
+            "tuning searches for fast kernels, and -Os asks for small ones",
+            mend="tune at another level",
+        )
 
 
 def _one_profile(boards: Sequence[Board]) -> str:

@@ -136,6 +136,13 @@ def test_a_model_for_tvm_s_machine_is_refused(board: ProgramBoard) -> None:
     assert (kind, "package the model with edgetvm" in said) == ("RPCError", True)
 
 
+def test_a_name_may_stand_before_the_key(board: ProgramBoard) -> None:
+    """A tracker finds the board of a key by what stands before its colon."""
+    assert board.connect(f"any-name:{board.key}").cpu().exist
+    for key in (f"{board.key}:any-name", f"any-name:{board.key}x", "any-name:"):
+        assert "key" in refusal(board, key)
+
+
 def refusal(board: ProgramBoard, key: str) -> str:
     """What the client says when it is not let in."""
     with pytest.raises(Exception, match="key") as caught:

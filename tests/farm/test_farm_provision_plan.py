@@ -3,8 +3,8 @@
 `provision/NAME.yaml` is a case: `facts` names what the board is (`facts/NAME.txt`), `answer` is
 what it told of provisioning, `sent` the commands that are missing there, or `refused` the sentence.
 In these `@release@` stands for the name of this version's release, `@sums@` for the lines of its
-files' sums. A board that is provisioned wrongly becomes a case by saving its answer:
-`edgetvm provision NAME --record FILE`.
+files' sums. A board that is provisioned wrongly becomes a case by saving its answer, which
+`recorded` names in the place of both: `edgetvm provision NAME --record FILE`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from edgetvm.farm.provision.found import Found, parse_found
 from edgetvm.farm.provision.inits import init_of
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
+from edgetvm.farm.provision.running import before, go_back
 from edgetvm.farm.provision.steps import Step
-from edgetvm.farm.provision.wishes import before, go_back, plan
+from edgetvm.farm.provision.wishes import plan
 
 FOLDER = Path(__file__).parent / "provision"
 FACTS = Path(__file__).parent / "facts"
@@ -64,6 +65,8 @@ def filled(text: str, release: Release | None) -> str:
 
 
 def answer_of(read: dict[str, Any]) -> str:
+    if "recorded" in read:
+        return (FOLDER / read["recorded"]).read_text()
     return (FACTS / f"{read['facts']}.txt").read_text() + str(read["answer"])
 
 

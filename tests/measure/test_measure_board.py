@@ -264,6 +264,7 @@ def parallel_package(like: Package) -> Package:
         signature=Signature((spec,), (replace(spec, name="y"),)),
         provenance=like.manifest.provenance,
         kernels=(),
+        executor="relax-vm",
     )
     x = np.ones(shape, np.float32)
     return verify_package(build_package(artifact, None, {"x": x}, {"y": x * 2}), "parallel")

@@ -12,6 +12,7 @@ import pytest
 from built_runtime import Builds
 from made_models import write_shared, write_wide
 from made_packages import Members, contents, packed
+from real_board import stateful_package, tiny_package  # noqa: F401 - fixtures are found by name
 
 from edgetvm.boards import load_profile
 from edgetvm.compile import Artifact, compile_model

@@ -21,6 +21,7 @@ from edgetvm.base.errors import EdgetvmError, TrackerUnreachableError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.keeper import LOG, Keeper, Times
 from edgetvm.farm.keeping.ladder import LADDER, Rung
+from edgetvm.farm.keeping.linked_way import Linked
 from edgetvm.farm.keeping.ways import ServedByOthers, ServedHere, Way
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.farm.listening import LOOPBACK, listening_socket
@@ -89,7 +90,7 @@ def way_to(board: Board, tracker: Address) -> Way:
     """The way that suits a board."""
     if board.tracker is not None:
         return ServedByOthers(board, board.tracker)
-    return ServedHere(board, tracker)
+    return ServedHere(board, tracker) if board.shares_cores else Linked(board, tracker)
 
 
 class Daemon:
@@ -196,7 +197,7 @@ def _tracker(port: int, store: LeaseStore) -> Tracker:
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from edgetvm.farm.inventory import load_inventory
-    from edgetvm.farm.leases.finding import farm_url
+    from edgetvm.farm.known_farm import farm_url
 
     parser = argparse.ArgumentParser(prog="python -m edgetvm.farm.keeping.daemon")
     parser.add_argument("--name", required=True, help="of this daemon")

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.base.errors import BoardError, EdgetvmError, TrackerUnreachableError
+from edgetvm.base.errors import (
+    BoardError,
+    BoardLoginError,
+    BoardNotProvisionedError,
+    ConfigurationError,
+    EdgetvmError,
+    HostKeyError,
+    TrackerUnreachableError,
+)
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping.ladder import BAD_PAUSE_S, GENTLE, LADDER, Rung
 from edgetvm.farm.keeping.ways import NotPossible, Way
@@ -22,6 +30,9 @@ from edgetvm.farm.probing import probe
 from edgetvm.farm.tracker_client import tracker_summary
 
 LOG = logging.getLogger("edgetvm.farm")
+
+# No means of the farm's helps: a board is bad at once, and not rebooted for it.
+_FOR_PEOPLE = (BoardLoginError, BoardNotProvisionedError, ConfigurationError, HostKeyError)
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class Keeper:
                 self.way.resume(lease.key, self._times.serve_s)
             LOG.info("%s: its server is there again, for lease %d", self.board.name, lease.token)
             self._away_since_s = None
-        except BoardError as error:
+        except EdgetvmError as error:
             away_s = time.monotonic() - since_s
             LOG.warning("%s: away for %.0f s: %s", self.board.name, away_s, error)
             if away_s > self._times.lost_s:
@@ -179,6 +190,8 @@ class Keeper:
             return
         try:
             reason = self._climbed(ladder)
+        except _FOR_PEOPLE as error:
+            reason = f"{error.what} ({error.mend})" if error.mend else error.what
         except TrackerUnreachableError as error:
             # No board's fault: none is started anew for it.
             LOG.warning("%s: %s", self.board.name, error)
@@ -211,8 +224,10 @@ class Keeper:
             except NotPossible as error:
                 LOG.info("%s: %s is left out: %s", self.board.name, rung.title, error.what)
                 return reason
+            except _FOR_PEOPLE:
+                raise
             except EdgetvmError as error:
-                reason = error.what
+                LOG.warning("%s: %s failed: %s", self.board.name, told, error.what)
             else:
                 found = self._served_anew()
                 if found is None:
@@ -228,7 +243,7 @@ class Keeper:
         try:
             key = self.way.serve(self._new_key(), self._times.serve_s)
             facts = probe(self.way.tracker, key, self.board.name, self._times.proof_s)
-        except TrackerUnreachableError:
+        except (TrackerUnreachableError, *_FOR_PEOPLE):
             raise
         except EdgetvmError as error:
             return error.what

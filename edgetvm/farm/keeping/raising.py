@@ -20,8 +20,8 @@ from edgetvm.base.files import storage_errors
 from edgetvm.base.paths import data_folder
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board, inventory_path, load_inventory
+from edgetvm.farm.known_farm import farm_url
 from edgetvm.farm.leases import LeaseStore, Overview
-from edgetvm.farm.leases.finding import farm_url
 from edgetvm.farm.leases.lease import Daemon
 from edgetvm.farm.selection import find_boards
 

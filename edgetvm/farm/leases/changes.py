@@ -6,15 +6,16 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Table, and_, delete, select, true, update
+from sqlalchemy import Connection, CursorResult, Table, and_, delete, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from edgetvm.farm.leases.lease import Lease, Request
+from edgetvm.farm.leases.lease import Lease, Request, Waiting
 from edgetvm.farm.leases.rows import SEEN_AGE_S, lease_of, no_such_board, open_lease
 from edgetvm.farm.leases.tables import BOARDS, LEASES, WAITING
 
 # Leases that ended: so many are kept.
 _KEPT = 5000
+_TIDY_EVERY = 100
 NEXT = BOARDS.c.revision + 1
 
 
@@ -54,25 +55,31 @@ def end_what_is_over(connection: Connection, now_s: float) -> None:
     """End leases without a heartbeat or too old, and drop who waits and has not said so."""
     late = now_s >= LEASES.c.beat_s + LEASES.c.ttl_s
     old = now_s >= LEASES.c.granted_s + LEASES.c.longest_s
-    end_leases(connection, old, "over its longest life", now_s)
-    end_leases(connection, late, "expired", now_s)
+    over = select(LEASES.c.token).where(LEASES.c.ended_s.is_(None), or_(late, old)).limit(1)
+    if connection.execute(over).scalar() is not None:
+        end_leases(connection, old, "over its longest life", now_s)
+        end_leases(connection, late, "expired", now_s)
     connection.execute(delete(WAITING).where(WAITING.c.seen_s < now_s - SEEN_AGE_S))
 
 
-def enter_queue(connection: Connection, request: Request, now_s: float) -> int:
-    """Stand in the queue. Answers with the number."""
+def seen_again(connection: Connection, request: Request, now_s: float) -> int | None:
+    """Note that a request still waits; answers with its number, if it does."""
     mine = WAITING.c.secret == request.secret
-    number = connection.execute(select(WAITING.c.number).where(mine)).scalar()
+    number: int | None = connection.execute(select(WAITING.c.number).where(mine)).scalar()
     if number is not None:
         connection.execute(update(WAITING).where(mine).values(seen_s=now_s))
-        return int(number)
+    return number
+
+
+def enter_queue(connection: Connection, request: Request, now_s: float) -> Waiting:
+    """Stand in the queue, behind all others of the same priority."""
     made = connection.execute(
         WAITING.insert().values(
             boards=json.dumps(request.boards), owner=request.owner, purpose=request.purpose,
             priority=request.priority, secret=request.secret, since_s=now_s, seen_s=now_s,
         )
     )  # fmt: skip
-    return _number(made)
+    return request.waiting(_number(made))
 
 
 def grant(connection: Connection, request: Request, board: str, now_s: float) -> Lease | None:
@@ -90,8 +97,9 @@ def grant(connection: Connection, request: Request, board: str, now_s: float) ->
         return None
     connection.execute(delete(WAITING).where(WAITING.c.secret == request.secret))
     token = _number(made)
-    old = and_(LEASES.c.token < token - _KEPT, LEASES.c.ended_s.is_not(None))
-    connection.execute(delete(LEASES).where(old))
+    if token % _TIDY_EVERY == 0:
+        old = and_(LEASES.c.token < token - _KEPT, LEASES.c.ended_s.is_not(None))
+        connection.execute(delete(LEASES).where(old))
     return lease_of(open_lease(connection, token, request.secret), now_s)
 
 

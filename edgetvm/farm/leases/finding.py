@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from edgetvm.base.errors import BoardError
-from edgetvm.base.paths import data_folder
+from edgetvm.farm.known_farm import farm_url, is_farm_known
 from edgetvm.farm.leases.store import LeaseStore
-
-FARM_VARIABLE = "EDGETVM_FARM"
-_SQLITE = "sqlite:///"
-
-
-def farm_url() -> str:
-    """`$EDGETVM_FARM`, or `farm.sqlite` in the user's data folder."""
-    return os.environ.get(FARM_VARIABLE) or f"{_SQLITE}{data_folder() / 'farm.sqlite'}"
-
-
-def is_farm_known() -> bool:
-    """Whether there may be a farm: its database is named, or is where it lies by default."""
-    named = os.environ.get(FARM_VARIABLE)
-    return bool(named) or Path(farm_url().removeprefix(_SQLITE)).exists()
 
 
 @contextmanager

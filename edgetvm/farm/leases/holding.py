@@ -118,11 +118,13 @@ def take(store: LeaseStore, request: Request, wait_s: float) -> Lease:
     """
     until_s = time.monotonic() + wait_s
     try:
-        while not isinstance(found := store.ask(request), Lease):
+        found = store.ask(request)
+        while not isinstance(found, Lease):
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 raise _busy(store, request, found, wait_s)
             time.sleep(min(left_s, _ASK_EVERY_S * random.uniform(0.5, 1.0)))  # noqa: S311
+            found = store.ask(request, again=True)
     except BaseException:
         with contextlib.suppress(StorageError):
             store.withdraw(request)

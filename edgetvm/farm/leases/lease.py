@@ -56,6 +56,10 @@ class Request:
     longest_s: float = LONGEST_S
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
 
+    def waiting(self, number: int) -> Waiting:
+        """The request as it stands in the queue, from now on."""
+        return Waiting(number, self.boards, self.owner, self.purpose, self.priority, 0.0)
+
 
 @dataclass(frozen=True)
 class Lease:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -67,32 +68,40 @@ class LeaseStore:
         self.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[tuple[Connection, float]]:
+    def _turn(self, *, lasting: bool = False) -> Iterator[tuple[Connection, float]]:
         """A transaction, and the farm's time in it. What is over by then has ended."""
-        with storage_errors(self._engine), turn(self._engine) as connection:
+        with storage_errors(self._engine), turn(self._engine, lasting=lasting) as connection:
             now_s = clock.carried_on_s(connection)
             changes.end_what_is_over(connection, now_s)
             yield connection, now_s
 
-    def ask(self, request: Request) -> Lease | Waiting:
+    def ask(self, request: Request, *, again: bool = False) -> Lease | Waiting:
         """Ask for a board, and again until one is given; who asks no more leaves the queue.
+
+        Args:
+            request: for one board of several.
+            again: whether it was asked before, and waits.
 
         Raises:
             NotFoundError: none of its boards is in the farm.
         """
-        waiting = self._in_vain(request)
-        if waiting is not None:
+        if again and (waiting := self._in_vain(request)) is not None:
             return waiting
-        with self._turn() as (connection, now_s):
-            changes.check_names(connection, request)
-            number = changes.enter_queue(connection, request, now_s)
+        with self._turn(lasting=True) as (connection, now_s):
+            number = changes.seen_again(connection, request, now_s) if again else None
             queue, free = rows.queue(connection, now_s), rows.free_boards(connection, now_s)
-            board = queueing.board_for(number, queue, free)
-            if board is not None:
-                granted = changes.grant(connection, request, board, now_s)
-                if granted is not None:
-                    return granted
-            return next(one for one in queue if one.number == number)
+            mine = next((one for one in queue if one.number == number), None)
+            if mine is None:
+                mine = request.waiting(number=sys.maxsize)
+                queue.append(mine)
+            board = queueing.board_for(mine.number, queue, free)
+            granted = changes.grant(connection, request, board, now_s) if board else None
+            if granted is not None:
+                return granted
+            changes.check_names(connection, request)
+            return (
+                mine if mine.number == number else changes.enter_queue(connection, request, now_s)
+            )
 
     def _in_vain(self, request: Request) -> Waiting | None:
         """The request's place where nothing can be had; without a turn, for which others wait."""
@@ -142,13 +151,13 @@ class LeaseStore:
 
         Nobody gets it before the daemon has ended what the holder left there and proven it good.
         """
-        with self._turn() as (connection, now_s):
+        with self._turn(lasting=True) as (connection, now_s):
             which = and_(LEASES.c.token == lease.token, LEASES.c.secret == lease.secret)
             return changes.end_leases(connection, which, reason, now_s) > 0
 
     def kick(self, board: str, reason: str) -> bool:
         """End whatever lease a board has. False where it has none."""
-        with self._turn() as (connection, now_s):
+        with self._turn(lasting=True) as (connection, now_s):
             return changes.end_leases(connection, LEASES.c.board == board, reason, now_s) > 0
 
     def sign_on(self, name: str, tracker: Address) -> None:
@@ -170,7 +179,7 @@ class LeaseStore:
         Returns:
             the boards that are its: not those that another daemon serves, which is up.
         """
-        with self._turn() as (connection, now_s):
+        with self._turn(lasting=True) as (connection, now_s):
             others = set(
                 connection.execute(
                     select(BOARDS.c.board)
@@ -257,7 +266,7 @@ class LeaseStore:
             NotFoundError: no such board is in the farm.
         """
         verdict = "maintenance" if begins else "unknown"
-        with self._turn() as (connection, _):
+        with self._turn(lasting=True) as (connection, _):
             found = connection.execute(
                 update(BOARDS)
                 .where(BOARDS.c.board == board)

@@ -189,8 +189,7 @@ def _arguments(is_file: bool) -> dict[str, Any]:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    for words in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        _patiently(partial(connection.execute, f"PRAGMA {words}"))
+    _patiently(partial(connection.execute, "PRAGMA journal_mode=WAL"))
 
 
 def _patiently(ask: Callable[[], object]) -> None:
@@ -210,12 +209,22 @@ def _patiently(ask: Callable[[], object]) -> None:
 
 
 @contextmanager
-def turn(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: one at a time, kept whole or not at all, on disk at its end."""
+def turn(engine: Engine, *, lasting: bool = True) -> Iterator[Connection]:
+    """A transaction that writes: one at a time, kept whole or not at all.
+
+    Args:
+        engine: of the database.
+        lasting: whether it is on the disk at its end, for a power failure. Without it, too, the end
+            of a process does no harm, and others need not wait for the disk.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
+            level = "FULL" if lasting else "NORMAL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={level}")
             _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         else:
+            if not lasting:
+                connection.execute(text("SET LOCAL synchronous_commit = off"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         yield connection
         connection.commit()

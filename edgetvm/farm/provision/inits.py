@@ -107,6 +107,7 @@ class Init:
 
 
 _NAME = LAYOUT.service
+_ADD_LINE = f"echo ::once:{LAYOUT.server} start >>/etc/inittab"
 # The first whose sign a board shows.
 _INITS = (
     Init(
@@ -122,7 +123,9 @@ _INITS = (
         "rc-update",
         f"/etc/local.d/{_NAME}.start",
         _SCRIPT,
-        enable=(("rc-update", "add", "local", "default"),),
+        enable=(
+            ("sh", "-c", "[ -e /etc/runlevels/default/local ] || rc-update add local default"),
+        ),
     ),
     Init(
         "rc",
@@ -134,7 +137,7 @@ _INITS = (
     Init("rcS", f"/etc/init.d/S99{_NAME}", _SCRIPT),
     Init(
         "inittab",
-        enable=(("sh", "-c", f"echo '::once:{LAYOUT.server} start' >>/etc/inittab"),),
+        enable=(("sh", "-c", f"grep -q {LAYOUT.server} /etc/inittab || {_ADD_LINE}"),),
         disable=(("sed", "-i", f"\\|{LAYOUT.folder}/|d", "/etc/inittab"),),
     ),
 )

@@ -9,16 +9,17 @@ from threading import Lock
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.greeting import check_version
-from edgetvm.farm.hands import in_hand
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.program import board_program
+from edgetvm.farm.provision.apart import apart_from_farm
 from edgetvm.farm.provision.found import Found
 from edgetvm.farm.provision.release import Release, make_release
 from edgetvm.farm.provision.removal import removal_plan
 from edgetvm.farm.provision.root import Root, StepFailedError
+from edgetvm.farm.provision.running import before, go_back, is_checked
 from edgetvm.farm.provision.session_proof import probe_kernel, prove_session
 from edgetvm.farm.provision.steps import Command, Step, changes, turns
-from edgetvm.farm.provision.wishes import before, go_back, is_checked, plan
+from edgetvm.farm.provision.wishes import plan
 from edgetvm.farm.ssh import Connection
 
 # Is told a board's name, how many of how many steps are done, and the title of the next.
@@ -107,8 +108,7 @@ class Work:
         if self._order.dry_run:
             return Provisioned(steps, is_dry=True)
         if changes(steps):
-            # Whoever has the board of a farm keeps it: its sessions would end with the server.
-            with in_hand([self._board], purpose="provision"):
+            with apart_from_farm(self._board.name):
                 self._take(steps, found, release)
                 self._see_that_all_is_so(release)
         return Provisioned(steps)

@@ -9,19 +9,15 @@ from edgetvm.base.units import format_bytes
 from edgetvm.base.version import __version__
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.provision.found import Found, Head
-from edgetvm.farm.provision.inits import AT_BOOT
-from edgetvm.farm.provision.release import CHECKED, PROGRAM, SERVER, SUMS, Release
+from edgetvm.farm.provision.release import CHECKED, SERVER, SUMS, Release
+from edgetvm.farm.provision.running import before, running_plan
 from edgetvm.farm.provision.steps import Command, Step, commands
 
 _LEAST_BYTES_A_S = 20_000
-_RESTART_DEADLINE_S = 60.0
 _LOGS = frozenset(f"{LAYOUT.log_file}{end}" for end in ("", ".1"))
 
 _ACCOUNT = f"account {LAYOUT.account}, which nobody logs in to"
 _KEY = "a key that lets clients in"
-_BOOT = "starts with the board"
-_SERVER = "server runs"
-_PROOF = "a session with it goes well"
 _REST = "nothing else is left there"
 
 # Folders as they are to be: mode as `ls` tells it, owner and group.
@@ -40,40 +36,16 @@ def plan(found: Found, release: Release) -> tuple[Step, ...]:
         BoardError: it lacks what provisioning needs; or an account of that name is somebody's.
     """
     _require(found)
-    program, key, boot = _program(found, release), _key(found, release), _boot(found, release)
-    server = _server(found, release, anew=bool(program.why or key.why or boot.why))
+    program, key = _program(found, release), _key(found, release)
     return (
         _folders(found, LAYOUT.folder),
         program,
         _account(found),
         _folders(found, LAYOUT.state),
         key,
-        _current(found, release),
-        boot,
-        server,
-        _proof(found, release, anew=bool(server.why)),
+        *running_plan(found, release, is_new=bool(program.why or key.why)),
         _rest(found, release),
     )
-
-
-def before(found: Found, release: Release) -> str:
-    """The release to go back to; empty where there is none that ever went well."""
-    others = [name for name in found.releases if name != release.name]
-    others.sort(key=lambda name: name != found.current)
-    return next((name for name in others if is_checked(found, name)), "")
-
-
-def go_back(found: Found, release: Release) -> tuple[Command, ...]:
-    """Commands that bring the release before into use, and its server up; or have none up."""
-    old = before(found, release)
-    if old:
-        return (*_link(old), *commands(*found.init.start_with_board), *_restart())
-    stop = (f"{release.folder}/{SERVER}", "stop")
-    return commands(stop, *found.init.leave_alone, ("rm", "-f", LAYOUT.current))
-
-
-def _restart() -> tuple[Command, ...]:
-    return (Command((LAYOUT.server, "restart"), deadline_s=_RESTART_DEADLINE_S),)
 
 
 def _require(found: Found) -> None:
@@ -168,54 +140,6 @@ def _key(found: Found, release: Release) -> Step:
         return Step(_KEY)
     why = "it is not as it should be" if LAYOUT.key_file in found.heads else "there is none"
     return Step(_KEY, why, commands((f"{release.folder}/{SERVER}", "make-key")))
-
-
-def _current(found: Found, release: Release) -> Step:
-    title = f"release {release.name} is in use"
-    if found.current == release.name:
-        return Step(title)
-    why = f"{found.current} is" if found.current else "none is"
-    return Step(title, why, _link(release.name), goes_back=True)
-
-
-def _link(release: str) -> tuple[Command, ...]:
-    return commands(("ln", "-sfn", f"releases/{release}", LAYOUT.current))
-
-
-def _boot(found: Found, release: Release) -> Step:
-    init = release.init
-    if not init.start_with_board:
-        return Step(f"{_BOOT}: not known how with its init; provision it after each restart")
-    is_right = not init.hook or found.hooks.get(init.hook) == release.sums[AT_BOOT]
-    if is_right and (found.is_enabled or not init.enable):
-        return Step(_BOOT)
-    why = "it does not" if is_right or init.hook not in found.hooks else "not in this way"
-    return Step(_BOOT, why, commands(*init.start_with_board), goes_back=True)
-
-
-def _server(found: Found, release: Release, *, anew: bool) -> Step:
-    is_watched = release.init.sign == "systemd" or found.watching == {release.name}
-    if found.serving == {release.name} and is_watched and not anew:
-        return Step(_SERVER)
-    others = sorted(found.serving - {release.name})
-    why = f"that of release {others[0]} does" if others else "it does not"
-    if found.serving == {release.name}:
-        why = "with what is new it starts anew" if anew else "nothing watches over it"
-    return Step(_SERVER, why, _restart(), goes_back=True)
-
-
-def _proof(found: Found, release: Release, *, anew: bool) -> Step:
-    if is_checked(found, release.name) and not anew:
-        return Step(_PROOF)
-    why = "the server starts anew" if anew else "none was tried yet"
-    mark = ("touch", f"{release.folder}/{CHECKED}")
-    return Step(_PROOF, why, commands(mark), proof=True, goes_back=True)
-
-
-def is_checked(found: Found, release: str) -> bool:
-    """Whether a session with the server of a release went well."""
-    names = {f"{LAYOUT.releases}/{release}/{file}" for file in (CHECKED, PROGRAM)}
-    return names <= set(found.files)
 
 
 def _rest(found: Found, release: Release) -> Step:

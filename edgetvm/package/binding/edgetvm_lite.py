@@ -233,9 +233,17 @@ class Model:
             ValueError: an input of no such name, of another shape or dtype.
             EdgetvmError: an input is missing, or a kernel refused its work.
         """
+        self.set_inputs(inputs)
+        self.invoke()
+        return self.outputs_now()
+
+    def set_inputs(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Set what the next run takes; see `run`."""
         for name, array in inputs.items():
             self._set(name, np.asarray(array))
-        self.invoke()
+
+    def outputs_now(self) -> dict[str, np.ndarray]:
+        """What the last run gave: arrays by name."""
         return {spec.name: self._get(index, spec) for index, spec in enumerate(self.outputs)}
 
     def invoke(self) -> None:
