@@ -143,7 +143,7 @@ def test_ctrl_c_in_mid_run_ends_with_130_and_leaves_nothing(
     before = files(root)
     code, out, said, below = stopped(
         home,
-        *("bench", tiny_onnx, "--runs", "1000000000", "--max-time", "60"),
+        *("bench", tiny_onnx, "--runs", "1000000000", "--warmup", "0", "--max-time", "60"),
         after="deploy and self-test",
         whole_group=whole_group,
     )
