@@ -98,30 +98,53 @@ def table_cycles_of(windows: Sequence[Sequence[str]], name: str) -> list[int]:
 
 
 def _cycles(table: Table, window: Sequence[_Decoded]) -> int:
-    now, issued = 0, 0
-    free = dict.fromkeys(table.units, 0.0)
-    ready: dict[str, int] = {}
-    added: dict[str, int] = {}  # when it may be added to
+    pipeline = _Pipeline(table)
     for one in window:
+        pipeline.issue(one)
+    return max([pipeline.now + 1, *pipeline.ready.values()])
+
+
+class _Pipeline:
+    """A core in the middle of a window.
+
+    Attributes:
+        now: cycle in which the last instruction issued.
+        ready: cycle in which each register has its value.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.now = 0
+        self.ready: dict[str, int] = {}
+        self._table = table
+        self._issued = 0  # in this cycle
+        self._free = dict.fromkeys(table.units, 0.0)
+        self._added: dict[str, int] = {}  # when registers may be added to
+
+    def issue(self, one: _Decoded) -> None:
+        """The next instruction."""
         kind = one.kind
-        begin = max((ready.get(register, 0) for register in one.reads), default=0)
-        if one.accumulates:
-            begin = max(begin, added.get(one.accumulates, ready.get(one.accumulates, 0)))
-        begin = max(begin, now, *(int(free[unit]) for unit in kind.units))
-        if begin == now and (issued == table.issue or (kind.alone and issued)):
-            begin += 1
-        issued = issued + 1 if begin == now else 1
-        now = begin
-        if kind.alone:
-            issued = table.issue
+        begin = self._begin(one)
+        self._issued = self._issued + 1 if begin == self.now else 1
+        self._issued = self._table.issue if kind.alone else self._issued
+        self.now = begin
         for unit, taken in kind.units.items():
-            free[unit] = max(free[unit], begin) + taken / table.units[unit]
+            self._free[unit] = max(self._free[unit], begin) + taken / self._table.units[unit]
         for register in one.writes:
-            ready[register] = begin + kind.latency
-            added.pop(register, None)
+            self.ready[register] = begin + kind.latency
+            self._added.pop(register, None)
         if one.accumulates:
-            added[one.accumulates] = begin + kind.accumulate
-    return max([now + 1, *ready.values()])
+            self._added[one.accumulates] = begin + kind.accumulate
+
+    def _begin(self, one: _Decoded) -> int:
+        """The first cycle in which it can issue."""
+        kind = one.kind
+        begin = max((self.ready.get(register, 0) for register in one.reads), default=0)
+        if one.accumulates:
+            ready = self.ready.get(one.accumulates, 0)
+            begin = max(begin, self._added.get(one.accumulates, ready))
+        begin = max(begin, self.now, *(int(self._free[unit]) for unit in kind.units))
+        full = self._issued == self._table.issue or (kind.alone and self._issued > 0)
+        return begin + 1 if begin == self.now and full else begin
 
 
 _REGISTER = re.compile(r"\b(?:v(\d+)|[qdshb](\d+)|([xw])(\d+)|(sp)|([xw]zr))\b")
@@ -130,7 +153,7 @@ _FLAG_READERS = re.compile(
     r"^(?:b\.\w+|ccm[pn]|cset|csetm|cs(?:el|inc|inv|neg)|cinc|fcsel|fccmp)\b"
 )
 _WRITES_NONE = re.compile(r"^(?:st|cmp|cmn|tst|ccm|fcmp|fccmp|b\b|b\.|bl|br|ret|cb|tb|prf|nop)")
-_KEEPS = re.compile(r"^(?:ins|mov\s+v\d+\.\w\[|movk|bsl|bit|bif|ld[1-4]\s+\{[^}]*\}\[|xtn2|\w+2\s)")
+_KEEPS = re.compile(r"^(?:ins|mov\s+v\d+\.\w\[|movk|bsl|bit|bif|ld[1-4]\s+\{[^}]*\}\[|\w+n2\s)")
 _FLAGS = "flags"
 
 
@@ -138,28 +161,22 @@ def _operands(text: str, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...], 
     """Registers that are read and written, and the one that is added to."""
     name, _, rest = text.partition("\t")
     before, _, inside = rest.partition("[x") if name[:2] in ("ld", "st") else (rest, "", "")
-    results = _results(name, before)
     parts = [_named(match) for match in _REGISTER.finditer(before)]
-    if _WRITES_NONE.match(text):
-        writes, reads = [], parts
-    else:
-        writes, reads = parts[:results], parts[results:]
+    results = 0 if _WRITES_NONE.match(text) else _results(name, before)
+    writes, reads = parts[:results], parts[results:]
     address = [_named(match) for match in _REGISTER.finditer("x" + inside)] if inside else []
-    reads = reads + address
-    if inside and ("]!" in inside or re.search(r"\],", inside)):
-        writes = writes + address[:1]
-    accumulates = ""
-    if kind.accumulate and writes:
-        accumulates = writes[0]
-        if name.startswith(("fmadd", "fmsub", "fnm")):
-            accumulates = reads.pop()
-    elif _KEEPS.match(text) and writes:
-        reads = reads + writes[:1]
-    if _FLAG_WRITERS.match(text):
-        writes = [*writes, _FLAGS]
-    if _FLAG_READERS.match(text):
-        reads = [*reads, _FLAGS]
+    moves_on = "]!" in inside or "]," in inside
+    accumulates = _accumulated(name, reads, writes) if kind.accumulate and writes else ""
+    kept = writes[:1] if not accumulates and _KEEPS.match(text) else []
+    reads = [*reads, *address, *kept, *([_FLAGS] if _FLAG_READERS.match(text) else [])]
+    writes = [*writes, *(address[:1] if moves_on else [])]
+    writes += [_FLAGS] if _FLAG_WRITERS.match(text) else []
     return tuple(reads), tuple(writes), accumulates
+
+
+def _accumulated(name: str, reads: list[str], writes: list[str]) -> str:
+    """The register that is added to; of scalars it is the last one that is read, and taken away."""
+    return reads.pop() if name.startswith(("fmadd", "fmsub", "fnm")) else writes[0]
 
 
 def _results(name: str, before: str) -> int:

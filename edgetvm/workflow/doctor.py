@@ -13,6 +13,7 @@ from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.paths import cache_folder, data_folder
 from edgetvm.base.pins import PINNED, check_pins, installed_version
 from edgetvm.boards.profile import list_profiles, load_profile
+from edgetvm.estimate.tools import emulator, llvm_program
 from edgetvm.recipes import list_recipes
 
 
@@ -113,6 +114,14 @@ def _xgboost() -> Finding:
     return Finding("xgboost", "absent", "not installed", "tuning: pip install 'edgetvm[tune]'")
 
 
+def _estimates() -> Finding:
+    try:
+        found = emulator("aarch64"), llvm_program("llvm-mca")
+    except EdgetvmError as error:
+        return Finding("estimates", "absent", error.what, error.mend or "")
+    return Finding("estimates", "fine", ", ".join(found))
+
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     _python,
     _tvm,
@@ -126,6 +135,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _package("torch", "imports PyTorch programs", "torch"),
     _program("espeak-ng", "speech for the speech recipes", "espeak-ng"),
     _program("ssh", "reaches boards", "openssh-client"),
+    _estimates,
     _program("qemu-aarch64-static", "emulates ARM boards", "qemu-user-static"),
 )
 
