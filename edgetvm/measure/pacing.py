@@ -73,6 +73,23 @@ class Feed:
         return len(next(iter(self.chunks.values())))
 
 
+def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
+    """From chunk to chunk.
+
+    Raises:
+        UsageError: nothing says how often chunks come; `name` is the model's.
+    """
+    if plan.rate_hz is not None:
+        return 1000 / plan.rate_hz
+    if recipe is not None and recipe.stream is not None:
+        return recipe.stream.chunk_ms
+    raise UsageError(
+        "nothing says how often it runs",
+        where=name,
+        mend="give frames in a second: --frame-rate 30, or a recipe with `stream`",
+    )
+
+
 def feed_of(
     package: Package, recipe: Recipe | None, samples: Sequence[Sample], plan: RealTimePlan
 ) -> Feed:
@@ -83,15 +100,7 @@ def feed_of(
     """
     signature = package.manifest.signature
     stream = recipe.stream if recipe is not None else None
-    period_ms = stream.chunk_ms if stream is not None else None
-    if plan.rate_hz is not None:
-        period_ms = 1000 / plan.rate_hz
-    if period_ms is None:
-        raise UsageError(
-            "nothing says how often it runs",
-            where=package.manifest.name,
-            mend="give frames in a second: --frame-rate 30, or a recipe with `stream`",
-        )
+    period_ms = period_ms_of(recipe, plan, package.manifest.name)
     if recipe is not None and samples:
         prepared = [prepare(recipe, one) for one in (samples[:1] if stream else samples)]
     else:
