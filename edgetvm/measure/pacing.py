@@ -143,8 +143,10 @@ def run_in_real_time(
     run, outputs = _told_run(session, feed, plan, streams)
     # Two seconds promise more than a longer run holds.
     attempts = 0 if plan.streams else _ATTEMPTS
-    while attempts and streams > 1 and not _is_held(figures_of(run)):
-        attempts, streams = attempts - 1, max(1, streams * 9 // 10)
+    while attempts and not _is_held(figures := figures_of(run)):
+        attempts -= 1
+        if not figures.keeps_up or figures.dropped:
+            streams = max(1, streams * 9 // 10)
         run, outputs = _told_run(session, feed, plan, streams)
     if recipe is not None and samples and run.carried:
         return replace(run, words=_words(recipe, samples[0], run, feed, outputs))
@@ -270,7 +272,7 @@ def _words(
     recipe: Recipe, sample: Sample, run: RealTime, feed: Feed, outputs: Arrays
 ) -> tuple[Word, ...]:
     """Of the first stream's first pass through a signal whose label tells where words are."""
-    if recipe.postprocess is None or not isinstance(sample.label, list):
+    if recipe.stream is None or recipe.postprocess is None or not isinstance(sample.label, list):
         return ()
     said = interpret(recipe, outputs, sample).get("speech")
     if said is None or len(said) != feed.length:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 from sqlalchemy import Engine, Row, select
@@ -189,4 +188,4 @@ def documents(data: bytes, where: str) -> list[tuple[bytes, str]]:
     lines = [line for line in data.splitlines() if line.strip()]
     if len(lines) <= 1 or not lines[0].rstrip().endswith(b"}"):
         return [(data, where)]
-    return list(chain((line, f"{where}, line {n}") for n, line in enumerate(lines, 1)))
+    return [(line, f"{where}, line {number}") for number, line in enumerate(lines, 1)]
