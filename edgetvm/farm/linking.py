@@ -108,7 +108,8 @@ def _asking(worker: Worker, at: int) -> Callable[[], Fault]:
             faults: list[Fault] = worker.ask(None, _FAULT_S)
         except (WorkerLate, WorkerLost) as error:
             return BoardError(f"the process that reaches boards is gone: {error}")
-        return faults[at]
+        # One that died was started anew for the question, and has reached nothing.
+        return faults[at] if faults else BoardError("the process that reaches boards was lost")
 
     return ask
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +40,6 @@ from edgetvm.farm.board_service import decode, encode
 from edgetvm.farm.greeting import check_version
 from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.inventory_file import THIS_MACHINE
 from edgetvm.farm.linking import all_linked, fault_of
 from edgetvm.farm.local import LocalBoard, own_tracker
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
@@ -539,16 +538,15 @@ def all_standing(
         mine = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
         unserved = [one for one in mine if one.tracker is None]
         elsewhere = [one for one in unserved if not one.shares_cores]
-        up = {one.name: one for one in mine}
+        up: dict[int, Board] = {}
         if len(elsewhere) < len(unserved):
-            up[THIS_MACHINE] = open_.enter_context(LocalBoard()).board
+            local = open_.enter_context(LocalBoard()).board
+            up |= {id(one): local for one in unserved if one.shares_cores}
         if elsewhere:
             tracker = open_.enter_context(own_tracker())
-            # The process that links has no part in leases.
-            plain = [replace(one, hand=None) for one in elsewhere]
-            links = open_.enter_context(all_linked(plain, tracker=tracker))
-            up |= {one.name: replace(one, hand=up[one.name].hand) for one in links}
-        yield [up[one.name] for one in mine]
+            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
+            up |= {id(one): link for one, link in zip(elsewhere, links, strict=True)}
+        yield [up.get(id(one), one) for one in mine]
 
 
 def _tracker_of(board: Board) -> Address:
