@@ -71,6 +71,7 @@ class Plan:
         peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         against: the float model that a quantised one was made from; how far the board agrees with
             it on the recipe's data is among the metrics.
+        explained: time kernels, and one thread beside all, after the runs.
     """
 
     runs: int | None = None
@@ -85,6 +86,7 @@ class Plan:
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
     against: str | None = None
+    explained: bool = True
 
     def __post_init__(self) -> None:
         """Check it.
@@ -152,9 +154,10 @@ def measure(
     taken = _take(session, package, profile, plan, recipe, data)
     peak_memory_bytes = session.peak_memory_bytes()
     turns = kernel_times = None
-    if not profile.emulated and plan.scenario == "single-stream":
+    explained = plan.explained and not profile.emulated
+    if explained and plan.scenario == "single-stream":
         turns = threads_in_turns(session, threads, taken.samples_ns)
-    if not profile.emulated and data.stream is None:
+    if explained and data.stream is None:
         with step(f"time the kernels on {session.board.name}"):
             kernel_times = time_kernels_on(session, threads)
     beside = None
