@@ -43,7 +43,7 @@ def turn_options(command: Command) -> Command:
     runs = click.option(
         "--runs",
         type=click.IntRange(1),
-        default=100,
+        default=50,
         show_default=True,
         help="Timed runs in each process.",
     )
@@ -51,7 +51,7 @@ def turn_options(command: Command) -> Command:
         "--max-time",
         "max_s",
         type=click.FloatRange(0.1),
-        default=5.0,
+        default=30.0,
         show_default=True,
         metavar="SECONDS",
         help="Begin no run after so long in a process.",

@@ -6,27 +6,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.steps import step
+from edgetvm.base.steps import step, warn
 from edgetvm.measure.comparing import Comparison, compare
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import summarise
 from edgetvm.measure.store import Store
 from edgetvm.measure.windows import reasons
 
-# Of turns that were disturbed so many are taken once more, for each that is wanted.
+# A process that was disturbed is measured again, up to so many turns for each that is wanted.
 _TRIES = 2
 
 
-def counts(measurement: Measurement) -> bool:
-    """Whether any window of a process counts, and its answers are right."""
+def is_undisturbed(measurement: Measurement) -> bool:
+    """Whether any window of a process counts."""
     windows = measurement.judged_windows
-    undisturbed = not windows or any(not reasons(window) for window in windows)
-    return undisturbed and measurement.correctness.passed
+    return not windows or any(not reasons(window) for window in windows)
 
 
 def is_good(measurement: Measurement) -> bool:
-    """Whether a stored measurement may be a baseline: it counts, and its rule was met."""
-    return counts(measurement) and not summarise(measurement).invalid
+    """Whether a stored measurement may be a baseline: it is VALID, and its answers are right."""
+    return (
+        is_undisturbed(measurement)
+        and measurement.correctness.passed
+        and not summarise(measurement).invalid
+    )
 
 
 def in_turns(
@@ -34,33 +37,51 @@ def in_turns(
 ) -> list[tuple[Measurement, ...]]:
     """Measure several things in turns, a fresh process each time.
 
-    Every other round goes backwards, so that a board that warms up favours none. A process that
-    was disturbed is left out, and its side has another turn, up to twice as many as are wanted.
+    Every other round goes backwards, so that a board that warms up favours none. Other work on the
+    board hits all sides alike, and widens the interval of what is compared: disturbed processes
+    are told in a warning, and stay.
 
     Args:
         sides: each measures one thing once, in a process of its own.
-        processes: that count, of each.
 
     Returns:
-        of each side the measurements that count; fewer than wanted on a board that is never quiet.
+        of each side so many measurements.
 
     Raises:
         BoardError: the board failed.
     """
     found: list[list[Measurement]] = [[] for _ in sides]
     with step(f"measure in turns, {processes} processes each") as this:
-        for turn in range(_TRIES * processes):
-            order = range(len(sides)) if turn % 2 == 0 else reversed(range(len(sides)))
-            for index in order:
-                if len(found[index]) < processes:
-                    taken = sides[index]()
-                    found[index] += [taken] if counts(taken) else []
-            fewest = min(map(len, found))
-            this.advance(fewest, processes)
-            if fewest == processes:
+        for turn in range(processes):
+            for index in sorted(range(len(sides)), reverse=turn % 2 == 1):
+                found[index].append(sides[index]())
+            this.advance(turn + 1, processes)
+        disturbed = sum(not is_undisturbed(one) for side in found for one in side)
+        this.detail = f"{disturbed} of {processes * len(sides)} were disturbed"
+    if disturbed:
+        warn(f"{this.detail} by other work: on an idle board smaller differences are seen")
+    return [tuple(side) for side in found]
+
+
+def undisturbed(side: Callable[[], Measurement], processes: int) -> tuple[Measurement, ...]:
+    """Measure one thing in fresh processes, to be compared with what was measured before.
+
+    Returns:
+        only what nothing disturbed: fewer than wanted on a board that is never idle.
+
+    Raises:
+        BoardError: the board failed.
+    """
+    found: list[Measurement] = []
+    with step(f"measure {processes} processes") as this:
+        for _ in range(_TRIES * processes):
+            measurement = side()
+            found += [measurement] if is_undisturbed(measurement) else []
+            this.advance(len(found), processes)
+            if len(found) == processes:
                 break
-        this.detail = f"{min(map(len, found))} undisturbed of {processes} wanted"
-    return [tuple(one) for one in found]
+        this.detail = f"{len(found)} undisturbed of {processes} wanted"
+    return tuple(found)
 
 
 def compare_processes(first: Sequence[Measurement], second: Sequence[Measurement]) -> Comparison:

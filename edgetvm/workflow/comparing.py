@@ -50,8 +50,8 @@ class Turn:
     """
 
     processes: int = 10
-    runs: int = 100
-    max_s: float = 5.0
+    runs: int = 50
+    max_s: float = 30.0
     threads: int | None = None
 
     @property
@@ -156,7 +156,7 @@ def compare_in_turns(
         store: keeps every process that counts; the user's without it.
 
     Raises:
-        UsageError: an emulated board, or too few processes that nothing disturbed.
+        UsageError: an emulated board.
         EdgetvmError: one cannot be built or measured.
     """
     profile = load_profile(board.profile)

@@ -21,7 +21,7 @@ from edgetvm.measure.comparing import (
 )
 from edgetvm.measure.judging import Judged, Outcome, told
 from edgetvm.measure.measurement import Measurement
-from edgetvm.measure.processes import baseline_of, compare_processes, in_turns
+from edgetvm.measure.processes import baseline_of, compare_processes, in_turns, undisturbed
 from edgetvm.measure.store import Store
 from edgetvm.package.archive import Package
 from edgetvm.workflow.comparing import Turn, at_work, measurer, package_of
@@ -89,16 +89,12 @@ class _Model:
         if self._baseline is not None:
             before, taken = in_turns([self._baseline, self._measure], processes)
         else:
-            (taken,) = in_turns([self._measure], processes)
+            taken = undisturbed(self._measure, processes)
             before = baseline_of(self._store, taken[-1], _STORED * processes) if taken else ()
         if len(taken) < LEAST_PROCESSES:
             return _Run(taken, why=f"only {len(taken)} processes of it were {_UNDISTURBED}")
         if len(before) >= LEAST_PROCESSES:
             return _Run(taken, compare_processes(before, taken))
-        if self._baseline is not None:
-            return _Run(
-                taken, why=f"only {len(before)} processes of the baseline were {_UNDISTURBED}"
-            )
         return _Run(taken, why=_no_baseline(len(before)), begins=True)
 
     def judge(self, first: _Run, p: float) -> Judged:
