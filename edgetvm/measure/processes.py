@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.steps import step, warn
+from edgetvm.base.steps import step, unheard, warn
 from edgetvm.measure.comparing import Comparison, compare
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import summarise
@@ -54,7 +54,8 @@ def in_turns(
     with step(f"measure in turns, {processes} processes each") as this:
         for turn in range(processes):
             for index in sorted(range(len(sides)), reverse=turn % 2 == 1):
-                found[index].append(sides[index]())
+                with unheard():
+                    found[index].append(sides[index]())
             this.advance(turn + 1, processes)
         disturbed = sum(not is_undisturbed(one) for side in found for one in side)
         this.detail = f"{disturbed} of {processes * len(sides)} were disturbed"
@@ -75,7 +76,8 @@ def undisturbed(side: Callable[[], Measurement], processes: int) -> tuple[Measur
     found: list[Measurement] = []
     with step(f"measure {processes} processes") as this:
         for _ in range(_TRIES * processes):
-            measurement = side()
+            with unheard():
+                measurement = side()
             found += [measurement] if is_undisturbed(measurement) else []
             this.advance(len(found), processes)
             if len(found) == processes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edgetvm.base.errors import BoardError, ConfigurationError, EdgetvmError, UsageError
 from edgetvm.boards.profile import load_profile
@@ -23,6 +24,7 @@ from edgetvm.measure.judging import Judged, Outcome, told
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.processes import baseline_of, compare_processes, in_turns, undisturbed
 from edgetvm.measure.store import Store
+from edgetvm.models.importers import MODEL_SUFFIXES
 from edgetvm.package.archive import Package
 from edgetvm.workflow.comparing import Turn, at_work, measurer, package_of
 
@@ -161,7 +163,8 @@ def gate(
         store: the user's without it.
 
     Raises:
-        UsageError: an emulated board, too few processes, or a baseline package for several models.
+        UsageError: an emulated board, too few processes, or a baseline package for several models,
+            or no such file.
         ConfigurationError: a name, recipe or profile is wrong.
     """
     plan, store = plan or GatePlan(), store or Store()
@@ -175,6 +178,8 @@ def gate(
             raise
         except EdgetvmError as error:
             judged[name] = Judged(name, board.name, "error", str(error))
+    if not packages:
+        return list(judged.values())
     try:
         with at_work(board, wait_s, f"gate {' '.join(names)}") as up:
             models = [_Model(name, one, up, plan, store) for name, one in packages.items()]
@@ -191,6 +196,9 @@ def _check(names: Sequence[str], plan: GatePlan) -> None:
             where="--processes",
             mend=f"at least {LEAST_PROCESSES}",
         )
+    for name in names:
+        if Path(name).suffix in (".edgetvm", *MODEL_SUFFIXES) and not Path(name).exists():
+            raise UsageError("no such file", where=name, mend="check the path")
     if plan.baseline is not None and len(set(names)) > 1:
         raise UsageError(
             "one package is no baseline of several models",
