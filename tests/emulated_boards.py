@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgetvm.base.errors import MissingToolError
+from edgetvm.farm.asking import check_board
 from edgetvm.farm.emulating import Conditions, EmulatedBoard, emulated_boards
 from edgetvm.farm.emulating.binfmt import needed_programs
 from edgetvm.farm.emulating.needs import require_programs
@@ -44,3 +45,9 @@ def know(board: EmulatedBoard) -> None:
     kind, key, *_ = (board.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()
     with path.open("a") as file:
         file.write(f"{board.address} {kind} {key}\n")
+
+
+def findings_of(board: EmulatedBoard) -> list[str]:
+    """What a check finds, beside that nobody has provisioned it."""
+    found = check_board(board.board).findings
+    return [one for one in found if "edgetvm provision" not in one]

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latency import crew, tables
+from benchmarks.latency import tables
 from benchmarks.latency.case import OwnTask, Timings
 from benchmarks.latency.engines import ENGINES, ENGINES_MODULE, Engine, engine_called, settings
 from benchmarks.latency.machine import Peak, Roof, cpu_name
@@ -36,6 +36,7 @@ from benchmarks.latency.results import Row, as_json, line, row, summary, wrong_a
 from benchmarks.latency.rounds import Plan, measure, say
 from benchmarks.latency.suite import chosen
 from edgetvm.base.pins import installed_version
+from edgetvm.measure.peers import crew
 from edgetvm.measure.peers.answers import TOLERANCE, answer_error
 from edgetvm.measure.peers.case import Case, Task, Unavailable
 

@@ -96,6 +96,9 @@ if TYPE_CHECKING:
     metavar="MODEL",
     help="The float model of a quantised one: how far the board agrees with it is told too.",
 )
+@click.option(
+    "--layers", is_flag=True, help="With --against: how far each layer is from the float model's."
+)
 @subject_options
 @compile_options
 @tuned_options
@@ -124,6 +127,7 @@ def command(
     real_time: Callable[[], RealTimePlan | None],
     peers: tuple[str, ...],
     against: str | None,
+    layers: bool,
     data: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
@@ -154,6 +158,7 @@ def command(
     from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
+        layer_tables,
         peer_lines,
         peer_tables,
         real_time_tables,
@@ -185,6 +190,7 @@ def command(
             real_time=real_time(),
             peers=named,
             against=against,
+            layers=layers,
         )
         found = (bench_any if on_any else bench_each)(
             models,
@@ -210,7 +216,11 @@ def command(
             document["failures"] = failure_document(failures)
         from rich.console import Group
 
-        tables = [*real_time_tables(measurements), *peer_tables(measurements)]
+        tables = [
+            *real_time_tables(measurements),
+            *peer_tables(measurements),
+            *layer_tables(measurements),
+        ]
         terminal.result(document, Group(summary_table(measurements, failures), *tables))
         for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)

@@ -17,6 +17,7 @@ _HOW_TO = """\
 
   export EDGETVM_INVENTORY={path}
   edgetvm devices check --accept-new-host-key
+  edgetvm provision
   edgetvm devices ssh {first}
 
 What is measured on them says nothing about real boards."""

@@ -59,8 +59,8 @@ def command(count: int, architecture: str, inventory: Path | None, as_json: bool
             boards = stack.enter_context(emulated_boards(count, architecture))
         path = (inventory or boards[0].folder.parent / "boards.yaml").absolute()
         stack.enter_context(written_inventory(boards, path))
-        terminal.result(emulated_document(boards, path), emulated_view(boards, path))
         try:
+            terminal.result(emulated_document(boards, path), emulated_view(boards, path))
             signal.pause()
         except KeyboardInterrupt:
             terminal.say("ending the boards")

@@ -77,12 +77,20 @@ def complaints(environments: Mapping[str, Mapping[str, object]]) -> list[str]:
 def model_latency(progress: Progress) -> str:
     """`kernels 12.3 ms -> 10.1 ms (1.22 times as fast)`."""
     if not progress.default_ms:
-        return "no kernel is measured yet"
+        return f"no kernel is {_known(progress)} yet"
     known = sum(one.default_ms > 0 for one in progress.tasks)
-    of = "" if known == len(progress.tasks) else f", {known} of {len(progress.tasks)} measured"
+    of = (
+        ""
+        if known == len(progress.tasks)
+        else f", {known} of {len(progress.tasks)} {_known(progress)}"
+    )
     if progress.best_ms < progress.default_ms:
         of += ", to be compared at the end"
     return f"kernels {lowered(progress.default_ms, progress.best_ms, of)}"
+
+
+def _known(progress: Progress) -> str:
+    return "estimated" if progress.estimated else "measured"
 
 
 def sentence_of(progress: Progress) -> str:
@@ -93,15 +101,16 @@ def sentence_of(progress: Progress) -> str:
     left = "" if progress.left_s is None else f"; {format_duration(progress.left_s)} of search left"
     return (
         f"{plural(progress.trials, 'trial')}, {progress.trials_per_s:.1f} a second"
-        f"{f' ({outcomes})' if outcomes else ''}; {_boards(progress.boards)}; "
+        f"{f' ({outcomes})' if outcomes else ''}; {_boards(progress)}; "
         f"{model_latency(progress)}{left}"
     )
 
 
-def _boards(states: Mapping[str, str]) -> str:
-    counts = Counter(states.values())
+def _boards(progress: Progress) -> str:
+    counts = Counter(progress.boards.values())
     told = [f"{counts[state]} {state}" for state in ("busy", "idle", "lost") if counts[state]]
-    return f"boards: {', '.join(told) or 'none yet'}"
+    who = "estimators" if progress.estimated else "boards"
+    return f"{who}: {', '.join(told) or 'none yet'}"
 
 
 @dataclass(frozen=True)

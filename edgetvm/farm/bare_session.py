@@ -29,6 +29,10 @@ class Handle:
 Value = int | str | bytes | Handle | None
 
 
+class KeyRefusedError(ValueError):
+    """Such a server is there, and lets nobody in with that key."""
+
+
 class BareSession:
     """A session, from greeting to goodbye.
 
@@ -52,7 +56,7 @@ class BareSession:
         self._send(struct.pack("<ii", _MAGIC, len(words)) + words)
         (code,) = struct.unpack("<i", self._receive(4))
         if code == _MISMATCH:
-            raise ValueError("it refuses the key")
+            raise KeyRefusedError("it refuses the key")
         if code != _MAGIC:
             raise ValueError("something else answers there")
         (size_bytes,) = struct.unpack("<i", self._receive(4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,58 @@ _PR_SET_TIMERSLACK = 29
 _MOST_S = 1e9
 _NEVER = -1
 
+Model = Executor | DeployedModel
 
-def paced(executor: Executor | DeployedModel, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
+
+@dataclass(frozen=True)
+class _Schedule:
+    """When chunks arrive; turns are the chunks of all streams in that order."""
+
+    period_ns: int
+    streams: int
+    count: int
+    skip: bool
+
+    @property
+    def turns(self) -> int:
+        return self.streams * self.count
+
+    def arrival_ns(self, turn: int) -> int:
+        chunk, stream = divmod(turn, self.streams)
+        return (chunk + 1) * self.period_ns + stream * self.period_ns // self.streams
+
+    def is_stale(self, turn: int, elapsed_ns: int) -> bool:
+        """Whether the next chunk of the same stream has arrived, and this one is left out."""
+        after = turn + self.streams
+        return self.skip and after < self.turns and self.arrival_ns(after) <= elapsed_ns
+
+
+class _Streams:
+    """The streams' states, and what is kept of their outputs."""
+
+    def __init__(self, executor: Model, chunks: Arrays, streams: int, keep: int) -> None:
+        signature = executor.signature
+        self._executor, self._chunks, self._streams, self._keep = executor, chunks, streams, keep
+        self._length = len(next(iter(chunks.values())))
+        self._states = {state.input: state.output for state in signature.states}
+        self._carried: list[Arrays] = [signature.initial_states() for _ in range(streams)]
+        self.kept = {
+            spec.name: np.zeros((streams * keep, *spec.shape), spec.dtype)
+            for spec in signature.outputs
+            if spec.name not in self._states.values()
+        }
+
+    def serve(self, turn: int) -> None:
+        chunk, stream = divmod(turn, self._streams)
+        inputs = {name: array[chunk % self._length] for name, array in self._chunks.items()}
+        outputs = self._executor.run({**inputs, **self._carried[stream]})
+        self._carried[stream] = {source: outputs[result] for source, result in self._states.items()}
+        if chunk < self._keep:
+            for name, rows in self.kept.items():
+                rows[stream * self._keep + chunk] = outputs[name]
+
+
+def paced(executor: Model, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
     """Run the chunks of several streams as they arrive, one after the other.
 
     Chunk i of stream s of n is complete `(i + 1) * period_ns + s * period_ns / n` nanoseconds after
@@ -44,50 +95,32 @@ def paced(executor: Executor | DeployedModel, request: Mapping[str, Any], chunks
         BoardError: no streams can be paced so.
         InputError: the chunks do not fit the model.
     """
-    streams, count, keep = request["streams"], request["count"], request["keep"]
-    period_ns, most_s = request["period_ns"], request["max_s"]
-    possible = 0 <= most_s < _MOST_S and count > 0 and 0 <= keep <= count
-    if not possible or period_ns < 1 or streams < 1:
-        raise BoardError("no streams can be paced so", mend="ask for other numbers")
-    turns = streams * count
-    began_ns, ended_ns = (np.full(turns, _NEVER, np.int64) for _ in range(2))
-    signature = executor.signature
-    states = {state.input: state.output for state in signature.states}
-    carried: list[Arrays] = [signature.initial_states() for _ in range(streams)]
-    kept = {
-        spec.name: np.zeros((streams * keep, *spec.shape), spec.dtype)
-        for spec in signature.outputs
-        if spec.name not in states.values()
-    }
-    length = len(next(iter(chunks.values())))
-
-    def arrival_ns(turn: int) -> int:
-        chunk, stream = divmod(turn, streams)
-        return int((chunk + 1) * period_ns + stream * period_ns // streams)
-
-    def serve(turn: int) -> None:
-        chunk, stream = divmod(turn, streams)
-        inputs = {name: array[chunk % length] for name, array in chunks.items()}
-        outputs = executor.run({**inputs, **carried[stream]})
-        carried[stream] = {source: outputs[result] for source, result in states.items()}
-        if chunk < keep:
-            for name, rows in kept.items():
-                rows[stream * keep + chunk] = outputs[name]
-
+    schedule = _Schedule(
+        request["period_ns"], request["streams"], request["count"], request["skip"]
+    )
+    keep, most_s = request["keep"], request["max_s"]
+    _check(schedule, keep, most_s)
+    began_ns, ended_ns = (np.full(schedule.turns, _NEVER, np.int64) for _ in range(2))
+    streams = _Streams(executor, chunks, schedule.streams, keep)
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
     zero_ns = time.monotonic_ns()
-    for turn in range(turns):
+    for turn in range(schedule.turns):
         elapsed_ns = time.monotonic_ns() - zero_ns
         if elapsed_ns > most_s * 1e9:
             break
-        after = turn + streams
-        if request["skip"] and after < turns and arrival_ns(after) <= elapsed_ns:
+        if schedule.is_stale(turn, elapsed_ns):
             continue
-        _sleep_until_ns(zero_ns + arrival_ns(turn))
+        _sleep_until_ns(zero_ns + schedule.arrival_ns(turn))
         began_ns[turn] = time.monotonic_ns() - zero_ns
-        serve(turn)
+        streams.serve(turn)
         ended_ns[turn] = time.monotonic_ns() - zero_ns
-    return {**kept, "began_ns": began_ns, "ended_ns": ended_ns}
+    return {**streams.kept, "began_ns": began_ns, "ended_ns": ended_ns}
+
+
+def _check(schedule: _Schedule, keep: int, most_s: float) -> None:
+    possible = 0 <= most_s < _MOST_S and schedule.count > 0 and 0 <= keep <= schedule.count
+    if not possible or schedule.period_ns < 1 or schedule.streams < 1:
+        raise BoardError("no streams can be paced so", mend="ask for other numbers")
 
 
 def _sleep_until_ns(at_ns: int) -> None:

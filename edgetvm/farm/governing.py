@@ -5,7 +5,6 @@ The script that sets it stays there and puts it back when the connection ends, h
 
 from __future__ import annotations
 
-import shlex
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from edgetvm.base.words import printable
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.ssh import Connection
 from edgetvm.farm.ssh.holding import Held
+from edgetvm.farm.ssh.rights import as_root
 
 WANTED = "performance"
 _DEADLINE_S = 20.0
@@ -81,8 +81,7 @@ def _last_line(said: str) -> str:
 
 def _command() -> str:
     script = resources.files("edgetvm.farm").joinpath("on_board/governor.sh").read_text()
-    run = shlex.join(["sh", "-c", script, "governor.sh", "set", WANTED, str(_SILENCE_S)])
-    return f'[ "$(id -u)" = 0 ] && exec {run}; exec sudo -n {run}'
+    return as_root(["sh", "-c", script, "governor.sh", "set", WANTED, str(_SILENCE_S)])
 
 
 def _beating(command: Held) -> threading.Event:

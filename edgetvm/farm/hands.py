@@ -206,8 +206,11 @@ class _Patient:
     def _keep(self) -> None:
         from edgetvm.farm.leases import Request, held
 
-        while not self._over.is_set():
+        while True:
             self._changed.clear()
+            # In this order: `close` between the two must not be forgotten.
+            if self._over.is_set():
+                return
             request = Request((self.board,), purpose=self._purpose)
             try:
                 with held(self._store, request, _AGAIN_S, self._lose) as mine:

@@ -53,7 +53,7 @@ class LocalBoard:
             BoardError: they did not come up in time.
         """
         check_pins()
-        runtime = _runtime()
+        runtime = runtime_words()
         with step("start the local board") as this:
             # Bound here and handed down: the port is known at once, and cannot be taken meanwhile.
             with listening_socket() as listener:
@@ -101,8 +101,12 @@ class LocalBoard:
         self.stop()
 
 
-def _runtime() -> tuple[str, ...]:
-    """Have the server run packages as boards do, in the C runtime, where there is one."""
+def runtime_words() -> tuple[str, ...]:
+    """Have a server run packages as boards do, in the C runtime, where there is one.
+
+    Raises:
+        CompileError, MissingToolError, StorageError: it cannot be built.
+    """
     if platform.machine() not in ARCHITECTURES:
         return ()
     return "--runtime", str(build_runtime(platform.machine(), "glibc").folder)

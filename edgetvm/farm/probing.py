@@ -71,7 +71,7 @@ def session_over(
         raise BoardTimeoutError(
             f"its server did not answer within {deadline_s:g} s", where=f"board {board}"
         ) from error
-    except (OSError, EOFError, ValueError, struct.error) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise BoardGoneError(
             f"its server does not answer as it should: {str(error).lower() or 'it hung up'}",
             where=f"board {board}",
@@ -87,6 +87,10 @@ def facts_told(session: BareSession) -> dict[str, Any]:
     from edgetvm.farm.board_service import decode, encode
 
     answer = session.call(session.function("edgetvm.facts"), encode({}, b""))
-    if not isinstance(answer, bytes):
+    try:
+        facts = decode(answer)[0] if isinstance(answer, bytes) else None
+    except struct.error as error:
+        raise ValueError("it does not tell its facts") from error
+    if not isinstance(facts, dict):
         raise ValueError("it does not tell its facts")
-    return decode(answer)[0]
+    return facts

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from edgetvm.base.errors import BoardError
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.farm.tracker_client import Address, Place
 
 # How often the tracker is asked what it still offers, and a free server whether it is there.
@@ -51,7 +51,7 @@ class Registrar:
 
     Args:
         tracker: to register with; it may come later, and go and come back.
-        prove: raises BoardError where the server does not answer; it is asked before each offer.
+        prove: raises EdgetvmError where the server does not answer; asked before each offer.
 
     Attributes:
         fault: why the board is not offered; None while it is.
@@ -66,7 +66,7 @@ class Registrar:
         self._changed = threading.Event()
         self._offered = threading.Event()
         self._ended = False
-        self.fault: BoardError | None = None
+        self.fault: EdgetvmError | None = None
         self._thread = threading.Thread(target=self._keep, name=f"registrar {name}", daemon=True)
         self._thread.start()
 
@@ -113,7 +113,7 @@ class Registrar:
                     self._prove_now()
                     again_s = _AGAIN_S
                     self._stay(offer)
-            except BoardError as error:
+            except EdgetvmError as error:
                 self.fault = error
                 again_s = min(2 * again_s, _LONGEST_S)
             self._rest(again_s)

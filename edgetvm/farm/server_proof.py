@@ -1,22 +1,16 @@
-"""Whether a board's server answers: by its greeting, for a port that is open proves nothing.
-
-Protocol: apache-tvm 0.27, python/tvm/rpc/base.py and server.py.
-"""
+"""Whether a board's server answers: by its greeting, for a port that is open proves nothing."""
 
 from __future__ import annotations
 
-import struct
 from contextlib import closing
-from typing import Any
 
 from edgetvm.base.errors import BoardError, BoardTimeoutError, BoardUnreachableError
+from edgetvm.farm.bare_session import BareSession, KeyRefusedError
 from edgetvm.farm.listening import LOOPBACK
 from edgetvm.farm.ssh import Connection
 
-_MAGIC = 0xFF271
-_MISMATCH = struct.pack("<i", 0xFF273)
 # No board has this key: one that refuses it is there, and begins no session for it.
-_NOBODY = b"client:nobody"
+_NOBODY = "nobody"
 
 
 def prove_server(connection: Connection, port: int) -> None:
@@ -40,28 +34,20 @@ def prove_server(connection: Connection, port: int) -> None:
             mend=f"start it: edgetvm provision {name}",
         ) from error
     with closing(channel):
-        channel.settimeout(connection.deadlines.proof_s)
         try:
-            channel.sendall(struct.pack("<ii", _MAGIC, len(_NOBODY)) + _NOBODY)
-            answer = _first(channel, len(_MISMATCH))
+            BareSession(channel, _NOBODY, connection.deadlines.proof_s)
+        except KeyRefusedError:
+            return
         except TimeoutError as error:
             raise BoardTimeoutError(
                 "its server accepts connections and did not answer in time",
                 where=f"board {name}",
                 mend=f"is it frozen? start it again: edgetvm provision {name}",
             ) from error
-        except (OSError, EOFError):
-            answer = b""
-    if answer != _MISMATCH:
-        raise BoardError(
-            f"what answers at port {port} there is not its server",
-            where=f"board {name}",
-            mend="choose another `server_port` in the inventory, and provision it again",
-        )
-
-
-def _first(channel: Any, size_bytes: int) -> bytes:
-    data = b""
-    while len(data) < size_bytes and (part := channel.recv(size_bytes - len(data))):
-        data += part
-    return data
+        except (OSError, EOFError, ValueError):
+            pass
+    raise BoardError(
+        f"what answers at port {port} there is not its server",
+        where=f"board {name}",
+        mend="choose another `server_port` in the inventory, and provision it again",
+    )

@@ -569,11 +569,14 @@ def is_there(board: Board) -> bool:
 
 
 @contextmanager
-def connected(board: Board) -> Iterator[BoardSession]:
+def connected(board: Board, purpose: str = "") -> Iterator[BoardSession]:
     """A session with any board, `local` included.
+
+    Args:
+        purpose: of the lease, where a farm serves the board.
 
     Raises:
         see `standing` and `connect`.
     """
-    with standing(board) as up, connect(up) as session:
+    with standing(board, purpose=purpose) as up, connect(up) as session:
         yield session

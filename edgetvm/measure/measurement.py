@@ -22,7 +22,7 @@ from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
 from edgetvm.measure.windows import Window
-from edgetvm.models.correctness import Correctness
+from edgetvm.models.correctness import Correctness, JsonFloat
 from edgetvm.recipes.accuracy import Confusion
 
 SCHEMA_VERSION = 2
@@ -80,6 +80,21 @@ class ThreadTurns:
 
 
 @dataclass(frozen=True)
+class LayerAgreement:
+    """What a layer of a float model gives, and the same tensor of its 8-bit model on the board.
+
+    Attributes:
+        tensor: its name, the same in both files.
+        operator: that gives it.
+        error_pct: root mean square of the difference, in percent of that of the float values.
+    """
+
+    tensor: str
+    operator: str
+    error_pct: JsonFloat
+
+
+@dataclass(frozen=True)
 class StepRecord:
     """A step on the way to the measurement, and how long it took."""
 
@@ -130,6 +145,7 @@ class Measurement:
             its times say nothing.
         peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
         confusion: of the classes of the recipe's data, where it has some.
+        layers: of the float model that it was made from, where that was asked for.
         beside: peers that were timed in turns with it; None without any.
         real_time: what became of each chunk of the scenario `real-time`.
     """
@@ -168,6 +184,7 @@ class Measurement:
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None
+    layers: tuple[LayerAgreement, ...] = field(default_factory=tuple)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -71,6 +71,7 @@ class Plan:
         peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
         against: the float model that a quantised one was made from; how far the board agrees with
             it on the recipe's data is among the metrics.
+        layers: compare each layer with it too, see `edgetvm.workflow.layer_agreement`.
         explained: time kernels, and one thread beside all, after the runs.
     """
 
@@ -86,6 +87,7 @@ class Plan:
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
     against: str | None = None
+    layers: bool = False
     explained: bool = True
 
     def __post_init__(self) -> None:

@@ -73,6 +73,23 @@ class Feed:
         return len(next(iter(self.chunks.values())))
 
 
+def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
+    """From chunk to chunk.
+
+    Raises:
+        UsageError: nothing says how often chunks come; `name` is the model's.
+    """
+    if plan.rate_hz is not None:
+        return 1000 / plan.rate_hz
+    if recipe is not None and recipe.stream is not None:
+        return recipe.stream.chunk_ms
+    raise UsageError(
+        "nothing says how often it runs",
+        where=name,
+        mend="give frames in a second: --frame-rate 30, or a recipe with `stream`",
+    )
+
+
 def feed_of(
     package: Package, recipe: Recipe | None, samples: Sequence[Sample], plan: RealTimePlan
 ) -> Feed:
@@ -83,15 +100,7 @@ def feed_of(
     """
     signature = package.manifest.signature
     stream = recipe.stream if recipe is not None else None
-    period_ms = stream.chunk_ms if stream is not None else None
-    if plan.rate_hz is not None:
-        period_ms = 1000 / plan.rate_hz
-    if period_ms is None:
-        raise UsageError(
-            "nothing says how often it runs",
-            where=package.manifest.name,
-            mend="give frames in a second: --frame-rate 30, or a recipe with `stream`",
-        )
+    period_ms = period_ms_of(recipe, plan, package.manifest.name)
     if recipe is not None and samples:
         prepared = [prepare(recipe, one) for one in (samples[:1] if stream else samples)]
     else:
@@ -134,8 +143,10 @@ def run_in_real_time(
     run, outputs = _told_run(session, feed, plan, streams)
     # Two seconds promise more than a longer run holds.
     attempts = 0 if plan.streams else _ATTEMPTS
-    while attempts and streams > 1 and not _is_held(figures_of(run)):
-        attempts, streams = attempts - 1, max(1, streams * 9 // 10)
+    while attempts and not _is_held(figures := figures_of(run)):
+        attempts -= 1
+        if not figures.keeps_up or figures.dropped:
+            streams = max(1, streams * 9 // 10)
         run, outputs = _told_run(session, feed, plan, streams)
     if recipe is not None and samples and run.carried:
         return replace(run, words=_words(recipe, samples[0], run, feed, outputs))
@@ -227,7 +238,8 @@ def _run(
         count=count,
         keep=keep,
         skip=plan.policy == "skip",
-        max_s=count * feed.period_ms / 1000 + _GRACE_S,
+        # The last stream's chunks arrive almost a period after the first's.
+        max_s=(count + 1 - 1 / streams) * feed.period_ms / 1000 + _GRACE_S,
     )
     began_ns, ended_ns, outputs = session.pace(feed.chunks, pace)
     whole = keep > 0 and bool((began_ns[:keep] >= 0).all())
@@ -260,7 +272,7 @@ def _words(
     recipe: Recipe, sample: Sample, run: RealTime, feed: Feed, outputs: Arrays
 ) -> tuple[Word, ...]:
     """Of the first stream's first pass through a signal whose label tells where words are."""
-    if recipe.postprocess is None or not isinstance(sample.label, list):
+    if recipe.stream is None or recipe.postprocess is None or not isinstance(sample.label, list):
         return ()
     said = interpret(recipe, outputs, sample).get("speech")
     if said is None or len(said) != feed.length:

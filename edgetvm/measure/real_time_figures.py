@@ -122,7 +122,11 @@ def figures_of(run: RealTime) -> RealTimeFigures:
         misses=misses,
         miss_low_pct=100 * low,
         miss_high_pct=100 * high,
-        longest_misses=max(_longest(column) for column in chunks.late.T),
+        longest_misses=max(
+            # A frame that was left out does not end a row of late ones.
+            _longest(late[ran | late])
+            for late, ran in zip(chunks.late.T, chunks.ran.T, strict=True)
+        ),
         jitter_ms=_jitter_ms(run, chunks),
         backlog=int(np.ceil(waited / run.period_ms).max(initial=0)),
         wake_p99_ms=percentile(wakes, 0.99) if wakes else None,

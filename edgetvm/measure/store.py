@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 from sqlalchemy import Engine, Row, select
@@ -19,7 +18,7 @@ from edgetvm.base.errors import NotFoundError
 from edgetvm.base.paths import data_folder
 from edgetvm.measure.measurement import Measurement, from_json, to_json
 from edgetvm.measure.samples import Chunk, Samples
-from edgetvm.measure.store_tables import MEASUREMENTS, SAMPLES, database_errors, open_database
+from edgetvm.measure.store_tables import MEASUREMENTS, SAMPLES, open_database, store_errors
 
 _URL_VARIABLE = "EDGETVM_RESULTS"
 # Stands in a document in the place of its samples.
@@ -62,7 +61,7 @@ class Store:
             "samples": len(samples),
             "document": without_samples(measurement).decode(),
         }
-        with database_errors(self._engine), self._engine.begin() as connection:
+        with store_errors(self._engine), self._engine.begin() as connection:
             connection.execute(MEASUREMENTS.insert(), row)
             for piece, chunk in enumerate(samples.chunks()):
                 values = np.ascontiguousarray(chunk, "<i8").tobytes()
@@ -76,7 +75,7 @@ class Store:
             asked = asked.where(MEASUREMENTS.c.model == model)
         if device is not None:
             asked = asked.where(MEASUREMENTS.c.device == device)
-        with database_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             return list(connection.execute(asked).scalars())
 
     def load(self, measurement_id: str) -> Measurement:
@@ -87,7 +86,7 @@ class Store:
             ConfigurationError: it is damaged, or of another edgetvm.
         """
         asked = select(MEASUREMENTS).where(MEASUREMENTS.c.id == measurement_id)
-        with database_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             row = connection.execute(asked).one_or_none()
         if row is None:
             near = difflib.get_close_matches(measurement_id, self.ids(), n=1)
@@ -106,7 +105,7 @@ class Store:
         """
         c = MEASUREMENTS.c
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
-        with database_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             rows = connection.execute(asked).all()
         if count is not None:
             return [self.load(row.id) for row in rows[-count:]]
@@ -126,7 +125,7 @@ class Store:
             .order_by(SAMPLES.c.piece)
             .execution_options(yield_per=4)
         )
-        with database_errors(self._engine), self._engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             for values in connection.execute(asked).scalars():
                 yield np.frombuffer(values, "<i8").astype(np.int64)
 
@@ -189,4 +188,4 @@ def documents(data: bytes, where: str) -> list[tuple[bytes, str]]:
     lines = [line for line in data.splitlines() if line.strip()]
     if len(lines) <= 1 or not lines[0].rstrip().endswith(b"}"):
         return [(data, where)]
-    return list(chain((line, f"{where}, line {n}") for n, line in enumerate(lines, 1)))
+    return [(line, f"{where}, line {number}") for number, line in enumerate(lines, 1)]

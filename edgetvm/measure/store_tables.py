@@ -5,9 +5,7 @@ SQLite in the user's folder, or PostgreSQL by its URL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import (
@@ -22,14 +20,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     event,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from edgetvm.base.errors import MissingToolError, StorageError, UsageError
-from edgetvm.base.files import storage_errors
+from edgetvm.base.databases import database_errors, make_engine
 
 METADATA = MetaData()
 
@@ -67,28 +61,10 @@ def open_database(url: str) -> Engine:
         MissingToolError: the driver is not installed.
         StorageError: it cannot be opened.
     """
-    try:
-        parsed = make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            folder = Path(parsed.database).parent
-            with storage_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(
-            f"{url!r} names no database",
-            mend="write sqlite:////PATH or postgresql://USER@HOST/NAME",
-        ) from error
-    except ModuleNotFoundError as error:
-        raise MissingToolError(
-            f"the Python package {error.name} is not installed",
-            mend="pip install 'edgetvm[farm]'",
-        ) from error
+    engine = make_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
-    with database_errors(engine):
+    with store_errors(engine):
         METADATA.create_all(engine)
     return engine
 
@@ -98,20 +74,8 @@ def _prepare(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {words}")
 
 
-@contextmanager
-def database_errors(engine: Engine) -> Iterator[None]:
-    """Turn what the database complains of into a StorageError that names it.
-
-    Raises:
-        StorageError: for every error of the database.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        words = str(error.orig or error).strip().splitlines()
-        url = engine.url
-        raise StorageError(
-            f"measurements cannot be kept or read: {words[0] if words else type(error).__name__}",
-            where=str(url.database) if url.get_backend_name() == "sqlite" else str(url),
-            mend="is the disk full, is it a database of edgetvm's, or is its server down?",
-        ) from error
+def store_errors(engine: Engine) -> AbstractContextManager[None]:
+    """Turn what the database complains of into a StorageError that names it."""
+    what = "measurements cannot be kept or read"
+    mend = "is the disk full, is it a database of edgetvm's, or is its server down?"
+    return database_errors(engine, what, mend)

@@ -10,7 +10,7 @@ import numpy as np
 from edgetvm.measure.samples import Chunk
 
 _BLOCK_S = 0.05
-_LEAST_BLOCK, _MOST_BLOCK = 3, 512
+_LEAST_BLOCK, _MOST_BLOCK = 3, 1 << 16
 # Medians of neighbours agree that are closer than the first share; where times are spread, than
 # half of their middle spread, but no further apart than the second share.
 _ALIKE, _ALIKE_AT_MOST = 0.02, 0.1

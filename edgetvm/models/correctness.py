@@ -14,7 +14,7 @@ from edgetvm.models.model import Arrays
 
 # JSON has no infinity: it is written as a text, which is read back as a number.
 _NO_NUMBERS = ("inf", "-inf", "nan")
-_JsonFloat = Annotated[
+JsonFloat = Annotated[
     float,
     BeforeValidator(lambda value: float(value) if value in _NO_NUMBERS else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
@@ -42,15 +42,15 @@ class Correctness:
     """
 
     reference: str
-    max_abs_error: _JsonFloat
-    max_relative_error: _JsonFloat
+    max_abs_error: JsonFloat
+    max_relative_error: JsonFloat
     tolerance: float
     worst_output: str
     samples: int
     inputs: str
     checked_on: str = "this machine"
-    float32_error: _JsonFloat | None = None
-    rms_relative_error: _JsonFloat | None = None
+    float32_error: JsonFloat | None = None
+    rms_relative_error: JsonFloat | None = None
 
     @property
     def passed(self) -> bool:

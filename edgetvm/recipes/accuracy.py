@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,8 +46,9 @@ def confusion(predictions: Predictions, samples: Samples) -> Confusion:
     Raises:
         ValidationError: a label is no class.
     """
+    names = {one["index"]: one["label"] for found in predictions for one in found["classes"]}
     pairs = [
-        _class_names(prediction, sample)
+        (_label_name(sample, names), prediction["classes"][0]["label"])
         for prediction, sample in zip(predictions, samples, strict=True)
     ]
     known = sorted({name for pair in pairs for name in pair}, key=_natural)
@@ -58,18 +59,14 @@ def confusion(predictions: Predictions, samples: Samples) -> Confusion:
     )
 
 
-def _class_names(prediction: Prediction, sample: Sample) -> tuple[str, str]:
-    """The label's class and the predicted one, both by the name that predictions have."""
+def _label_name(sample: Sample, names: Mapping[int, str]) -> str:
+    """By the name that predictions have, the same for all samples; its index where none has it."""
     label = WORD.validate_python(sample.label)
-    best = prediction["classes"][0]
-    if isinstance(label, int):
-        names = {one["index"]: one["label"] for one in prediction["classes"]}
-        return names.get(label, str(label)), best["label"]
-    return label, best["label"]
+    return names.get(label, str(label)) if isinstance(label, int) else label
 
 
 def _natural(name: str) -> tuple[bool, int, str]:
-    return (not name.isdigit(), int(name) if name.isdigit() else 0, name)
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
 
 
 def _per_class(
@@ -209,13 +206,15 @@ def average_precision(
     total = sum(map(len, labelled))
     if total == 0:
         return 0.0 if found else 1.0
-    left = [list(boxes) for boxes in labelled]
+    taken: set[tuple[int, int]] = set()
     hits = []
     for _, picture, box in sorted(found, key=lambda one: -one[0]):
-        best = max(left[picture], key=lambda other: overlap(box, other), default=None)
-        hit = best is not None and overlap(box, best) >= _SAME_BOX
-        if hit and best is not None:
-            left[picture].remove(best)
+        shares = [overlap(box, other) for other in labelled[picture]]
+        best = int(np.argmax(shares)) if shares else -1
+        # One more box on a label that was found is wrong, whatever else it overlaps.
+        hit = best >= 0 and shares[best] >= _SAME_BOX and (picture, best) not in taken
+        if hit:
+            taken.add((picture, best))
         hits.append(hit)
     right = np.cumsum(hits)
     precision = right / np.arange(1, len(hits) + 1)

@@ -320,14 +320,14 @@ def _labelled_by_folder(root: Path) -> list[tuple[Path, Label]]:
 
 
 def _labelled_by_csv(root: Path, path: Path) -> list[tuple[Path, Label]]:
-    with storage_errors(path):
-        rows = list(csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()))
+    rows = csv_rows(path)
     found = []
     for number, row in enumerate(rows, start=1):
         if not row:
             continue
         file = root / row[0].strip()
-        if len(row) < 2 or file.suffix.lower() not in _FILES:
+        inside = file.resolve().is_relative_to(root.resolve())
+        if len(row) < 2 or not inside or file.suffix.lower() not in _FILES:
             raise ConfigurationError(
                 f"no `file,label` of a picture or recording: {','.join(row)[:80]!r}",
                 where=f"{path}:{number}",
@@ -335,6 +335,23 @@ def _labelled_by_csv(root: Path, path: Path) -> list[tuple[Path, Label]]:
             )
         found.append((file, _label_of(row[1].strip())))
     return found
+
+
+def csv_rows(path: Path) -> list[list[str]]:
+    """The rows of a table.
+
+    Raises:
+        ConfigurationError: it is no table.
+        StorageError: it cannot be read.
+    """
+    with storage_errors(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise ConfigurationError(
+            f"it is no table: {error}", where=str(path), mend="see its `labels`"
+        ) from error
 
 
 def _label_of(text: str) -> Label:
@@ -387,7 +404,7 @@ def npz(
 
 def _rows(path: Path, arrays: dict[str, Array], labels: Array) -> tuple[Sample, ...]:
     """A sample of each row; a row keeps its first axis, of one, which is the batch."""
-    counts = {len(labels) if labels.ndim else 0, *(len(array) for array in arrays.values())}
+    counts = {len(one) if one.ndim else 0 for one in (labels, *arrays.values())}
     if len(counts) != 1 or 0 in counts:
         raise ConfigurationError(
             f"its arrays have {' and '.join(map(str, sorted(counts)))} rows",

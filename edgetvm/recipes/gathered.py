@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pydantic import AfterValidator, Field
 from edgetvm.base.errors import ConfigurationError, UsageError
 from edgetvm.base.files import storage_errors
 from edgetvm.base.paths import data_folders
-from edgetvm.recipes.data import Array, Label, Positive, Sample, picture
+from edgetvm.recipes.data import Array, Label, Positive, Sample, csv_rows, picture
 from edgetvm.recipes.fetch import fetch_members
 from edgetvm.recipes.recipe import PACKAGE, ModelFile, Recipe
 from edgetvm.recipes.registry import DATA, Processing
@@ -73,11 +72,11 @@ def _label_in(path: Path, pattern: str | dict[str, int | str]) -> Label:
     if isinstance(pattern, dict):
         return pattern.get(path.name)
     found = re.search(pattern, path.name)
-    if found is None:
+    if found is None or found[1] is None:
         raise ConfigurationError(
             f"no label in the name {path.name}", where="data.label", mend=f"it is {pattern}"
         )
-    return int(found[1]) if found[1].isdigit() else found[1]
+    return int(found[1]) if found[1].isdecimal() else found[1]
 
 
 @DATA.register("arrays")
@@ -105,8 +104,7 @@ def arrays(
     """
     root = _data_folder(folder, origin)
     labels = root / _LABELS[0]
-    with storage_errors(labels):
-        rows = list(csv.reader(labels.read_text().splitlines()))
+    rows = csv_rows(labels)
     found = [_labelled(labels, number, row) for number, row in enumerate(rows, start=1) if row]
     there = [(root / name, label) for name, label in found if (root / name).is_file()]
     if not there:
@@ -133,7 +131,7 @@ def _data_folder(folder: str, origin: str) -> Path:
 
 def _labelled(path: Path, number: int, row: list[str]) -> tuple[str, int]:
     name = row[0].strip()
-    if len(row) != 3 or not row[2].strip().isdigit() or Path(name).name != name:
+    if len(row) != 3 or not row[2].strip().isdecimal() or Path(name).name != name:
         raise ConfigurationError(
             f"no `file,classes,label`: {','.join(row)[:80]!r}",
             where=f"{path}:{number}",

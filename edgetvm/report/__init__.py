@@ -4,6 +4,7 @@ Rich and jinja2 are imported by the functions that need them, so importing this 
 """
 
 from edgetvm.report.html import render_html
+from edgetvm.report.layers import layer_tables
 from edgetvm.report.peers import peer_lines, peer_tables
 from edgetvm.report.real_time import real_time_tables
 from edgetvm.report.table import summary_table, warning_lines
@@ -15,6 +16,7 @@ __all__ = [
     "RENDERERS",
     "check_format",
     "check_page",
+    "layer_tables",
     "peer_lines",
     "peer_tables",
     "real_time_tables",

@@ -13,6 +13,7 @@ from edgetvm.base.words import plural, told_nodes
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.samples import spaced
 from edgetvm.report import svg
+from edgetvm.report.layers import LAYER_HOW
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, PeerRow, peer_rows
 from edgetvm.report.real_time import Line, real_time_lines
 from edgetvm.report.results import Result, by_model, results
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # how many kernels and steps, and how many marks of the sample plot.
 _DETAILS = ((30, svg.MOST_DOTS), (20, 150), (12, 80), (2, 40))
 _MOST_BYTES = 490_000
+# A wider table of who was taken for whom cannot be read; JSON has all.
+_MOST_CLASSES = 40
 # Of more samples so many are drawn, evenly spaced.
 _MOST_DRAWN = 100_000
 _SCENARIOS = {
@@ -205,6 +208,8 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             emulated=[section for section in sections if section.result.emulated],
             most_rows=rows,
             told_scenarios=_SCENARIOS,
+            most_classes=_MOST_CLASSES,
+            layer_how=LAYER_HOW,
             peer_head=PEER_HEAD,
             peer_how=PEER_HOW,
         )

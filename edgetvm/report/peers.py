@@ -44,7 +44,8 @@ def peer_rows(beside: Beside) -> list[PeerRow]:
 
 def _row(beside: Beside, peer: PeerRun) -> PeerRow:
     told = " ".join(one for one in (peer.name, peer.version) if one)
-    told += f" ({peer.setting})" if peer.setting else ""
+    chosen = ", ".join(one for one in (peer.setting, peer.precision) if one)
+    told += f" ({chosen})" if chosen else ""
     if peer.why:
         return PeerRow((shown(told),), shown(peer.why, _LONGEST_WHY))
     middle, least, most = times_as_long(beside, peer)

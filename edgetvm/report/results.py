@@ -67,8 +67,9 @@ class Result:
 
     @property
     def invalid(self) -> bool:
-        """Whether the rules of its scenario are not met."""
-        return bool(self.summary.invalid)
+        """Whether the rules of its scenario are not met, or its clock in real time was late."""
+        run = self.measurement.real_time
+        return bool(self.summary.invalid) or (run is not None and bool(figures_of(run).invalid))
 
     @property
     def threads(self) -> str:

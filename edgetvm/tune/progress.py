@@ -79,6 +79,7 @@ class Progress:
         left_s: estimated until the budget is used up; None where it is not known.
         peak_gflops: of the board, all its cores, by its profile.
         environments: what each board last said of itself, by name.
+        estimated: whether all times are estimates, and nothing is measured.
     """
 
     tasks: tuple[TaskProgress, ...]
@@ -89,6 +90,7 @@ class Progress:
     left_s: float | None
     peak_gflops: float
     environments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    estimated: bool = False
 
     @property
     def trials_per_s(self) -> float:

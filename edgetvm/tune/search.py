@@ -539,6 +539,7 @@ class Loop:
             self._left_s(),
             peak,
             dict(self._environments),
+            self._search.conditions.estimated,
         )
 
     def _left_s(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from edgetvm.farm.session import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.pacing import period_ms_of
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
+from edgetvm.workflow.layer_agreement import layers_beside
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 # After these the board is not there for the next model.
@@ -79,6 +81,14 @@ def bench(
     """
     plan = plan or Plan()
     check_peers(plan.peers, board)
+    if plan.layers and plan.against is None:
+        raise UsageError(
+            "layers are compared with a float model's",
+            where=subject.name,
+            mend="name it: --against FLOAT.onnx",
+        )
+    if plan.real_time is not None:
+        period_ms_of(subject.recipe, plan.real_time, subject.name)
     profile = load_profile(board.profile)
     steps: list[StepRecord] = []
 
@@ -87,8 +97,9 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
+        original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
-        with connected(board) as session, governed([session.board]):
+        with connected(board, f"bench {subject.name}") as session, governed([session.board]):
             measurement = measure(
                 session,
                 built.package,
@@ -97,8 +108,11 @@ def bench(
                 recipe=subject.recipe,
                 plan=plan,
                 steps=steps,
-                original=_original(plan, subject),
+                original=original,
             )
+    if plan.layers and plan.against is not None:
+        layers = layers_beside(subject, find_subject(plan.against), board, plan, options)
+        measurement = replace(measurement, layers=layers)
     save(measurement)
     return measurement
 
@@ -108,10 +122,12 @@ def _original(plan: Plan, subject: Subject) -> Source | None:
     if plan.against is None:
         return None
     if subject.recipe is None or subject.recipe.postprocess is None:
+        if plan.layers:
+            return None
         raise UsageError(
             "there are no decisions to compare with a float model's",
             where=subject.name,
-            mend="name a recipe with `data` and `postprocess`",
+            mend="name a recipe with `data` and `postprocess`, or add --layers",
         )
     return Source.of(find_subject(plan.against).load())
 

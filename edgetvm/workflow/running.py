@@ -93,7 +93,7 @@ def run(
         PackageError: the board cannot run it.
         BoardError: the board failed.
     """
-    with connected(board) as session:
+    with connected(board, "run") as session:
         deploy(session, package, threads, allow_mismatch)
         with step(f"run on {board.name}"):
             duration_ns, outputs = session.run(inputs)

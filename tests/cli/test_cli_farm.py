@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from real_board import alive, within
 from real_command import Done, edgetvm, refused
@@ -34,6 +35,9 @@ def test_a_farm_comes_up_is_killed_and_comes_back_with_its_leases(home: dict[str
     (daemon,) = first.document["daemons"]
     assert refused(run("farm", "up", "local"), 2, "the farm is up already")
     assert within(40, lambda: board()["health"] == "good")
+    # Packages run in the C runtime, as they do without a farm.
+    words = [one.cmdline() for one in psutil.Process(int(daemon["pid"])).children()]
+    assert ["--runtime" in one for one in words if "edgetvm.farm.server" in one] == [True]
     taken = run("lease", "take", "local", "--for", "10m", "--json").document
 
     os.kill(daemon["pid"], signal.SIGKILL)

@@ -13,6 +13,7 @@ from program_board import ARCHITECTURES, serving
 
 from edgetvm.farm.bare_session import BareSession, Handle
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.probing import facts_told
 from edgetvm.farm.provision.session_proof import probe_kernel, try_kernel
 
 WELCOME = struct.pack("<ii", 0xFF271, 10) + b"server:key"
@@ -88,6 +89,15 @@ def test_what_is_no_answer_is_refused(answer: bytes, begins: bytes) -> None:
     except (ValueError, EOFError):
         return
     assert isinstance(found, Handle)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x01", encode({}, b"")[:5], struct.pack("<I", 2) + b"[]"])
+def test_facts_that_are_none_are_refused(said: bytes) -> None:
+    values = [struct.pack("<iiQ", 1, 4, 7), struct.pack("<iiiiQ", 2, 1, 0, 9, len(said)) + said]
+    answers = [struct.pack("<Qi", len(one) + 4, 4) + one for one in values]
+    session = BareSession(_Canned(WELCOME + BEGUN + b"".join(answers)), "key", 20)
+    with pytest.raises(ValueError):
+        facts_told(session)
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -12,13 +13,18 @@ from pathlib import Path
 import emulated_boards
 import psutil
 import pytest
-from emulated_boards import know
+from emulated_boards import findings_of, know
 from real_sshd import until
 
-from edgetvm.base.errors import BoardError
-from edgetvm.farm.asking import check_board, facts_of
+from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.base.paths import cache_folder
+from edgetvm.farm.asking import facts_of
 from edgetvm.farm.emulating import Conditions, EmulatedBoard
+from edgetvm.farm.emulating.binfmt import needed_programs
+from edgetvm.farm.emulating.caller import hand_over_cache
+from edgetvm.farm.emulating.inventory_of import written_inventory
 from edgetvm.farm.emulating.leftovers import GROUPS_FOLDER, RUN_FOLDER, remove_leftovers
+from edgetvm.farm.emulating.needs import require_programs
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
 from edgetvm.farm.powering import set_power
@@ -62,10 +68,18 @@ def test_each_is_a_machine_of_its_own(shared: list[EmulatedBoard]) -> None:
     assert answers[:4] == ["emulated-1", "debian", "root", os.uname().machine]
     assert int(answers[4]) < 15
     assert facts_of(first.board).boot_id != facts_of(second.board).boot_id
-    (finding,) = check_board(first.board).findings
-    assert "edgetvm provision emulated-1" in finding
+    assert findings_of(first) == []
     said(first.board, "echo mine >~/file")
     assert "No such file" in said(second.board, "cat ~/file")
+
+
+def test_a_board_s_root_does_not_have_this_machine(shared: list[EmulatedBoard]) -> None:
+    command = "grep CapBnd /proc/self/status"
+    for status in (said(shared[0].board, f"sudo {command}"), shared[0].run(*command.split())):
+        allowed = int(status.split()[1], 16)
+        for number in (16, 17, 25, 27, 34):  # module, rawio, time, mknod, syslog
+            assert not allowed >> number & 1
+    assert "Operation not permitted" in said(shared[0].board, "sudo mknod /tmp/disk b 254 0")
 
 
 def test_one_leads_to_another(shared: list[EmulatedBoard]) -> None:
@@ -181,3 +195,41 @@ def test_nothing_is_left(number: signal.Signals) -> None:
         assert until(lambda: not Path(f"/sys/class/net/edgetvm{lab}").exists())
         remove_leftovers()
     assert left(lab) == []
+
+
+def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(MissingToolError, match="which only root may make"):
+        require_programs()
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(
+        MissingToolError, match=r"cannot be emulated without .*mmdebstrap"
+    ) as caught:
+        require_programs(needed_programs("aarch64"))
+    assert str(caught.value.mend).startswith("apt-get install arch-test iproute2 mmdebstrap")
+    assert "qemu-user-static" in str(caught.value.mend)
+
+
+def test_with_sudo_the_user_can_log_in(
+    isolated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that called it: key, inventory and the cache's folders are that user's."""
+    nobody = pwd.getpwnam("nobody")
+    monkeypatch.setenv("SUDO_UID", str(nobody.pw_uid))
+    with emulated_boards.boards() as (board,):
+        assert board.login.key_file is not None
+        assert board.login.key_file.stat().st_uid == nobody.pw_uid
+        with written_inventory([board], tmp_path / "boards.yaml"):
+            assert (tmp_path / "boards.yaml").stat().st_uid == nobody.pw_uid
+    made = [isolated_home / ".cache", cache_folder(), cache_folder() / "userland"]
+    made[-1].mkdir(parents=True)
+    # A user's link leads nowhere that root's command would go.
+    (cache_folder() / "elsewhere").symlink_to(isolated_home, target_is_directory=True)
+    hand_over_cache()
+    assert {one.stat().st_uid for one in made} == {0}
+    home = list(nobody)
+    home[5] = str(isolated_home)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(home))
+    hand_over_cache()
+    assert {one.stat().st_uid for one in made} == {nobody.pw_uid}
+    assert isolated_home.stat().st_uid == 0

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from edgetvm.base.errors import (
     BoardTimeoutError,
     LeaseLostError,
 )
-from edgetvm.farm.hands import any_in_hand, in_hand
+from edgetvm.farm.hands import _Patient, any_in_hand, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.leases import Request, take
@@ -61,6 +62,28 @@ def test_who_finds_a_board_in_other_hands_is_told_whose(farm: ServedFarm) -> Non
     with pytest.raises(BoardBusyError, match="ada@desk has a"), standing(A, 0.3):
         pytest.fail("it is hers")
     farm.store.end(lease)
+
+
+def test_a_hand_that_is_closed_as_it_begins_takes_nothing(
+    farm: ServedFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = threading.Event()
+
+    class Slow(threading.Event):
+        """Cleared only when the hand was closed."""
+
+        def clear(self) -> None:
+            closed.wait(5)
+            super().clear()
+
+    monkeypatch.setattr("edgetvm.farm.hands.threading.Event", Slow)
+    hand = _Patient(farm.store, "a", "", threading.Condition())
+    hand._over.set()
+    hand._changed.set()
+    closed.set()
+    hand._thread.join(5)
+    assert not hand._thread.is_alive()
+    assert farm.store.look().leases == ()
 
 
 def test_without_a_farm_boards_are_as_they_are(

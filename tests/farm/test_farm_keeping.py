@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from real_board import alive, within
 from served_boards import PROFILE, QUICK, ServedFarm, served_farm, stop_tree
@@ -21,6 +22,7 @@ from edgetvm.base.errors import (
     TrackerUnreachableError,
 )
 from edgetvm.farm.inventory import Board
+from edgetvm.farm.keeping import raising
 from edgetvm.farm.keeping.ways import NotPossible
 from edgetvm.farm.leases import Request, held, take
 from edgetvm.farm.listening import listening_socket
@@ -233,6 +235,7 @@ class Broken:
 def test_the_ladder_is_climbed_rung_by_rung_until_a_board_is_bad(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "edgetvm.farm")
     ways: dict[str, Broken] = {}
 
     def way(board: Board, tracker: Address) -> Broken:
@@ -295,6 +298,22 @@ def test_a_lease_whose_board_stays_away_ends_with_the_reason(tmp_path: Path) -> 
 
 def _no_start(*_: object) -> object:
     raise BoardError("it does not start")
+
+
+def test_a_farm_that_does_not_come_up_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(raising, "_STARTS_S", 0.0)
+    with pytest.raises(BoardError, match="did not come up"):
+        raising.up([Board("c", PROFILE)])
+    assert within(10, lambda: not _daemons())
+
+
+def _daemons() -> list[psutil.Process]:
+    """Of a farm, that this process has started and that run."""
+    children = [one for one in psutil.Process().children() if alive(one.pid)]
+    return [one for one in children if raising._MODULE in one.cmdline()]
 
 
 def test_a_probe_tells_what_is_wrong() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -376,6 +377,16 @@ def test_a_database_that_is_none_is_refused(tmp_path: Path) -> None:
             LeaseStore(words)
     with pytest.raises(StorageError, match="cannot be used"):
         LeaseStore("postgresql://farm@/postgres?host=/nonexistent")
+
+
+def test_who_finds_all_connections_taken_is_told(store: LeaseStore) -> None:
+    store._engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+    with ExitStack() as taken:
+        for _ in range(10):
+            taken.enter_context(store._engine.connect())
+        with pytest.raises(StorageError, match="cannot be used: QueuePool limit"):
+            store.seen()
+    assert store.seen()
 
 
 def test_a_database_of_a_newer_edgetvm_is_refused(store: LeaseStore, url: str) -> None:

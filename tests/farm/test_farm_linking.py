@@ -25,6 +25,7 @@ from edgetvm.base.errors import (
     BoardNotProvisionedError,
     BoardTimeoutError,
     BoardUnreachableError,
+    ConfigurationError,
     EdgetvmError,
 )
 from edgetvm.base.steps import StepEvent, listening
@@ -34,6 +35,7 @@ from edgetvm.farm.asking import check_board
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.linking import all_linked, fault_of, linked
 from edgetvm.farm.local import own_tracker
+from edgetvm.farm.registrar import Offer, Registrar
 from edgetvm.farm.session import standing
 from edgetvm.farm.ssh import Deadlines
 from edgetvm.farm.tracker_client import registered_keys, tracker_summary
@@ -386,3 +388,20 @@ def test_of_several_one_may_come_later(
         far.start_server()
         assert within(15, lambda: far.name in registered_keys(tracker))
         assert works(boards[0], tiny_package)
+
+
+def test_a_key_file_that_went_costs_the_board_its_place_and_no_more() -> None:
+    faults = [ConfigurationError("no such key file")]
+
+    def prove() -> None:
+        if faults:
+            raise faults[0]
+
+    with own_tracker() as tracker:
+        registrar = Registrar(tracker, prove, "far")
+        registrar.open(Offer("far", Address("127.0.0.1", 9), "secret"))
+        assert within(5, lambda: registrar.fault is faults[0])
+        faults.clear()
+        assert registrar.wait(30)
+        assert registrar.fault is None
+        registrar.close()

@@ -241,8 +241,6 @@ def test_a_board_that_restarts_meanwhile_is_gone_on_with(board: EmulatedBoard) -
 
 def test_the_server_comes_back_after_a_restart_of_the_board(board: EmulatedBoard) -> None:
     made_ready(board)
-    # Its init waits for the end of what is sysinit, and sshd ends only where its parent is no init.
-    shell(board, "sed -i s/::sysinit/::once/ /etc/inittab")
     board.reboot()
     assert until(lambda: any(" serve " in line for line in server_of(board)))
     assert until(lambda: _is_answering(board))
@@ -377,6 +375,7 @@ def test_an_unknown_host_key_is_refused_unless_it_is_accepted(
         (Conditions(sudo=False), BoardError, "provisioning needs root there, and sudo says: "),
         (Conditions(read_only=True), BoardStorageError, "its file system is read-only"),
         (Conditions(disk_bytes=128 << 10), BoardStorageError, "its disk is full"),
+        (Conditions(musl=True), BoardError, "it has neither useradd nor adduser"),
     ],
 )
 def test_boards_that_cannot_take_it_say_why(
@@ -388,6 +387,13 @@ def test_boards_that_cannot_take_it_say_why(
         assert type(outcome.error) is kind
         assert words in str(outcome.error)
         assert server_of(board) == []
+
+
+def test_programs_need_not_run_from_tmp() -> None:
+    with emulated_boards.boards(1, conditions=Conditions(noexec_tmp=True)) as (board,):
+        know(board)
+        made_ready(board)
+        assert answers(board)
 
 
 _ONLY_BUSYBOX = """

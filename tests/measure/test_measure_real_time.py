@@ -28,6 +28,7 @@ from edgetvm.measure.pacing import Feed, most_streams
 from edgetvm.measure.real_time_figures import binomial_interval
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package
+from edgetvm.recipes import ModelFile, Processing, Recipe, Sample
 
 MS = 1_000_000
 NEVER = (-1, -1)
@@ -101,6 +102,9 @@ def test_dropped_frames_are_not_missed_deadlines() -> None:
     # 24 ms is late, 9 and 4 are not; of the four that were not dropped.
     assert (found.misses, found.miss_pct) == (1, 25.0)
     assert found.jitter_ms == pytest.approx(5.0)
+    # One that was left out does not end a row of late ones.
+    late = figures_of(made((10.0, 34.0), NEVER, (34.0, 58.0), NEVER, (58.0, 59.0), policy="skip"))
+    assert (late.misses, late.longest_misses) == (2, 2)
 
 
 def test_streams_are_spread_over_the_period() -> None:
@@ -198,3 +202,24 @@ def test_nothing_says_how_often_a_bare_model_runs(board: Board, tiny_package: Pa
         session.open(tiny_package.data, 1)
         with pytest.raises(UsageError, match=r"nothing says how often it runs.*--frame-rate"):
             run_in_real_time(session, tiny_package, RealTimePlan())
+
+
+@pytest.mark.board
+def test_pictures_with_boxes_are_frames_without_words(board: Board, tiny_package: Package) -> None:
+    """A frame each for two samples of a recipe, whose labels are lists, too."""
+    recipe = Recipe(
+        "tiny",
+        "boxes",
+        "tiny",
+        "MIT",
+        ModelFile(path=Path("tiny.onnx")),
+        data=Processing("rendered-page", {"lines": ["a"]}),
+        postprocess=Processing("text-boxes"),
+    )
+    arrays = dict(tiny_package.sample_inputs)
+    samples = [Sample(name, arrays, [[0.0, 0.0, 1.0, 1.0]]) for name in ("a", "b")]
+    plan = RealTimePlan(seconds=0.2, rate_hz=50.0, policy="skip")
+    with connect(board) as session:
+        session.open(tiny_package.data, 1)
+        run = run_in_real_time(session, tiny_package, plan, recipe=recipe, samples=samples)
+    assert (run.words, len(run.began_ns), run.period_ms, run.deadline_ms) == ((), 10, 20.0, 20.0)

@@ -89,6 +89,15 @@ def test_labels_may_be_indices() -> None:
     assert found.counts == ((1, 1), (0, 0))
 
 
+def test_a_class_has_one_name_whether_or_not_it_is_among_a_sample_s_best() -> None:
+    cat, dog = ({"index": at, "label": name, "score": 0.9} for at, name in ((2, "cat"), (3, "dog")))
+    predictions: list[Prediction] = [{"classes": [cat]}, {"classes": [dog]}]
+    found = confusion(predictions, samples(2, 2))
+    assert found.classes == ("cat", "dog")
+    assert found.counts == ((1, 1), (0, 0))
+    assert confusion(predictions, samples(7, "\N{SUPERSCRIPT TWO}")).classes[0] == "7"
+
+
 def test_words_and_letters_that_are_wrong() -> None:
     """jiwer's own example: one replaced, one left out, one put in."""
     found = [{"text": "hello duck", "score": 1.0}, {"text": "the the cat", "score": 1.0}]
@@ -146,6 +155,9 @@ def test_average_precision_by_hand() -> None:
     twice = [(0.9, 0, box), (0.8, 0, box)]
     assert average_precision(twice, [[box]]) == 1.0
     assert average_precision([], [[box]]) == 0.0
+    # So is one that overlaps another label as well, which nothing finds.
+    near = (0, 3, 10, 13)
+    assert average_precision(twice, [[box, near]]) == 0.5
     assert average_precision([], [[]]) == 1.0
     assert average_precision([(0.5, 0, box)], [[]]) == 0.0
 
@@ -251,8 +263,13 @@ def test_labels_of_a_folder_come_from_a_table(tmp_path: Path) -> None:
     assert [one.label for one in found] == [7, "a dog", [[0.1, 0.5]]]
     assert found[2].attributes == {"sample_rate_hz": 16000}
     assert found[2].value.shape == (16000,)  # type: ignore[union-attr]
-    table.write_text("cat/one.png\n")
-    with pytest.raises(ConfigurationError, match=r"labels\.csv:1.*no `file,label`"):
+    (tmp_path.parent / "other.png").write_bytes((tmp_path / "cat/one.png").read_bytes())
+    for line in ("cat/one.png", "../other.png,cat", f"{tmp_path.parent}/other.png,cat"):
+        table.write_text(f"{line}\n")
+        with pytest.raises(ConfigurationError, match=r"labels\.csv:1.*no `file,label`"):
+            DATA.run(Processing("folder", chosen))
+    table.write_text(f"{'x' * (1 << 18)},cat\n")
+    with pytest.raises(ConfigurationError, match="it is no table"):
         DATA.run(Processing("folder", chosen))
     with pytest.raises(ConfigurationError, match="no pictures or recordings"):
         empty = tmp_path / "empty"
@@ -273,4 +290,7 @@ def test_rows_of_arrays_are_samples(tmp_path: Path) -> None:
         DATA.run(Processing("npz", {**chosen, "labels": "z"}))
     np.savez(path, x=np.zeros((3, 4), np.float32), y=np.asarray([2, 0]))
     with pytest.raises(ConfigurationError, match="2 and 3 rows"):
+        DATA.run(Processing("npz", chosen))
+    np.savez(path, x=np.float32(1), y=np.asarray([2, 0]))
+    with pytest.raises(ConfigurationError, match="0 and 2 rows"):
         DATA.run(Processing("npz", chosen))

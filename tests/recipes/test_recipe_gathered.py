@@ -77,6 +77,11 @@ def test_labels_by_name_leave_the_others_out(wheel: dict[str, str]) -> None:
     assert [(one.name, one.label) for one in found] == [("digit_1_17.png", "a")]
 
 
+def test_a_label_that_a_name_may_lack_is_asked_for(wheel: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="no label in the name"):
+        DATA.run(Processing("package-pictures", {**wheel, "label": r"\.png$|(never)"}))
+
+
 def test_other_pictures_than_the_recipe_means(wheel: dict[str, str]) -> None:
     given = {**wheel, "sha256": "0" * 64, "label": r"_(\d+)\.png$"}
     with pytest.raises(ModelUnreadableError, match="recipe says 000000000000"):
@@ -129,6 +134,7 @@ def test_arrays_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("a.bin,12\n", r"y_labels\.csv:1"),
         ("a.bin,12,7\n../b.bin,12,1\n", r"y_labels\.csv:2"),
         ("a.bin,12,seven\n", "classes,label"),
+        ("a.bin,12,\N{SUPERSCRIPT TWO}\n", "classes,label"),
         ("none.bin,12,1\n", "none of the files"),
     ],
 )

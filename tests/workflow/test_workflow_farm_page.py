@@ -17,8 +17,10 @@ from live_browser import page_at
 from real_board import within
 
 from benchmarks.farm.racing import offer
+from edgetvm.base.errors import UsageError
 from edgetvm.farm.leases import Lease, LeaseStore, Request
 from edgetvm.farm.listening import listening_socket
+from edgetvm.workflow.farm_serving.app import make_app
 
 EVIL = "<script>document.title='taken'</script>"
 
@@ -166,3 +168,8 @@ def test_who_has_the_token_acts(page: Served) -> None:
     assert page.ask("/api/boards/b/resume", "POST", **bearer)[0] == 200
     assert page.ask("/api/boards/c/maintain", "POST", **bearer)[0] == 409
     assert page.ask("/api/boards/b/burn", "POST", **bearer)[0] == 404
+
+
+def test_a_token_that_everybody_has_is_refused(page: Served) -> None:
+    with pytest.raises(UsageError, match="the token is empty"):
+        make_app(page.store, "")

@@ -273,7 +273,8 @@ def test_the_picture_recipe_end_to_end(board: Board, session_cache: Path) -> Non
     measurement = bench(find_subject("vision/ppocr-cls"), board, QUICK)
     assert measurement.model == "vision/ppocr-cls"
     assert measurement.scenario == "single-stream"
-    assert len(measurement.samples_ns) == 12
+    # Runs of windows in which something else ran are made again.
+    assert len(measurement.samples_ns) >= 12
     assert measurement.correctness.passed
     assert measurement.correctness.reference.startswith("onnxruntime")
     assert measurement.metrics["decision_agreement_pct"] == 100

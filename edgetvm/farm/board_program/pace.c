@@ -150,7 +150,8 @@ static bool allot(struct board *board, struct request *request, struct pacing *p
 static bool is_possible(struct request *request)
 {
     return (request->max_s >= 0 && request->max_s < 1e9 && request->count > 0 &&
-            request->count <= INT32_MAX && request->keep <= request->count && request->period_ns > 0 && request->streams > 0) ||
+            request->count <= INT32_MAX && request->keep <= request->count &&
+            request->period_ns > 0 && request->streams > 0) ||
            request_fail(request, "BoardError", "ask for other numbers",
                         "no streams can be paced so");
 }

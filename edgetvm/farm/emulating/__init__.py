@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from edgetvm.base.steps import step
 from edgetvm.farm.emulating.binfmt import let_qemu_run, needed_programs
 from edgetvm.farm.emulating.board import EmulatedBoard
+from edgetvm.farm.emulating.caller import hand_over_cache
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.lab import Lab
 from edgetvm.farm.emulating.leftovers import link_name
@@ -56,12 +57,12 @@ def emulated_boards(
             lab = Lab()
             stack.callback(lab.close)
             let_qemu_run(architecture, link_name(lab.number))
-            boards = [
-                EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
-                for index in range(count)
-            ]
-            for board in boards:
+            boards = []
+            for index in range(count):
+                board = EmulatedBoard(lab, index, f"{prefix}-{index + 1}", architecture, conditions)
                 stack.callback(board.close)
+                boards.append(board)
+            hand_over_cache()
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(EmulatedBoard.start, boards))
         yield boards

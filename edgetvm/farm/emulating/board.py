@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,23 +20,25 @@ from edgetvm.boards.profile import load_profile
 from edgetvm.farm.emulating.commands import ran, started
 from edgetvm.farm.emulating.conditions import Conditions
 from edgetvm.farm.emulating.groups import make_groups
-from edgetvm.farm.emulating.keys import user_key
 from edgetvm.farm.emulating.lab import Lab, script
 from edgetvm.farm.emulating.leftovers import link_name
 from edgetvm.farm.emulating.machine import write_machine
 from edgetvm.farm.emulating.needs import program
 from edgetvm.farm.emulating.outlet import Outlet
 from edgetvm.farm.emulating.seed import write_seed
-from edgetvm.farm.emulating.userland import USER, userland
+from edgetvm.farm.emulating.userland import USER, musl_userland, userland
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Board, Login
-from edgetvm.farm.power import Power, PowerCommand
+from edgetvm.farm.power import Power
+from edgetvm.farm.power.command import PowerCommand
 
 PROFILES = {"x86_64": "emulated-x86-64", "aarch64": "qemu-aarch64", "armv7l": "qemu-armv7"}
 TAG = "emulated"
 
 _SSH_PORT = 22
 _START_DEADLINE_S = 60.0
+# A board's root may not set this machine's clock, load its modules or open its disks.
+_FORBIDDEN = "-sys_time,-sys_module,-sys_rawio,-syslog,-mknod"
 # How a process ends whose pid namespace was told to restart: reboot(2).
 _RESTARTED = -signal.SIGHUP
 
@@ -57,14 +60,17 @@ class EmulatedBoard:
         self.name = name
         self.architecture = architecture
         self.address = lab.address(index)
-        self.login = Login(Hop(self.address, user=USER), key_file=user_key())
+        self.login = Login(
+            Hop(self.address, user="root" if conditions.musl else USER), key_file=lab.key_file
+        )
         self.pid = 0
         self._lab = lab
         self._port = f"board{index}"
         self._conditions = conditions
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.RLock()
-        self._base = userland(architecture)
+        bases = [musl_userland(architecture)] if conditions.musl else []
+        self._bases = ":".join(map(str, [*bases, userland(architecture)]))
         self.folder = lab.folder / name
         self._groups = make_groups(f"{link_name(lab.number)}-{name}", conditions.memory_bytes)
         for part in ("disk", "root"):
@@ -91,6 +97,12 @@ class EmulatedBoard:
         )
 
     @property
+    def as_root(self) -> Board:
+        """The same, with its root logging in."""
+        login = replace(self.login, hop=replace(self.login.hop, user="root"))
+        return replace(self.board, login=login)
+
+    @property
     def root(self) -> Path:
         """Its root folder, as this machine reaches it while the board is on."""
         return Path("/proc", str(self.pid), "root")
@@ -102,7 +114,7 @@ class EmulatedBoard:
             BoardError: it does not come up.
         """
         self._power_on()
-        self._wait_for_ssh()
+        self.wait_for_ssh()
 
     def _power_on(self) -> None:
         with self._turn:
@@ -119,6 +131,9 @@ class EmulatedBoard:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 process.communicate()
+                # The kernel takes a moment to clear its network away, and would answer meanwhile.
+                with contextlib.suppress(BoardError):
+                    ran(*self._lab.inside("ip", "link", "delete", self._port))
             self._outlet.tell(False)
 
     def close(self) -> None:
@@ -134,6 +149,7 @@ class EmulatedBoard:
     def inside(self, *words: str) -> list[str]:
         """The command that runs a program of the board's own there, as its root."""
         return [
+            *(program("setpriv"), f"--bounding-set={_FORBIDDEN}"),
             *(program("nsenter"), "-t", str(self.pid), "-a", "-r", "-w", "--"),
             *("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin", *words),
         ]
@@ -184,7 +200,8 @@ class EmulatedBoard:
             "address": self.address,
             "hardware_address": f"02:{':'.join(f'{int(one):02x}' for one in octets)}:00",
             "gateway": self._lab.gateway,
-            "base": str(self._base),
+            "forbidden": _FORBIDDEN,
+            "bases": self._bases,
             "folder": str(self.folder),
             "of_machine": str(self.folder / "machine"),
             "groups": " ".join(map(str, self._groups)),
@@ -206,7 +223,12 @@ class EmulatedBoard:
             if code == _RESTARTED:
                 self._boot()
 
-    def _wait_for_ssh(self) -> None:
+    def wait_for_ssh(self) -> None:
+        """Wait until its SSH server answers.
+
+        Raises:
+            BoardError: it does not.
+        """
         until_s = time.monotonic() + _START_DEADLINE_S
         while time.monotonic() < until_s:
             with (

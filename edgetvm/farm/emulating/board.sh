@@ -4,12 +4,12 @@
 #   board.sh                 makes the board's own namespaces and goes on there
 #   board.sh inside          mounts the root and becomes its init
 #
-# In the environment: its name, addresses and control groups, the folders of its userland, of its
-# own things and of files that lie over the kernel's, and sizes in bytes.
+# In the environment: its name, addresses and control groups, the folders of its userlands, of its
+# own things and of files that lie over the kernel's, sizes in bytes, and what its root may not do.
 set -eu
 : "${name:?}" "${port:?}" "${address:?}" "${hardware_address:?}" "${gateway:?}" "${groups=}"
-: "${base:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
-: "${read_only:?}"
+: "${bases:?}" "${folder:?}" "${of_machine:?}" "${disk:?}" "${tmp:?}" "${tmp_options=}"
+: "${read_only:?}" "${forbidden:?}"
 
 if [ $# = 0 ]; then
     for group in $groups; do
@@ -38,7 +38,7 @@ ip route add default via "$gateway"
 hostname "$name"
 
 root=$folder/root
-mount -t overlay -o "lowerdir=$base,upperdir=$folder/disk/upper,workdir=$folder/disk/work" \
+mount -t overlay -o "lowerdir=$bases,upperdir=$folder/disk/upper,workdir=$folder/disk/work" \
     board "$root"
 if [ -d "$folder/seed" ]; then
     cp -a "$folder/seed/." "$root"
@@ -74,7 +74,9 @@ for group in $groups; do
             kind=${group#/sys/fs/cgroup/}
             kind=${kind%%/*}
             mkdir "$root/sys/fs/cgroup/$kind"
-            mount -t cgroup -o "$kind" cgroup "$root/sys/fs/cgroup/$kind"
+            # Not where it is mounted together with another kind.
+            mount -t cgroup -o "$kind" cgroup "$root/sys/fs/cgroup/$kind" ||
+                rmdir "$root/sys/fs/cgroup/$kind"
             ;;
         *) mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" ;;
     esac
@@ -86,10 +88,22 @@ mount --bind "$root/run/.boot_id" "$root/proc/sys/kernel/random/boot_id"
 for file in proc/cpuinfo proc/meminfo sys/devices/system/cpu; do
     mount --bind "$of_machine/$file" "$root/$file"
 done
+# The root of those who log in, where it is another one: it shows the same kernel.
+if [ -d "$root/musl" ]; then
+    mount --bind "$root/musl" "$root/musl"
+    chroot "$root/musl" /bin/busybox --install -s /bin
+    mount --rbind "$root/proc" "$root/musl/proc"
+    mount --rbind "$root/sys" "$root/musl/sys"
+    mount --rbind "$root/dev" "$root/musl/dev"
+    mount --bind "$root/tmp" "$root/musl/tmp"
+    mount --bind "$root/run" "$root/musl/run"
+fi
+
 [ "$read_only" = no ] || mount -o remount,ro "$root"
 
 cd "$root"
 pivot_root . mnt
 echo "$pid"
 exec >/dev/null 2>&1
-exec chroot . /bin/sh -c 'umount -l /mnt && exec env -i PATH=/usr/sbin:/usr/bin /usr/sbin/init'
+exec setpriv --bounding-set="$forbidden" \
+    chroot . /bin/sh -c 'umount -l /mnt && exec env -i PATH=/usr/sbin:/usr/bin /usr/sbin/init'

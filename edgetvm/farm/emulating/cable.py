@@ -38,6 +38,10 @@ def main(port: str, tap_name: str, loss: float, delay_s: float) -> None:
     """Carry frames until standard input closes."""
     wire = _wire(port)
     tap = _tap(tap_name)
+    ways: list[tuple[socket.socket | int, Write]] = [
+        (wire, lambda frame: os.write(tap, frame)),
+        (tap, wire.send),
+    ]
     waiting: list[tuple[float, int, Write, bytes]] = []
     count, chance = itertools.count(), random.Random(_SEED)  # noqa: S311 - it keeps no secret
     print(os.getpid(), flush=True)
@@ -46,12 +50,11 @@ def main(port: str, tap_name: str, loss: float, delay_s: float) -> None:
         ready, _, _ = select.select([wire, tap, sys.stdin], [], [], left_s)
         if sys.stdin in ready:
             return
-        for source, write in ((wire, lambda frame: os.write(tap, frame)), (tap, wire.send)):
-            if source in ready:
-                frame = _frame(source)
-                if frame and chance.random() >= loss and len(waiting) < _MOST_WAITING:
-                    due_s = time.monotonic() + delay_s
-                    heapq.heappush(waiting, (due_s, next(count), write, frame))
+        for source, write in ways:
+            frame = _frame(source) if source in ready else b""
+            if frame and chance.random() >= loss and len(waiting) < _MOST_WAITING:
+                due_s = time.monotonic() + delay_s
+                heapq.heappush(waiting, (due_s, next(count), write, frame))
         while waiting and waiting[0][0] <= time.monotonic():
             _, _, write, frame = heapq.heappop(waiting)
             try:

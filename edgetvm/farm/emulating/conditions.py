@@ -17,6 +17,8 @@ class Conditions:
         sudo: whether its user may become root without a password.
         noexec_tmp: whether programs in /tmp are refused.
         read_only: whether nothing can be written but /tmp and /run.
+        musl: whether who logs in finds but BusyBox and the C library musl, as on boards with
+            Alpine or Buildroot. Its user is root.
     """
 
     memory_bytes: int = 1 << 30
@@ -25,3 +27,4 @@ class Conditions:
     sudo: bool = True
     noexec_tmp: bool = False
     read_only: bool = False
+    musl: bool = False

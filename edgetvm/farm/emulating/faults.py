@@ -6,24 +6,27 @@ Most are context managers: the fault is there while the block runs.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgetvm.farm.emulating.board import EmulatedBoard
 from edgetvm.farm.emulating.keys import new_key
 
+_PID_FILE = "/run/sshd.pid"
+_STOP = f"pid=$(cat {_PID_FILE}); kill $pid; while kill -0 $pid; do sleep 0.02; done 2>/dev/null"
 _FAKETIME = "libfaketime.so.1"
 
 
 @contextmanager
 def sshd_stopped(board: EmulatedBoard) -> Iterator[None]:
     """Nothing listens at the board's SSH port. Sessions that are open stay."""
-    _signal_sshd(board, "TERM")
+    board.run("sh", "-c", _STOP)
     try:
         yield
     finally:
         board.run("/etc/start-sshd")
+        board.wait_for_ssh()
 
 
 @contextmanager
@@ -59,6 +62,7 @@ def link_down(board: EmulatedBoard) -> Iterator[None]:
         yield
     finally:
         board.set_link("up")
+        board.wait_for_ssh()
 
 
 @contextmanager
@@ -107,26 +111,38 @@ def _mounted(board: EmulatedBoard, folder: str, option: str, usual: str) -> Iter
 
 @contextmanager
 def clock_off(board: EmulatedBoard, seconds: int) -> Iterator[None]:
-    """Its clock is wrong by so much, to every program with a C library that is started now."""
+    """Its clock is wrong by so much, to all programs with a C library that a login starts.
+
+    Not to those that sudo starts: it takes the library away that does it.
+    """
     library = board.run("find", "/usr/lib", "-name", _FAKETIME).strip()
-    (board.root / "etc/faketimerc").write_text(f"{seconds:+d}s\n")
-    preload = board.root / "etc/ld.so.preload"
-    preload.write_text(f"{library}\n")
+    config = board.root / "etc/ssh/sshd_config"
+    usual = config.read_text()
+    words = f"LD_PRELOAD={library} FAKETIME={seconds:+d}s FAKETIME_DONT_FAKE_MONOTONIC=1"
+    _restart_sshd(board, lambda: config.write_text(f"{usual}SetEnv {words}\n"))
     try:
         yield
     finally:
-        preload.unlink()
+        _restart_sshd(board, lambda: config.write_text(usual))
 
 
 def new_host_key(board: EmulatedBoard) -> None:
     """It was installed anew: another host key from now on."""
-    with tempfile.TemporaryDirectory() as folder:
-        new_key(Path(folder) / "key")
-        for suffix in ("", ".pub"):
-            text = (Path(folder) / f"key{suffix}").read_text()
-            (board.root / f"etc/ssh/ssh_host_ed25519_key{suffix}").write_text(text)
-    _signal_sshd(board, "HUP")
+
+    def write() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            new_key(Path(folder) / "key")
+            for suffix in ("", ".pub"):
+                text = (Path(folder) / f"key{suffix}").read_text()
+                (board.root / f"etc/ssh/ssh_host_ed25519_key{suffix}").write_text(text)
+
+    _restart_sshd(board, write)
+
+
+def _restart_sshd(board: EmulatedBoard, meanwhile: Callable[[], object]) -> None:
+    with sshd_stopped(board):
+        meanwhile()
 
 
 def _signal_sshd(board: EmulatedBoard, name: str) -> None:
-    board.run("sh", "-c", f"kill -{name} $(cat /run/sshd.pid)")
+    board.run("sh", "-c", f"kill -{name} $(cat {_PID_FILE})")

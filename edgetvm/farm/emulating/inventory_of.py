@@ -13,6 +13,7 @@ import yaml
 from edgetvm.base.errors import UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.farm.emulating.board import TAG, EmulatedBoard
+from edgetvm.farm.emulating.caller import hand_over
 
 _MARK = "# Written by edgetvm farm emulate, which removes this file when it ends.\n"
 
@@ -28,6 +29,7 @@ def written_inventory(boards: Sequence[EmulatedBoard], path: Path) -> Iterator[N
     refuse_another_file(path)
     text = _MARK + inventory_text(boards)
     write_text(path, text)
+    hand_over(path)
     try:
         yield
     finally:

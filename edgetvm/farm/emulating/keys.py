@@ -8,12 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgetvm.base.cache import get_or_make
+from edgetvm.farm.emulating.caller import hand_over
 from edgetvm.farm.emulating.commands import ran
 
+_USER = "user"
 
-def user_key() -> Path:
-    """The private key that logs in to every emulated board; its public part is beside it."""
-    return kept_key("user")
+
+def lent_key(folder: Path) -> Path:
+    """The private key that logs in to every emulated board, in a folder where its user reads it."""
+    path = folder / "key"
+    path.touch(mode=0o600)
+    path.write_text(kept_key(_USER).read_text())
+    hand_over(path)
+    return path
+
+
+def authorized_key() -> str:
+    """The public part of the key that logs in."""
+    return Path(f"{kept_key(_USER)}.pub").read_text()
 
 
 def kept_key(name: str) -> Path:

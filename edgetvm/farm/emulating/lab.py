@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from edgetvm.base.errors import BoardError
 from edgetvm.farm.emulating.commands import ran, started
+from edgetvm.farm.emulating.keys import lent_key
 from edgetvm.farm.emulating.leftovers import (
     RUN_FOLDER,
     link_name,
@@ -30,6 +33,7 @@ class Lab:
     Attributes:
         number: no other lab of this machine has it.
         folder: of its boards.
+        key_file: the private key that logs in to its boards.
         pid: of its first process.
     """
 
@@ -37,10 +41,11 @@ class Lab:
         """Raises: BoardError, StorageError: it cannot be made."""
         remove_leftovers()
         self.number, self._lock = take_number()
-        remove(self.number)
         self.folder = RUN_FOLDER / str(self.number)
-        self.folder.mkdir(mode=0o711)
         try:
+            remove(self.number)
+            self.folder.mkdir(mode=0o711)
+            self.key_file = lent_key(self.folder)
             self._process, self.pid = self._start()
         except BaseException:
             self._let_go()
@@ -106,7 +111,8 @@ class Lab:
                 ran(*self.inside("ip", "link", "set", tap, "master", "boards", "up"))
                 yield
         finally:
-            ran(*self.inside("ip", "link", "set", port, "master", "boards"))
+            with contextlib.suppress(BoardError):  # the board may be off by now
+                ran(*self.inside("ip", "link", "set", port, "master", "boards"))
 
     def close(self) -> None:
         """End it, and all boards in it."""

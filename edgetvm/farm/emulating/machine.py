@@ -19,6 +19,11 @@ _FEATURES = {
     "aarch64": "fp asimd evtstrm crc32 cpuid",
     "armv7l": "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm",
 }
+# A board's root can set its governor, which changes nothing but the file.
+_GOVERNED = {
+    "scaling_available_governors": "performance powersave schedutil",
+    "scaling_governor": "schedutil",
+}
 _ARCHITECTURE_OF_CORE = {"aarch64": "8", "armv7l": "7"}
 
 
@@ -74,7 +79,10 @@ def _cpus(profile: BoardProfile, cores: int) -> Iterator[tuple[str, str]]:
         (3, "Unified", cache.l3_bytes, True),
     ]
     for number in range(cores):
-        yield f"cpu{number}/cpufreq/cpuinfo_max_freq", f"{profile.clock_mhz * 1000}\n"
+        for name, value in _GOVERNED.items():
+            yield f"cpu{number}/cpufreq/{name}", f"{value}\n"
+        for name in ("cpuinfo_max_freq", "scaling_cur_freq", "scaling_max_freq"):
+            yield f"cpu{number}/cpufreq/{name}", f"{profile.clock_mhz * 1000}\n"
         for index, (level, kind, size_bytes, shared) in enumerate(levels):
             if size_bytes:
                 here = f"cpu{number}/cache/index{index}"

@@ -16,6 +16,7 @@ _PACKAGES = {
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
@@ -46,7 +47,7 @@ def require_programs(more: Iterable[tuple[str, str]] = ()) -> None:
         raise MissingToolError(
             "emulated boards are made of namespaces, mounts and network links, which only root "
             "may make",
-            mend="run it as root: sudo -E …",
+            mend='run it as root: sudo -E "$(command -v edgetvm)" farm emulate',
         )
 
 

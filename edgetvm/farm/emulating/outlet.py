@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
 
-from edgetvm.farm.power import PowerCommand
+from edgetvm.base.errors import EdgetvmError
+from edgetvm.farm.emulating.caller import hand_over
+from edgetvm.farm.power.command import PowerCommand
 
 _END = "end"
 
@@ -25,6 +28,9 @@ class Outlet:
         self._tells = folder / "on"
         self._switches = switches
         os.mkfifo(self._pipe, 0o600)
+        # Open for both: it never ends, so no writer waits for a reader or loses its word.
+        self._words = os.fdopen(os.open(self._pipe, os.O_RDWR))
+        hand_over(self._pipe)
         on, off = (f'sh -c "echo {word} >{self._pipe}"' for word in ("on", "off"))
         self.commands = PowerCommand(on, off, f"test -e {self._tells}")
         Thread(target=self._obey, daemon=True, name=str(folder)).start()
@@ -38,12 +44,13 @@ class Outlet:
 
     def close(self) -> None:
         """End the thread."""
-        self._pipe.write_text(f"{_END}\n")
+        os.write(self._words.fileno(), f"{_END}\n".encode())
 
     def _obey(self) -> None:
-        while True:
-            for word in self._pipe.read_text().split():
+        with self._words:
+            for word in map(str.strip, self._words):
                 if word == _END:
                     return
                 if word in self._switches:
-                    self._switches[word]()
+                    with contextlib.suppress(EdgetvmError):  # the board stays off, as all see
+                        self._switches[word]()

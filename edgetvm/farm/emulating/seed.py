@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from edgetvm.farm.emulating.conditions import Conditions
-from edgetvm.farm.emulating.keys import kept_key, user_key
-from edgetvm.farm.emulating.userland import SUDOERS, UID, USER
+from edgetvm.farm.emulating.keys import authorized_key, kept_key
+from edgetvm.farm.emulating.userland import MUSL_FOLDER, SSHD_CONFIG, SUDOERS, UID, USER
 
 
 def write_seed(name: str, address: str, conditions: Conditions, folder: Path) -> None:
     """Write the files that are copied over a board's userland."""
-    host_key, authorized = kept_key(f"host {address}"), Path(f"{user_key()}.pub").read_text()
+    host_key, authorized = kept_key(f"host {address}"), authorized_key()
     private, public = host_key.read_text(), Path(f"{host_key}.pub").read_text()
     home = f"home/{USER}"
     _write(folder, "etc/ssh/ssh_host_ed25519_key", private, 0o600)
@@ -23,6 +23,8 @@ def write_seed(name: str, address: str, conditions: Conditions, folder: Path) ->
         os.chown(folder / path, UID, UID)
     _write(folder, "etc/hostname", f"{name}\n")
     _write(folder, "etc/hosts", f"127.0.0.1 localhost {name}\n")
+    if conditions.musl:
+        _write(folder, "etc/ssh/sshd_config", f"{SSHD_CONFIG}ChrootDirectory /{MUSL_FOLDER}\n")
     if not conditions.sudo:
         _write(folder, "etc/sudoers", SUDOERS, 0o440)
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from edgetvm.base.cache import get_or_make
@@ -19,6 +20,16 @@ from edgetvm.farm.emulating.needs import program
 
 USER = "debian"
 UID = 1000
+SSHD_CONFIG = """\
+HostKey /etc/ssh/ssh_host_ed25519_key
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PrintMotd no
+UseDNS no
+Subsystem sftp internal-sftp
+"""
 SUDOERS = """\
 Defaults env_reset
 Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,6 +37,7 @@ root ALL=(ALL:ALL) ALL
 """
 
 _SUITE = "bookworm"
+_MIRROR = f"deb http://deb.debian.org/debian {_SUITE} main"
 # As `uname -m` names them, to Debian's names.
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 ARCHITECTURES = tuple(_DEBIAN)
@@ -33,6 +45,8 @@ _PACKAGES = """
 base-files base-passwd busybox coreutils dash findutils grep gzip iproute2 libc-bin libfaketime
 mount openssh-server passwd procps sed sudo tar util-linux
 """
+_MUSL_PACKAGES = "busybox-static musl"
+MUSL_FOLDER = "musl"
 # Commands that a board has and none of the packages above brings.
 _OF_BUSYBOX = {
     "usr/bin": "awk hostname killall less nc pidof ping top vi wget which",
@@ -43,18 +57,9 @@ _DEADLINE_S = 900.0
 
 _FILES = {
     "etc/resolv.conf": "",
-    "etc/inittab": "::sysinit:/etc/start-sshd\n::ctrlaltdel:/sbin/reboot\n",
+    "etc/inittab": "::once:/etc/start-sshd\n::ctrlaltdel:/sbin/reboot\n",
     "etc/start-sshd": "#!/bin/sh\nmkdir -p /run/sshd\nexec /usr/sbin/sshd -E /run/sshd.log\n",
-    "etc/ssh/sshd_config": """\
-HostKey /etc/ssh/ssh_host_ed25519_key
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-PrintMotd no
-UseDNS no
-Subsystem sftp internal-sftp
-""",
+    "etc/ssh/sshd_config": SSHD_CONFIG,
     "etc/pam.d/common-auth": "auth required pam_deny.so\n",
     "etc/pam.d/common-account": "account required pam_permit.so\n",
     "etc/pam.d/common-password": "password required pam_deny.so\n",
@@ -80,27 +85,47 @@ def userland(architecture: str) -> Path:
         MissingToolError: mmdebstrap failed; the sentence has its last words.
         StorageError: the cache cannot be written.
     """
+    return _made(architecture, _PACKAGES, _finish)
+
+
+def musl_userland(architecture: str) -> Path:
+    """A folder with nothing but `musl`, a root file system of BusyBox and that C library.
+
+    Raises:
+        MissingToolError, StorageError: as `userland`.
+    """
+    return _made(architecture, _MUSL_PACKAGES, _finish_musl, MUSL_FOLDER)
+
+
+def _made(
+    architecture: str, packages: str, finish: Callable[[Path], None], inside: str = "."
+) -> Path:
     this = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    description = {"architecture": architecture, "packages": packages, "made by": this}
 
     def make(folder: Path) -> None:
+        root = folder / "root" / inside
+        root.parent.mkdir(exist_ok=True)
         with step(f"make the {architecture} userland of emulated boards"):
-            _unpack(_DEBIAN[architecture], folder / "root")
-            _finish(folder / "root")
+            _unpack(_DEBIAN[architecture], packages, root)
+            finish(root)
 
-    entry, _ = get_or_make("userland", {"architecture": architecture, "made by": this}, make)
+    entry, _ = get_or_make("userland", description, make)
     return entry / "root"
 
 
-def _unpack(debian: str, made: Path) -> None:
+def _unpack(debian: str, packages: str, made: Path) -> None:
     command = [
         program("mmdebstrap"),
         "--variant=extract",
         "--mode=root",
         f"--architectures={debian}",
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-        f"--include={','.join(_PACKAGES.split())}",
+        f"--include={','.join(packages.split())}",
         _SUITE,
         str(made),
+        # Neither updates nor security's: their indices are renewed daily, and fail meanwhile.
+        _MIRROR,
     ]
     try:
         done = subprocess.run(
@@ -116,16 +141,18 @@ def _unpack(debian: str, made: Path) -> None:
             f"mmdebstrap is not done after {_DEADLINE_S:g} s", mend="is there a network?"
         ) from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        lines = done.stderr.splitlines()
+        first = next((line for line in lines if line.startswith("E: ")), str(done.returncode))
         raise MissingToolError(
-            f"mmdebstrap could not make a root file system: {last}",
+            f"mmdebstrap could not make a root file system: {first.removeprefix('E: ')}",
             mend="it fetches Debian's packages: is there a network, and a mirror for apt?",
         )
 
 
 def _finish(root: Path) -> None:
     accounts = root / "usr/share/base-passwd"
-    passwd = (accounts / "passwd.master").read_text().replace(":*:", ":x:")
+    passwd = (accounts / "passwd.master").read_text()
+    passwd = passwd.replace(":*:", ":x:").replace("/bin/bash", "/bin/sh")
     names = [line.split(":", 1)[0] for line in passwd.splitlines()]
     words = {
         "{passwd}": passwd,
@@ -145,6 +172,15 @@ def _finish(root: Path) -> None:
                 (root / folder / name).symlink_to("/usr/bin/busybox")
     _home(root / "home" / USER, UID)
     _home(root / "root", 0)
+    shutil.rmtree(root / "usr/share/doc", ignore_errors=True)
+
+
+def _finish_musl(root: Path) -> None:
+    for name in "dev etc opt proc root run sys tmp var".split():
+        (root / name).mkdir(exist_ok=True)
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\n")
+    (root / "etc/shadow").write_text("root:*:19000:0:99999:7:::\n")
     shutil.rmtree(root / "usr/share/doc", ignore_errors=True)
 
 

@@ -46,22 +46,32 @@ class Tracker:
         """
         self._listener = listening_socket(port)
         self.address = Address(LOOPBACK, self._listener.getsockname()[1])
+        self._start()
+
+    def _start(self) -> None:
         self._process: Popen[bytes] = spawned("tracker", self._listener)
-        self._looked_s = time.monotonic()
+        self._next_look_s = time.monotonic()
+        self._starts_until_s = self._next_look_s + _TRACKER_STARTS_S
 
     def look_after(self) -> None:
-        """Start it anew if it ended, or answers nobody."""
-        if time.monotonic() - self._looked_s < _TRACKER_LOOK_S:
+        """Start it anew if it ended, or answers nobody any more."""
+        now_s, is_alive = time.monotonic(), self._process.poll() is None
+        if is_alive and now_s < self._next_look_s:
             return
-        if self._process.poll() is None:
-            with contextlib.suppress(TrackerUnreachableError):
-                registered_keys(self.address, 2.0)
-                self._looked_s = time.monotonic()
-                return
-        LOG.warning("the tracker does not answer: started anew")
+        if is_alive and (self._answers() or now_s < self._starts_until_s):
+            self._next_look_s = time.monotonic() + _TRACKER_LOOK_S
+            return
+        LOG.warning("the tracker %s: started anew", "is silent" if is_alive else "ended")
         end(self._process)
-        self._process = spawned("tracker", self._listener)
-        self._looked_s = time.monotonic() + _TRACKER_STARTS_S
+        self._start()
+
+    def _answers(self) -> bool:
+        try:
+            registered_keys(self.address, 2.0)
+        except TrackerUnreachableError:
+            return False
+        self._starts_until_s = 0.0
+        return True
 
     def wait(self) -> None:
         """Wait until it answers.
@@ -69,16 +79,10 @@ class Tracker:
         Raises:
             TrackerUnreachableError: it does not.
         """
-        until_s = time.monotonic() + _TRACKER_STARTS_S
-        while True:
-            try:
+        while not self._answers():
+            if time.monotonic() > self._starts_until_s:
                 registered_keys(self.address, 2.0)
-            except TrackerUnreachableError:
-                if time.monotonic() > until_s:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+            time.sleep(0.05)
 
     def close(self) -> None:
         """End it."""

@@ -14,10 +14,9 @@ from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.link import Link
 from edgetvm.farm.powering import set_power
 from edgetvm.farm.ssh import Connection
+from edgetvm.farm.ssh.rights import as_root
 from edgetvm.farm.tracker_client import Address
 
-# As root: who logs in is, or sudo lets him without a password.
-_AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec {0}; else exec sudo -n {0}; fi'
 _NOT_THERE = 77
 _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 _ASK_S = 10.0
@@ -99,7 +98,7 @@ class Linked:
         self._link = link
 
     def _as_root(self, connection: Connection, words: list[str], deadline_s: float) -> None:
-        command = _AS_ROOT.format(shlex.join(words))
+        command = as_root(words)
         if words[0] == LAYOUT.server:
             command = f"[ -x {LAYOUT.server} ] || exit {_NOT_THERE}; {command}"
         answer = connection.run(command, deadline_s=deadline_s)

@@ -80,13 +80,22 @@ def up(boards: Sequence[Board], port: int = 0) -> Overview:
                 [*words, "--port", str(port)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        until_s = time.monotonic() + _STARTS_S
-        while (mine := _mine(store)) is None or mine.pid != process.pid:
-            if process.poll() is not None or time.monotonic() > until_s:
-                raise BoardError("the farm did not come up", mend=f"it says why in {log_path()}")
-            time.sleep(0.1)
+        try:
+            mine = _started(store, process)
+        except BaseException:
+            process.terminate()
+            raise
         this.detail = f"tracker {mine.tracker}"
         return store.seen()
+
+
+def _started(store: LeaseStore, process: subprocess.Popen[bytes]) -> Daemon:
+    until_s = time.monotonic() + _STARTS_S
+    while (mine := _mine(store)) is None or mine.pid != process.pid:
+        if process.poll() is not None or time.monotonic() > until_s:
+            raise BoardError("the farm did not come up", mend=f"it says why in {log_path()}")
+        time.sleep(0.1)
+    return mine
 
 
 def down() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Protocol
 from edgetvm.base.errors import BoardError, BoardTimeoutError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.listening import listening_socket
-from edgetvm.farm.local import end, spawned
+from edgetvm.farm.local import end, runtime_words, spawned
 from edgetvm.farm.tracker_client import Address, registered_keys
 
 # Starts a server of this machine that registers with a tracker, under a key.
@@ -112,18 +113,13 @@ class ServedHere(WithoutMeans):
         self.serve(key, deadline_s)
 
     def end_strays(self, deadline_s: float) -> None:
-        """Of the server's session, also those that have left its process group."""
-        import psutil
-
-        leader = self._process.pid if self._process is not None else None
-        for pid in psutil.pids():
-            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-                if os.getsid(pid) == leader:
-                    psutil.Process(pid).kill()
+        if self._process is not None:
+            _end_session(self._process.pid)
 
     def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
+            _end_session(process.pid)
             end(process)
 
 
@@ -155,10 +151,21 @@ class ServedByOthers(WithoutMeans):
         return
 
 
+def _end_session(leader: int) -> None:
+    """End all processes of a session, also those that have left its leader's process group."""
+    import psutil
+
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
+
+
 def server_in_python(tracker: Address, key: str) -> subprocess.Popen[bytes]:
     """edgetvm's own server for this machine."""
+    words = ("--tracker", str(tracker), "--key", key, *runtime_words())
     with listening_socket() as listener:
-        return spawned("server", listener, "--tracker", str(tracker), "--key", key)
+        return spawned("server", listener, *words)
 
 
 def wait_until_registered(way: Way, key: str, board: str, deadline_s: float) -> None:

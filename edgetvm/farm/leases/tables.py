@@ -10,9 +10,8 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -26,14 +25,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     event,
     text,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import OperationalError
 
-from edgetvm.base.errors import ConfigurationError, MissingToolError, StorageError, UsageError
+from edgetvm.base.databases import database_errors, make_engine, named
+from edgetvm.base.errors import ConfigurationError
 
 FORMAT = 1
 _TURN_DEADLINE_S = 15.0
@@ -150,42 +148,20 @@ def open_database(url: str) -> Engine:
 
 
 def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        is_file = parsed.get_backend_name() == "sqlite"
-        if not is_file and parsed.get_backend_name() != "postgresql":
-            raise ArgumentError("it is neither SQLite nor PostgreSQL")
-        if is_file and parsed.database:
-            path = Path(parsed.database)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # secrets of leases stand in it
-        engine = create_engine(parsed, pool_size=2, max_overflow=8, **_arguments(is_file))
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(
-            f"{url!r} names no database: {error}",
-            mend="write sqlite:////PATH or postgresql://USER@HOST/NAME",
-        ) from error
-    except ModuleNotFoundError as error:
-        raise MissingToolError(
-            f"the Python package {error.name} is not installed",
-            mend="pip install 'edgetvm[farm]'",
-        ) from error
-    except OSError as error:
-        raise StorageError((error.strerror or str(error)).lower(), where=url) from error
-    if is_file:
-        event.listen(engine, "connect", _prepare)
-    return engine
-
-
-def _arguments(is_file: bool) -> dict[str, Any]:
-    if is_file:
-        # A transaction that writes says so itself, and waits by itself: see `turn`.
-        return {"connect_args": {"timeout": 0, "isolation_level": None}}
     # A process that is stopped inside its turn must not hold up all others.
     limits = "-c lock_timeout=15000 -c idle_in_transaction_session_timeout=5000"
-    return {"connect_args": {"connect_timeout": 10, "options": limits}, "pool_pre_ping": True}
+    pool = {"pool_size": 2, "max_overflow": 8}
+    engine = make_engine(
+        url,
+        mode=0o600,  # secrets of leases stand in it
+        # A transaction that writes says so itself, and waits by itself: see `turn`.
+        of_file=pool | {"connect_args": {"timeout": 0, "isolation_level": None}},
+        of_server=pool
+        | {"connect_args": {"connect_timeout": 10, "options": limits}, "pool_pre_ping": True},
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+    return engine
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -230,27 +206,7 @@ def turn(engine: Engine, *, lasting: bool = True) -> Iterator[Connection]:
         connection.commit()
 
 
-@contextmanager
-def storage_errors(engine: Engine) -> Iterator[None]:
+def storage_errors(engine: Engine) -> AbstractContextManager[None]:
     """Turn what the database complains of into a StorageError that names it."""
-    try:
-        yield
-    except DBAPIError as error:
-        words = str(error.orig or error).strip().splitlines()
-        raise StorageError(
-            f"the farm's database cannot be used: {words[0] if words else type(error).__name__}",
-            where=named(engine),
-            mend=_mend(str(error.orig)),
-        ) from error
-
-
-def _mend(words: str) -> str:
-    if "is locked" in words or "lock timeout" in words:
-        return "another process holds it: is one stopped in the middle of its work?"
-    return "is the disk full, or is the server down?"
-
-
-def named(engine: Engine) -> str:
-    """The database in words, without its password."""
-    url = engine.url
-    return str(url.database) if engine.dialect.name == "sqlite" else url.render_as_string()
+    what = "the farm's database cannot be used"
+    return database_errors(engine, what, "is the disk full, or is the server down?")

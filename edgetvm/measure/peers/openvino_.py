@@ -42,7 +42,7 @@ class _Loaded:
         )
         self.facts: dict[str, Any] = {
             "version": openvino.get_version().split("-")[0],
-            "precision": str(compiled.get_property("INFERENCE_PRECISION_HINT")),
+            "precision": compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
         }
         self._request = compiled.create_infer_request()
         for port, array in zip(compiled.inputs, _ordered(model, case, arrays), strict=True):

@@ -36,7 +36,7 @@ def serve_farm(url: str, port: int, token: str | None) -> None:
 
     Raises:
         MissingToolError: Starlette or uvicorn is not installed.
-        UsageError: another process has the port.
+        UsageError: another process has the port, or the token is empty.
     """
     try:
         import uvicorn
@@ -70,7 +70,10 @@ def make_app(store: LeaseStore, token: str | None) -> Starlette:
 
     Raises:
         MissingToolError: Starlette is not installed.
+        UsageError: the token is empty: everybody has that.
     """
+    if token == "":
+        raise UsageError("the token is empty", mend="give one that nobody guesses, or none")
     try:
         from starlette.applications import Starlette
         from starlette.middleware import Middleware

@@ -103,7 +103,7 @@ def compare(
     if isinstance(board, BoardProfile):
         return _unmeasured(subject, new, board, options)
     plan = plan or Plan()
-    with standing(board) as up:
+    with standing(board, purpose="quantize") as up:
         sides = [
             Side(one.package_size_bytes, one)
             for one in (bench(each, up, plan, options=options) for each in (subject, new))
