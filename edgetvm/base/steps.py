@@ -57,6 +57,16 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.reset(token)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep events inside the block from all listeners: for work that is repeated many times."""
+    token = _listeners.set(())
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
 class Step:
     """A step under way: tells its progress and what came of it."""
 

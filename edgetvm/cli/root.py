@@ -26,6 +26,8 @@ COMMANDS = {
     "records": "records",
     "report": "report",
     "results": "results",
+    "compare": "compare",
+    "gate": "gate",
     "devices": "devices",
     "provision": "provision",
     "farm": "farm",

@@ -72,6 +72,7 @@ class Plan:
         against: the float model that a quantised one was made from; how far the board agrees with
             it on the recipe's data is among the metrics.
         layers: compare each layer with it too, see `edgetvm.workflow.layer_agreement`.
+        explained: time kernels, and one thread beside all, after the runs.
     """
 
     runs: int | None = None
@@ -87,6 +88,7 @@ class Plan:
     peers: tuple[str, ...] = ()
     against: str | None = None
     layers: bool = False
+    explained: bool = True
 
     def __post_init__(self) -> None:
         """Check it.
@@ -154,9 +156,10 @@ def measure(
     taken = _take(session, package, profile, plan, recipe, data)
     peak_memory_bytes = session.peak_memory_bytes()
     turns = kernel_times = None
-    if not profile.emulated and plan.scenario == "single-stream":
+    explained = plan.explained and not profile.emulated
+    if explained and plan.scenario == "single-stream":
         turns = threads_in_turns(session, threads, taken.samples_ns)
-    if not profile.emulated and data.stream is None:
+    if explained and data.stream is None:
         with step(f"time the kernels on {session.board.name}"):
             kernel_times = time_kernels_on(session, threads)
     beside = None

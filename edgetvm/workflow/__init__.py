@@ -4,8 +4,10 @@ from edgetvm.workflow.bench import Benched, bench, bench_any, bench_each
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
+from edgetvm.workflow.comparing import Contest, Turn, compare_in_turns, compare_stored
 from edgetvm.workflow.estimating import estimate, estimate_package
 from edgetvm.workflow.farm_serving import serve_farm
+from edgetvm.workflow.gating import GatePlan, gate
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
@@ -24,10 +26,13 @@ __all__ = [
     "Benched",
     "Built",
     "Comparison",
+    "Contest",
+    "GatePlan",
     "Inspection",
     "Quantized",
     "RunResult",
     "Subject",
+    "Turn",
     "bench",
     "bench_any",
     "bench_each",
@@ -36,12 +41,15 @@ __all__ = [
     "check_model",
     "check_replaceable",
     "compare",
+    "compare_in_turns",
+    "compare_stored",
     "estimate",
     "estimate_package",
     "explain",
     "find_profile",
     "find_subject",
     "find_target",
+    "gate",
     "inspect",
     "inspect_package",
     "keep_package",
