@@ -15,7 +15,8 @@ from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.session import connect, standing
+from edgetvm.farm.session import connect
+from edgetvm.farm.standing_boards import standing
 from edgetvm.measure.comparing import ALPHA, Comparison, holm
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.measuring import Plan, measure
