@@ -8,8 +8,10 @@ import re
 
 def format_ms(value_ms: float) -> str:
     """Milliseconds with three significant digits: `0.0874 ms`, `12.3 ms`, `1 340 ms`."""
-    if not math.isfinite(value_ms) or value_ms <= 0:
+    if not math.isfinite(value_ms) or value_ms == 0:
         return f"{value_ms:g} ms"
+    if value_ms < 0:
+        return f"-{format_ms(-value_ms)}"
     rounded = float(f"{value_ms:.3g}")
     if rounded >= 1000:
         return f"{value_ms:,.0f} ms".replace(",", " ")

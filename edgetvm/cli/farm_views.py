@@ -14,6 +14,8 @@ from edgetvm.cli.tables import add_row, new_table
 if TYPE_CHECKING:
     from edgetvm.farm.leases import Overview
 
+_NO_DAEMON = "the farm is down, and this is what it knew last (start it: edgetvm farm up)"
+
 
 def farm_view(farm: Overview) -> RenderableType:
     """`edgetvm farm status` and `edgetvm lease list`."""
@@ -26,7 +28,8 @@ def farm_view(farm: Overview) -> RenderableType:
     )  # fmt: skip
     for one in told["boards"]:
         add_row(table, *_board_row(one))
-    parts: list[RenderableType] = [table, *map(_daemon_line, told["daemons"])]
+    daemons = list(map(_daemon_line, told["daemons"])) or [_NO_DAEMON]
+    parts: list[RenderableType] = [table, *daemons]
     if told["waiting"]:
         parts += ["", _queue(told["waiting"])]
     return Group(*parts)

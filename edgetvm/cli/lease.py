@@ -29,7 +29,7 @@ priority_option = click.option(
 def command() -> None:
     """A lease gives one user or job a board of the farm, and nobody else has it meanwhile.
 
-    bench and tune take leases by themselves where a farm is up.
+    bench, run and tune take leases by themselves where a farm is up.
     """
 
 

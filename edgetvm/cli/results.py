@@ -43,7 +43,7 @@ def list_command(
     store = Store(url)
     ids = store.ids(model, device)[-(last or 0) :]
     rows = [listed(store.load(one)) for one in ids]
-    Terminal(as_json).result(rows, results_view(rows))
+    Terminal(as_json).result(rows, results_view(rows, are_chosen=bool(model or device)))
 
 
 @command.command("show")

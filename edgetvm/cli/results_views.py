@@ -42,8 +42,15 @@ def listed(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def results_view(rows: Sequence[Mapping[str, Any]]) -> Table | str:
-    """The history as a table."""
+def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table | str:
+    """The history as a table.
+
+    Args:
+        rows: see `listed`.
+        are_chosen: by model or device, so that there may be others.
+    """
+    if not rows and are_chosen:
+        return "nothing of that is kept here; see all: edgetvm results list"
     if not rows:
         return "nothing is kept here yet: edgetvm bench MODEL"
     numbers = ("samples", "p50", "p99")
@@ -84,7 +91,9 @@ def described(measurement: Measurement) -> dict[str, object]:
         "mean": format_ms(summary.mean_ms),
         "throughput": summary.throughput_qps and f"{summary.throughput_qps:.1f} runs a second",
         "cold start": format_ms(summary.cold_start_ms),
-        "RPC and network": summary.rpc_ms and f"{format_ms(summary.rpc_ms)} a call, not in times",
+        "RPC and network": None
+        if summary.rpc_ms is None
+        else f"{format_ms(summary.rpc_ms)} a call, not in times",
         "memory": format_bytes(measurement.peak_memory_bytes),
         **_looks(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from edgetvm.farm.local import LocalBoard
     from edgetvm.farm.program import board_program
     from edgetvm.farm.selection import find_boards, parse_selection, select
-    from edgetvm.farm.session import BoardSession, all_standing, connect, connected, standing
+    from edgetvm.farm.session import BoardSession, connect
+    from edgetvm.farm.standing_boards import all_standing, connected, standing
     from edgetvm.farm.tracker_client import Address, request_board, tracker_summary
 
 _MODULE_OF = {
@@ -27,10 +28,10 @@ _MODULE_OF = {
     "LocalBoard": "local",
     "add_board": "adding",
     "any_in_hand": "hands",
-    "all_standing": "session",
+    "all_standing": "standing_boards",
     "board_program": "program",
     "connect": "session",
-    "connected": "session",
+    "connected": "standing_boards",
     "find_board": "inventory",
     "find_boards": "selection",
     "linked": "linking",
@@ -40,7 +41,7 @@ _MODULE_OF = {
     "request_board": "tracker_client",
     "run_job": "jobs",
     "select": "selection",
-    "standing": "session",
+    "standing": "standing_boards",
     "tracker_summary": "tracker_client",
 }
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +35,14 @@ from edgetvm.base.errors import (
 from edgetvm.base.native import native_words_kept_back
 from edgetvm.base.steps import step
 from edgetvm.farm.board_service import decode, encode
+from edgetvm.farm.calls import Result, awaited, begun, shut_sockets_to
 from edgetvm.farm.greeting import check_version
-from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.linking import all_linked, fault_of
-from edgetvm.farm.local import LocalBoard, own_tracker
+from edgetvm.farm.linking import fault_of
+from edgetvm.farm.session_records import Opened, Pace, Stamps
 from edgetvm.farm.tracker_client import Address, registered_keys, request_board
 from edgetvm.models.model import Arrays
 from edgetvm.package.arrays import pack, unpack
-
-Result = TypeVar("Result")
 
 _CONNECT_DEADLINE_S = 20.0
 _WAIT_FOR_BOARD_S = 60.0
@@ -70,60 +66,6 @@ _DOING = {
     "memory": "telling its memory",
     "threads": "giving its threads cores",
 }
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A package that is open on a board.
-
-    Attributes:
-        open_ns: from the package's bytes on the board to a model ready to run, verified.
-        first_run_ns: the first run after that, on the package's sample.
-        threads: that the model runs on.
-        profile: of the package's target that the board took.
-        outputs: the board's answers to the sample.
-    """
-
-    open_ns: int
-    first_run_ns: int
-    threads: int
-    profile: str
-    outputs: dict[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True)
-class Stamps:
-    """Queries that ran on a board.
-
-    Attributes:
-        began_ns, ended_ns: of each, int64 `[queries]`, from the beginning of the call.
-        on_board_ns: the whole call, as the board took it.
-    """
-
-    began_ns: NDArray[np.int64]
-    ended_ns: NDArray[np.int64]
-    on_board_ns: int
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How streams run in real time.
-
-    Attributes:
-        period_ns: from chunk to chunk of a stream.
-        streams: at once.
-        count: chunks of each.
-        keep: from how many of them the outputs are wanted.
-        skip: leave out a chunk where the next one of its stream arrived before it could begin.
-        max_s: no chunk begins after so long.
-    """
-
-    period_ns: int
-    streams: int
-    count: int
-    keep: int
-    skip: bool
-    max_s: float
 
 
 class BoardSession:
@@ -324,7 +266,7 @@ class BoardSession:
 
     def close(self) -> None:
         """End the session; the board becomes free."""
-        self._shut_socket()
+        shut_sockets_to(self._address)
         self._functions.clear()
         self._remote = None
 
@@ -351,13 +293,9 @@ class BoardSession:
 
     def _call(self, work: Callable[[], Result], doing: str, deadline_s: float) -> Result:
         self.board.now()  # with a board that somebody else has by now nothing more is done
-        future: Future[Result] = Future()
-        # A daemon: a call that even a shut socket does not end must not hold up the end of Python.
-        threading.Thread(
-            target=_settle, args=(future, work), name=f"board-{self.board.name}", daemon=True
-        ).start()
+        future = begun(work, f"board-{self.board.name}")
         try:
-            return _wait(future, deadline_s)
+            return awaited(future, deadline_s)
         except FutureTimeoutError as error:
             self._abandon(future)
             raise BoardTimeoutError(
@@ -380,21 +318,9 @@ class BoardSession:
 
     def _abandon(self, future: Future[Any]) -> None:
         self._broken = True
-        self._shut_socket()
+        shut_sockets_to(self._address)
         with contextlib.suppress(Exception):
             future.exception(timeout=5)
-
-    def _shut_socket(self) -> None:
-        """Shut every socket of this process that is connected to the board's server."""
-        for entry in Path("/proc/self/fd").iterdir():
-            try:
-                if not entry.readlink().name.startswith("socket:"):
-                    continue
-                with socket.fromfd(int(entry.name), socket.AF_INET, socket.SOCK_STREAM) as twin:
-                    if twin.getpeername()[:2] == (self._address.host, self._address.port):
-                        twin.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
 
     def _what_happened(self, error: Exception, doing: str) -> BoardError:
         """A broken connection in the user's words: did the board go, or the code on it?"""
@@ -459,25 +385,6 @@ class BoardSession:
         return back, None
 
 
-def _settle(future: Future[Result], work: Callable[[], Result]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # it belongs to whoever waits
-        future.set_exception(error)
-
-
-def _wait(future: Future[Result], deadline_s: float) -> Result:
-    # In short turns: a main thread that waits without end does not see Ctrl-C on every platform.
-    until_s = time.monotonic() + deadline_s
-    while True:
-        remaining_s = until_s - time.monotonic()
-        try:
-            return future.result(timeout=min(max(remaining_s, 0.0), 0.5))
-        except FutureTimeoutError:
-            if future.done() or remaining_s <= 0:
-                raise
-
-
 @contextmanager
 def connect(board: Board) -> Iterator[BoardSession]:
     """A session with a board whose server is up.
@@ -498,57 +405,6 @@ def connect(board: Board) -> Iterator[BoardSession]:
         session.close()
 
 
-@contextmanager
-def standing(board: Board, wait_s: float = WAIT_S, purpose: str = "") -> Iterator[Board]:
-    """The board with its server reached.
-
-    For `local` tracker and server are started, and ended after. A board that SSH leads to is linked
-    (`edgetvm.farm.linking`) and registered with a tracker of its own. One whose `tracker` the
-    inventory names is taken as it is.
-
-    Where a farm serves the board, a lease of it is taken, and given back after.
-
-    Args:
-        wait_s: for a board of a farm that somebody else has.
-        purpose: of the lease.
-
-    Raises:
-        BoardBusyError: somebody has it.
-        BoardError: it cannot be had; says why and the mend.
-        ConfigurationError: the inventory does not say how SSH reaches it.
-    """
-    with all_standing([board], wait_s, purpose) as (up,):
-        yield up
-
-
-@contextmanager
-def all_standing(
-    boards: Sequence[Board], wait_s: float = WAIT_S, purpose: str = ""
-) -> Iterator[list[Board]]:
-    """Several boards at once, as `standing`.
-
-    Of several that SSH leads to, one that cannot be had is told in a warning, and may come later.
-
-    Raises:
-        BoardBusyError: somebody has all that a farm serves.
-        BoardError: none of them can be had.
-        ConfigurationError: the inventory does not say how SSH reaches one of them.
-    """
-    with ExitStack() as open_:
-        mine = open_.enter_context(in_hand(boards, purpose=purpose, wait_s=wait_s))
-        unserved = [one for one in mine if one.tracker is None]
-        elsewhere = [one for one in unserved if not one.shares_cores]
-        up: dict[int, Board] = {}
-        if len(elsewhere) < len(unserved):
-            local = open_.enter_context(LocalBoard()).board
-            up |= {id(one): local for one in unserved if one.shares_cores}
-        if elsewhere:
-            tracker = open_.enter_context(own_tracker())
-            links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
-            up |= {id(one): link for one, link in zip(elsewhere, links, strict=True)}
-        yield [up.get(id(one), one) for one in mine]
-
-
 def _tracker_of(board: Board) -> Address:
     if board.tracker is None:
         raise BoardError(
@@ -557,26 +413,3 @@ def _tracker_of(board: Board) -> Address:
             mend="enter `edgetvm.farm.standing(board)` first",
         )
     return board.tracker
-
-
-def is_there(board: Board) -> bool:
-    """Whether the board's server is registered with its tracker now."""
-    try:
-        there = board.now()
-        return there.tracker is not None and there.key in registered_keys(there.tracker)
-    except (TrackerUnreachableError, LeaseLostError):
-        return False
-
-
-@contextmanager
-def connected(board: Board, purpose: str = "") -> Iterator[BoardSession]:
-    """A session with any board, `local` included.
-
-    Args:
-        purpose: of the lease, where a farm serves the board.
-
-    Raises:
-        see `standing` and `connect`.
-    """
-    with standing(board, purpose=purpose) as up, connect(up) as session:
-        yield session

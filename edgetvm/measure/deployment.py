@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgetvm.base.steps import step
-from edgetvm.farm.session import BoardSession, Opened
+from edgetvm.farm.session import BoardSession
+from edgetvm.farm.session_records import Opened
 from edgetvm.models.correctness import Correctness, worst_error
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of

@@ -14,7 +14,8 @@ from edgetvm.base.errors import BoardError, UsageError
 from edgetvm.base.steps import step
 from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
-from edgetvm.farm.session import BoardSession, Pace
+from edgetvm.farm.session import BoardSession
+from edgetvm.farm.session_records import Pace
 from edgetvm.measure.real_time import RealTime, Word, words_heard
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
 from edgetvm.models.correctness import worst_error

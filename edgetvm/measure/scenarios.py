@@ -20,8 +20,9 @@ from edgetvm.measure.windows import Window, reasons
 _WINDOW_S = 1.0
 # Stamps of more queries would fill a small board's memory.
 _MOST_IN_WINDOW = 1 << 18
-# A board that is always disturbed is given up: so many windows, and so many for each valid one.
-_INVALID, _INVALID_FOR_VALID = 4, 2
+# A board that is always disturbed is given up: so many windows, and so many for each valid one, but
+# not before so long: a few windows of few short runs are over in milliseconds.
+_INVALID, _INVALID_FOR_VALID, _INVALID_S = 4, 2, 2.0
 _SEED = 20260301
 # Before the first arrival: the host's request must have been read.
 _FIRST_ARRIVAL_NS = 5_000_000
@@ -100,9 +101,8 @@ class _Stage:
     def enough(self) -> bool:
         """Whether nothing more is to be asked for."""
         done = self.count >= self.rule.least_count and self._valid_ns >= self.rule.least_s * 1e9
-        given_up = self._invalid > _INVALID + _INVALID_FOR_VALID * (
-            len(self._windows) - self._invalid
-        )
+        too_many = _INVALID + _INVALID_FOR_VALID * (len(self._windows) - self._invalid)
+        given_up = self._invalid > too_many and self._spent_ns >= _INVALID_S * 1e9
         return done or given_up or self._spent_ns >= self.rule.most_s * 1e9
 
     @property

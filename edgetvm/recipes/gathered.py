@@ -14,8 +14,9 @@ from pydantic import AfterValidator, Field
 from edgetvm.base.errors import ConfigurationError, UsageError
 from edgetvm.base.files import storage_errors
 from edgetvm.base.paths import data_folders
-from edgetvm.recipes.data import Array, Label, Positive, Sample, csv_rows, picture
+from edgetvm.recipes.data import Array, Label, Positive, Sample, picture
 from edgetvm.recipes.fetch import fetch_members
+from edgetvm.recipes.folders import csv_rows
 from edgetvm.recipes.recipe import PACKAGE, ModelFile, Recipe
 from edgetvm.recipes.registry import DATA, Processing
 

@@ -50,7 +50,8 @@ def _correctness_cell(result: Result) -> Text:
     misses = result.summary.deadline_misses
     if misses is not None and not result.emulated:
         deadline = f"\ndeadline {format_ms(result.measurement.deadline_ms or 0)} "
-        told = f"✗ {misses} of {result.summary.count} late" if misses else "✓"
+        kept = "not judged: INVALID" if result.invalid else "✓"
+        told = f"✗ {misses} of {result.summary.count} late" if misses else kept
         cell.append(deadline + told, style="yellow" if misses else "")
     return cell
 

@@ -25,7 +25,7 @@ from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.jobs import ending_of, run_job
-from edgetvm.farm.session import connected, standing
+from edgetvm.farm.standing_boards import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure

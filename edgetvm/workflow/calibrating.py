@@ -12,7 +12,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.estimate.calibration import Calibration, Point, calibrate, save_calibration
 from edgetvm.estimate.estimating import core_of, watch_kernel
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.session import standing
+from edgetvm.farm.standing_boards import standing
 from edgetvm.tune.allocation import default_choice
 from edgetvm.tune.building import BuildJob, build_candidate
 from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob

@@ -16,7 +16,7 @@ from edgetvm.boards.profile import load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import connected
+from edgetvm.farm.standing_boards import connected
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.measurement import LayerAgreement
 from edgetvm.measure.measuring import Plan

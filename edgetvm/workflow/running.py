@@ -14,7 +14,7 @@ from edgetvm.base.errors import InputError, StorageError
 from edgetvm.base.files import write_bytes
 from edgetvm.base.steps import step
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import connected
+from edgetvm.farm.standing_boards import connected
 from edgetvm.measure.deployment import deploy
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package

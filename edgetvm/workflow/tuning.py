@@ -21,7 +21,8 @@ from edgetvm.estimate.runner import EstimateRunner
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import BoardSession, all_standing, connect, is_there
+from edgetvm.farm.session import BoardSession, connect
+from edgetvm.farm.standing_boards import all_standing, is_there
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetvm.base.units import parse_bytes, parse_duration_s
+from edgetvm.base.units import format_ms, parse_bytes, parse_duration_s
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_any_text_is_an_amount_or_refused(text: str) -> None:
             assert parse(text) >= 0
         except ValueError as error:
             assert "is no amount" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value_ms", "text"),
+    [(0.0874, "0.0874 ms"), (1340, "1 340 ms"), (0, "0 ms"), (-2298.44, "-2 298 ms")],
+)
+def test_milliseconds_have_three_digits(value_ms: float, text: str) -> None:
+    assert format_ms(value_ms) == text

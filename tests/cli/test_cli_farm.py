@@ -58,6 +58,7 @@ def test_a_farm_comes_up_is_killed_and_comes_back_with_its_leases(home: dict[str
     assert not alive(successor["pid"])
     shown = run("farm", "status")
     assert shown.is_clean()
+    assert "the farm is down" in shown.out
     assert "local" in shown.out
 
 

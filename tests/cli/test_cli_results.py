@@ -18,6 +18,8 @@ def test_list_and_show(home: Home) -> None:
     assert table.is_clean()
     assert home.measurement in table.out
     assert home.edgetvm("results", "list", "--model", "another", "--json").document == []
+    none = home.edgetvm("results", "list", "--model", "another")
+    assert "nothing of that is kept" in none.out
     shown = home.edgetvm("results", "show", home.measurement)
     assert shown.is_clean()
     for words in ("single-stream", "at least 20 runs", "p99.9", "RPC and network", "preempted"):

@@ -29,7 +29,7 @@ from edgetvm.base.errors import (
     PackageError,
 )
 from edgetvm.farm import Address, Board, BoardSession, LocalBoard, connect
-from edgetvm.farm.session import Pace
+from edgetvm.farm.session_records import Pace
 from edgetvm.farm.tracker_client import registered_keys
 from edgetvm.measure.conditions import conditions_of
 from edgetvm.models.correctness import worst_error

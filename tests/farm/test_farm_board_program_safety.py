@@ -23,7 +23,7 @@ from test_farm_faults import HOSTILE, speaking
 from edgetvm.farm import program as board_programs
 from edgetvm.farm.board_service import encode
 from edgetvm.farm.program import board_program
-from edgetvm.farm.session import Pace
+from edgetvm.farm.session_records import Pace
 from edgetvm.package.arrays import pack
 
 SOURCES = Path(board_programs.__file__).parent / "board_program"

@@ -28,7 +28,8 @@ from edgetvm.farm.hands import _Patient, any_in_hand, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.leases import Request, take
-from edgetvm.farm.session import connect, standing
+from edgetvm.farm.session import connect
+from edgetvm.farm.standing_boards import standing
 
 A, B = Board("a", PROFILE), Board("b", PROFILE)
 

@@ -36,8 +36,8 @@ from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.linking import all_linked, fault_of, linked
 from edgetvm.farm.local import own_tracker
 from edgetvm.farm.registrar import Offer, Registrar
-from edgetvm.farm.session import standing
 from edgetvm.farm.ssh import Deadlines
+from edgetvm.farm.standing_boards import standing
 from edgetvm.farm.tracker_client import registered_keys, tracker_summary
 from edgetvm.package.archive import Package
 

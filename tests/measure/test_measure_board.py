@@ -144,7 +144,7 @@ def test_every_scenario_runs_on_a_board(
         board, tiny_package, tiny_onnx, runs=6, scenario=scenario, target_qps=200.0, bound_ms=50.0
     )
     assert found.scenario == scenario
-    # A machine that is busy all the time is given up after five windows.
+    # A machine that is busy all the time is given up after five windows or more.
     assert len(found.samples_ns) >= 5
     assert found.runs_per_query == (8 if scenario == "multi-stream" else 1)
     assert found.deadline_ms == 50.0

@@ -74,7 +74,7 @@ def up(boards: Sequence[Board], port: int = 0) -> Overview:
     words = [sys.executable, "-m", _MODULE, "--name", this_daemon(), "--boards", names]
     with step("start the farm") as this, LeaseStore(farm_url()) as store, _alone():
         if _mine(store) is not None:
-            raise UsageError("the farm is up already", mend="see: edgetvm farm status")
+            raise UsageError("the farm is up already", mend="end it first: edgetvm farm down")
         with storage_errors(log_path()), log_path().open("ab") as log:
             process = subprocess.Popen(
                 [*words, "--port", str(port)],

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, CursorResult, Table, and_, delete, or_, selec
 from sqlalchemy.exc import IntegrityError
 
 from edgetvm.farm.leases.lease import Lease, Request, Waiting
-from edgetvm.farm.leases.rows import SEEN_AGE_S, lease_of, no_such_board, open_lease
+from edgetvm.farm.leases.rows import SEEN_AGE_S, board_names, lease_of, no_such_board, open_lease
 from edgetvm.farm.leases.tables import BOARDS, LEASES, WAITING
 
 # Leases that ended: so many are kept.
@@ -111,6 +111,6 @@ def _number(made: CursorResult[Any]) -> int:
 
 def check_names(connection: Connection, request: Request) -> None:
     """Refuse a request for boards of which the farm has none."""
-    known = set(connection.execute(select(BOARDS.c.board)).scalars())
-    if not known.intersection(request.boards):
-        raise no_such_board(request.boards, connection)
+    known = board_names(connection)
+    if not set(known).intersection(request.boards):
+        raise no_such_board(request.boards, known)

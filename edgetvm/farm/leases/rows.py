@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, select
@@ -129,10 +129,15 @@ def _offer(row: Row[Any], now_s: float) -> Offer:
     )  # fmt: skip
 
 
-def no_such_board(names: Sequence[str], connection: Connection) -> NotFoundError:
+def board_names(connection: Connection) -> list[str]:
+    """Of all that the farm knows."""
+    return list(connection.execute(select(BOARDS.c.board)).scalars())
+
+
+def no_such_board(names: Sequence[str], known: Iterable[str]) -> NotFoundError:
     """That the farm has none of these, and which it has."""
-    known = sorted(connection.execute(select(BOARDS.c.board)).scalars())
+    boards = ", ".join(sorted(known))
     return NotFoundError(
         f"no such board is in the farm: {', '.join(names)}",
-        mend=f"its boards: {', '.join(known) or 'none: edgetvm farm up'}",
+        mend=f"its boards: {boards}" if boards else "it has none: edgetvm farm up",
     )

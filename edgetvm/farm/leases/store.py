@@ -273,7 +273,7 @@ class LeaseStore:
                 .values(verdict=verdict, detail=reason, revision=NEXT)
             )
             if found.rowcount == 0:
-                raise rows.no_such_board((board,), connection)
+                raise rows.no_such_board((board,), rows.board_names(connection))
             if not begins:
                 changes.disown(connection, board, reason, UNHELD)
 

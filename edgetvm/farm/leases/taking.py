@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgetvm.base.errors import LeaseLostError, NotFoundError, UsageError
 from edgetvm.farm.leases.lease import Lease, whoever_asks
+from edgetvm.farm.leases.rows import no_such_board
 from edgetvm.farm.leases.store import LeaseStore
 from edgetvm.farm.selection import find_boards
 
@@ -33,10 +34,7 @@ def open_lease(store: LeaseStore, board: str) -> Lease:
     if found is not None:
         return found
     if board not in {one.board for one in farm.boards}:
-        known = ", ".join(one.board for one in farm.boards)
-        raise NotFoundError(
-            f"no such board is in the farm: {board}", mend=f"its boards: {known or 'none'}"
-        )
+        raise no_such_board([board], [one.board for one in farm.boards])
     last = next((one for one in farm.ended if one.board == board), None)
     told = f"; the last lease, of {last.owner}, ended: {last.reason}" if last else ""
     raise LeaseLostError(f"nobody has it{told}", where=f"board {board}")

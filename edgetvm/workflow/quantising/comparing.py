@@ -10,7 +10,7 @@ from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED
 from edgetvm.farm.inventory import LOCAL, Board
-from edgetvm.farm.session import connected, standing
+from edgetvm.farm.standing_boards import connected, standing
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.measuring import Plan
