@@ -190,6 +190,7 @@ class Model:
             EdgetvmError: the package is damaged, or not for this machine; or see `load_library`.
         """
         self._library = load_library(library)
+        self._run = self._library.edgetvm_run
         self._model = c_void_p()
         config = _Config(threads=threads, target=target.encode() if target else None)
         error = _Error()
@@ -252,7 +253,10 @@ class Model:
         Raises:
             EdgetvmError: an input is missing, or a kernel refused its work.
         """
-        self._check(self._library.edgetvm_run(self._opened()))
+        status = self._run(self._model)
+        if status:
+            self._opened()
+            self._check(status)
 
     def reset_state(self) -> None:
         """Begin the stream anew."""
