@@ -37,7 +37,6 @@ root ALL=(ALL:ALL) ALL
 """
 
 _SUITE = "bookworm"
-_MIRROR = f"deb http://deb.debian.org/debian {_SUITE} main"
 # As `uname -m` names them, to Debian's names.
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 ARCHITECTURES = tuple(_DEBIAN)
@@ -114,6 +113,17 @@ def _made(
     return entry / "root"
 
 
+def _mirror() -> list[str]:
+    """Where this machine's apt has the suite from; where it has another, mmdebstrap knows one.
+
+    Neither updates nor security's: their indices are renewed daily, and fail meanwhile.
+    """
+    wanted = (f"Codename: {_SUITE}", "Component: main", "Created-By: Packages")
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return [f"deb {uri} {_SUITE} main" for uri in dict.fromkeys(told.stdout.split())][:1]
+
+
 def _unpack(debian: str, packages: str, made: Path) -> None:
     command = [
         program("mmdebstrap"),
@@ -124,8 +134,7 @@ def _unpack(debian: str, packages: str, made: Path) -> None:
         f"--include={','.join(packages.split())}",
         _SUITE,
         str(made),
-        # Neither updates nor security's: their indices are renewed daily, and fail meanwhile.
-        _MIRROR,
+        *_mirror(),
     ]
     try:
         done = subprocess.run(
