@@ -25,10 +25,14 @@ def _told(record: Any) -> dict[str, Any]:
         value = getattr(record, field.name)
         if value == field.default:
             continue
-        if dataclasses.is_dataclass(value):
-            value = _told(value)
-        told[field.name] = list(value) if isinstance(value, tuple) else value
+        told[field.name] = _plain(value)
     return told
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return _told(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def write_profile(profile: BoardProfile, path: Path) -> None:

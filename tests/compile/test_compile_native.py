@@ -206,7 +206,7 @@ def by_hand() -> tuple[bytes, Signature]:
     target = target_for(load_profile("local"))
     tensor = TensorSpec("x", (4,), "float32")
     signature = Signature((tensor,), (dataclasses.replace(tensor, name="y"),))
-    return build_native(program, module, target, "accurate"), signature
+    return build_native(program, module, target, CompileOptions().level), signature
 
 
 def test_a_kernel_that_fails_ends_the_run_in_its_words() -> None:
