@@ -13,14 +13,15 @@ import numpy as np
 
 from edgetvm.measure.early_stopping import estimate_rank, least_queries
 
-# From loadgen/early_stopping.cc: queries needed, by percentile and by how many are over the bound.
-_TABLE = {
+# From loadgen/early_stopping.cc, by percentile: h(t) + t for so many queries over the bound.
+TABLE = {
     0.9: {0: 44, 1: 64, 2: 81, 5: 127, 10: 197},
     0.95: {0: 90, 1: 130, 2: 165, 5: 259, 10: 398},
     0.99: {0: 459, 1: 662, 2: 838, 5: 1307, 10: 2010},
     0.999: {0: 4603, 1: 6636},
 }
-_LOADGEN = """
+# Runs a system whose latencies are drawn at random, and writes loadgen's logs beside it.
+LOADGEN = """
 import random, sys, time
 import mlperf_loadgen as lg
 seed, count, share = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -53,7 +54,7 @@ def mismatches(logs: int) -> tuple[int, int]:
     """
     compared = [
         least_queries(percent, over) == count
-        for percent, row in _TABLE.items()
+        for percent, row in TABLE.items()
         for over, count in row.items()
     ]
     draw = np.random.default_rng(7)
@@ -77,7 +78,7 @@ def _by_loop(count: int, percent: float) -> int | None:
 
 def _as_loadgen(seed: int, count: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="edgetvm-loadgen-") as folder:
-        command = [sys.executable, "-c", _LOADGEN, str(seed), str(count), "0.9"]
+        command = [sys.executable, "-c", LOADGEN, str(seed), str(count), "0.9"]
         subprocess.run(command, cwd=folder, check=True, timeout=100)
         trace = Path(folder, "mlperf_log_trace.json").read_text()
         summary = Path(folder, "mlperf_log_summary.txt").read_text()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from edgetvm.cli.options import (
+    Command,
     compile_options,
     json_option,
+    store_option,
     threads_option,
     tuned_options,
     wait_option,
@@ -18,8 +19,6 @@ from edgetvm.cli.options import (
 if TYPE_CHECKING:
     from edgetvm.cli.options import Schedules
     from edgetvm.compile import CompileOptions
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 board_option = click.option(
     "--device",
@@ -57,11 +56,6 @@ def turn_options(command: Command) -> Command:
         help="Begin no run after so long in a process.",
     )
     return processes(runs(longest(threads_option(command))))
-
-
-def store_option(words: str) -> Callable[[Command], Command]:
-    """`--store`, which says in `words` what the store is for."""
-    return click.option("--store", "url", metavar="URL", envvar="EDGETVM_RESULTS", help=words)
 
 
 @click.command("compare", short_help="Which of two models, packages or stored results is faster.")

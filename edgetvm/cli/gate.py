@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgetvm.cli.compare import board_option, store_option, turn_options
+from edgetvm.cli.compare import board_option, turn_options
 from edgetvm.cli.options import (
     NewFile,
     Percent,
     compile_options,
     json_option,
+    store_option,
     tuned_options,
     wait_option,
 )

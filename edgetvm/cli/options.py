@@ -95,6 +95,11 @@ mismatch_option = click.option(
 )
 
 
+def store_option(words: str) -> Callable[[Command], Command]:
+    """`--store`, which says in `words` what the store is for."""
+    return click.option("--store", "url", metavar="URL", envvar="EDGETVM_RESULTS", help=words)
+
+
 class NewFile(click.Path):
     """A file to write: its folder is looked for before the work and not after it."""
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edgetvm.cli.options import json_option
+from edgetvm.cli.options import json_option, store_option
 
-
-def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--store",
-        "url",
-        metavar="URL",
-        envvar="EDGETVM_RESULTS",
-        help="sqlite:////FILE or postgresql://HOST/NAME; the user's own file without it.",
-    )(command)
+_store_option = store_option(
+    "sqlite:////FILE or postgresql://HOST/NAME; the user's own file without it."
+)
 
 
 @click.group("results", short_help="Measurements that are kept, raw.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report.results import results
+from edgetvm.report.table import titled_table
 from edgetvm.report.words import format_figure, shown
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ def layer_tables(measurements: Sequence[Measurement]) -> list[Table]:
     Raises:
         UsageError: no measurements.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     tables = []
@@ -34,16 +33,8 @@ def layer_tables(measurements: Sequence[Measurement]) -> list[Table]:
         layers = result.measurement.layers
         if not layers:
             continue
-        table = Table(
-            title=Text(f"{result.model} beside its float model on {result.device}", style="bold"),
-            title_justify="left",
-            caption=Text(LAYER_HOW),
-            caption_justify="left",
-            caption_style="dim",
-            box=box.HORIZONTALS,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
+        title = f"{result.model} beside its float model on {result.device}"
+        table = titled_table(title, LAYER_HOW)
         table.add_column("Layer", overflow="fold")
         table.add_column("Operator")
         table.add_column("Error", justify="right", no_wrap=True)

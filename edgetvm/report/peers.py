@@ -12,6 +12,7 @@ from edgetvm.measure.beside import Beside, PeerRun, times_as_long
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import percentile
 from edgetvm.report.results import results
+from edgetvm.report.table import titled_table
 from edgetvm.report.words import NONE, format_error, shown
 
 if TYPE_CHECKING:
@@ -66,25 +67,13 @@ def peer_tables(measurements: Sequence[Measurement]) -> list[Table]:
     Raises:
         UsageError: no measurements.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     tables = []
     for result in results(measurements):
         beside = result.measurement.beside
         if beside is None:
             continue
-        table = Table(
-            title=Text(f"{result.model} beside peers on {result.device}", style="bold"),
-            title_justify="left",
-            caption=Text(PEER_HOW),
-            caption_justify="left",
-            caption_style="dim",
-            box=box.HORIZONTALS,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
+        title = f"{result.model} beside peers on {result.device}"
+        table = titled_table(title, PEER_HOW)
         for index, name in enumerate(PEER_HEAD):
             table.add_column(name, justify="right" if index else "left", overflow="fold")
         for row in peer_rows(beside):

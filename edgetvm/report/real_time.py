@@ -12,6 +12,7 @@ from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import RealTimeFigures, Spread, figures_of
 from edgetvm.report.results import results
+from edgetvm.report.table import titled_table
 from edgetvm.report.words import format_factor
 
 if TYPE_CHECKING:
@@ -130,24 +131,13 @@ def real_time_tables(measurements: Sequence[Measurement]) -> list[Table]:
     Raises:
         UsageError: no measurements.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     tables = []
     for result in results(measurements):
         run = result.measurement.real_time
         if run is None:
             continue
         title = f"{result.model} in real time on {result.device}, {result.setting}"
-        table = Table(
-            title=Text(title, style="bold"),
-            title_justify="left",
-            box=box.HORIZONTALS,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-            show_header=False,
-        )
+        table = titled_table(title, head=False)
         table.add_column(no_wrap=True)
         table.add_column(ratio=1, overflow="fold")
         table.add_column(ratio=1, style="dim", overflow="fold")

@@ -30,6 +30,25 @@ def _bare_ms(value_ms: float) -> str:
     return format_ms(value_ms).removesuffix(" ms")
 
 
+def titled_table(title: str, how: str | None = None, *, head: bool = True) -> Table:
+    """An empty table for a terminal, with what its figures are in small print below."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        caption=None if how is None else Text(how),
+        caption_justify="left",
+        caption_style="dim",
+        box=box.HORIZONTALS,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_header=head,
+    )
+
+
 def _name_cell(result: Result) -> Text:
     from rich.text import Text
 

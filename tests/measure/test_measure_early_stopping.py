@@ -13,41 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from benchmarks.measuring.early_stopping import LOADGEN, TABLE
 from edgetvm.measure.early_stopping import estimate_rank, least_queries, most_over
 from edgetvm.measure.statistics import percentile
-
-# From loadgen/early_stopping.cc, by percentile: h(t) + t for so many queries over the bound.
-TABLE = {
-    0.9: {0: 44, 1: 64, 2: 81, 5: 127, 10: 197},
-    0.95: {0: 90, 1: 130, 2: 165, 5: 259, 10: 398},
-    0.99: {0: 459, 1: 662, 2: 838, 5: 1307, 10: 2010},
-    0.999: {0: 4603, 1: 6636},
-}
-
-# Runs a system whose latencies are drawn at random, and writes loadgen's logs beside it.
-LOADGEN = """
-import random, sys, time
-import mlperf_loadgen as lg
-seed, count, share = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-draw = random.Random(seed)
-def issue(samples):
-    for sample in samples:
-        until = time.perf_counter() + draw.lognormvariate(0, 0.6) * 10e-6
-        while time.perf_counter() < until:
-            pass
-        lg.QuerySamplesComplete([lg.QuerySampleResponse(sample.id, 0, 0)])
-settings = lg.TestSettings()
-settings.scenario = lg.TestScenario.SingleStream
-settings.mode = lg.TestMode.PerformanceOnly
-settings.min_duration_ms = settings.max_duration_ms = 0
-settings.min_query_count = settings.max_query_count = count
-settings.single_stream_target_latency_percentile = share
-logs = lg.LogSettings()
-logs.enable_trace = True
-system = lg.ConstructSUT(issue, lambda: None)
-library = lg.ConstructQSL(64, 64, lambda _: None, lambda _: None)
-lg.StartTestWithLogSettings(system, library, settings, logs, "")
-"""
 
 
 def test_the_table_of_the_load_generator() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from edgetvm.base.cache import get_or_make
 from edgetvm.base.errors import MissingToolError
 from edgetvm.base.steps import step
+from edgetvm.farm.emulating.commands import ran
 from edgetvm.farm.emulating.needs import program
 
 USER = "debian"
@@ -119,9 +120,8 @@ def _mirror() -> list[str]:
     Neither updates nor security's: their indices are renewed daily, and fail meanwhile.
     """
     wanted = (f"Codename: {_SUITE}", "Component: main", "Created-By: Packages")
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return [f"deb {uri} {_SUITE} main" for uri in dict.fromkeys(told.stdout.split())][:1]
+    told = ran("apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted)
+    return [f"deb {uri} {_SUITE} main" for uri in told.split()[:1]]
 
 
 def _unpack(debian: str, packages: str, made: Path) -> None:
