@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgetvm.tune import Tuned, TunedKernel
     from edgetvm.tune.explaining import Explained
     from edgetvm.tune.progress import TaskProgress
-    from edgetvm.workflow.tuning import Outcome
+    from edgetvm.workflow.tuned_models import Outcome
 
 
 # The kernels' sum by the whole model's time.

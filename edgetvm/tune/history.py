@@ -11,7 +11,7 @@ from edgetvm.boards.roofline import Roofline
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.summary import TaskSummary, summaries
-from edgetvm.tune.tuning import Tuned, TunedKernel
+from edgetvm.tune.verdicts import Tuned, TunedKernel
 
 # Between two trials that lie further apart nobody was tuning.
 _PAUSE_S = 120.0

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetvm.tune.database import TuningDatabase, Verdict, best_of
+from edgetvm.tune.choosing import Verdict, best_of
+from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 
 

@@ -18,7 +18,7 @@ from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.target import target_for
 from edgetvm.compile.tuned import OperatorChoices, workload_key
 from edgetvm.models.model import Model
-from edgetvm.tune.running import Tensor
+from edgetvm.tune.jobs import Tensor
 
 Operators = Mapping[str, Mapping[str, str]]
 

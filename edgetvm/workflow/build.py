@@ -24,7 +24,7 @@ from edgetvm.package.archive import Package, read_package
 from edgetvm.package.assembly import Notes, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import Recipe, label_names, prepare, processing_of, samples
-from edgetvm.tune.database import digest
+from edgetvm.tune.choosing import digest
 from edgetvm.workflow.subject import Subject
 
 _FILE = "model.edgetvm"

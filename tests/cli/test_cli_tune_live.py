@@ -21,8 +21,8 @@ from edgetvm.cli.tune_views import tuned_document, tuned_view
 from edgetvm.tune.progress import BoardState, Progress, TaskProgress
 from edgetvm.tune.records import Conditions
 from edgetvm.tune.summary import TaskSummary
-from edgetvm.tune.tuning import Fate, Tuned, TunedKernel
-from edgetvm.workflow.tuning import Outcome
+from edgetvm.tune.verdicts import Fate, Tuned, TunedKernel
+from edgetvm.workflow.tuned_models import Outcome
 
 _HOSTILE = "conv\x1b[31m2d\u202e"
 # 4 calls of 5 ms, of which 2.5 are left: 2 x 25e6 / 2.5 ms = 20 GFLOP/s, of 100.

@@ -18,7 +18,15 @@ from edgetvm.compile import CompileOptions
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm import Board, find_boards
 from edgetvm.models import Model
-from edgetvm.tune import Budget, TuningDatabase, conditions_of, running, search, tune_model
+from edgetvm.tune import (
+    Budget,
+    TuningDatabase,
+    board_threads,
+    conditions_of,
+    running,
+    search,
+    tune_model,
+)
 from edgetvm.tune.building import BuildJob
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Trial
@@ -46,7 +54,7 @@ def boards(farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     farm.write_inventory(tmp_path / "boards.yaml")
     monkeypatch.setenv("EDGETVM_DEVICES", str(tmp_path))
     monkeypatch.setenv("EDGETVM_INVENTORY", str(tmp_path / "boards.yaml"))
-    monkeypatch.setattr(search, "_RETRY_S", 0.1)
+    monkeypatch.setattr(board_threads, "_RETRY_S", 0.1)
     farm.mend()
     return find_boards(PROFILE)
 

@@ -18,7 +18,9 @@ from made_trials import HERE, made_form, made_trial
 
 from edgetvm.base.errors import ConfigurationError, EdgetvmError, StorageError
 from edgetvm.compile.tuned import KernelChoice
-from edgetvm.tune.database import FORMAT, MARGIN, TuningDatabase
+from edgetvm.tune.choosing import MARGIN
+from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.database_file import FORMAT
 from edgetvm.tune.records import OUTCOMES, Conditions, Trial
 
 _KILLS = 20
