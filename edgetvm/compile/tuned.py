@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
+# What stands for the rule of a kernel that none has: it stays in plain loops.
+NO_RULE = "none"
+
+
 @dataclass(frozen=True)
 class KernelChoice:
     """The schedule of one kernel.

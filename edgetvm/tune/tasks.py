@@ -16,7 +16,7 @@ from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import apply_rule, rules_of
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.target import target_for
-from edgetvm.compile.tuned import OperatorChoices, workload_key
+from edgetvm.compile.tuned import NO_RULE, OperatorChoices, workload_key
 from edgetvm.models.model import Model
 from edgetvm.tune.jobs import Tensor
 
@@ -187,7 +187,7 @@ def form_of(
     arguments = _arguments(function)
     if arguments is None:
         return None
-    rule, decisions = "none", Decisions()
+    rule, decisions = NO_RULE, Decisions()
     with target_for(profile, options):
         for title, one in rules_of(options):
             decisions = Decisions()
