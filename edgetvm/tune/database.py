@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from edgetvm.base.paths import data_folder
-from edgetvm.compile.options import Layout, OptLevel
+from edgetvm.compile.options import Layout
 from edgetvm.compile.tuned import KernelChoice, TunedSchedules
 from edgetvm.tune.choosing import Verdict, best_of, joined
+from edgetvm.tune.database_file import SAME, SAME_COLUMNS
 from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.runs import Runs
@@ -70,10 +71,8 @@ class TuningDatabase(Runs):
         """Add a trial; it is on the disk when this returns. Answers with its number."""
         values = (
             run,
-            conditions.profile,
+            *conditions.key,
             conditions.architecture,
-            conditions.level,
-            conditions.estimated,
             trial.task,
             trial.workload,
             trial.choice.rule,
@@ -90,7 +89,7 @@ class TuningDatabase(Runs):
         )
         with self._errors():
             cursor = self._connection.execute(
-                f"INSERT INTO trials (run, profile, architecture, level, estimated, {_COLUMNS},"  # noqa: S608
+                f"INSERT INTO trials (run, {SAME_COLUMNS}, architecture, {_COLUMNS},"  # noqa: S608
                 f" measured_at) VALUES ({', '.join('?' * len(values))})",
                 values,
             )
@@ -104,20 +103,19 @@ class TuningDatabase(Runs):
         """Under which trials were made; of one profile if named."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT DISTINCT profile, architecture, level, estimated FROM trials"
-                " WHERE ? IS NULL OR profile = ? ORDER BY profile, level, estimated",
+                "SELECT DISTINCT profile, architecture, level, cores, estimated FROM trials"
+                " WHERE ? IS NULL OR profile = ? ORDER BY profile, level, cores, estimated",
                 (profile, profile),
             ).fetchall()
-        return [Conditions(name, cores, level, bool(est)) for name, cores, level, est in rows]
+        return [Conditions(*told, estimated=bool(estimated)) for *told, estimated in rows]
 
     def measured_at(self, conditions: Conditions) -> dict[int, float]:
-        """When the trials of a profile and level were measured, by number: seconds since 1970."""
+        """When trials under these conditions were measured, by number: seconds since 1970."""
         with self._errors():
             return dict(
                 self._connection.execute(
-                    "SELECT id, measured_at FROM trials"
-                    " WHERE profile = ? AND level = ? AND estimated = ? ORDER BY id",
-                    (conditions.profile, conditions.level, conditions.estimated),
+                    f"SELECT id, measured_at FROM trials WHERE {SAME} ORDER BY id",  # noqa: S608
+                    conditions.key,
                 )
             )
 
@@ -127,9 +125,10 @@ class TuningDatabase(Runs):
             return dict(self._connection.execute("SELECT key, description FROM workloads"))
 
     def trials_of_architecture(self, conditions: Conditions) -> list[Trial]:
-        """Trials of other profiles that have the same architecture."""
-        values = [conditions.architecture, conditions.profile, conditions.estimated]
-        which = "architecture = ? AND profile != ? AND estimated = ?"
+        """Trials of the same architecture, on other profiles or another number of cores."""
+        which = "architecture = ? AND estimated = ? AND (profile != ? OR cores != ?)"
+        one = conditions
+        values = (one.architecture, one.estimated, one.profile, one.cores)
         return [trial for _, trial in self._select(which, values)]
 
     def _select(self, which: str, values: Iterable[object]) -> list[tuple[int, Trial]]:
@@ -143,10 +142,10 @@ class TuningDatabase(Runs):
     def numbered(
         self, conditions: Conditions, task: str | None = None, after: int = 0
     ) -> list[tuple[int, Trial]]:
-        """The trials of a profile and level with their numbers; of one task if named, and only
+        """The trials under these conditions with their numbers; of one task if named, and only
         those after a number."""
-        which = "id > ? AND profile = ? AND level = ? AND estimated = ?"
-        values: list[object] = [after, conditions.profile, conditions.level, conditions.estimated]
+        which = f"id > ? AND {SAME}"
+        values: list[object] = [after, *conditions.key]
         if task is not None:
             which, values = f"{which} AND task = ?", [*values, task]
         return self._select(which, values)
@@ -185,18 +184,17 @@ class TuningDatabase(Runs):
         """
         with self._errors():
             self._connection.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?,"
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?,"
                 " COALESCE(?, (SELECT COALESCE(MAX(id), 0) FROM trials)), ?)",
-                (*_where(conditions), task, trial, gain, through, time.time()),
+                (*conditions.key, task, trial, gain, through, time.time()),
             )
 
     def verdicts(self, conditions: Conditions) -> dict[str, Verdict]:
         """By task: the winner's number or None, its gain, and the last trial that was known."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT task, trial, gain, through FROM verdicts"
-                " WHERE profile = ? AND level = ? AND estimated = ?",
-                _where(conditions),
+                f"SELECT task, trial, gain, through FROM verdicts WHERE {SAME}",  # noqa: S608
+                conditions.key,
             ).fetchall()
         return {task: (trial, gain, through) for task, trial, gain, through in rows}
 
@@ -213,8 +211,8 @@ class TuningDatabase(Runs):
         """
         with self._errors():
             self._connection.execute(
-                "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*_where(conditions), model, layout, gain, time.time()),
+                "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*conditions.key, model, layout, gain, time.time()),
             )
 
     def layouts(self, conditions: Conditions) -> dict[str, Layout]:
@@ -222,9 +220,8 @@ class TuningDatabase(Runs):
         with self._errors():
             return dict(
                 self._connection.execute(
-                    "SELECT model, layout FROM layouts"
-                    " WHERE profile = ? AND level = ? AND estimated = ?",
-                    _where(conditions),
+                    f"SELECT model, layout FROM layouts WHERE {SAME}",  # noqa: S608
+                    conditions.key,
                 )
             )
 
@@ -238,10 +235,6 @@ class TuningDatabase(Runs):
         found = joined(one for one in best if one is not None)
         layouts = self.layouts(conditions).items()
         return replace(found, layouts={key: one for key, one in layouts if one != "auto"})
-
-
-def _where(conditions: Conditions) -> tuple[str, OptLevel, bool]:
-    return conditions.profile, conditions.level, conditions.estimated
 
 
 def _form(told: dict[str, Any]) -> Form:

@@ -13,33 +13,38 @@ from typing import Self
 from edgetvm.base.errors import ConfigurationError, StorageError
 from edgetvm.base.files import storage_errors
 
-FORMAT = 2
+FORMAT = 3
 _BUSY_TIMEOUT_S = 60.0
+# Of `Conditions.key`: in trials, runs, verdicts and layouts.
+SAME_COLUMNS = "profile, level, cores, estimated"
+SAME = "profile = ? AND level = ? AND cores = ? AND estimated = ?"
 
 _SCHEMA = """
 CREATE TABLE workloads (
     key TEXT PRIMARY KEY, description TEXT NOT NULL, form TEXT NOT NULL, kernel BLOB NOT NULL);
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, what TEXT NOT NULL, profile TEXT NOT NULL, level INTEGER NOT NULL,
-    budget TEXT NOT NULL, began_at REAL NOT NULL, spent_s REAL NOT NULL DEFAULT 0,
-    finished_at REAL);
+    cores INTEGER NOT NULL, estimated INTEGER NOT NULL, budget TEXT NOT NULL,
+    began_at REAL NOT NULL, spent_s REAL NOT NULL DEFAULT 0, finished_at REAL);
 CREATE TABLE trials (
     id INTEGER PRIMARY KEY, run INTEGER REFERENCES runs(id),
     profile TEXT NOT NULL, architecture TEXT NOT NULL, level INTEGER NOT NULL,
-    estimated INTEGER NOT NULL, task TEXT NOT NULL, workload TEXT NOT NULL, rule TEXT NOT NULL,
-    decisions TEXT NOT NULL, trace TEXT, operators TEXT NOT NULL, outcome TEXT NOT NULL,
-    times_ms TEXT NOT NULL, default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL,
-    environment TEXT NOT NULL, measured_at REAL NOT NULL);
+    cores INTEGER NOT NULL, estimated INTEGER NOT NULL, task TEXT NOT NULL,
+    workload TEXT NOT NULL, rule TEXT NOT NULL, decisions TEXT NOT NULL, trace TEXT,
+    operators TEXT NOT NULL, outcome TEXT NOT NULL, times_ms TEXT NOT NULL,
+    default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL, environment TEXT NOT NULL, measured_at REAL NOT NULL);
 CREATE INDEX trials_of_a_task ON trials (profile, level, task);
 CREATE INDEX trials_of_a_run ON trials (run);
 CREATE TABLE verdicts (
-    profile TEXT NOT NULL, level INTEGER NOT NULL, estimated INTEGER NOT NULL, task TEXT NOT NULL,
-    trial INTEGER, gain REAL NOT NULL, through INTEGER NOT NULL, decided_at REAL NOT NULL,
-    PRIMARY KEY (profile, level, estimated, task));
+    profile TEXT NOT NULL, level INTEGER NOT NULL, cores INTEGER NOT NULL,
+    estimated INTEGER NOT NULL, task TEXT NOT NULL, trial INTEGER, gain REAL NOT NULL,
+    through INTEGER NOT NULL, decided_at REAL NOT NULL,
+    PRIMARY KEY (profile, level, cores, estimated, task));
 CREATE TABLE layouts (
-    profile TEXT NOT NULL, level INTEGER NOT NULL, estimated INTEGER NOT NULL, model TEXT NOT NULL,
-    layout TEXT NOT NULL, gain REAL NOT NULL, decided_at REAL NOT NULL,
-    PRIMARY KEY (profile, level, estimated, model));
+    profile TEXT NOT NULL, level INTEGER NOT NULL, cores INTEGER NOT NULL,
+    estimated INTEGER NOT NULL, model TEXT NOT NULL, layout TEXT NOT NULL, gain REAL NOT NULL,
+    decided_at REAL NOT NULL,
+    PRIMARY KEY (profile, level, cores, estimated, model));
 """
 
 

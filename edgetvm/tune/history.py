@@ -47,7 +47,7 @@ class TaskHistory:
 
 @dataclass(frozen=True)
 class History:
-    """All of a profile and level, or what of it belongs to a model.
+    """All under the same conditions, or what of it belongs to a model.
 
     Attributes:
         conditions: of the trials.
@@ -86,7 +86,7 @@ class History:
 def history(
     database: TuningDatabase, conditions: Conditions, tuned: Tuned | None = None, model: str = ""
 ) -> History | None:
-    """What the database tells of a profile and level; None where that has no trials.
+    """What the database tells of trials under the same conditions; None where there are none.
 
     Args:
         database: with the trials.

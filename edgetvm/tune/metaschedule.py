@@ -146,7 +146,7 @@ class _Export:
         self._kernels: dict[str, tuple[int, Any, Any] | None] = {}
 
     def add(self, conditions: Conditions) -> None:
-        """Add the trials of a profile and level."""
+        """Add the trials under these conditions."""
         profile = load_profile(conditions.profile)
         target = target_for(profile, CompileOptions(opt_level=conditions.level))
         told = json.loads(str(target))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from edgetvm.base.files import storage_errors
-from edgetvm.tune.database_file import DatabaseFile
+from edgetvm.tune.database_file import SAME, SAME_COLUMNS, DatabaseFile
 from edgetvm.tune.records import Conditions
 
 
@@ -21,8 +21,9 @@ class Runs(DatabaseFile):
         """The number of a new run."""
         with self._errors():
             cursor = self._connection.execute(
-                "INSERT INTO runs (what, profile, level, budget, began_at) VALUES (?, ?, ?, ?, ?)",
-                (what, conditions.profile, conditions.level, budget, time.time()),
+                f"INSERT INTO runs (what, {SAME_COLUMNS}, budget, began_at)"  # noqa: S608
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (what, *conditions.key, budget, time.time()),
             )
         return int(cursor.lastrowid or 0)
 
@@ -30,9 +31,9 @@ class Runs(DatabaseFile):
         """The budgets of runs that did not end, by number, the latest first."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT id, budget FROM runs WHERE what = ? AND profile = ? AND level = ?"
+                f"SELECT id, budget FROM runs WHERE what = ? AND {SAME}"  # noqa: S608
                 " AND finished_at IS NULL ORDER BY id DESC",
-                (what, conditions.profile, conditions.level),
+                (what, *conditions.key),
             ).fetchall()
         return {int(run): budget for run, budget in rows}
 

@@ -354,6 +354,7 @@ class Loop:
             self._left_s(),
             roofline,
             dict(self._environments),
+            self._search.conditions.cores,
             self._search.conditions.estimated,
         )
 

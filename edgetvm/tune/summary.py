@@ -13,7 +13,7 @@ from edgetvm.tune.records import Conditions, Trial
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """One task under one profile and level.
+    """One task under the same conditions.
 
     Attributes:
         conditions: of its trials.

@@ -33,8 +33,13 @@ from edgetvm.tune.verdicts import Tuned, TunedKernel
 
 
 def conditions_of(profile: BoardProfile, options: CompileOptions = DEFAULTS) -> Conditions:
-    """Under which conditions trials of a profile and level are kept."""
-    return Conditions(profile.name, profile.architecture, options.opt_level)
+    """Under which conditions trials are kept.
+
+    Args:
+        profile: of the board; this machine's has the cores that the process may use.
+        options: how the model is compiled.
+    """
+    return Conditions(profile.name, profile.architecture, options.opt_level, profile.cores)
 
 
 def tune_model(

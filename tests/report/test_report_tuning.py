@@ -25,7 +25,7 @@ from edgetvm.tune.tasks import Form
 from edgetvm.tune.verdicts import Tuned, TunedKernel
 
 _ROOFLINE = Roofline(100.0, 40.0, 1 << 20)
-_HERE = Conditions("local", "x86_64", 3)
+_HERE = Conditions("local", "x86_64", 3, 2)
 _KERNELS = (
     TunedKernel(
         "conv",

@@ -9,7 +9,7 @@ from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.tasks import Form
 
-HERE = Conditions("local", "x86_64", 3)
+HERE = Conditions("local", "x86_64", 3, 2)
 
 
 def made_trial(

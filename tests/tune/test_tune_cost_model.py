@@ -210,8 +210,8 @@ def test_boards_of_another_profile_teach_less_than_the_own_and_their_best_are_tr
     tasks = Tasks((Task("kernel", 1, ("node",), "matmul", 0, 0, form),), {})
     model = CostModel()
     with TuningDatabase(tmp_path / "mine") as mine, TuningDatabase(tmp_path / "others") as others:
-        elsewhere = Conditions("another", HERE.architecture, HERE.level)
-        foreign = Conditions("third", "aarch64", HERE.level)
+        elsewhere = Conditions("another", HERE.architecture, HERE.level, HERE.cores)
+        foreign = Conditions("third", "aarch64", HERE.level, HERE.cores)
         for database in (mine, others):
             database.add_workload(form, "matmul")
         for trial in contradicting(form, "points"):
