@@ -32,7 +32,8 @@ CREATE TABLE trials (
     cores INTEGER NOT NULL, estimated INTEGER NOT NULL, task TEXT NOT NULL,
     workload TEXT NOT NULL, rule TEXT NOT NULL, decisions TEXT NOT NULL, trace TEXT,
     operators TEXT NOT NULL, outcome TEXT NOT NULL, times_ms TEXT NOT NULL,
-    default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL, environment TEXT NOT NULL, measured_at REAL NOT NULL);
+    default_ms REAL NOT NULL, error TEXT NOT NULL, board TEXT NOT NULL,
+    environment TEXT NOT NULL, measured_at REAL NOT NULL);
 CREATE INDEX trials_of_a_task ON trials (profile, level, task);
 CREATE INDEX trials_of_a_run ON trials (run);
 CREATE TABLE verdicts (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from edgetvm.base.errors import MissingToolError
+from edgetvm.base.steps import note
 from edgetvm.farm.inventory import Board
 from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.asked import Search
@@ -22,11 +23,13 @@ from edgetvm.tune.running import Runner
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.verdicts import Fate
 
-# In a final comparison: candidates of a task, turns with the default, boards that must agree. What
-# loses in the first few turns gets no more.
+# In a final comparison: candidates of a task, turns with the default, boards that must agree, and by
+# what their gains may lie apart before one more is asked. What loses in the first few turns gets no
+# more.
 _FINALISTS = 2
 _ROUNDS = (2, 6)
 _JUDGES = 2
+_APART = 1.1
 # Answers that differ by more than this part of the largest value are wrong.
 _WRONG = 1e-3
 
@@ -46,7 +49,7 @@ class Judges:
         return tuple(one.board for one in self._runners)
 
     def answers(self, job: RunJob) -> list[Ran]:
-        """What each found, up to the first that found a failure.
+        """What each found, up to the first that found a failure; of one more where they disagree.
 
         Raises:
             BoardGoneError: all are lost.
@@ -59,7 +62,9 @@ class Judges:
                 runner.close()
                 continue
             found.append(ran)
-            if ran.outcome != "ok" or len(found) == _JUDGES:
+            if ran.outcome != "ok" or len(found) > _JUDGES:
+                return found
+            if len(found) == _JUDGES and not _lie_apart(list(map(_gain_in, found))):
                 return found
         if not found:
             raise all_gone(self._names)
@@ -158,7 +163,7 @@ class Final:
         self.fates[state.task.key] += [_fate(found, number == best) for number, found in gains]
 
     def _gain(self, state: TaskState, finalist: Finalist) -> float | None:
-        """Of the default's latency over the candidate's, the least on all boards; None where it
+        """Of the default's latency over the candidate's, as the boards agree on it; None where it
         failed or is wrong."""
         if finalist.building is None or state.default is None:
             return None
@@ -177,14 +182,31 @@ class Final:
             if answers[-1].outcome != "ok":
                 self._fail(finalist.trial, answers[-1].outcome, answers[-1].error)
                 return None
-            gain = min(one.default_ms / median(one.times_ms) for one in answers)
+            gain = self._agreed(state, [_gain_in(one) for one in answers])
             if gain < 1:
                 break
         return gain
 
+    def _agreed(self, state: TaskState, gains: Sequence[float]) -> float:
+        """Of boards that agree the least gain; of those that do not the one in the middle, if there
+        is a third."""
+        if _lie_apart(gains):
+            told = ", ".join(f"{one:.2f}" for one in gains)
+            note(f"boards disagree on a schedule of {state.task.name}, times as fast: {told}")
+        return median(gains) if len(gains) > _JUDGES else min(gains)
+
     def _fail(self, trial: Trial, outcome: Outcome, error: str) -> None:
         failed = replace(trial, outcome=outcome, error=error, times_ms=())
         self._database.append(self._run, self._search.conditions, failed)
+
+
+def _gain_in(ran: Ran) -> float:
+    """The default's latency over the candidate's; of a failure none at all."""
+    return ran.default_ms / median(ran.times_ms) if ran.times_ms else 0.0
+
+
+def _lie_apart(gains: Sequence[float]) -> bool:
+    return max(gains) > _APART * min(gains)
 
 
 def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadable | Exception:

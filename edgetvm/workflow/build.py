@@ -106,8 +106,9 @@ def build(
     path = folder / _FILE
     package = read_package(path)
     (target,) = package.manifest.targets
-    if was_there and tuned.kernels:
-        note(tuned_summary(target.kernels))
+    layout = tuned.layout_for(package.manifest.provenance.sha256, options)
+    if was_there and (tuned.kernels or layout != "auto"):
+        note(tuned_summary(target.kernels, layout))
     for sentence in schedule_warnings(target.kernels, target.options):
         warn(sentence)
     for change in package.manifest.provenance.changes:
