@@ -76,6 +76,11 @@ def complaints(environments: Mapping[str, Mapping[str, object]], cores: int) -> 
             )
         if told.get("throttled"):
             found.append(f"{board}: it is too hot or lacks power, and throttles its clock: cool it")
+        if told.get("slowed"):
+            found.append(
+                f"{board}: default schedules take longer than they did: it throttles its clock, or "
+                "something else runs there"
+            )
         if told.get("cores", cores) != cores:
             found.append(
                 f"{board}: its server may use {told['cores']} cores, and its profile has {cores}: "

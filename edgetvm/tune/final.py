@@ -23,9 +23,9 @@ from edgetvm.tune.running import Runner
 from edgetvm.tune.space import candidate_of
 from edgetvm.tune.verdicts import Fate
 
-# In a final comparison: candidates of a task, turns with the default, boards that must agree, and by
-# what their gains may lie apart before one more is asked. What loses in the first few turns gets no
-# more.
+# In a final comparison: candidates of a task, turns with the default (what loses in the first few
+# gets no more), boards that must agree, and the factor between their gains at which one more is
+# asked.
 _FINALISTS = 2
 _ROUNDS = (2, 6)
 _JUDGES = 2

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from edgetvm.base.errors import MissingToolError
-from edgetvm.base.steps import warn
+from edgetvm.base.steps import note, warn
 from edgetvm.farm.inventory import Board
 from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
 from edgetvm.tune.asked import Search
@@ -23,6 +23,7 @@ from edgetvm.tune.drawing import DrawJob
 from edgetvm.tune.jobs import Loadable, Ran
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Outcome, Trial
+from edgetvm.tune.steadiness import Steadiness
 from edgetvm.tune.tasks import Form
 
 # A candidate whose board was lost is run on others, so many times in all.
@@ -70,6 +71,7 @@ class Loop:
         self._spent_s = database.spent_s(run)
         self._outcomes: Counter[str] = Counter()
         self._complained: set[tuple[str, str]] = set()
+        self._steadiness = Steadiness()
         self._environments: dict[str, Mapping[str, object]] = {}
         # The last trial that was read, and those after it that this search has made itself.
         self._read, self._mine = 0, set[int]()
@@ -101,9 +103,8 @@ class Loop:
         self._boards.start()
         last_told_s = 0.0
         try:
-            for state in self.states.values():
-                if not state.default_ms:
-                    self._ask_for_default(state)
+            for state in self._first_asked():
+                self._ask_for_default(state)
             self._sow()
             while not self._is_over():
                 with self._quiet:
@@ -119,6 +120,21 @@ class Loop:
             self._boards.stop()
             self._variants.shutdown(wait=False, cancel_futures=True)
         return self.progress()
+
+    def _first_asked(self) -> list[TaskState]:
+        """Tasks whose defaults are not known and are measured first: all of them, or, of a budget
+        that would be used up by that, as many of the largest as leave half of it."""
+        unknown = [one for one in self.states.values() if not one.default_ms]
+        trials = self._search.budget.trials
+        if trials is None or trials - self._done >= 2 * len(unknown):
+            return unknown
+        most = max(1, (trials - self._done) // 2)
+        if most < len(unknown):
+            note(
+                f"{trials} trials are few for {len(self.states)} kernels: of those that were never "
+                f"measured, only the {most} with most work are tuned now"
+            )
+        return sorted(unknown, key=lambda one: -one.task.calls * one.task.work)[:most]
 
     def _sow(self) -> None:
         """Propose first what was best for the same kernels elsewhere."""
@@ -295,9 +311,15 @@ class Loop:
         if ran.outcome == "board lost" and candidate.attempts < _ATTEMPTS:
             self._boards.ready.put(candidate)
             return
-        if ran.environment:
-            self._environments[board] = ran.environment
+        self._look_at(board, candidate.state.task.key, ran)
         self._keep(candidate, ran.outcome, ran.error, ran, board)
+
+    def _look_at(self, board: str, task: str, ran: Ran) -> None:
+        """Keep what a board says of itself, and whether it has become slower."""
+        self._steadiness.saw(board, task, ran.default_ms)
+        if ran.environment:
+            slowed = self._steadiness.slowed(board)
+            self._environments[board] = {**ran.environment, "slowed": slowed}
 
     def _complain(self, board: str, why: str) -> None:
         """Once for each board and reason."""

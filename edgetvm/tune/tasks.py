@@ -83,6 +83,12 @@ class Task:
         """Of its default kernel."""
         return self.form.workload
 
+    @property
+    def work(self) -> int:
+        """Of one call, to compare kernels before any was measured: a core multiplies about as many
+        numbers as it moves bytes."""
+        return self.multiply_adds + self.moved_bytes
+
     def bound(self, roofline: Roofline) -> Bound | None:
         """What one call can take at least."""
         return roofline.bound(self.multiply_adds, self.moved_bytes, self.in_floats)

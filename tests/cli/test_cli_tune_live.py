@@ -122,7 +122,7 @@ def test_without_a_terminal_it_is_one_plain_line_now_and_then(
 
 
 def test_a_board_whose_times_are_doubtful_is_named_once() -> None:
-    slow = {"governor": "powersave", "throttled": True, "cores": 4}
+    slow = {"governor": "powersave", "throttled": True, "slowed": 1.3, "cores": 4}
     steady = {"governor": "performance", "cores": 2}
     told: list[StepEvent] = []
     live = LiveTuning(Terminal())
@@ -132,8 +132,13 @@ def test_a_board_whose_times_are_doubtful_is_named_once() -> None:
             live(doubtful)
     warnings = [one.detail for one in told if one.state == "warning"]
     assert warnings == complaints({"a#0": slow, "a#7": slow, "b#1": steady}, 4)
-    words = ("a: .*'powersave'", "a: .*throttles", "b: .*may use 2 cores, and its profile has 4")
-    assert [*map(bool, map(re.match, words, warnings))] == [True] * 3
+    words = (
+        "a: .*'powersave'",
+        "a: .*and throttles",
+        "a: .*longer",
+        "b: .*may use 2 cores, and its profile has 4",
+    )
+    assert [*map(bool, map(re.match, words, warnings))] == [True] * 4
 
 
 def test_stopped_it_tells_what_is_kept() -> None:

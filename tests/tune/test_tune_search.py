@@ -207,7 +207,7 @@ def test_defaults_that_were_measured_before_are_built_when_they_are_needed(
     model, builder, refusing = imported(tiny_onnx), _Builder(), _Builder(refuses=True)
     tasks = tasks_of(model, _PROFILE, DEFAULTS).tasks
     with LocalBoard() as local, TuningDatabase(path) as database:
-        boards, budget = [local.board], Budget(len(tasks), until_flat=False)
+        boards, budget = [local.board], Budget(2 * len(tasks), until_flat=False)
         tune_model(model, _PROFILE, boards, database, budget, builder=lambda: builder)
         assert len(builder.defaults) == len(tasks)
         before = len(database.trials(_HERE))
