@@ -29,7 +29,7 @@ class Decoded:
 
 def cycles_of_window(table: Table, window: Sequence[Decoded]) -> int:
     """From the first instruction's issue to the last result."""
-    pipeline = _Reordering(table) if table.window else _InOrder(table)
+    pipeline: _Reordering | _InOrder = _Reordering(table) if table.window else _InOrder(table)
     for one in window:
         pipeline.issue(one)
     return pipeline.end
