@@ -107,7 +107,10 @@ class TuningDatabase(Runs):
                 " WHERE ? IS NULL OR profile = ? ORDER BY profile, level, cores, estimated",
                 (profile, profile),
             ).fetchall()
-        return [Conditions(*told, estimated=bool(estimated)) for *told, estimated in rows]
+        return [
+            Conditions(name, architecture, level, cores, bool(estimated))
+            for name, architecture, level, cores, estimated in rows
+        ]
 
     def measured_at(self, conditions: Conditions) -> dict[int, float]:
         """When trials under these conditions were measured, by number: seconds since 1970."""
