@@ -12,7 +12,7 @@ from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.progress import peak_gflops
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.summary import TaskSummary, summaries
-from edgetvm.tune.tuning import Tuned, TunedKernel
+from edgetvm.tune.tuning import TunedKernel
 
 # Between two trials that lie further apart nobody was tuning.
 _PAUSE_S = 120.0
@@ -85,21 +85,24 @@ class History:
 
 
 def history(
-    database: TuningDatabase, conditions: Conditions, tuned: Tuned | None = None, model: str = ""
+    database: TuningDatabase,
+    conditions: Conditions,
+    tuned: Sequence[TunedKernel] | None = None,
+    model: str = "",
 ) -> History | None:
     """What the database tells of a profile and level; None where that has no trials.
 
     Args:
         database: with the trials.
         conditions: of the trials.
-        tuned: of a model, to tell of its kernels only; all that was tuned without it.
+        tuned: kernels of a model, to tell of them only; all that was tuned without it.
         model: its name.
 
     Raises:
         NotFoundError: the profile is no longer known.
         StorageError: the database cannot be read.
     """
-    kernels = None if tuned is None else {one.key: one for one in tuned.kernels}
+    kernels = None if tuned is None else {one.key: one for one in tuned}
     numbered = [
         (number, trial)
         for number, trial in database.numbered(conditions)
