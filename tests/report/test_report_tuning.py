@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from click.testing import CliRunner
 from test_report_html import HOSTILE, checked
 
 from edgetvm.base.errors import UsageError
+from edgetvm.boards.roofline import Roofline
 from edgetvm.cli.records import command
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.report import check_page, render_tuning
@@ -23,10 +23,24 @@ from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form
 from edgetvm.tune.tuning import TunedKernel
 
+_ROOFLINE = Roofline(100.0, 40.0, 1 << 20)
 _HERE = Conditions("local", "x86_64", 3)
 _KERNELS = (
-    TunedKernel("conv", "fused_conv", "conv2d 1x3", 5, 1_000_000, 4.0, 2.0, 4),
-    TunedKernel("pool", "max_pool", "max_pool2d", 1, 0, 1.0, 1.0, 1),
+    TunedKernel(
+        "conv",
+        "fused_conv",
+        "conv2d 1x3",
+        5,
+        1_000_000,
+        4.0,
+        2.0,
+        4,
+        (),
+        _ROOFLINE.bound(1_000_000, 0),
+    ),
+    TunedKernel(
+        "pool", "max_pool", "max_pool2d", 1, 0, 1.0, 1.0, 1, (), _ROOFLINE.bound(0, 10 << 20)
+    ),
 )
 
 
@@ -89,24 +103,32 @@ def test_pauses_between_searches_are_no_tuning(
 
 
 def test_the_page_tells_all_of_it_and_obeys_nothing(database: TuningDatabase) -> None:
-    told = [history(database, _HERE, _KERNELS, f"model {HOSTILE}"), history(database, _HERE)]
+    told = [
+        history(database, _HERE, _KERNELS, f"model {HOSTILE}", _ROOFLINE),
+        history(database, _HERE),
+    ]
     page = render_tuning([one for one in told if one is not None])
     texts = " ".join(" ".join(checked(page).texts).split())
     assert HOSTILE not in page and "alert(1)" in texts
     assert page.count("<svg") == 6
     for expected in ("21.0 ms", "11.0 ms", "1.91", "95.2 %", "Cortex-A72", "rpi4#0", "timeout"):
         assert expected in texts
-    assert re.search(r"1\.0 \(\d+ %\)", texts)
+    # 2 x 1e6 at 100 GFLOP/s are 0.02 ms, of 2 ms; 10 MiB at 40 GB/s are 0.26 ms, of 1 ms.
+    assert "1 % cores" in texts and "26 % memory" in texts
+    assert "100 in float32 by the profile, and memory gives 40" in texts
 
 
 def test_a_browser_lays_it_out_for_a_phone_and_for_a_desk(
     database: TuningDatabase, tmp_path: Path
 ) -> None:
-    told = [history(database, _HERE, _KERNELS, f"model {HOSTILE}"), history(database, _HERE)]
+    told = [
+        history(database, _HERE, _KERNELS, f"model {HOSTILE}", _ROOFLINE),
+        history(database, _HERE),
+    ]
     page = render_tuning([one for one in told if one is not None], "word" * 40)
     for look in looks(page, tmp_path):
         assert look.needed <= look.room
-        assert look.scripts == 0
+        assert look.scripts == 1
         for expected in (HOSTILE, "21.0 ms", "11.0 ms", "Latency over time", "Cortex-A72"):
             assert expected in look.text
         assert len(look.drawings) == 6
