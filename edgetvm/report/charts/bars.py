@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetvm.base.units import format_duration
 from edgetvm.report.charts.drawing import COLOURS, WIDTH, drawing, text
 from edgetvm.report.words import shown
 
@@ -51,11 +50,3 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
             f'<path class="mark" stroke="currentColor" stroke-width="2" d="{"".join(marked)}"/>'
         )
     return drawing(max(_ROW, _ROW * len(rows)), f"{title}: {told}", parts)
-
-
-def timeline(steps: Sequence[tuple[str, float]], title: str) -> str:
-    """A bar for each (step, seconds), in the order done.
-
-    Bars begin at zero and not one after the other: the record does not tell which steps overlap.
-    """
-    return bars([Bar(name, spent, format_duration(spent)) for name, spent in steps], title, 220)
