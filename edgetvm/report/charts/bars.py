@@ -41,8 +41,8 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
         if one.bound is not None:
             at = label_width + min(1.0, one.bound / longest) * room
             marked.append(f"M{at:.1f} {y + 1}v20")
-        labels.append(text(0, y + 15, shown(one.label, label_width // 7)))
-        labels.append(text(label_width + length + 8, y + 15, shown(one.told, told_width // 6)))
+        labels.append(text(0, y + 15, shown(one.label, label_width // 8)))
+        labels.append(text(label_width + length + 8, y + 15, shown(one.told, told_width // 7)))
     told = "; ".join(f"{shown(one.label)} {shown(one.told)}" for one in rows)
     parts = [f'<path class="data" fill="{COLOURS[0]}" d="{"".join(drawn)}"/>', *labels]
     if marked:

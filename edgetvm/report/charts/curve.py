@@ -70,7 +70,7 @@ def history(days: Sequence[Day], title: str) -> str:
     """p50 of each measurement, with a stroke up to its p90; those that are INVALID are hollow."""
     low, high = min(one.p50_ms for one in days), max(one.p90_ms for one in days)
     y = fitted(low, high, _LOW, _TOP)
-    x = Scale(days[0].at_s, max(days[-1].at_s, days[0].at_s + 1.0), LEFT + 14, RIGHT - 8)
+    x = Scale(days[0].at_s, max(days[-1].at_s, days[0].at_s + 1.0), LEFT + 34, RIGHT - 8)
     spots = [(one.counts, x(one.at_s), y(one.p50_ms), y(one.p90_ms)) for one in days]
     good = [(at, middle) for counts, at, middle, _ in spots if counts]
     parts = [drawn_line(strokes([one[1:] for one in spots]), extra=' stroke-opacity=".4"')]
@@ -88,7 +88,7 @@ def history(days: Sequence[Day], title: str) -> str:
     parts += [
         text(0, y(high) + 4, format_ms(high)),
         text(0, max(y(low) + 4, y(high) + 20), format_ms(low)),
-        text(LEFT + 14, _LOW + 24, _date(days[0].at_s)),
+        text(LEFT + 34, _LOW + 24, _date(days[0].at_s)),
         text(RIGHT, _LOW + 24, _date(days[-1].at_s), ' text-anchor="end"'),
     ]
     return drawing(_LOW + 30, title, parts)

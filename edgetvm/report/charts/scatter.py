@@ -55,6 +55,15 @@ class _Box:
     right: float
     bottom: float
 
+    def lies_in(self, frame: _Box) -> bool:
+        """Whether all of it does."""
+        return (
+            frame.left <= self.left
+            and self.right <= frame.right
+            and frame.top <= self.top
+            and self.bottom <= frame.bottom
+        )
+
     def meets(self, other: _Box) -> bool:
         """Whether both share any place."""
         return (
@@ -149,27 +158,33 @@ def _labels(
     top: float,
     bottom: float,
 ) -> list[str]:
-    """Beside each circle, on the first side that is free; where none is, the title tells it."""
+    """Each label once, beside a circle that has it, on the first side that is free.
+
+    What has none is told by its title.
+    """
     frame = _Box(LEFT, top - 8, RIGHT + 20, bottom)
     taken = [_Box(x - r, y - r, x + r, y + r) for x, y, r in places.values()]
-    drawn = []
-    for at, (x, y, r) in places.items():
+    drawn: dict[str, str] = {}
+    for at, place in places.items():
         words = shown(spots[at].label, _LONGEST_LABEL)
-        wide = width_of(words)
-        for left, base in (
-            (x + r + 5, y + 4),
-            (x - r - 5 - wide, y + 4),
-            (x - wide / 2, y - r - 5),
-            (x - wide / 2, y + r + 14),
-        ):
-            box = _Box(left, base - _LINE + 4, left + wide, base + 4)
-            inside = frame.left <= box.left and box.right <= frame.right
-            inside = inside and frame.top <= box.top and box.bottom <= frame.bottom
-            if inside and not any(box.meets(other) for other in taken):
-                taken.append(box)
-                drawn.append(text(left, base, words))
-                break
-    return drawn
+        boxes = () if words in drawn else _beside(*place, width_of(words))
+        free = (one for one in boxes if one.lies_in(frame) and not any(map(one.meets, taken)))
+        box = next(free, None)
+        if box is not None:
+            taken.append(box)
+            drawn[words] = text(box.left, box.bottom - 4, words)
+    return list(drawn.values())
+
+
+def _beside(x: float, y: float, radius: float, wide: float) -> tuple[_Box, ...]:
+    """Room for a line of words on each side of a circle: right, left, above, below."""
+    corners = (
+        (x + radius + 5, y + 8),
+        (x - radius - 5 - wide, y + 8),
+        (x - wide / 2, y - radius - 1),
+        (x - wide / 2, y + radius + 18),
+    )
+    return tuple(_Box(left, bottom - _LINE, left + wide, bottom) for left, bottom in corners)
 
 
 def _legend(groups: Sequence[str]) -> list[str]:
