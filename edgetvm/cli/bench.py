@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,6 +28,23 @@ if TYPE_CHECKING:
     from edgetvm.measure.rules import Preset, Scenario
 
 
+_MOST: Literal["most"] = "most"
+
+
+class Rate(click.ParamType[float | Literal["most"]]):
+    """Queries a second, or the word for as many as are held."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | Literal["most"]:
+        if value == _MOST:
+            return _MOST
+        try:
+            return click.FloatRange(0, min_open=True).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no number above 0, nor {_MOST}", param, ctx)
+
+
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
@@ -47,10 +64,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--preset",
-    type=click.Choice(["normal", "quick", "rapid"]),
+    type=click.Choice(["normal", "quick", "rapid", "glance"]),
     default="rapid",
     show_default=True,
-    help="How many runs, and for how long: MLPerf Mobile's.",
+    help="How many runs, and for how long: MLPerf Mobile's; glance is a first look of a second.",
 )
 @click.option("--runs", type=click.IntRange(1), help="So many timed runs; the preset's without it.")
 @click.option(
@@ -65,9 +82,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--qps",
-    type=click.FloatRange(0, min_open=True),
-    metavar="NUMBER",
-    help="Queries a second, for --scenario server.",
+    type=Rate(),
+    metavar=f"NUMBER|{_MOST}",
+    help=f"Queries a second, for --scenario server; {_MOST}: find the most that keep the bound.",
 )
 @click.option(
     "--bound",
@@ -121,7 +138,7 @@ def command(
     runs: int | None,
     warmup: int | None,
     max_s: float | None,
-    qps: float | None,
+    qps: float | Literal["most"] | None,
     bound_ms: float | None,
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
@@ -148,6 +165,7 @@ def command(
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
     edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench model.onnx --scenario server --qps most --bound 20
     edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino

@@ -17,6 +17,7 @@ from edgetvm.base.errors import ConfigurationError
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
+from edgetvm.measure.highest_rate import RateSearch
 from edgetvm.measure.kernel_times import KernelTimes
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Rule, Scenario
@@ -140,6 +141,7 @@ class Measurement:
         preset: that the rule is of; empty where a number of runs was given.
         runs_per_query: of the model.
         target_qps: queries a second that a server got on average.
+        rate_search: how that rate was found, where it is the highest that keeps a bound.
         settled: whether the warm-up ended because times had settled.
         kernel_times: where the time of a run goes, timed on the board after all else; None where
             its times say nothing.
@@ -166,7 +168,7 @@ class Measurement:
     deadline_ms: float | None
     chunk_ms: float | None
     correctness: Correctness
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, JsonFloat]
     kernels: tuple[Kernel, ...]
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
@@ -178,6 +180,7 @@ class Measurement:
     preset: str = ""
     runs_per_query: int = 1
     target_qps: float | None = None
+    rate_search: RateSearch | None = None
     settled: bool = True
     kernel_times: KernelTimes | None = None
     peak_gflops: float | None = None

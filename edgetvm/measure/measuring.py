@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from edgetvm.base.errors import AccuracyError, UsageError
 from edgetvm.base.steps import step
@@ -17,6 +17,7 @@ from edgetvm.farm.session import BoardSession
 from edgetvm.measure.beside import measure_beside
 from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.evaluation import evaluate
+from edgetvm.measure.highest_rate import RateSearch, play_highest_rate
 from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
 from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
@@ -24,7 +25,7 @@ from edgetvm.measure.package_on_board import PackageOnBoard
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Preset, Rule, Scenario, rule_of
 from edgetvm.measure.samples import Chunk, Samples
-from edgetvm.measure.scenarios import Load, play
+from edgetvm.measure.scenarios import RATE_MEND, Load, play
 from edgetvm.measure.system_under_test import Queries
 from edgetvm.measure.thread_turns import threads_in_turns
 from edgetvm.measure.warm_up import WarmUp, warm_up
@@ -65,7 +66,8 @@ class Plan:
         allow_mismatch: measure a model that is wrong, and say so, instead of refusing it.
         scenario: how queries come.
         preset: see `edgetvm.measure.rules`.
-        target_qps: queries a second, for a server.
+        target_qps: queries a second, for a server; `most` finds the highest rate that keeps the
+            bound.
         bound_ms: that 99% of a server's queries keep; the recipe's deadline without it.
         real_time: feed it chunk by chunk as they would arrive, instead of a scenario.
         peers: other runtimes to time in turns with it, see `edgetvm.measure.beside`.
@@ -82,7 +84,7 @@ class Plan:
     allow_mismatch: bool = False
     scenario: Scenario = "single-stream"
     preset: Preset = "rapid"
-    target_qps: float | None = None
+    target_qps: float | Literal["most"] | None = None
     bound_ms: float | None = None
     real_time: RealTimePlan | None = None
     peers: tuple[str, ...] = ()
@@ -97,7 +99,7 @@ class Plan:
             UsageError: a server without a rate.
         """
         if self.scenario == "server" and self.target_qps is None:
-            raise UsageError("a server needs a rate", mend="say how many queries a second: --qps")
+            raise UsageError("a server needs a rate", mend=RATE_MEND)
 
     @property
     def rule(self) -> Rule:
@@ -110,7 +112,22 @@ class Plan:
     @property
     def load(self) -> Load:
         """How queries come."""
-        return Load(_QUERY_RUNS if self.scenario == "multi-stream" else 1, self.target_qps)
+        qps = None if self.target_qps == "most" else self.target_qps
+        return Load(_QUERY_RUNS if self.scenario == "multi-stream" else 1, qps)
+
+    def check_bound(self, recipe: Recipe | None, name: str) -> None:
+        """See that what a server must keep is known where its highest rate is wanted.
+
+        Raises:
+            UsageError: it is not; `name` is the model's.
+        """
+        wanted = self.scenario == "server" and self.target_qps == "most"
+        if wanted and not _deadline_ms(self, recipe, None):
+            raise UsageError(
+                "nothing says what 99% of the queries must keep",
+                where=name,
+                mend="give it: --bound 20, or a recipe with `deadline_ms`",
+            )
 
 
 def measure(
@@ -184,7 +201,8 @@ def measure(
         rule=plan.rule if taken.real_time is None else None,
         preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
         runs_per_query=plan.load.runs_per_query,
-        target_qps=plan.target_qps,
+        target_qps=taken.target_qps,
+        rate_search=taken.rate_search,
         open_ns=deployment.opened.open_ns,
         first_run_ns=deployment.opened.first_run_ns,
         peak_memory_bytes=peak_memory_bytes,
@@ -286,6 +304,8 @@ class _Taken:
     warmed: WarmUp
     windows: tuple[Window, ...] = ()
     real_time: RealTime | None = None
+    target_qps: float | None = None
+    rate_search: RateSearch | None = None
 
 
 def _take(
@@ -306,8 +326,20 @@ def _take(
     if data.stream is None:
         system = PackageOnBoard(session, package, plan.threads, data.inputs)
         warmed = _warm_up(system, plan)
-        played = play(system, plan.scenario, rule, plan.load, judged=not profile.emulated)
-        return _Taken(plan.scenario, played.samples_ns, warmed, played.windows)
+        judged, qps, search = not profile.emulated, plan.load.target_qps, None
+        bound_ms = _deadline_ms(plan, recipe, None)
+        if plan.scenario == "server" and qps is None and bound_ms is not None:
+            played, qps, search = play_highest_rate(system, rule, bound_ms, judged=judged)
+        else:
+            played = play(system, plan.scenario, rule, plan.load, judged=judged)
+        return _Taken(
+            plan.scenario,
+            played.samples_ns,
+            warmed,
+            played.windows,
+            target_qps=qps,
+            rate_search=search,
+        )
     service_ns = list(data.service_ns)
     while len(service_ns) < rule.least_count and sum(service_ns) < rule.most_s * 1e9:
         service_ns += session.stream(data.inputs)[0].tolist()

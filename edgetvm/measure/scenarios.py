@@ -10,10 +10,11 @@ import numpy as np
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import Step, step
 from edgetvm.base.units import format_ms
+from edgetvm.base.words import plural
 from edgetvm.measure.rules import Rule, Scenario
-from edgetvm.measure.samples import Chunk, Samples, Spool
+from edgetvm.measure.samples import Chunk, Samples, Spool, middle
 from edgetvm.measure.system_under_test import Answered, Queries, SystemUnderTest
-from edgetvm.measure.windows import Window, reasons
+from edgetvm.measure.windows import Window, reasons, valid_samples
 
 # Windows are short, so that progress is seen, a dead board is noticed, and little is lost where one
 # does not count.
@@ -24,6 +25,7 @@ _MOST_IN_WINDOW = 1 << 18
 # not before so long: a few windows of few short runs are over in milliseconds.
 _INVALID, _INVALID_FOR_VALID, _INVALID_S = 4, 2, 2.0
 _SEED = 20260301
+RATE_MEND = "say how many queries a second: --qps, or --qps most for as many as it holds"
 # Before the first arrival: the host's request must have been read.
 _FIRST_ARRIVAL_NS = 5_000_000
 # A query is late where it began so much after its arrival, and nothing ran: a share of a query, but
@@ -140,11 +142,15 @@ class _Stage:
             self.count += window.count
             self._valid_ns += span_ns
         p50_ms = float(np.median(samples_ns)) / 1e6
-        self._step.advance(self.count, self.rule.least_count, f"p50 {format_ms(p50_ms)}")
+        self._step.advance(self.count, self.rule.least_count, f"p50 {format_ms(p50_ms)} now")
 
     def played(self) -> Played:
-        """All that was kept."""
-        return Played(self._spool.samples(), tuple(self._windows))
+        """All that was kept; the step tells the p50 that reports will tell."""
+        samples, windows = self._spool.samples(), tuple(self._windows)
+        counted = valid_samples(samples, windows if self._judged else ()) or samples
+        p50_ms = middle(counted) / 1e6
+        self._step.detail = f"p50 {format_ms(p50_ms)} of {plural(len(counted), 'sample')}"
+        return Played(samples, windows)
 
 
 def _back_to_back(stage: _Stage, load: Load) -> Played:
@@ -160,7 +166,7 @@ def _back_to_back(stage: _Stage, load: Load) -> Played:
 def _server(stage: _Stage, load: Load) -> Played:
     """Queries of a Poisson process, all in one window: a queue must not end with it."""
     if load.target_qps is None:
-        raise UsageError("a server needs a rate", mend="say how many queries a second: --qps")
+        raise UsageError("a server needs a rate", mend=RATE_MEND)
     rule = stage.rule
     count = max(rule.least_count, int(rule.least_s * load.target_qps))
     arrivals_ns = poisson_ns(count, load.target_qps)

@@ -91,7 +91,10 @@ def _waited(window: Window) -> str | None:
     share = (after - before) / window.wall_ns
     if share <= _WAITED:
         return None
-    return f"disturbed: the model's threads waited {share:.0%} of the time for a core"
+    return (
+        f"disturbed: the model's threads waited {share:.1%} of the time for a core "
+        f"({_WAITED:.0%} is allowed)"
+    )
 
 
 def _stolen(window: Window) -> str | None:
@@ -99,7 +102,10 @@ def _stolen(window: Window) -> str | None:
     share = stolen_ns / window.wall_ns / max(1, len(window.after.cores))
     if share <= _STOLEN or stolen_ns <= _STOLEN_NS:
         return None
-    return f"disturbed: the hypervisor gave {share:.0%} of the cores' time to others"
+    return (
+        f"disturbed: the hypervisor gave {share:.1%} of the cores' time to others "
+        f"({_STOLEN:.0%} is allowed)"
+    )
 
 
 def _others(window: Window) -> str | None:
@@ -108,7 +114,9 @@ def _others(window: Window) -> str | None:
     share = others_ns / window.wall_ns / max(1, len(window.after.cores))
     if share <= _OTHERS or others_ns <= _OTHERS_NS:
         return None
-    return f"disturbed: other processes took {share:.0%} of the cores' time"
+    return (
+        f"disturbed: other processes took {share:.1%} of the cores' time ({_OTHERS:.0%} is allowed)"
+    )
 
 
 def _late(window: Window) -> str | None:

@@ -87,6 +87,7 @@ def bench(
             where=subject.name,
             mend="name it: --against FLOAT.onnx",
         )
+    plan.check_bound(subject.recipe, subject.name)
     if plan.real_time is not None:
         period_ms_of(subject.recipe, plan.real_time, subject.name)
     profile = load_profile(board.profile)
