@@ -176,11 +176,11 @@ def command(
     from edgetvm.measure import Plan, check_peers
     from edgetvm.report import (
         check_format,
+        json_pieces,
         layer_tables,
         peer_lines,
         peer_tables,
         real_time_tables,
-        render_json,
         summary_table,
         warning_lines,
         write_report,
@@ -226,12 +226,7 @@ def command(
     if first_error is not None and len(models) == 1 and (on_any or len(boards) == 1):
         raise first_error
     if measurements:
-        document: Any = None
-        if as_json:
-            import json
-
-            document = json.loads(render_json(measurements))
-            document["failures"] = failure_document(failures)
+        document = json_pieces(measurements, {"failures": failure_document(failures)})
         from rich.console import Group
 
         tables = [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -26,14 +24,13 @@ def command(ids: tuple[str, ...], last: int | None, output: Path | None, as_json
     """Show measurements: those named, or the newest of each model and device, tuned and untuned."""
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import latest, load
-    from edgetvm.report import render_json, summary_table, warning_lines, write_report
+    from edgetvm.report import json_pieces, summary_table, warning_lines, write_report
 
     terminal = Terminal(as_json)
     measurements = [load(name) for name in ids] if ids else latest(last)
     if output is not None:
         write_report(measurements, output)
-    document: Any = json.loads(render_json(measurements)) if as_json else None
-    terminal.result(document, summary_table(measurements))
+    terminal.result(json_pieces(measurements), summary_table(measurements))
     for line in warning_lines(measurements):
         terminal.say(line)
     if output is not None:

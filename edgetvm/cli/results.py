@@ -49,8 +49,7 @@ def show_command(measurement_id: str, url: str | None, as_json: bool) -> None:
     from edgetvm.measure import Store
 
     measurement = Store(url).load(measurement_id)
-    document = document_of(measurement) if as_json else None
-    Terminal(as_json).result(document, shown(measurement))
+    Terminal(as_json).result(document_of(measurement), shown(measurement))
 
 
 @command.command("export")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table |
     if not rows:
         return "nothing is kept here yet: edgetvm bench MODEL"
     numbers = ("samples", "p50", "p99")
-    table = new_table("id", "model", "device", "scenario", *numbers, "verdict", right=numbers)
+    names = ("model", "device", "scenario")
+    table = new_table("id", *names, *numbers, "verdict", right=numbers, folded=names)
     for row in rows:
         times = (format_ms(row["p50_ms"]), format_ms(row["p99_ms"]))
         texts = (row["id"], row["model"], row["device"], row["scenario"], str(row["samples"]))
@@ -62,17 +63,18 @@ def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table |
     return table
 
 
-def document_of(measurement: Measurement) -> dict[str, Any]:
-    """Figures and raw data."""
+def document_of(measurement: Measurement) -> Iterator[str]:
+    """Figures and raw data, as pieces of JSON."""
     from edgetvm.measure import summarise
-    from edgetvm.measure.measurement import to_json
+    from edgetvm.measure.exchange import exported
     from edgetvm.measure.operators import operator_times
 
-    return {
-        "summary": asdict(summarise(measurement)),
-        "operators": [asdict(one) for one in operator_times(measurement)],
-        "measurement": json.loads(to_json(measurement)),
-    }
+    operators = [asdict(one) for one in operator_times(measurement)]
+    yield f'{{"summary": {json.dumps(asdict(summarise(measurement)))}, '
+    yield f'"operators": {json.dumps(operators)}, "measurement": '
+    for piece in exported(measurement):
+        yield piece.decode()
+    yield "}\n"
 
 
 def described(measurement: Measurement) -> dict[str, object]:
@@ -90,6 +92,7 @@ def described(measurement: Measurement) -> dict[str, object]:
         **_percentiles(summary),
         "mean": format_ms(summary.mean_ms),
         "throughput": summary.throughput_qps and f"{summary.throughput_qps:.1f} runs a second",
+        "highest rate": _highest_rate(measurement),
         "cold start": format_ms(summary.cold_start_ms),
         "RPC and network": None
         if summary.rpc_ms is None
@@ -137,6 +140,14 @@ def _of_rule(measurement: Measurement) -> str:
     asked += f" and {rule.least_s:g} s" if rule.least_s else ""
     rate = f", {measurement.target_qps:g} queries a second" if measurement.target_qps else ""
     return f" ({', '.join(filter(None, (measurement.preset, asked)))}{rate})"
+
+
+def _highest_rate(measurement: Measurement) -> str | None:
+    search, qps = measurement.rate_search, measurement.target_qps
+    if search is None or qps is None:
+        return None
+    told = f"{qps:.4g} queries a second keep {format_ms(search.bound_ms)}"
+    return f"{told}, found in {plural(len(search.trials), 'trial')}"
 
 
 def _percentiles(summary: Summary) -> dict[str, str]:

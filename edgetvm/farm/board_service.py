@@ -100,6 +100,8 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     global _executor, _resident_before_open_bytes  # noqa: PLW0603 - the session's one package
     import tvm  # noqa: F401 - the runtime belongs to the server, not to the model's cold start
 
+    # What was open before is no part of what this package takes.
+    _executor = None
     # "5" resets the high-water mark of resident memory: see proc(5), clear_refs.
     with suppress(OSError):  # a kernel without it: the mark then stands where the fork set it
         Path("/proc/self/clear_refs").write_text("5")

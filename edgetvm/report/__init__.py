@@ -8,7 +8,7 @@ from edgetvm.report.layers import layer_tables
 from edgetvm.report.peers import peer_lines, peer_tables
 from edgetvm.report.real_time import real_time_tables
 from edgetvm.report.table import summary_table, warning_lines
-from edgetvm.report.text import render_csv, render_json, render_markdown
+from edgetvm.report.text import json_pieces, render_csv, render_json, render_markdown
 from edgetvm.report.tuning import check_page, render_tuning
 from edgetvm.report.write import RENDERERS, check_format, write_report
 
@@ -16,6 +16,7 @@ __all__ = [
     "RENDERERS",
     "check_format",
     "check_page",
+    "json_pieces",
     "layer_tables",
     "peer_lines",
     "peer_tables",

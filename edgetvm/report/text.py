@@ -8,13 +8,14 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import printable
 from edgetvm.measure.beside import Beside
-from edgetvm.measure.measurement import Measurement, to_json
+from edgetvm.measure.exchange import exported
+from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
@@ -217,24 +218,52 @@ def _real_time(run: RealTime) -> dict[str, object]:
     return {**asdict(figures), **shares}
 
 
-def render_json(measurements: Sequence[Measurement]) -> str:
-    """All figures and all raw data, in the order of the measurements.
+def json_pieces(
+    measurements: Sequence[Measurement], beside: Mapping[str, object] | None = None
+) -> Iterator[str]:
+    """What `render_json` gives, piece by piece: the samples are never in memory together.
 
-    What is no finite number stands as null.
+    Args:
+        beside: more entries of the document, by their names.
 
     Raises:
         UsageError: no measurements.
     """
-    entries = []
-    for result in as_given(measurements):
-        summary = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(result.summary).items()
-        }
-        summary |= {"correct": result.right, "warnings": list(result.findings)}
-        entry = {"summary": summary, "measurement": json.loads(to_json(result.measurement))}
-        if result.measurement.real_time is not None:
-            entry["real_time"] = _real_time(result.measurement.real_time)
-        entries.append(entry)
-    report = {"schema_version": JSON_SCHEMA_VERSION, "measurements": entries}
-    return json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"
+    found = as_given(measurements)
+    yield f'{{"schema_version": {JSON_SCHEMA_VERSION}, "measurements": ['
+    for index, result in enumerate(found):
+        yield ", " if index else ""
+        yield from _json_entry(result)
+    yield "]"
+    for name, value in (beside or {}).items():
+        yield f", {_json(name)}: {_json(value)}"
+    yield "}\n"
+
+
+def _json_entry(result: Result) -> Iterator[str]:
+    summary = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(result.summary).items()
+    }
+    summary |= {"correct": result.right, "warnings": list(result.findings)}
+    yield f'{{"summary": {_json(summary)}, "measurement": '
+    for piece in exported(result.measurement):
+        yield piece.decode()
+    if result.measurement.real_time is not None:
+        yield f', "real_time": {_json(_real_time(result.measurement.real_time))}'
+    yield "}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def render_json(measurements: Sequence[Measurement]) -> str:
+    """All figures and all raw data, in the order of the measurements.
+
+    A figure that is no finite number stands as null; in the raw data, as a text.
+
+    Raises:
+        UsageError: no measurements.
+    """
+    return "".join(json_pieces(measurements))

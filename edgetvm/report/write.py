@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.files import write_text
+from edgetvm.base.files import write_text, written_aside
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report.html import render_html
-from edgetvm.report.text import render_csv, render_json, render_markdown
+from edgetvm.report.text import json_pieces, render_csv, render_json, render_markdown
 
 # A format is called as its file name ends.
 RENDERERS: Mapping[str, Callable[[Sequence[Measurement]], str]] = {
@@ -51,4 +51,10 @@ def write_report(
         UsageError: no such format or folder, or no measurements.
         StorageError: the file cannot be written.
     """
-    write_text(path, RENDERERS[check_format(path, format)](measurements))
+    name = check_format(path, format)
+    if name != "json":
+        write_text(path, RENDERERS[name](measurements))
+        return
+    # Samples may be more than memory holds.
+    with written_aside(path) as file:
+        file.writelines(piece.encode() for piece in json_pieces(measurements))
