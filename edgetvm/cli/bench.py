@@ -100,7 +100,8 @@ class Rate(click.ParamType[float | Literal["most"]]):
     "peers",
     multiple=True,
     metavar="A,B",
-    help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
+    help="Time other runtimes in turns with it, on the same board: onnxruntime, litert, "
+    "openvino, ncnn, mnn.",
 )
 @click.option(
     "--data",

@@ -170,11 +170,11 @@ def measure(
     data = _Data(package.sample_inputs, deployment.correctness, WarmUp(plan.warmup or 0, True))
     if recipe is not None and recipe.data is not None:
         data = _with_data(session, deployment, package, source, recipe, plan, original)
-    # Of one opening: cold starts open the package again and again.
-    memory_bytes = [session.peak_memory_bytes()]
+    peak_memory_bytes = session.peak_memory_bytes()
     taken = _take(session, package, profile, plan, recipe, data)
+    # Cold starts open the package again and again: what counts is one opening.
     if plan.scenario != "cold-start":
-        memory_bytes.append(session.peak_memory_bytes())
+        peak_memory_bytes = session.peak_memory_bytes()
     turns = kernel_times = None
     explained = plan.explained and not profile.emulated
     if explained and plan.scenario == "single-stream":
@@ -208,7 +208,7 @@ def measure(
         rate_search=taken.rate_search,
         open_ns=deployment.opened.open_ns,
         first_run_ns=deployment.opened.first_run_ns,
-        peak_memory_bytes=max(memory_bytes),
+        peak_memory_bytes=peak_memory_bytes,
         package_sha256=package.sha256,
         package_size_bytes=package.size_bytes,
         library_size_bytes=manifest.sizes_bytes[target.library],

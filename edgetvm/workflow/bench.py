@@ -30,6 +30,7 @@ from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.pacing import period_ms_of
+from edgetvm.measure.peers_on_board import check_python
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
@@ -81,6 +82,8 @@ def bench(
     """
     plan = plan or Plan()
     check_peers(plan.peers, board)
+    if plan.peers and not board.shares_cores:
+        check_python(board)
     if plan.layers and plan.against is None:
         raise UsageError(
             "layers are compared with a float model's",
