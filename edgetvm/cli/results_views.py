@@ -97,6 +97,7 @@ def described(measurement: Measurement) -> dict[str, object]:
         "RPC and network": None
         if summary.rpc_ms is None
         else f"{format_ms(summary.rpc_ms)} a call, not in times",
+        "roofline": _roofline(measurement),
         "memory": format_bytes(measurement.peak_memory_bytes),
         **_looks(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
@@ -117,16 +118,17 @@ def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
     facts, found = fact_table(described(measurement)), operator_times(measurement)
     if not found:
         return facts
-    numbers = ("share", "µs", "calls", "GFLOP/s", "of peak", "GB/s")
-    table = new_table(*numbers, "nodes", right=numbers)
+    numbers = ("share", "µs", "calls", "GFLOP/s", "GB/s", "of bound")
+    table = new_table(*numbers, "bound by", "nodes", right=numbers, folded=("nodes",))
     for one in found[:most_rows]:
         figures = (
             f"{one.share:.1%}",
             f"{one.us:.4g}",
             str(one.calls),
             "" if one.gflops is None else f"{one.gflops:.1f}",
-            "" if one.of_peak is None else f"{one.of_peak:.0%}",
             "" if one.moved_gbs is None else f"{one.moved_gbs:.1f}",
+            "" if one.of_bound is None else f"{one.of_bound:.0%}",
+            one.bound_by or "",
         )
         add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
     return Group(facts, "", table)
@@ -140,6 +142,13 @@ def _of_rule(measurement: Measurement) -> str:
     asked += f" and {rule.least_s:g} s" if rule.least_s else ""
     rate = f", {measurement.target_qps:g} queries a second" if measurement.target_qps else ""
     return f" ({', '.join(filter(None, (measurement.preset, asked)))}{rate})"
+
+
+def _roofline(measurement: Measurement) -> str | None:
+    roofline = measurement.roofline
+    if roofline is None or roofline.memory_gbs is None:
+        return None
+    return f"{roofline.gflops:.4g} GFLOP/s, and {roofline.memory_gbs:.3g} GB/s from memory"
 
 
 def _highest_rate(measurement: Measurement) -> str | None:

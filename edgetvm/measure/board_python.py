@@ -17,6 +17,8 @@ from edgetvm.base.errors import BoardError, MissingToolError
 from edgetvm.base.steps import step
 from edgetvm.farm.ssh import Connection
 
+# What it is called on boards.
+PROGRAM = "python3"
 LEAST_VERSION = (3, 11)
 _DEADLINE_S = 60.0
 _PIP_TIMEOUT_S = 900.0
@@ -71,13 +73,13 @@ def python_of(connection: Connection) -> BoardPython:
     """
     where = f"board {connection.board.name}"
     wanted = ".".join(map(str, LEAST_VERSION))
-    answer = connection.run("exec python3 -", deadline_s=_DEADLINE_S, stdin=_ASK.encode())
+    answer = connection.run(f"exec {PROGRAM} -", deadline_s=_DEADLINE_S, stdin=_ASK.encode())
     mend = f"install Python {wanted} or newer there, or leave --peer out"
     try:
         version, machine, libc = json.loads(answer.out)
     except ValueError:
         raise BoardError(
-            f"peers are Python packages, and no python3 runs there: {answer.last_words}",
+            f"peers are Python packages, and no {PROGRAM} runs there: {answer.last_words}",
             where=where,
             mend=mend,
         ) from None

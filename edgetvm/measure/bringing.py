@@ -13,6 +13,7 @@ from edgetvm.base.steps import step
 from edgetvm.base.units import format_bytes
 from edgetvm.farm.ssh import Connection, upload
 from edgetvm.farm.ssh.upload import storage_fault
+from edgetvm.measure import board_python
 
 # In the account's home; whatever lies in it can be brought again.
 _PLACE = ".cache/edgetvm/brought"
@@ -60,7 +61,8 @@ def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], 
 def _unpacking(folder: str) -> str:
     """A command that makes the folder of the archive beside it: whole, or not at all."""
     archive, aside, whole = (shlex.quote(f"{folder}{end}") for end in (".tar.gz", ".new", ""))
-    unpack = f"rm -rf {aside}; python3 -m tarfile -e {archive} {aside} && mv {aside} {whole}"
+    unpack = f"rm -rf {aside}; {board_python.PROGRAM} -m tarfile -e {archive} {aside}"
+    unpack += f" && mv {aside} {whole}"
     return f"{unpack}; code=$?; rm -rf {archive} {aside}; exit $code"
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.boards.roofline import Roofline
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
@@ -146,6 +147,8 @@ class Measurement:
         kernel_times: where the time of a run goes, timed on the board after all else; None where
             its times say nothing.
         peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
+        roofline: of the board on so many threads, its memory measured after all else; None where
+            its times say nothing.
         confusion: of the classes of the recipe's data, where it has some.
         layers: of the float model that it was made from, where that was asked for.
         beside: peers that were timed in turns with it; None without any.
@@ -184,6 +187,7 @@ class Measurement:
     settled: bool = True
     kernel_times: KernelTimes | None = None
     peak_gflops: float | None = None
+    roofline: Roofline | None = None
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None

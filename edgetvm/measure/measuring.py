@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from edgetvm.base.errors import AccuracyError, UsageError
@@ -14,6 +15,7 @@ from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.boards.roofline import roofline_of
+from edgetvm.farm.memory_rate import roofline_on
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.beside import measure_beside
 from edgetvm.measure.deployment import Deployment, deploy
@@ -161,8 +163,9 @@ def measure(
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
     plan = plan or Plan()
-    if recipe is not None and plan.real_time is not None and plan.real_time.audio is not None:
-        recipe = with_audio(recipe, plan.real_time.audio)
+    audio = plan.real_time.audio if plan.real_time is not None else None
+    if recipe is not None and isinstance(audio, Path):
+        recipe = with_audio(recipe, audio)
     manifest = package.manifest
     facts = session.facts()
     deployment = deploy(session, package, plan.threads, plan.allow_mismatch)
@@ -175,13 +178,16 @@ def measure(
     # Cold starts open the package again and again: what counts is one opening.
     if plan.scenario != "cold-start":
         peak_memory_bytes = session.peak_memory_bytes()
-    turns = kernel_times = None
+    turns = kernel_times = roofline = None
     explained = plan.explained and not profile.emulated
     if explained and plan.scenario == "single-stream":
         turns = threads_in_turns(session, threads, taken.samples_ns)
     if explained and data.stream is None:
         with step(f"time the kernels on {session.board.name}"):
             kernel_times = time_kernels_on(session, threads)
+        with step(f"time the memory of {session.board.name}") as this:
+            roofline = roofline_on(session, profile, threads)
+            this.detail = f"{roofline.memory_gbs:.3g} GB/s"
     beside = None
     if plan.peers:
         one = data.inputs
@@ -200,6 +206,7 @@ def measure(
         settled=taken.warmed.settled,
         kernel_times=kernel_times,
         peak_gflops=roofline_of(profile, threads).gflops,
+        roofline=roofline,
         windows=taken.windows,
         rule=plan.rule if taken.real_time is None else None,
         preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,

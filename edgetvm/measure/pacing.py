@@ -44,14 +44,15 @@ class RealTimePlan:
         policy: `queue` answers every chunk; `skip` leaves out one that could not begin before the
             next of its stream arrived, as cameras do.
         rate_hz: chunks in a second, for a recipe without `stream`.
-        audio: a WAV file in place of the recipe's data.
+        audio: a WAV file in place of the recipe's data; `microphone` records on the board first,
+            `seconds` or ten.
     """
 
     streams: int | None = 1
     seconds: float | None = None
     policy: Literal["queue", "skip"] = "queue"
     rate_hz: float | None = None
-    audio: Path | None = None
+    audio: Path | Literal["microphone"] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edgetvm.base.pins import installed_version
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.ssh import Connection
 from edgetvm.farm.ssh.holding import Held
+from edgetvm.measure import board_python
 from edgetvm.measure.board_python import BoardPython, packages_for, python_of
 from edgetvm.measure.bringing import bring, files_in
 from edgetvm.measure.peer_crews import LOAD_TIMEOUT_S, Lost, Runner
@@ -171,7 +172,7 @@ def _command(connection: Connection, tasks: Mapping[Task, str]) -> str:
     paths = f"{_bring_code(connection)}:{next(iter(tasks.values()))}"
     # Where a board's user has packages of his own, they are no part of what is timed.
     environment = f"PYTHONPATH={shlex.quote(paths)} PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1"
-    return f"exec env {environment} python3 -m {_MODULE}.on_board"
+    return f"exec env {environment} {board_python.PROGRAM} -m {_MODULE}.on_board"
 
 
 def _started(talk: _Talk, folder: str, tasks: Mapping[Task, str], lost: Lost) -> list[Runner]:

@@ -20,7 +20,7 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
-from edgetvm.recipes.recordings import record, with_audio
+from edgetvm.recipes.recordings import Heard, record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
+    "Heard",
     "InputSpec",
     "ModelFile",
     "Prediction",
