@@ -20,6 +20,7 @@ _ITS_OWN = {
     "rate_hz": "--frame-rate",
     "skip": "--skip",
     "audio": "--audio",
+    "video": "--video",
 }
 
 
@@ -74,6 +75,12 @@ _OPTIONS = (
         metavar=f"FILE.wav|{_MICROPHONE}",
         help="A recording in place of the recipe's data; or one from the board's own microphone.",
     ),
+    click.option(
+        "--video",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE|FOLDER",
+        help="A video's frames, or pictures in the order of their names, in place of the data.",
+    ),
 )
 
 
@@ -105,6 +112,7 @@ def _plan(
     rate_hz: float | None,
     skip: bool,
     audio: str | None,
+    video: Path | None,
 ) -> Any:
     from edgetvm.measure import RealTimePlan
 
@@ -113,5 +121,6 @@ def _plan(
         seconds=seconds,
         policy="skip" if skip else "queue",
         rate_hz=rate_hz,
+        video=video,
         audio=Path(audio) if audio not in (None, _MICROPHONE) else audio,
     )

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from edgetvm.base.errors import AccuracyError, UsageError
@@ -23,7 +22,7 @@ from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.highest_rate import RateSearch, play_highest_rate
 from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
-from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
+from edgetvm.measure.pacing import RealTimePlan, run_in_real_time, with_own_signal
 from edgetvm.measure.package_on_board import PackageOnBoard
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Preset, Rule, Scenario, rule_of
@@ -46,7 +45,6 @@ from edgetvm.recipes import (
     prepare,
     samples,
     unmet,
-    with_audio,
 )
 
 # Of the time that timed runs may take.
@@ -163,9 +161,7 @@ def measure(
         BoardError: the board failed, see `edgetvm.farm.session`.
     """
     plan = plan or Plan()
-    audio = plan.real_time.audio if plan.real_time is not None else None
-    if recipe is not None and isinstance(audio, Path):
-        recipe = with_audio(recipe, audio)
+    recipe = with_own_signal(recipe, plan.real_time)
     manifest = package.manifest
     facts = session.facts()
     deployment = deploy(session, package, plan.threads, plan.allow_mismatch)

@@ -21,7 +21,15 @@ from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
-from edgetvm.recipes import Recipe, Sample, interpret, prepare
+from edgetvm.recipes import (
+    Recipe,
+    Sample,
+    frame_rate_hz,
+    interpret,
+    prepare,
+    with_audio,
+    with_video,
+)
 
 _LEAST_S = 10.0
 # What is still waiting when the last chunk has arrived may take so much longer.
@@ -46,6 +54,8 @@ class RealTimePlan:
         rate_hz: chunks in a second, for a recipe without `stream`.
         audio: a WAV file in place of the recipe's data; `microphone` records on the board first,
             `seconds` or ten.
+        video: a video, or a folder of pictures, in place of the recipe's data; of a video the rate
+            is its own, if none is given.
     """
 
     streams: int | None = 1
@@ -53,6 +63,7 @@ class RealTimePlan:
     policy: Literal["queue", "skip"] = "queue"
     rate_hz: float | None = None
     audio: Path | Literal["microphone"] | None = None
+    video: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,26 @@ class Feed:
         return len(next(iter(self.chunks.values())))
 
 
+def with_own_signal(recipe: Recipe | None, plan: RealTimePlan | None) -> Recipe | None:
+    """The recipe with the plan's recording or video as its data, where it has one.
+
+    Raises:
+        UsageError: there is no recipe, which would tell how the model takes it.
+        see `edgetvm.recipes.with_audio` and `with_video` too.
+    """
+    if plan is None or (plan.video is None and plan.audio is None):
+        return recipe
+    if recipe is None:
+        raise UsageError(
+            "a model file alone does not tell how it takes a signal or a picture",
+            where="--audio" if plan.video is None else "--video",
+            mend="write a recipe for it: edgetvm recipes new",
+        )
+    if plan.video is not None:
+        return with_video(recipe, plan.video)
+    return with_audio(recipe, plan.audio) if isinstance(plan.audio, Path) else recipe
+
+
 def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
     """From chunk to chunk.
 
@@ -83,6 +114,8 @@ def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
     """
     if plan.rate_hz is not None:
         return 1000 / plan.rate_hz
+    if plan.video is not None and not plan.video.is_dir():
+        return 1000 / frame_rate_hz(plan.video)
     if recipe is not None and recipe.stream is not None:
         return recipe.stream.chunk_ms
     raise UsageError(

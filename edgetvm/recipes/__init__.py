@@ -22,6 +22,7 @@ from edgetvm.recipes.recipe import (
 )
 from edgetvm.recipes.recordings import Heard, record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.videos import frame_rate_hz, with_video
 
 __all__ = [
     "DATA",
@@ -41,6 +42,7 @@ __all__ = [
     "decision_agreement",
     "fetch",
     "find_recipe",
+    "frame_rate_hz",
     "interpret",
     "label_names",
     "list_recipes",
@@ -56,4 +58,5 @@ __all__ = [
     "unmet",
     "with_audio",
     "with_folder",
+    "with_video",
 ]

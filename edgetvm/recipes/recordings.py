@@ -31,7 +31,7 @@ def with_audio(recipe: Recipe, path: Path) -> Recipe:
         )
     source = ModelFile(path=path.absolute())
     data = Processing("wav", {"source": source, "sample_rate_hz": recipe.stream.sample_rate_hz})
-    return replace(recipe, data=data, metrics=())
+    return replace(recipe, data=data, metrics=(), accept={})
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
 from edgetvm.measure.measuring import Plan, measure
 from edgetvm.measure.microphone import recorded
-from edgetvm.measure.pacing import period_ms_of
+from edgetvm.measure.pacing import period_ms_of, with_own_signal
 from edgetvm.measure.peers_on_board import check_python
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
@@ -104,6 +104,7 @@ def bench(
 
     with listening(keep):
         plan = _with_recording(plan, subject, board)
+        with_own_signal(subject.recipe, plan.real_time)
         original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
         with connected(board, f"bench {subject.name}") as session, governed([session.board]):
