@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from edgetvm.base.units import format_bytes, format_ms
-from edgetvm.base.words import plural
+from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
@@ -53,13 +55,13 @@ def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table |
         return "nothing of that is kept here; see all: edgetvm results list"
     if not rows:
         return "nothing is kept here yet: edgetvm bench MODEL"
-    numbers = ("samples", "p50", "p99")
-    names = ("model", "device", "scenario")
-    table = new_table("id", *names, *numbers, "verdict", right=numbers, folded=names)
+    two = ("model\nid", "device\nscenario", "samples\nverdict")
+    table = new_table(*two, "p50", "p99", right=(two[2], "p50", "p99"), folded=two)
     for row in rows:
+        pairs = (row["model"], row["id"]), (row["device"], row["scenario"])
         times = (format_ms(row["p50_ms"]), format_ms(row["p99_ms"]))
-        texts = (row["id"], row["model"], row["device"], row["scenario"], str(row["samples"]))
-        add_row(table, *texts, *times, row["verdict"])
+        cells = (*pairs, (str(row["samples"]), row["verdict"]))
+        table.add_row(*(Text("\n".join(map(printable, pair))) for pair in cells), *times)
     return table
 
 
