@@ -102,6 +102,7 @@ def described(measurement: Measurement) -> dict[str, object]:
         "roofline": _roofline(measurement),
         "memory": format_bytes(measurement.peak_memory_bytes),
         **_looks(measurement),
+        "energy": energy_told(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
         "threads": f"{place.threads} of {plural(place.cores, 'core')}",
         "package": measurement.package_sha256,
@@ -197,12 +198,11 @@ def _looks(measurement: Measurement) -> dict[str, str | None]:
         "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else None,
         "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
         "preempted": plural(switches, "time"),
-        "energy": energy_told(measurement),
     }
 
 
 def energy_told(measurement: Measurement) -> str | None:
-    """What the board's own meters counted in the valid windows, by run; None without a meter."""
+    """What meters told of the valid windows, by run; None without a meter."""
     from edgetvm.measure.energy import energy_mj
 
     found = energy_mj(measurement)

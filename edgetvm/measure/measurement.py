@@ -20,6 +20,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
 from edgetvm.measure.highest_rate import RateSearch
 from edgetvm.measure.kernel_times import KernelTimes
+from edgetvm.measure.metering import PowerReading
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
@@ -137,6 +138,7 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        power: what a meter beside the board told while the samples were taken; empty without one.
         windows: that the samples were taken in, in order; empty where nobody looked at the board.
         rule: how much was asked for; None where the measurement is older than rules.
         preset: that the rule is of; empty where a number of runs was given.
@@ -178,6 +180,7 @@ class Measurement:
     options: CompileOptions = DEFAULTS
     memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
+    power: tuple[PowerReading, ...] = ()
     windows: tuple[Window, ...] = ()
     rule: Rule | None = None
     preset: str = ""

@@ -22,6 +22,7 @@ from edgetvm.measure.evaluation import evaluate
 from edgetvm.measure.highest_rate import RateSearch, play_highest_rate
 from edgetvm.measure.kernel_times import time_kernels_on
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
+from edgetvm.measure.metering import metered
 from edgetvm.measure.pacing import RealTimePlan, run_in_real_time, with_own_signal
 from edgetvm.measure.package_on_board import PackageOnBoard
 from edgetvm.measure.real_time import RealTime
@@ -170,7 +171,8 @@ def measure(
     if recipe is not None and recipe.data is not None:
         data = _with_data(session, deployment, package, source, recipe, plan, original)
     peak_memory_bytes = session.peak_memory_bytes()
-    taken = _take(session, package, profile, plan, recipe, data)
+    with metered(session.board) as power:
+        taken = _take(session, package, profile, plan, recipe, data)
     # Cold starts open the package again and again: what counts is one opening.
     if plan.scenario != "cold-start":
         peak_memory_bytes = session.peak_memory_bytes()
@@ -203,6 +205,7 @@ def measure(
         kernel_times=kernel_times,
         peak_gflops=roofline_of(profile, threads).gflops,
         roofline=roofline,
+        power=tuple(power),
         windows=taken.windows,
         rule=plan.rule if taken.real_time is None else None,
         preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
