@@ -5,6 +5,7 @@ from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.gathered import with_folder
 from edgetvm.recipes.metrics import decision_agreement, score, unmet
+from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
 from edgetvm.recipes.recipe import (
@@ -13,6 +14,7 @@ from edgetvm.recipes.recipe import (
     Recipe,
     StreamSpec,
     find_recipe,
+    form_of,
     label_names,
     list_recipes,
     load_recipe,
@@ -21,12 +23,13 @@ from edgetvm.recipes.recipe import (
     starting_recipe,
 )
 from edgetvm.recipes.recordings import Heard, record, with_audio
-from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
 from edgetvm.recipes.videos import frame_rate_hz, with_video
 
 __all__ = [
     "DATA",
     "METRICS",
+    "MODELS",
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
@@ -42,7 +45,11 @@ __all__ = [
     "decision_agreement",
     "fetch",
     "find_recipe",
+<<<<<<< HEAD
     "frame_rate_hz",
+=======
+    "form_of",
+>>>>>>> main
     "interpret",
     "label_names",
     "list_recipes",
@@ -52,6 +59,7 @@ __all__ = [
     "processing_of",
     "recipe_text",
     "record",
+    "run_module",
     "samples",
     "score",
     "starting_recipe",
