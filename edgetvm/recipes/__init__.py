@@ -45,11 +45,8 @@ __all__ = [
     "decision_agreement",
     "fetch",
     "find_recipe",
-<<<<<<< HEAD
-    "frame_rate_hz",
-=======
     "form_of",
->>>>>>> main
+    "frame_rate_hz",
     "interpret",
     "label_names",
     "list_recipes",
