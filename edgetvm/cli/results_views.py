@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from edgetvm.measure.statistics import Summary
 
 
-def verdict(summary: Summary) -> str:
+def verdict(measurement: Measurement, summary: Summary) -> str:
     """VALID, or INVALID."""
-    return "INVALID" if summary.invalid else "VALID"
+    from edgetvm.measure import figures_of
+
+    run = measurement.real_time
+    late = run is not None and figures_of(run).invalid
+    return "INVALID" if summary.invalid or late else "VALID"
 
 
 def listed(measurement: Measurement) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def listed(measurement: Measurement) -> dict[str, Any]:
         "samples": len(measurement.samples_ns),
         "p50_ms": summary.p50_ms,
         "p99_ms": summary.p99_ms,
-        "verdict": "emulated" if place.emulated else verdict(summary),
+        "verdict": "emulated" if place.emulated else verdict(measurement, summary),
     }
 
 
@@ -87,7 +91,9 @@ def described(measurement: Measurement) -> dict[str, object]:
     rows: dict[str, object | None] = {
         "model": measurement.model,
         "scenario": f"{measurement.scenario}{_of_rule(measurement)}",
-        "verdict": "emulated: ranked with nothing" if place.emulated else verdict(summary),
+        "verdict": "emulated: ranked with nothing"
+        if place.emulated
+        else verdict(measurement, summary),
         **{f"why {n}": sentence for n, sentence in enumerate(summary.warnings, 1)},
         "samples": f"{summary.count} counted of {len(measurement.samples_ns)}, after "
         f"{plural(measurement.warmup, 'run')} of warm-up",

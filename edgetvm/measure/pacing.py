@@ -16,8 +16,10 @@ from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
 from edgetvm.farm.session import BoardSession
 from edgetvm.farm.session_records import Pace
+from edgetvm.measure.conditions import Conditions, conditions_of
 from edgetvm.measure.real_time import RealTime, Word, words_heard
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
+from edgetvm.measure.windows import Window
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
@@ -160,7 +162,7 @@ def run_in_real_time(
     *,
     recipe: Recipe | None = None,
     samples: Sequence[Sample] = (),
-) -> RealTime:
+) -> tuple[RealTime, Window]:
     """Feed an open package chunk by chunk at their own rate, by an absolute clock on the board.
 
     Args:
@@ -169,34 +171,46 @@ def run_in_real_time(
             runs; where it does not hold as many in the long one, nine tenths of them are tried.
         recipe, samples: what it is fed; see `feed_of`.
 
+    Returns:
+        what became of every chunk, and the looks at the board before and after.
+
     Raises:
         UsageError: nothing says how often chunks come.
         BoardError: the board failed, or does not even hold one stream.
     """
     feed = feed_of(package, recipe, samples, plan)
     streams = plan.streams or most_streams(session, feed, plan)
-    run, outputs = _told_run(session, feed, plan, streams)
+    run, window, outputs = _told_run(session, feed, plan, streams)
     # Two seconds promise more than a longer run holds.
     attempts = 0 if plan.streams else _ATTEMPTS
     while attempts and not _is_held(figures := figures_of(run)):
         attempts -= 1
         if not figures.keeps_up or figures.dropped:
             streams = max(1, streams * 9 // 10)
-        run, outputs = _told_run(session, feed, plan, streams)
+        run, window, outputs = _told_run(session, feed, plan, streams)
     if recipe is not None and samples and run.carried:
-        return replace(run, words=_words(recipe, samples[0], run, feed, outputs))
-    return run
+        run = replace(run, words=_words(recipe, samples[0], run, feed, outputs))
+    return run, window
 
 
 def _told_run(
     session: BoardSession, feed: Feed, plan: RealTimePlan, streams: int
-) -> tuple[RealTime, Arrays]:
+) -> tuple[RealTime, Window, Arrays]:
     count = _count(feed, plan.seconds)
     title = f"{plural(streams, 'stream')} in real time on {session.board.name}"
     with step(f"{title}, {count * feed.period_ms / 1000:.0f} s") as this:
+        before = conditions_of(session.conditions())
         run, outputs = _run(session, feed, plan, streams, count)
+        window = _window(run, before, conditions_of(session.conditions()))
         this.detail = _told(figures_of(run))
-    return run, outputs
+    return run, window, outputs
+
+
+def _window(run: RealTime, before: Conditions, after: Conditions) -> Window:
+    count = len(run.service_ns)
+    span_ns = max(run.ended_ns) - min((one for one in run.began_ns if one >= 0), default=0)
+    # What the call took beside its chunks is neither the board's nor the wire's alone.
+    return Window(count, span_ns, 0, 0, before, after, idles=True)
 
 
 def _is_held(figures: RealTimeFigures) -> bool:

@@ -10,7 +10,7 @@ from edgetvm.base.words import plural
 from edgetvm.measure.early_stopping import estimate_rank, least_queries, most_over
 from edgetvm.measure.measurement import Measurement, ThreadTurns
 from edgetvm.measure.real_time import Chunks
-from edgetvm.measure.rules import TOLD_PERCENTILES, WITH_WAITING
+from edgetvm.measure.rules import TOLD_PERCENTILES, WITH_WAITING, Scenario
 from edgetvm.measure.samples import Samples, ranked
 from edgetvm.measure.windows import Window, reasons, told_invalid, valid_samples
 
@@ -22,6 +22,8 @@ _PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9
 # What lies closer to one thread's speed may be chance.
 _THREADS_LOSE = 0.9
 _INVALID = "INVALID: "
+# A cold start is no run, and chunks in real time come at their own rate.
+_NO_THROUGHPUT: frozenset[Scenario] = frozenset({"cold-start", "real-time"})
 
 
 def percentile(sorted_values: Sequence[float], fraction: float) -> float:
@@ -165,11 +167,11 @@ def _validity(measurement: Measurement) -> tuple[str, ...]:
 def _invalid(measurement: Measurement) -> tuple[str, ...]:
     """Which rules of the scenario are not met, and what is missing."""
     rule, windows = measurement.rule, measurement.judged_windows
-    if rule is None or measurement.environment.emulated:
-        return ()
     valid = [window for window in windows if not reasons(window)]
     if windows and not valid:
         return (f"{_INVALID}no window of the measurement is valid; measure again on a quiet board",)
+    if rule is None or measurement.environment.emulated:
+        return ()
     count = sum(window.count for window in valid) if windows else len(measurement.samples_ns)
     found = [*_too_few(count, rule.least_count), *_too_short(valid, rule.least_s)]
     if measurement.scenario == "server":
@@ -268,7 +270,8 @@ def _throughput(measurement: Measurement) -> float | None:
     counted = [window for window in windows if not reasons(window)] or windows
     span_ns = sum(window.span_ns for window in counted)
     runs = sum(window.count for window in counted) * measurement.runs_per_query
-    return runs / span_ns * 1e9 if span_ns and measurement.scenario != "cold-start" else None
+    told = span_ns and measurement.scenario not in _NO_THROUGHPUT
+    return runs / span_ns * 1e9 if told else None
 
 
 def _rpc_ms(windows: Sequence[Window]) -> float | None:

@@ -189,7 +189,9 @@ def _page(found: Sequence[Result], title: str, rows: int, dots: int) -> str:
             _drawings(result, rows, dots),
             _facts(result.measurement),
             svg.runs_per_mark(result.summary.count, dots),
-            real_time_lines(run) if (run := result.measurement.real_time) else [],
+            real_time_lines(run, result.measurement.judged_windows)
+            if (run := result.measurement.real_time)
+            else [],
             peer_rows(beside) if (beside := result.measurement.beside) else [],
         )
         for number, result in enumerate(found, start=1)

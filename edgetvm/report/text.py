@@ -77,7 +77,8 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
-    told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
+    lines = real_time_lines(run, result.measurement.judged_windows)
+    told = [(line.name, line.value, line.meaning) for line in lines]
     return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
 
 

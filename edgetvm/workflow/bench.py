@@ -28,10 +28,11 @@ from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.standing_boards import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
-from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.measuring import measure
 from edgetvm.measure.microphone import recorded
 from edgetvm.measure.pacing import period_ms_of, with_own_signal
 from edgetvm.measure.peers_on_board import check_python
+from edgetvm.measure.plan import Plan
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build

@@ -17,7 +17,7 @@ from scripted_system import Scripted
 from edgetvm.base.errors import UsageError
 from edgetvm.measure import summarise
 from edgetvm.measure.rules import PRESETS, Rule, Scenario, rule_of
-from edgetvm.measure.scenarios import Load, Played, play, poisson_ns
+from edgetvm.measure.scenarios import Load, Played, play, play_stream, poisson_ns
 from edgetvm.measure.warm_up import warm_up
 from edgetvm.measure.windows import reasons
 
@@ -199,3 +199,19 @@ def test_times_that_never_settle_are_given_up() -> None:
     growing = [int(MS * 1.1**n) for n in range(120)]
     found = warm_up(taking(growing), 2.0)
     assert not found.settled
+
+
+def test_a_stream_runs_its_signal_until_enough_of_its_chunks_count() -> None:
+    system = Scripted(hot=frozenset({1}))
+
+    def signal() -> np.ndarray:
+        system.now_ns += 30 * MS
+        return np.asarray([MS, 2 * MS, 3 * MS])
+
+    found = play_stream(system, signal, Rule(5, 0.0, 30.0))
+    # The first two passes touch the hot look; of each pass the chunks alone are its span.
+    assert [bool(reasons(one)) for one in found.windows] == [True, True, False, False]
+    assert [(one.count, one.span_ns, one.round_trip_ns) for one in found.windows[:1]] == [
+        (3, 6 * MS, 0)
+    ]
+    assert summarise(taken(found, "stream", Rule(5, 0.0, 30.0))).rpc_ms is None

@@ -47,6 +47,9 @@ RIGHT: dict[str, Window] = {
     ),
     "nothing is told": window(before={"throttled": None, "waited_ns": None, "governors": ()}),
     "a tick of others": window(busy_cpu_ns=QUIET.busy_cpu_ns + 4 * S + 40_000_000),
+    "clocks fall where it waits between its runs": replace(
+        window(frequencies_khz=(600_000,) * 4), idles=True
+    ),
     "one late of many": replace(window(count=1000), late=1),
 }
 
@@ -130,3 +133,12 @@ def test_other_work_is_told_once_and_not_by_all_that_follows_from_it() -> None:
     assert "waited 5.0%" in told
     # Where no window says why times are spread, the spread itself is told.
     assert len(summarise(replace(noisy, windows=())).warnings) == 3
+
+
+def test_streams_in_real_time_have_no_rule_and_are_judged_all_the_same() -> None:
+    hot = replace(WRONG["throttled now"][0], count=9, idles=True)
+    found = replace(measured(hot, rule=Rule(1, 0.0, 60.0)), rule=None, scenario="real-time")
+    summary = summarise(found)
+    assert "no window of the measurement is valid" in summary.invalid[0]
+    assert (summary.throughput_qps, summary.disturbed) == (None, True)
+    assert summarise(replace(found, windows=())).invalid == ()
