@@ -22,13 +22,17 @@ PROGRAM = "python3"
 LEAST_VERSION = (3, 11)
 _DEADLINE_S = 60.0
 _PIP_TIMEOUT_S = 900.0
+# A Python of 32 bits may run on a kernel of 64.
 _ASK = """
 import json, os, platform, sys
 try:
     libc = os.confstr("CS_GNU_LIBC_VERSION")
 except (OSError, ValueError):
     libc = None
-print(json.dumps([sys.version_info[:2], platform.machine(), libc or ""]))
+machine = platform.machine()
+if sys.maxsize < 1 << 32:
+    machine = {"aarch64": "armv7l", "x86_64": "i686"}.get(machine, machine)
+print(json.dumps([sys.version_info[:2], machine, libc or ""]))
 """
 # Wheels of an older glibc run on a newer one; 2.5 is that of manylinux1.
 _OLDEST_GLIBC = 5
@@ -41,7 +45,7 @@ class BoardPython:
 
     Attributes:
         version: major and minor.
-        machine: as `uname -m` prints it.
+        machine: that it is built for, as `uname -m` names it.
         libc: `glibc 2.36`; empty where it is musl.
     """
 
