@@ -132,7 +132,7 @@ def section_of(
         _facts(measurement, usual),
         charts.samples_per_mark(result.summary.count, detail.marks),
         course.unit == "s",
-        real_time_lines(run) if run is not None else [],
+        real_time_lines(run, measurement.judged_windows) if run is not None else [],
         peer_rows(measurement.beside) if measurement.beside is not None else [],
         _confused(measurement),
         len(days),

@@ -75,7 +75,8 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
-    told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
+    lines = real_time_lines(run, result.measurement.judged_windows)
+    told = [(line.name, line.value, line.meaning) for line in lines]
     return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
 
 
@@ -107,12 +108,12 @@ def _markdown_operators(result: Result) -> list[str]:
             f"{one.us:.4g} µs",
             f"{one.share:.0%}",
             NONE if one.gflops is None else f"{one.gflops:.3g}",
-            NONE if one.of_peak is None else f"{one.of_peak:.0%}",
+            NONE if one.of_bound is None else f"{one.of_bound:.0%} of what its {one.bound_by} can",
         )
         for one in found
     ]
     title = f"{result.model} by operators on {result.device}, {result.setting}"
-    head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Of the board's")
+    head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Roofline")
     return ["", *_markdown_section(title, head, rows)]
 
 
