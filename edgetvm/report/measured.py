@@ -189,7 +189,7 @@ def _sizes(measurement: Measurement) -> str:
     sizes["package file"] = measurement.package_size_bytes
     sizes["library in it"] = measurement.library_size_bytes
     rows = [charts.Bar(name, float(size), format_bytes(size)) for name, size in sizes.items()]
-    return charts.bars(rows, "Memory and sizes")
+    return charts.bars(rows, "Memory and sizes", 140)
 
 
 def _confusion(measurement: Measurement, most: int) -> str:
