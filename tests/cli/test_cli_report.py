@@ -33,7 +33,6 @@ def test_what_cannot_be_shown_is_told_in_words(home: Home, tmp_path: Path) -> No
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
     assert refused(home.edgetvm("report", bad), 3, str(bad), "not a report of edgetvm")
-    assert refused(home.edgetvm("report", tmp_path / "gone.json"), 10, "check the path")
     assert refused(home.edgetvm("report", "--model", "unknown"), 2, "nothing of that is kept")
     assert refused(home.edgetvm("report", "-o", tmp_path / "r.pdf"), 2, "html, md, csv, json")
     assert not (tmp_path / "r.pdf").exists()

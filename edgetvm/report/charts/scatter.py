@@ -22,6 +22,7 @@ from edgetvm.report.charts.scale import Scale, fitted
 from edgetvm.report.words import shown
 
 _HEIGHT = 250
+_LARGEST_VALUE = 1e300  # that an axis can be made for
 _SMALLEST, _LARGEST = 5.0, 16.0
 _LINE = 15.0
 _LONGEST_LABEL = 28
@@ -100,11 +101,15 @@ def scatter(
     """A circle for each spot, its area by its size; labels never lie on each other.
 
     Args:
-        spots: at least one; those without a finite place are left out.
+        spots: at least one; those without a place, as a value that is no number, are left out.
         x_name, y_name: with units.
         front: places of those that a line joins, by growing x: see `pareto_front`.
     """
-    kept = [at for at, one in enumerate(spots) if math.isfinite(one.x) and math.isfinite(one.y)]
+    kept = [
+        at
+        for at, one in enumerate(spots)
+        if all(abs(value) <= _LARGEST_VALUE for value in (one.x, one.y))
+    ]
     groups = list(dict.fromkeys(spots[at].group for at in kept if spots[at].group))
     top = 30 + 20 * math.ceil(len(groups) / 2 if len(groups) > 1 else 0)
     bottom = top + _HEIGHT
