@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import BoardBusyError, EdgetvmError, LeaseLostError
 from edgetvm.base.steps import step
-from edgetvm.base.words import plural
+from edgetvm.base.words import in_vain, plural
 from edgetvm.farm.inventory import Board, Hand
 from edgetvm.farm.known_farm import is_farm_known
 from edgetvm.farm.tracker_client import Address
@@ -142,7 +142,7 @@ def _wait_for_first(hands: Sequence[_Patient], got: threading.Condition, wait_s:
         there = [one.board for one in hands if one.is_held]
         if not there:
             raise next((one.why for one in hands if one.why), None) or BoardBusyError(
-                f"none of {', '.join(one.board for one in hands)} became free within {wait_s:g} s",
+                f"none of {', '.join(one.board for one in hands)} {in_vain(wait_s)}",
                 mend="see who has them: edgetvm lease list",
             )
         this.detail = ", ".join(there)

@@ -223,6 +223,8 @@ def test_a_wait_that_is_in_vain_names_who_has_the_board(store: LeaseStore) -> No
         take(store, Request(("a",)), 0.2)
     assert "--wait" in str(caught.value)
     assert store.look().waiting == ()
+    with pytest.raises(BoardBusyError, match=r"no board is free now: ada@desk has a for"):
+        take(store, Request(("a",)), 0)
     with pytest.raises(NotFoundError, match="no such board is in the farm: c"):
         take(store, Request(("c",)), 0)
 
@@ -232,7 +234,10 @@ def test_a_heartbeat_keeps_the_board_and_tells_of_the_loss(store: LeaseStore) ->
     with held(store, Request(("a",), ttl_s=0.3), when_lost=told.append) as mine:
         time.sleep(0.8)
         mine.check()
-        assert store.kick("a", "kicked by the cleaner")
+        kicked = store.kick("a", "kicked by the cleaner")
+        assert kicked is not None
+        assert kicked.token == mine.lease.token
+        assert store.kick("a", "once more") is None, "it was over"
         assert within(5, lambda: told)
         with pytest.raises(LeaseLostError, match="kicked by the cleaner"):
             mine.check()

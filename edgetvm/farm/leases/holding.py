@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from edgetvm.base.errors import BoardBusyError, LeaseLostError, StorageError
 from edgetvm.base.steps import step
 from edgetvm.base.units import format_duration
-from edgetvm.base.words import plural
+from edgetvm.base.words import in_vain, plural
 from edgetvm.farm.leases import queueing
 from edgetvm.farm.leases.lease import Lease, Request, Waiting
 from edgetvm.farm.leases.store import LeaseStore
@@ -151,7 +151,7 @@ def _busy(store: LeaseStore, request: Request, mine: Waiting, wait_s: float) -> 
     words = f": {'; '.join(told[:_TOLD])}" if told else ""
     more = f"; and {plural(len(told) - _TOLD, 'more reason')}" if len(told) > _TOLD else ""
     return BoardBusyError(
-        f"no board became free within {wait_s:g} s{words}{more}",
+        f"no board {in_vain(wait_s)}{words}{more}",
         where=f"board {request.boards[0]}" if len(request.boards) == 1 else None,
         mend="wait longer with --wait, or see: edgetvm lease list",
     )

@@ -155,10 +155,13 @@ class LeaseStore:
             which = and_(LEASES.c.token == lease.token, LEASES.c.secret == lease.secret)
             return changes.end_leases(connection, which, reason, now_s) > 0
 
-    def kick(self, board: str, reason: str) -> bool:
-        """End whatever lease a board has. False where it has none."""
+    def kick(self, board: str, reason: str) -> Lease | None:
+        """End whatever lease a board has, and answer with it; None where it has none."""
         with self._turn(lasting=True) as (connection, now_s):
-            return changes.end_leases(connection, LEASES.c.board == board, reason, now_s) > 0
+            leases = rows.open_leases(connection, now_s)
+            found = next((one for one in leases if one.board == board), None)
+            changes.end_leases(connection, LEASES.c.board == board, reason, now_s)
+            return found
 
     def sign_on(self, name: str, tracker: Address) -> None:
         """Say that a daemon serves the farm; again and again, as a sign of life."""
