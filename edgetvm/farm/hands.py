@@ -157,6 +157,9 @@ class _FromAfar:
     def where(self) -> None:
         self._hand.where()
 
+    def prove(self) -> None:
+        self._hand.prove()
+
 
 class _Borrowed:
     """The lease of `$EDGETVM_LEASE`; whoever took it keeps it."""
@@ -167,6 +170,9 @@ class _Borrowed:
 
     def where(self) -> tuple[Address, str]:
         return self._store.find(self._lease.token, self._lease.secret).server
+
+    def prove(self) -> None:
+        self.where()
 
 
 def _borrowed(store: LeaseStore) -> _Borrowed | None:
@@ -202,6 +208,15 @@ class _Patient:
         if held is None:
             raise LeaseLostError("it is not in hand now", where=f"board {self.board}")
         return held.where()
+
+    def prove(self) -> None:
+        """One that is lost is taken again."""
+        held = self._held
+        try:
+            if held is not None:
+                held.prove()
+        except LeaseLostError as error:
+            self._lose(error)
 
     def _keep(self) -> None:
         from edgetvm.farm.leases import Request, held

@@ -66,6 +66,16 @@ class Held:
                 mend="was this process paused, or the farm's database away? run it again",
             )
 
+    def prove(self) -> None:
+        """As `check`, by the database and not by the last heartbeat.
+
+        Raises:
+            LeaseLostError: as `check`.
+            StorageError: the database cannot be used.
+        """
+        self.check()
+        self._store.find(self.lease.token, self.lease.secret)
+
     def where(self) -> tuple[Address, str]:
         """Tracker and key of the board's server now.
 
