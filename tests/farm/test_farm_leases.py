@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from edgetvm.base.errors import (
     UsageError,
 )
 from edgetvm.farm.leases import Lease, LeaseStore, Proof, Request, Waiting, clock, held, take
+from edgetvm.farm.leases.document import farm_document
 from edgetvm.farm.leases.queueing import AGEING_S, before, board_for, in_order
 from edgetvm.farm.tracker_client import Address
 
@@ -163,6 +165,15 @@ def test_only_a_board_proven_good_now_is_given(store: LeaseStore) -> None:
     assert store.find(mine.token, mine.secret).key == "key"
     store.end(mine)
     assert not store.proven("a", proof, again=True), "a proof of a server that is gone"
+
+
+def test_a_proof_that_is_old_is_none(store: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("lease", "rows"):
+        monkeypatch.setattr(f"edgetvm.farm.leases.{module}.PROOF_AGE_S", 0.0)
+    told = "a is unknown: not proven for long: is its daemon up?"
+    with pytest.raises(BoardBusyError, match=re.escape(told)):
+        take(store, Request(("a",)), 0)
+    assert {one["health"] for one in farm_document(store.seen())["boards"]} == {"unknown"}
 
 
 def test_maintenance_is_ended_by_people_only(store: LeaseStore) -> None:
