@@ -60,6 +60,7 @@ class Fleet:
         self._later: list[tuple[float, Callable[[], object]]] = []
         self._kept: tuple[set[int], set[str]] = set(), set()
         self._leases: dict[int, Held] = {}
+        self._stuck: set[int] = set()
         self._results = f"sqlite:///{folder}/results.sqlite"
         self._trials = folder / "trials.sqlite"
         self._model = write_model(folder / "model.onnx")
@@ -167,8 +168,8 @@ class Fleet:
         for one in farm.ended:
             times = round(one.granted_at * 1e9), round(one.ended_at * 1e9)
             self._leases[one.token] = Held(one.board, one.token, one.owner, *times)
-        if any(one.silent_s > _FREED_S for one in farm.leases) and self.daemon() is not None:
-            self.found.stuck_leases += 1
+        if self.daemon() is not None:
+            self._stuck |= {one.token for one in farm.leases if one.silent_s > _FREED_S}
         trials, measurements = self._there()
         self.found.lost_results += len(self._kept[0] - trials) + len(self._kept[1] - measurements)
         self._kept = trials, measurements
@@ -194,7 +195,7 @@ class Fleet:
             self.mend(0)
             time.sleep(0.5)
         farm = self.store.look()
-        self.found.stuck_leases += len(farm.leases)
+        self.found.stuck_leases = len(self._stuck | {one.token for one in farm.leases})
         bad = {one.board: one.detail for one in farm.boards if one.verdict != "good"}
         if bad:
             self.found.leaks.append(f"boards that did not come back: {bad}")
