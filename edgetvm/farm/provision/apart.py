@@ -57,7 +57,9 @@ def _is_mine(lease: Lease | None) -> bool:
     from edgetvm.farm.leases.lease import VARIABLE, lease_of_words
 
     words = os.environ.get(VARIABLE)
-    return bool(words) and lease is not None and lease_of_words(words)[0] == lease.token
+    if not words or lease is None:
+        return False
+    return lease_of_words(words)[0] == lease.token
 
 
 def _taken(store: LeaseStore, board: str) -> BoardBusyError:
