@@ -89,7 +89,7 @@ def _faults(told: argparse.Namespace, folder: Path) -> faults.Found:
 
 def _fleet(told: argparse.Namespace, folder: Path) -> faults.Found:
     return fleet_faults.run(
-        folder, faults=told.fleet_faults, boards=told.fleet_boards, jobs=3, every_s=1.5,
+        folder, faults=told.fleet_faults, boards=told.fleet_boards, jobs=3, every_s=2.5,
         seed=told.seed,
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def _told(part: str, found: faults.Found, took_s: float) -> faults.Found:
     """Say what came of a part under faults."""
     _say(f"{part}, in {took_s:.0f} s: {found.faults.total()} faults")
     _say(f"faults: {dict(found.faults.most_common())}")
-    _say(f"jobs: {dict(found.jobs.most_common())}, {len(found.waits_ms)} waits")
+    _say(f"jobs: {dict(found.jobs.most_common())}")
     _say(f"torn files: {found.torn_files}, failures without a reason: {found.silent_failures}")
     for reason, count in found.reasons.most_common(12):
         _say(f"  {count:6} {reason or 'ok'}")
