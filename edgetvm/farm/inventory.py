@@ -55,6 +55,14 @@ class Hand(Protocol):
             LeaseLostError: the lease is over.
         """
 
+    def prove(self) -> None:
+        """See in the farm's database that the lease, if there is one now, still stands.
+
+        Raises:
+            LeaseLostError: it is over.
+            StorageError: the database cannot be used.
+        """
+
 
 @dataclass(frozen=True)
 class Board:
