@@ -121,7 +121,7 @@ def test_a_damaged_line_is_named_and_those_before_it_are_kept(store: Store) -> N
 
 
 def test_memory_does_not_grow_with_the_samples(store: Store, tmp_path: Path) -> None:
-    """Half a million samples are 4 MB as numbers, and 20 MB and more as what Python makes of JSON."""
+    """Half a million samples are 4 MB as numbers, and many times that as Python reads JSON."""
     spool = Spool()
     for _ in range(8):
         spool.add(np.full(CHUNK, 10**9, np.int64))
