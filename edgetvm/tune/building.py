@@ -89,18 +89,7 @@ def answering() -> Answer:
     """In a worker: builds or draws whatever job it is sent."""
     import tvm  # noqa: F401 - it takes seconds, which the first job need not wait for
 
-    _trust_schedule_calls()
     return _answer
-
-
-def _trust_schedule_calls() -> None:
-    """Leave out the types that TVM checks in Python at each call of a schedule, as long as the call
-    itself takes: rules are checked where models are compiled."""
-    from tvm.s_tir import Schedule
-
-    for name, method in list(vars(Schedule).items()):
-        if hasattr(method, "__wrapped__"):
-            setattr(Schedule, name, method.__wrapped__)
 
 
 def _answer(job: BuildJob | DrawJob) -> Built | tuple[str, ...]:
