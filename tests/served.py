@@ -55,10 +55,8 @@ class Server:
 
 
 @contextmanager
-def command_serving(
-    cache: Path, *arguments: str | Path
-) -> Iterator[tuple[Server, subprocess.Popen[str]]]:
-    """`edgetvm serve ARGUMENTS` on a port that the system chose; ended by Ctrl-C if it still runs.
+def command_serving(cache: Path, *arguments: str | Path) -> Iterator[Server]:
+    """`edgetvm serve ARGUMENTS` on a port that the system chose. It must end when it is told to.
 
     Args:
         cache: where what is built stays.
@@ -69,21 +67,23 @@ def command_serving(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stderr is not None
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if found := re.match(r"http://127\.0\.0\.1:(\d+)/", line):
-                break
-        else:
-            raise AssertionError("".join(said))
-        server = Server(int(found[1]))
+        server = Server(_port(process))
         try:
             assert within(_UP_S, lambda: _is_up(server))
-            yield server, process
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+            process.terminate()
+            assert process.wait(30) == -signal.SIGTERM
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if found := re.match(r"http://127\.0\.0\.1:(\d+)/", line):
+            return int(found[1])
+    raise AssertionError("".join(said))
 
 
 def _is_up(server: Server) -> bool:

@@ -13,6 +13,8 @@ from edgetvm.farm.listening import LOOPBACK
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
     from starlette.responses import Response
 
 # Of the Host header: a page of another site whose name leads here by a trick is not answered.
@@ -70,6 +72,40 @@ def run_application(
         **settings,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def refused(status: int, sentence: str) -> HTTPException:
+    """What to raise for a request that gets a sentence and no answer."""
+    from starlette.exceptions import HTTPException
+
+    return HTTPException(status, sentence)
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes:
+    """A request's body, of which no more is read than is allowed.
+
+    Raises:
+        HTTPException: it is larger, or compressed, or the client is gone.
+    """
+    from starlette.requests import ClientDisconnect
+
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise refused(415, "send the body as it is, without a Content-Encoding")
+    told = request.headers.get("Content-Length", "0")
+    parts, size = [], int(told) if told.isdigit() else 0
+    try:
+        if size <= most_bytes:
+            size = 0
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > most_bytes:
+                    break
+    except ClientDisconnect as error:
+        raise refused(400, "the client is gone") from error
+    if size > most_bytes:
+        raise refused(413, f"a request has {most_bytes} bytes at most")
+    return b"".join(parts)
 
 
 def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,8 @@ from edgetvm.base.errors import NumericError, UsageError
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.package import Package
-from edgetvm.workflow.serving.app import Limits, make_app
+from edgetvm.workflow.serving.app import make_app
+from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.executors import Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 from edgetvm.workflow.serving.served import Models, Offer, ServedModel, Share, open_models
@@ -45,7 +45,7 @@ def server(
     for package in (tiny_package, stateful_package):
         paths.append(folder / f"{package.manifest.name}.edgetvm")
         paths[-1].write_bytes(package.data)
-    with command_serving(shared_cache, *paths, "--executors", "2", "--max-body", "1") as (up, _):
+    with command_serving(shared_cache, *paths, "--executors", "2", "--max-body", "1") as up:
         yield up
 
 
@@ -240,16 +240,10 @@ def test_what_is_under_way_at_the_end_is_answered(stateful_package: Package) -> 
     assert last.result()[0] == 200
 
 
-def test_the_command_ends_on_sigterm_and_refuses_a_taken_port(
-    server: Server, tiny_package: Package, shared_cache: Path, tmp_path: Path
-) -> None:
+def test_a_taken_port_is_told(server: Server, tiny_package: Package, tmp_path: Path) -> None:
     path = tmp_path / "one.edgetvm"
     path.write_bytes(tiny_package.data)
     assert refused(edgetvm("serve", path, "--port", str(server.port)), 2, "in use", "--port")
-    with command_serving(shared_cache, path) as (up, process):
-        assert up.document(TINY)[0] == 200
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == -signal.SIGTERM
 
 
 def test_a_package_that_is_wrong_or_named_twice_is_not_served(

@@ -1,4 +1,4 @@
-"""Signals that are heard as they come: by a client's WebSocket, and by the page in a browser."""
+"""What is heard as it comes, and what is typed: by clients' own hands, and in a browser."""
 
 from __future__ import annotations
 
@@ -69,6 +69,38 @@ def write_loud(folder: Path) -> Path:
     return path
 
 
+MOOD = """
+name: mood
+task: sentiment
+description: Whether more words are good or bad
+licence: Apache-2.0
+model: {path: ../mood.onnx}
+module: mood.py
+preprocess: {name: test-mood-words}
+postprocess: {name: top-k, labels: [bad, good]}
+"""
+MOOD_MODULE = """
+import numpy as np
+from edgetvm.recipes import PREPROCESS
+
+@PREPROCESS.register("test-mood-words", needs_text=True)
+def test_mood_words(recipe, sample):
+    words = sample.attributes["text"].lower().split()
+    return {"counts": np.array([[words.count("bad"), words.count("good")]], np.float32)}
+"""
+
+
+def write_mood(folder: Path) -> Path:
+    """`scores` = softmax of how often each word is there."""
+    nodes = [helper.make_node("Softmax", ["counts"], ["scores"], axis=1)]
+    write(folder / "mood.onnx", nodes, [value("counts", [1, 2])], [value("scores", [1, 2])])
+    path = folder / "recipes" / "mood.yaml"
+    path.parent.mkdir()
+    path.write_text(MOOD)
+    path.with_suffix(".py").write_text(MOOD_MODULE)
+    return path
+
+
 @pytest.fixture(scope="module")
 def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_loud(tmp_path_factory.mktemp("loud"))
@@ -80,8 +112,11 @@ def recipe(recipe_path: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def server(recipe_path: Path, shared_cache: Path) -> Iterator[Server]:
-    with command_serving(shared_cache, recipe_path) as (up, _):
+def server(
+    recipe_path: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    mood = write_mood(tmp_path_factory.mktemp("mood"))
+    with command_serving(shared_cache, recipe_path, mood) as up:
         yield up
 
 
@@ -227,3 +262,38 @@ def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
     assert "unsafe" not in policy.split("script-src")[1].split(";")[0]
     assert server.ask("/pages/loud")[2]["Content-Security-Policy"] != policy
     assert server.ask("/pages/other")[0] == 404
+
+
+@pytest.mark.parametrize(("text", "best"), [("good, good and good", "good"), ("so bad", "bad")])
+def test_a_text_is_judged(server: Server, text: str, best: str) -> None:
+    status, told = server.document("/pages/mood/text", {"text": text})
+    assert status == 200, told
+    counts = {word: text.split().count(word) for word in ("bad", "good")}
+    shares = {
+        word: np.exp(count) / sum(map(np.exp, counts.values())) for word, count in counts.items()
+    }
+    assert told["classes"][0]["label"] == best
+    for one in told["classes"]:
+        assert one["score"] == pytest.approx(shares[one["label"]], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"{}", b'{"text": 3}', b'{"text": " "}', bytes(1 << 17)]
+)
+def test_what_is_no_text_is_refused(server: Server, body: bytes) -> None:
+    status, text, _ = server.ask("/pages/mood/text", body)
+    assert status in (400, 413)
+    assert list(json.loads(text)) == ["error"]
+
+
+def test_the_page_says_of_a_text_what_it_is(server: Server, tmp_path: Path) -> None:
+    with page_at(f"http://{server.address}/pages/mood", tmp_path / "browser") as page:
+        assert within(20, lambda: page.value("document.title") == "mood")
+        page.value("document.getElementById('text').value = 'good <b>good</b> good'")
+        page.value("document.querySelector('form button').click()")
+        verdict = "document.getElementById('verdict').innerText"
+        assert within(10, lambda: page.value(verdict) == "good"), page.value(
+            "document.body.innerText"
+        )
+        assert page.value("document.querySelectorAll('#classes tr').length") == 2
+        assert "the run took" in page.value("document.getElementById('times').innerText")

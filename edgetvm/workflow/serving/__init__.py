@@ -1,6 +1,6 @@
 """`edgetvm serve`: packages over HTTP, by the Open Inference Protocol."""
 
-from edgetvm.workflow.serving.app import Limits
+from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.offers import offer
 from edgetvm.workflow.serving.pages import page_path
 from edgetvm.workflow.serving.served import Offer, Share

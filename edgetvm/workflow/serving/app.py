@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from edgetvm.base.errors import InputError, PackageError
+from edgetvm.base.errors import InputError
 from edgetvm.base.version import __version__
+from edgetvm.workflow.serving.asking import Limits, admitted, in_time, ran
 from edgetvm.workflow.serving.metrics import CONTENT_TYPE, exposed
 from edgetvm.workflow.serving.pages import page_routes
 from edgetvm.workflow.serving.protocol import (
@@ -21,30 +20,13 @@ from edgetvm.workflow.serving.protocol import (
     written,
 )
 from edgetvm.workflow.serving.served import Models, ServedModel
-from edgetvm.workflow.web import HEADERS, extra_of, json_answer
+from edgetvm.workflow.web import HEADERS, body_of, extra_of, json_answer, refused
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one client cannot make the server do.
-
-    Attributes:
-        body_bytes: that a request may have.
-        waiting: requests of a model that wait for an executor; more are refused at once.
-        timeout_s: from a request's arrival to its answer.
-    """
-
-    body_bytes: int = 64 << 20
-    waiting: int = 64
-    timeout_s: float = 30.0
 
 
 def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
@@ -73,7 +55,7 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
             *(Route(f"{path}/ready", server.model_ready) for path in of_model),
             *(Route(f"{path}/infer", server.infer, methods=["POST"]) for path in of_model),
             Route("/metrics", server.metrics),
-            *page_routes(models),
+            *page_routes(models, limits),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
         exception_handlers={HTTPException: _told},
@@ -84,12 +66,6 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
 def _told(_request: Request, error: HTTPException) -> Response:
     """Paths and methods that are none are refused as all else is: in JSON, with a sentence."""
     return json_answer({"error": error.detail}, error.status_code)
-
-
-def _refused(status: int, sentence: str) -> HTTPException:
-    from starlette.exceptions import HTTPException
-
-    return HTTPException(status, sentence)
 
 
 class _Server:
@@ -136,13 +112,11 @@ class _Server:
         from starlette.exceptions import HTTPException
 
         one, began_s = self._found(request), time.monotonic()
-        one.metrics.in_flight += 1
         try:
-            answer = await self._answered(one, request)
+            async with admitted(one, self._limits) as until_s:
+                answer = await self._answered(one, request, until_s)
         except HTTPException as refusal:
             answer = json_answer({"error": refusal.detail}, refusal.status_code)
-        finally:
-            one.metrics.in_flight -= 1
         one.metrics.answered[answer.status_code] += 1
         one.metrics.seconds["request"].add(time.monotonic() - began_s)
         return answer
@@ -152,61 +126,24 @@ class _Server:
         one = self._models.find(name, version)
         if one is None:
             known = ", ".join(f"{one.name} (version {one.version})" for one in self._models.all)
-            raise _refused(404, f"there is no such model: there are {known}")
+            raise refused(404, f"there is no such model: there are {known}")
         return one
 
-    async def _answered(self, one: ServedModel, request: Request) -> Response:
+    async def _answered(self, one: ServedModel, request: Request, until_s: float) -> Response:
         from starlette.responses import Response
 
-        if one.metrics.in_flight > self._limits.waiting + one.executors.count:
-            raise _refused(503, f"{self._limits.waiting} requests wait already: try again later")
-        until_s = asyncio.get_running_loop().time() + self._limits.timeout_s
-        body = await self._in_time(self._body(request), until_s, 408, "the request did not end")
+        body = await in_time(
+            body_of(request, self._limits.body_bytes), until_s, 408, "the request did not end"
+        )
         try:
             asked = read_request(body, request.headers.get(HEADER_LENGTH), one.signature)
-            running = asyncio.wrap_future(one.executors.submit(asked.inputs))
-            ran = await self._in_time(running, until_s, 504, "there was no answer")
+            outputs = (await ran(one, asked.inputs, until_s)).outputs
             beside = {"model_name": one.name, "model_version": one.version}
             told = beside if asked.id is None else {**beside, "id": asked.id}
-            content, header_length = written(told, ran.outputs, asked.outputs)
+            content, header_length = written(told, outputs, asked.outputs)
         except InputError as error:
-            raise _refused(400, str(error)) from error
-        except PackageError as error:
-            raise _refused(500, str(error)) from error
-        one.metrics.ran(ran.queue_s, ran.run_s)
+            raise refused(400, str(error)) from error
         if header_length is None:
             return Response(content, media_type="application/json", headers=HEADERS)
         headers = {**HEADERS, HEADER_LENGTH: str(header_length)}
         return Response(content, media_type="application/octet-stream", headers=headers)
-
-    async def _in_time(
-        self, work: Awaitable[Result], until_s: float, status: int, words: str
-    ) -> Result:
-        try:
-            async with asyncio.timeout_at(until_s):
-                return await work
-        except TimeoutError as error:
-            raise _refused(status, f"{words} within {self._limits.timeout_s:g} s") from error
-
-    async def _body(self, request: Request) -> bytes:
-        """The body, of which no more is read than is allowed."""
-        from starlette.requests import ClientDisconnect
-
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise _refused(415, "send the body as it is, without a Content-Encoding")
-        most = self._limits.body_bytes
-        told = request.headers.get("Content-Length", "0")
-        parts, size = [], int(told) if told.isdigit() else 0
-        if size <= most:
-            size = 0
-            try:
-                async for part in request.stream():
-                    parts.append(part)
-                    size += len(part)
-                    if size > most:
-                        break
-            except ClientDisconnect as error:
-                raise _refused(400, "the client is gone") from error
-        if size > most:
-            raise _refused(413, f"a request has {most} bytes at most")
-        return b"".join(parts)

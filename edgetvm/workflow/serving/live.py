@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import UsageError
 from edgetvm.models.model import Arrays, Signature
-from edgetvm.recipes import Prediction, Recipe, Sample, interpret, prepare
+from edgetvm.recipes import POSTPROCESS, Prediction, Recipe, Sample, interpret, prepare
 
 Signal = NDArray[np.float32]
 
@@ -60,10 +60,10 @@ class LiveStream:
         """Begin it, in silence.
 
         Raises:
-            UsageError: the recipe has no stream, or says nothing of what answers mean.
+            UsageError: see `is_live`.
         """
-        if recipe.stream is None or recipe.postprocess is None:
-            raise UsageError("it is no stream", where=recipe.name, mend="name a recipe with one")
+        if recipe.stream is None or not is_live(recipe):
+            raise UsageError("nothing live comes of it", where=recipe.name, mend=_MEND)
         self._recipe, self._stream = recipe, recipe.stream
         self._states = signature.states
         self._carried = dict(signature.initial_states())
@@ -107,7 +107,8 @@ class LiveStream:
         stacked = {
             name: np.stack([one[name] for one in self._answers]) for name in self._answers[0]
         }
-        said = _said(self._recipe, interpret(self._recipe, stacked, self._sample))
+        prediction = interpret(self._recipe, stacked, self._sample)
+        said = _READERS[_form(self._recipe)](self._recipe, prediction)
         self._count += 1
         return said, self._events(said.word)
 
@@ -122,15 +123,13 @@ class LiveStream:
         return [Event(one, begins, at_s) for one, begins in changed if one]
 
 
-def _said(recipe: Recipe, prediction: Prediction) -> Said:
-    for key, reader in _READERS.items():
-        if key in prediction:
-            return reader(recipe, prediction)
-    raise UsageError(
-        f"nothing live is known of {', '.join(prediction)}",
-        where=f"recipe {recipe.name}: postprocess",
-        mend="choose speech-probability, top-k or ctc-text",
-    )
+def is_live(recipe: Recipe) -> bool:
+    """Whether it has a stream, and its answers tell what is heard."""
+    return recipe.stream is not None and _form(recipe) in _READERS
+
+
+def _form(recipe: Recipe) -> str:
+    return POSTPROCESS.form(recipe.postprocess.name) if recipe.postprocess else ""
 
 
 def _speech(recipe: Recipe, prediction: Prediction) -> Said:
@@ -148,9 +147,10 @@ def _text(_recipe: Recipe, prediction: Prediction) -> Said:
     return Said("", prediction["score"], prediction["text"])
 
 
-# By the key that tells a prediction's kind.
+# By the form of a prediction.
 _READERS: Mapping[str, Callable[[Recipe, Prediction], Said]] = {
-    "speech": _speech,
-    "classes": _classes,
-    "text": _text,
+    "speech-probability": _speech,
+    "top-k": _classes,
+    "ctc-text": _text,
 }
+_MEND = f"name a recipe with a `stream` and one of: {', '.join(_READERS)}"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetvm.farm.listening import LOOPBACK
-from edgetvm.workflow.serving.app import Limits, make_app
+from edgetvm.workflow.serving.app import make_app
+from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.served import Models, Offer, Share, open_models
 from edgetvm.workflow.web import LOOPBACK_HOSTS, extra_of, listener_at, run_application
 
