@@ -73,8 +73,7 @@ def command(
 ) -> None:
     """Serve packages over HTTP, by the Open Inference Protocol (KServe's V2). Ctrl-C ends it.
 
-    Each package is verified and answers its own sample before the server listens. It runs in the
-    C runtime, as on boards. Requests wait in one queue for the executors of their model, which
+    Each package is verified and answers its own sample first. It runs in the C runtime, as on boards. Requests wait in one queue for the executors of their model, which
     share the cores. /metrics is for Prometheus.
 
     \b

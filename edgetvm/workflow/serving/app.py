@@ -85,7 +85,7 @@ class _Server:
         return json_answer({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        return json_answer({"ready": True})  # it listens once all models are open
+        return json_answer({"ready": True})  # there is an event loop once all models are open
 
     async def model(self, request: Request) -> Response:
         one = self._found(request)

@@ -16,9 +16,8 @@ from edgetvm.recipes import POSTPROCESS, Prediction, Recipe, Sample, interpret, 
 
 Signal = NDArray[np.float32]
 
-# Preprocessing hears so much of the past, and postprocessing so many answers.
+# Preprocessing hears so much of the past.
 _HEARD_S = 1.0
-_KEPT_S = 10.0
 # A class of less than this share is none.
 _LEAST_SCORE = 0.5
 _BACKGROUND = ("silence", "unknown", "_silence_", "_unknown_", "background", "_background_noise_")
@@ -69,7 +68,8 @@ class LiveStream:
         self._carried = dict(signature.initial_states())
         chunks = -(-max(self._stream.window_samples, self._rate_hz * _HEARD_S) // self.hop)
         self._heard: Signal = np.zeros(int(chunks) * self.hop, np.float32)
-        kept = max(1, round(1000 * _KEPT_S / self._stream.chunk_ms))
+        self._reader = _READERS[_form(recipe)]
+        kept = max(1, round(1000 * self._reader.kept_s / self._stream.chunk_ms))
         self._answers: deque[Arrays] = deque(maxlen=kept)
         self._count, self._word = 0, ""
 
@@ -108,7 +108,7 @@ class LiveStream:
             name: np.stack([one[name] for one in self._answers]) for name in self._answers[0]
         }
         prediction = interpret(self._recipe, stacked, self._sample)
-        said = _READERS[_form(self._recipe)](self._recipe, prediction)
+        said = self._reader.read(self._recipe, prediction)
         self._count += 1
         return said, self._events(said.word)
 
@@ -147,10 +147,21 @@ def _text(_recipe: Recipe, prediction: Prediction) -> Said:
     return Said("", prediction["score"], prediction["text"])
 
 
-# By the form of a prediction.
-_READERS: Mapping[str, Callable[[Recipe, Prediction], Said]] = {
-    "speech-probability": _speech,
-    "top-k": _classes,
-    "ctc-text": _text,
+@dataclass(frozen=True)
+class _Reader:
+    """How predictions of a form are read.
+
+    Attributes:
+        kept_s: of how much signal the answers go into one prediction; one answer at least.
+    """
+
+    read: Callable[[Recipe, Prediction], Said]
+    kept_s: float
+
+
+_READERS: Mapping[str, _Reader] = {
+    "speech-probability": _Reader(_speech, 2.0),
+    "top-k": _Reader(_classes, 0.0),
+    "ctc-text": _Reader(_text, 10.0),
 }
 _MEND = f"name a recipe with a `stream` and one of: {', '.join(_READERS)}"
