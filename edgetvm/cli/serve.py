@@ -73,8 +73,9 @@ def command(
 ) -> None:
     """Serve packages over HTTP, by the Open Inference Protocol (KServe's V2). Ctrl-C ends it.
 
-    Each package is verified and answers its own sample first. It runs in the C runtime, as on boards. Requests wait in one queue for the executors of their model, which
-    share the cores. /metrics is for Prometheus.
+    Each package is verified and answers its own sample first. It runs in the C runtime, as on
+    boards. Requests wait in one queue for the executors of their model, which share the cores.
+    /metrics is for Prometheus. A recipe that hears a signal or reads a text has a page, too.
 
     \b
     edgetvm serve model.edgetvm              http://127.0.0.1:8080/v2/models/NAME/infer
