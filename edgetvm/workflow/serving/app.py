@@ -24,7 +24,6 @@ from edgetvm.workflow.web import HEADERS, body_of, extra_of, json_answer, refuse
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -63,9 +62,12 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
     )
 
 
-def _told(_request: Request, error: HTTPException) -> Response:
+def _told(_request: Request, error: Exception) -> Response:
     """Paths and methods that are none are refused as all else is: in JSON, with a sentence."""
-    return json_answer({"error": error.detail}, error.status_code)
+    from starlette.exceptions import HTTPException
+
+    known = error if isinstance(error, HTTPException) else HTTPException(500)
+    return json_answer({"error": known.detail}, known.status_code)
 
 
 class _Server:

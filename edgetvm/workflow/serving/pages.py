@@ -156,7 +156,8 @@ def _signal(data: bytes | None, hop: int) -> Signal | None:
     """A chunk, as loud as a signal can be; None where that is none."""
     if data is None or len(data) != 4 * hop:
         return None
-    return np.clip(np.nan_to_num(np.frombuffer(data, "<f4")), -1, 1).astype(np.float32)
+    loud: Signal = np.clip(np.nan_to_num(np.frombuffer(data, "<f4")), -1, 1).astype(np.float32)
+    return loud
 
 
 def _heard(one: ServedModel, stream: LiveStream, chunk: Signal) -> tuple[Ran, dict[str, Any]]:
