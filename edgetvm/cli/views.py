@@ -167,8 +167,15 @@ def run_view(result: RunResult, path: Path | None, top: int = 0) -> RenderableTy
 
 def failure_document(failures: Mapping[str, EdgetvmError]) -> list[dict[str, Any]]:
     """Models that could not be measured, in `edgetvm bench --json`."""
+    from edgetvm.farm.jobs import ending_of
+
     return [
-        {"model": name, "error": str(error), "exit_code": error.exit_code}
+        {
+            "model": name,
+            "error": str(error),
+            "exit_code": error.exit_code,
+            "ending": ending_of(error),
+        }
         for name, error in failures.items()
     ]
 
