@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgetvm.report.html import environment
+from edgetvm.report.page import environment
 
 
 def render_live_page(nonce: str, told: Mapping[str, Any]) -> str:
