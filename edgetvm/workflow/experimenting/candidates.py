@@ -1,0 +1,250 @@
+"""An experiment's variants made ready to be tried: models found, targets placed, keys computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from edgetvm.base import cache
+from edgetvm.base.errors import EdgetvmError, PackageError
+from edgetvm.base.files import sha256_of
+from edgetvm.base.pins import installed_version
+from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.farm.inventory import LOCAL, Board, find_board
+from edgetvm.measure.experiment.file import Experiment, ModelVariant, Target
+from edgetvm.measure.experiment.reading import Asked, Slot
+from edgetvm.measure.experiment.variants import Variant
+from edgetvm.measure.peers import Peer, peer_called
+from edgetvm.models.importers import source_digest
+from edgetvm.package.executor import check_machine
+from edgetvm.package.manifest import TargetNeeds
+from edgetvm.recipes import METRICS
+from edgetvm.workflow.build import depending_on
+from edgetvm.workflow.quantising import quantize
+from edgetvm.workflow.subject import Subject, find_subject
+from edgetvm.workflow.tuning import tuned_schedules
+
+Named = TypeVar("Named")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Where:
+    """A target that was looked for.
+
+    Attributes:
+        profile: that is compiled for; emulated where its board is.
+        board: that it runs on; None where there is none.
+    """
+
+    profile: BoardProfile
+    board: Board | None
+
+    @property
+    def is_real(self) -> bool:
+        """Whether times count that are taken there."""
+        return self.board is not None and not self.profile.emulated
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant that can be tried.
+
+    Attributes:
+        slot: where its entries stand.
+        tuned: schedules that it takes.
+    """
+
+    slot: Slot
+    subject: Subject
+    where: Where
+    tuned: TunedSchedules
+
+    @property
+    def variant(self) -> Variant:
+        """Of the experiment."""
+        return self.slot.variant
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A peer that runs a model of the experiment on this machine."""
+
+    slot: Slot
+    peer: Peer
+    subject: Subject
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What an experiment comes to on this machine.
+
+    Attributes:
+        asked: with the slots of all variants and peers.
+        candidates: those of the variants that can be tried, in the file's order.
+        rivals: likewise of peers.
+    """
+
+    asked: Asked
+    candidates: tuple[Candidate, ...]
+    rivals: tuple[Rival, ...]
+
+
+def resolve(experiment: Experiment, database: Path | None = None) -> Resolved:
+    """Find models, targets and schedules; what cannot be found is told in its variants' slots.
+
+    Args:
+        database: of tuned schedules; the user's own without it.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    return _Resolver(experiment, database).resolved
+
+
+class _Resolver:
+    def __init__(self, experiment: Experiment, database: Path | None) -> None:
+        self._experiment = experiment
+        self._database = database
+        self._subjects = _each(experiment.models, subject_of)
+        self._places = _each(experiment.targets, place_of)
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """All of it."""
+        tried = [self._tried(variant) for variant in self._experiment.variants]
+        rivals = list(self._rivals([one for one in tried if isinstance(one, Candidate)]))
+        found = [one.slot if isinstance(one, Candidate) else one for one in tried]
+        slots = (*found, *(one.slot for one in rivals))
+        return Resolved(
+            Asked(self._experiment, self._accuracy(), slots),
+            tuple(one for one in tried if isinstance(one, Candidate)),
+            tuple(rivals),
+        )
+
+    def _tried(self, variant: Variant) -> Candidate | Slot:
+        subject = self._subjects[variant.model]
+        where = self._places[variant.target]
+        if isinstance(subject, EdgetvmError):
+            return Slot(variant, "", "", why=str(subject))
+        if isinstance(where, EdgetvmError):
+            return Slot(variant, "", "", why=str(where))
+        tuned = UNTUNED
+        if variant.tuned:
+            try:
+                tuned = tuned_schedules(where.profile, variant.options, self._database)
+            except EdgetvmError as error:
+                return Slot(variant, "", "", why=str(error))
+        board = where.board.name if where.board is not None else ""
+        slot = Slot(variant, "", board, where.profile.emulated)
+        key = self._key(subject, where, tuned, slot)
+        return Candidate(replace(slot, key=key), subject, where, tuned)
+
+    def _key(self, subject: Subject, where: Where, tuned: TunedSchedules, slot: Slot) -> str:
+        """The hash of all that shapes what a turn of it takes."""
+        shaped = depending_on(subject, where.profile, tuned, True, slot.variant.options)
+        how = self._experiment.measure
+        shaped |= {"board": slot.board, "threads": slot.variant.threads}
+        shaped |= {"runs": how.runs, "max_s": how.max_s}
+        return sha256_of(json.dumps(shaped, sort_keys=True).encode())
+
+    def _rivals(self, candidates: list[Candidate]) -> Iterator[Rival]:
+        seen: set[tuple[str, str, int]] = set()
+        for name in self._experiment.peers:
+            peer = peer_called(name)
+            for one in candidates:
+                board, place = one.where.board, (name, one.variant.model, one.variant.threads)
+                if board is None or not board.shares_cores or place in seen:
+                    continue
+                seen.add(place)
+                yield Rival(self._rival_slot(peer, one), peer, one.subject)
+
+    def _rival_slot(self, peer: Peer, beside: Candidate) -> Slot:
+        variant = replace(
+            self._experiment.baseline, model=beside.variant.model, threads=beside.variant.threads
+        )
+        version = installed_version(peer.package)
+        shaped = [peer.name, version, source_digest(beside.subject.path), beside.subject.name]
+        shaped += [str(beside.subject.options), variant.threads]
+        return Slot(
+            variant,
+            sha256_of(json.dumps(shaped).encode()),
+            LOCAL.name,
+            peer=" ".join(one for one in (peer.name, version) if one),
+            why="" if version else f"{peer.package} is not installed: pip install 'edgetvm[bench]'",
+        )
+
+    def _accuracy(self) -> str:
+        """The metric that the file names, or the first score of a recipe."""
+        if self._experiment.accuracy is not None:
+            return self._experiment.accuracy
+        for subject in self._subjects.values():
+            if isinstance(subject, Subject) and subject.recipe is not None:
+                for metric in subject.recipe.metrics:
+                    if METRICS.best(metric) is not None:
+                        return metric
+        return ""
+
+
+def _each(
+    named: Mapping[str, Named], find: Callable[[Named], Found]
+) -> dict[str, Found | EdgetvmError]:
+    """What each name stands for, or why that cannot be had."""
+    found: dict[str, Found | EdgetvmError] = {}
+    for name, one in named.items():
+        try:
+            found[name] = find(one)
+        except EdgetvmError as error:
+            found[name] = error
+    return found
+
+
+def subject_of(model: ModelVariant) -> Subject:
+    """A model of an experiment; quantised first where the file says so, once.
+
+    Raises:
+        EdgetvmError: it cannot be found or quantised.
+    """
+    subject = find_subject(model.subject)
+    if model.quantize is None:
+        return subject
+    how = model.quantize
+    depends_on = {**depending_on(subject, load_profile("local")), "max_loss_pct": how.max_loss_pct}
+    depends_on["method"] = how.method
+
+    def make(folder: Path) -> None:
+        output = folder / "model.onnx"
+        quantize(subject, output, max_loss_pct=how.max_loss_pct, method=how.method)
+
+    folder, _ = cache.get_or_make("quantized", depends_on, make)
+    recipe = folder / "model.yaml"
+    made = find_subject(str(recipe if recipe.exists() else folder / "model.onnx"))
+    return replace(made, name=f"{subject.name}, int8")
+
+
+def place_of(target: Target) -> Where:
+    """Where a target runs.
+
+    Raises:
+        NotFoundError, ConfigurationError: there is no such board or profile.
+    """
+    if target.board is not None:
+        board = find_board(target.board)
+        on_board = load_profile(board.profile)
+        profile = on_board if target.profile is None else load_profile(target.profile)
+        return Where(replace(profile, emulated=profile.emulated or on_board.emulated), board)
+    profile = load_profile(target.profile or LOCAL.profile)
+    return Where(profile, LOCAL if _runs_here(profile) else None)
+
+
+def _runs_here(profile: BoardProfile) -> bool:
+    try:
+        check_machine(TargetNeeds.of(profile))
+    except PackageError:
+        return False
+    return not profile.emulated
