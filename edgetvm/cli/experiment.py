@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Build and measure what is missing of an experiment, and tell all of it.
 
-    Its file says which models, targets, layouts, levels and threads are crossed, and what is wanted.
-    Variants have their turns in rounds, each in a fresh process. What was measured is kept: stopped
-    and started again, it goes on where it was.
+    Its file says which models, targets, layouts, levels and threads are crossed, and what is
+    wanted. Variants have their turns in rounds, each in a fresh process. What was measured is kept:
+    stopped and started again, it goes on where it was.
 
     \b
     edgetvm experiment compiler-lab --report lab.html   one that edgetvm ships

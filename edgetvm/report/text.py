@@ -82,7 +82,7 @@ def _markdown_peers(result: Result, beside: Beside) -> list[str]:
     return [*markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
 
 
-def rendermarkdown_text(measurements: Sequence[Measurement]) -> str:
+def render_markdown(measurements: Sequence[Measurement]) -> str:
     """Verdicts, tables and warnings as GitHub-flavoured Markdown.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetvm.base.units import format_bytes, format_ms
@@ -52,34 +53,41 @@ def _questions(results: Results) -> tuple[Question, ...]:
 
 
 def _answer(results: Results, question: Question) -> Answer:
-    first, second = (_side(results, question, place) for place in (question.first, question.second))
-    if first is None or second is None:
+    sides = _sides(results, question)
+    if sides is None:
         return Answer(question.ask, ("It cannot be told: one of both is not there.",))
     sentences = [
         f"It cannot be told: {side.name} {_told_state(side.row)}."
-        for side in (first, second)
+        for side in sides
         if side.row.state in ("failed", "left out")
     ]
     if not sentences:
         sentences = [
-            *_times(results, first, second),
-            *_accuracy(results, first, second),
-            *_sizes(first, second),
-            *_remarks(first, second),
+            *_times(results, *sides),
+            *_accuracy(results, *sides),
+            *_sizes(*sides),
+            *_remarks(*sides),
         ]
     return Answer(question.ask, tuple(sentences))
 
 
-def _side(results: Results, question: Question, place: Place) -> _Side | None:
-    variant, peer = placed(results.experiment.baseline, question.at, place)
-    row = results.row(variant, peer)
-    if row is None:
+def _sides(results: Results, question: Question) -> tuple[_Side, _Side] | None:
+    """Both, each called by what it has and the other has not."""
+    base = results.experiment.baseline
+    places = [placed(base, question.at, place) for place in (question.first, question.second)]
+    rows = [results.row(variant, peer) for variant, peer in places]
+    variants = [variant for variant, _ in places]
+    axes = [axis for axis in AXES if getattr(variants[0], axis) != getattr(variants[1], axis)]
+    first, second = rows
+    if first is None or second is None:
         return None
-    own = [axis for axis in AXES if getattr(place, axis) is not None]
-    words = [variant.told(own)] if own else []
-    if peer is not None:
-        words = [row.peer, *words]
-    return _Side(row, ", ".join(words) or variant.name)
+    return _Side(first, _name(first, axes)), _Side(second, _name(second, axes))
+
+
+def _name(row: Row, axes: Sequence[str]) -> str:
+    words = [row.peer] if row.peer else []
+    words += [row.variant.told(axes)] if axes else []
+    return ", ".join(words) or "edgetvm"
 
 
 def _told_state(row: Row) -> str:

@@ -18,12 +18,13 @@ from edgetvm.report.words import NONE, format_figure, joined, shown
 
 HEAD = ("Variant", "p50", "Rounds", "Beside the baseline", "Accuracy", "Deployed", "Memory")
 HOW = (
-    "p50: median of the turns' medians. Rounds: the least and the most of them. Beside the baseline: "
-    "ratio of medians of the same round, which drift hits alike; their median, least and most. "
-    "Deployed: the package; of another runtime, the file that it reads. Memory: peak beyond the bare "
-    "server. Bold: no other variant is faster, smaller and more accurate at once."
+    "p50: median of the turns' medians. Rounds: the least and the most of them. Beside the "
+    "baseline: ratio of medians of the same round, which drift hits alike; their median, least and "
+    "most. Deployed: the package; of another runtime, the file that it reads. Memory: peak beyond "
+    "the bare server. Bold: no other variant is faster, smaller and more accurate at once."
 )
 _LONGEST_WHY = 300
+Mark = Literal["good", "attention", "wrong"]
 _APART: tuple[tuple[str, tuple[State, ...]], ...] = (
     ("Emulated: their times say nothing about a real board, and are not ranked", ("emulated",)),
     ("Estimated, not measured: apart from all measured times", ("estimated",)),
@@ -37,7 +38,7 @@ _APART: tuple[tuple[str, tuple[State, ...]], ...] = (
 class Verdict:
     """A sentence that a reader wants first."""
 
-    state: Literal["good", "attention", "wrong"]
+    state: Mark
     sentence: str
 
     @property
@@ -147,18 +148,15 @@ class Told:
     def verdicts(self) -> list[Verdict]:
         """The best, and what went wrong."""
         found = [self._best() if self.results.experiment.goals is None else self._searched()]
-        wrong = [row for row in self.results.rows if not row.is_right]
-        failed = of_state(self.results.rows, "failed")
-        if wrong:
-            names = joined([self.name(row) for row in wrong[:3]])
-            found.append(
-                Verdict("wrong", f"{plural(len(wrong), 'variant')} with wrong answers: {names}.")
-            )
-        if failed:
-            names = joined([self.name(row) for row in failed[:3]])
-            more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-            told = f"{plural(len(failed), 'variant')} failed: {names}{more}; their rows say why."
-            found.append(Verdict("attention", told))
+        rows = self.results.rows
+        kinds: tuple[tuple[Mark, str, list[Row]], ...] = (
+            ("wrong", "answered wrongly", [row for row in rows if not row.is_right]),
+            ("attention", "failed; their rows say why", of_state(rows, "failed")),
+        )
+        for state, told, some in kinds:
+            if some:
+                names = names_told([self.name(row) for row in some], 3)
+                found.append(Verdict(state, f"{plural(len(some), 'variant')} {told}: {names}."))
         return found
 
     def _best(self) -> Verdict:
@@ -177,17 +175,10 @@ class Told:
         rows = [row for row in ranked(self.results) if row is not self.results.baseline]
         if not rows:
             return Verdict("attention", "No variant meets all goals.")
-        misses = joined(
-            [
-                f"{one.value or 'unknown'} for {one.limit}"
-                for one in judged(self.results, rows[0])
-                if not one.met
-            ]
-        )
-        return Verdict(
-            "attention",
-            f"No variant meets all goals. Nearest is {self._praised(rows[0])}: {misses}.",
-        )
+        missed = [one for one in judged(self.results, rows[0]) if not one.met]
+        misses = joined([f"{one.value or 'unknown'} for {one.limit}" for one in missed])
+        nearest = f"Nearest is {self._praised(rows[0])}: {misses}."
+        return Verdict("attention", f"No variant meets all goals. {nearest}")
 
     def _praised(self, row: Row) -> str:
         ratio = self.results.relative(row)
@@ -223,7 +214,8 @@ class Told:
     def facts(self) -> list[tuple[str, str]]:
         """Where and how it was measured."""
         how = self.results.experiment.measure
-        measured = f"{how.rounds} rounds; {how.runs} runs a turn, in a fresh process, {how.max_s:g} s at most"
+        turn = f"{plural(how.runs, 'run')} in a fresh process, {how.max_s:g} s at most"
+        measured = f"{plural(how.rounds, 'round')}; a turn is {turn}"
         facts = [("Experiment", self.results.experiment.name), ("Measured", measured)]
         facts.append(("Baseline", self.results.baseline.variant.name))
         for title, value in self._places():
