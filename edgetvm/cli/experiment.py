@@ -83,7 +83,7 @@ def command(
         terminal.result(planned_document(planned), planned_view(planned))
         return
     if stored:
-        results = stored_experiment(Path(name).stem, store)
+        results = stored_experiment(Path(name).name.removesuffix(".yaml"), store)
     else:
         experiment = load_experiment(name)
         with terminal.steps():

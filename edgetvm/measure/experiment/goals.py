@@ -40,9 +40,10 @@ def judged(results: Results, row: Row) -> tuple[Judged, ...]:
 
 
 def meets_all(results: Results, row: Row) -> bool:
-    """Whether a variant is right, and known to meet every goal."""
+    """Whether a variant was measured on a real board, is right, and meets every goal."""
     found = judged(results, row)
-    return row.is_right and not row.failed and bool(found) and all(one.met for one in found)
+    counts = row.state == "measured" and row.is_right and not row.failed
+    return counts and bool(found) and all(one.met for one in found)
 
 
 def meeting(results: Results) -> list[Row]:

@@ -139,8 +139,12 @@ def _with_reason(results: Results, row: Row) -> Row:
     goals = results.experiment.goals
     if too_slow(goals, results.relative(row), row):
         return replace(row, why=f"it got {len(row.rounds)} turns: too slow for the goals")
-    if row.rounds or row.built is not None:
-        return row if row.rounds else replace(row, why=out_of_reach(results, row))
+    if row.rounds:
+        return row
+    if row.built is not None:
+        why = out_of_reach(results, row)
+        unmeasured = row.board and not row.emulated
+        return replace(row, why=why or ("it had no turn yet" if unmeasured else ""))
     count = len(meeting(results))
     if goals is not None and count >= goals.enough:
         return replace(row, why=f"{plural(count, 'variant')} met all goals before it")

@@ -147,11 +147,15 @@ def _measure(
         return
     rivals = resolved.rivals if board.shares_cores else ()
     with rivals_at_work(work, rivals, real) as beside:
-        take_turns(work, [*sides_of(work, board, real), *beside], first_turn)
+        sides = [*sides_of(work, board, real), *beside]
+        if sides:
+            take_turns(work, sides, first_turn)
 
 
 def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Ready]:
     """Without those whose package, answers or memory miss a goal; the baseline always."""
+    if work.experiment.goals is None:
+        return list(ready)
     results = results_of(work.ledger, resolved.asked)
     rows = {row.variant: row for row in results.rows if not row.peer}
     return [
