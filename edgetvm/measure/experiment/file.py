@@ -167,7 +167,7 @@ class Experiment:
         tuple[str, ...],
         Field(description="Other runtimes, in turns with the variants on this machine."),
     ] = ()
-    measure: Annotated[Measuring, Field(description="How much is measured.")] = field(
+    measure: Annotated[Measuring, Field(description="Rounds, runs and times.")] = field(
         default_factory=Measuring
     )
     accuracy: Annotated[
