@@ -48,14 +48,23 @@ def search_folders(kind: str) -> list[Path]:
     `$EDGETVM_DEVICES` and so on (folders joined by `:`), `./devices` and so on, the user's
     configuration folder, and what edgetvm ships.
     """
+    chosen = [*_named_folders(kind), Path.cwd() / kind, *_own_folders(kind)]
+    return list(dict.fromkeys(folder.resolve() for folder in chosen if folder.is_dir()))
+
+
+def chosen_folders(kind: str) -> list[Path]:
+    """Those of `search_folders` that the user chose: all but what the current folder holds."""
+    chosen = [*_named_folders(kind), *_own_folders(kind)]
+    return [folder.resolve() for folder in chosen if folder.is_dir()]
+
+
+def _named_folders(kind: str) -> list[Path]:
     named = os.environ.get(f"EDGETVM_{kind.upper()}", "").split(":")
-    folders = [Path(name) for name in named if name]
-    folders += [Path.cwd() / kind, config_folder() / kind, shipped_folder(kind)]
-    seen: dict[Path, None] = {}
-    for folder in folders:
-        if folder.is_dir():
-            seen.setdefault(folder.resolve())
-    return list(seen)
+    return [Path(name) for name in named if name]
+
+
+def _own_folders(kind: str) -> list[Path]:
+    return [config_folder() / kind, shipped_folder(kind)]
 
 
 def model_folders() -> list[Path]:

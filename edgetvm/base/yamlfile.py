@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -192,16 +192,30 @@ class Located(Generic[Record]):
         return ConfigurationError(f"{_key_path(at)} {what}", where=where, mend=mend)
 
 
-def read_yaml(path: Path, record: type[Record]) -> Record:
+Keys = dict[str, object]
+
+
+def _as_they_are(keys: Keys) -> Keys:
+    return keys
+
+
+def read_yaml(
+    path: Path, record: type[Record], before: Callable[[Keys], Keys] = _as_they_are
+) -> Record:
     """Read one file into a `record` (a pydantic dataclass).
+
+    Args:
+        before: gets the file's keys, not yet checked, and gives those that are to be.
 
     Raises:
         ConfigurationError: naming file, line, key path and the mend.
     """
-    return read_located(path, record).record
+    return read_located(path, record, before).record
 
 
-def read_located(path: Path, record: type[Record]) -> Located[Record]:
+def read_located(
+    path: Path, record: type[Record], before: Callable[[Keys], Keys] = _as_they_are
+) -> Located[Record]:
     """As `read_yaml`, with the lines.
 
     Raises:
@@ -216,7 +230,7 @@ def read_located(path: Path, record: type[Record]) -> Located[Record]:
         )
     adapter = TypeAdapter(record)
     try:
-        return Located(adapter.validate_python(value), path, reader.lines)
+        return Located(adapter.validate_python(before(value)), path, reader.lines)
     except ValidationError as error:
         raise _translated(reader, adapter, error) from error
 

@@ -20,6 +20,7 @@ from edgetvm.recipes import (
     Sample,
     confusion,
     decision_agreement,
+    form_of,
     interpret,
     prepare,
     score,
@@ -126,8 +127,7 @@ def score_reference(
 
 def _has_classes(recipe: Recipe) -> bool:
     """Whether its metrics compare classes, so that its labels are some."""
-    name = recipe.postprocess.name if recipe.postprocess else ""
-    return name == "top-k" and bool(recipe.metrics)
+    return form_of(recipe) == "top-k" and bool(recipe.metrics)
 
 
 def _answers(

@@ -5,6 +5,7 @@ from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.gathered import with_folder
 from edgetvm.recipes.metrics import decision_agreement, lost_pct, score, unmet
+from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
 from edgetvm.recipes.recipe import (
@@ -13,6 +14,7 @@ from edgetvm.recipes.recipe import (
     Recipe,
     StreamSpec,
     find_recipe,
+    form_of,
     label_names,
     list_recipes,
     load_recipe,
@@ -21,11 +23,12 @@ from edgetvm.recipes.recipe import (
     starting_recipe,
 )
 from edgetvm.recipes.recordings import record, with_audio
-from edgetvm.recipes.registry import DATA, METRICS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
 
 __all__ = [
     "DATA",
     "METRICS",
+    "MODELS",
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
@@ -40,6 +43,7 @@ __all__ = [
     "decision_agreement",
     "fetch",
     "find_recipe",
+    "form_of",
     "interpret",
     "label_names",
     "list_recipes",
@@ -50,6 +54,7 @@ __all__ = [
     "processing_of",
     "recipe_text",
     "record",
+    "run_module",
     "samples",
     "score",
     "starting_recipe",

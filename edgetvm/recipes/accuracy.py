@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from edgetvm.recipes.agreement import Box, edit_distance, overlap
 from edgetvm.recipes.data import Sample
-from edgetvm.recipes.metrics import SPANS, TEXT, WORD, Box, edit_distance, overlap
+from edgetvm.recipes.metrics import SPANS, TEXT, WORD
 from edgetvm.recipes.postprocess import Prediction
 from edgetvm.recipes.registry import METRICS
 

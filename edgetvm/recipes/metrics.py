@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.recipes.agreement import Box, box_area, common_box, edit_distance, percent
 from edgetvm.recipes.data import Sample
 from edgetvm.recipes.postprocess import Prediction
 from edgetvm.recipes.recipe import Recipe
-from edgetvm.recipes.registry import METRICS, Processing
-
-Box: TypeAlias = tuple[float, float, float, float]
+from edgetvm.recipes.registry import METRICS, POSTPROCESS, Processing
 
 _BOXES = TypeAdapter(list[Box])
 SPANS = TypeAdapter(list[tuple[float, float]])
@@ -23,8 +21,6 @@ WORD = TypeAdapter(str | int)
 TEXT = TypeAdapter(str)
 
 _FOUND_SHARE = 0.5  # of a label's area that a predicted box must cover
-_SAME_BOX_OVERLAP = 0.5  # intersection over union
-_SAME_VALUE = 0.01
 
 
 def score(
@@ -60,10 +56,9 @@ def unmet(recipe: Recipe, metrics: Mapping[str, float]) -> list[str]:
     return found
 
 
-def lost_pct(name: str, before: float, after: float) -> float | None:
+def lost_pct(before: float, after: float, best: float | None) -> float | None:
     """What of a metric is lost, in percent of its best value; of errors, whose best is 0 percent,
-    how many more there are. None for a figure that is no score."""
-    best = METRICS.best(name)
+    how many more there are. None for a figure that is no score, and has no best."""
     if best is None:
         return None
     return 100 * (before - after) / best if best else after - before
@@ -91,14 +86,9 @@ def decision_agreement(recipe: Recipe, a: Prediction, b: Prediction) -> float:
     chunks of a stream, the best class, letters of a text, numbers (the same within a hundredth
     of the largest).
     """
-    name = recipe.postprocess.name if recipe.postprocess else ""
-    agreement = _AGREEMENTS.get(name)
+    name = recipe.postprocess.name if recipe.postprocess else None
+    agreement = POSTPROCESS.agreement(name) if name else None
     return agreement(a, b) if agreement else percent(a == b, 1)
-
-
-def percent(part: float, whole: int) -> float:
-    """A part in percent; of nothing, all is right."""
-    return 100.0 * part / whole if whole else 100.0
 
 
 @METRICS.register("lines_found_pct", reads="text-boxes", best=100.0)
@@ -112,15 +102,7 @@ def lines_found_pct(prediction: Prediction, sample: Sample) -> float:
 def _finds(box: Box, line: Box) -> bool:
     x, y = (line[0] + line[2]) / 2, (line[1] + line[3]) / 2
     covers_centre = box[0] <= x <= box[2] and box[1] <= y <= box[3]
-    return covers_centre and _area(_common(box, line)) >= _FOUND_SHARE * _area(line)
-
-
-def _common(a: Box, b: Box) -> Box:
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+    return covers_centre and box_area(common_box(box, line)) >= _FOUND_SHARE * box_area(line)
 
 
 @METRICS.register("box_count", reads="text-boxes")
@@ -176,62 +158,3 @@ def character_accuracy_pct(prediction: Prediction, sample: Sample) -> float:
     label = TEXT.validate_python(sample.label)
     edits = edit_distance(label, prediction["text"])
     return percent(max(0, len(label) - edits), len(label))
-
-
-def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Least number of insertions, deletions and replacements that make `b` of `a` (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        before, row = row, [i]
-        for j, y in enumerate(b, start=1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y)))
-    return row[-1]
-
-
-def _boxes_agree(a: Prediction, b: Prediction) -> float:
-    """Boxes with a partner, of all boxes of both: each box has at most one partner."""
-    left: list[Box] = list(b["boxes"])
-    pairs = 0
-    for box in a["boxes"]:
-        partner = max(left, key=lambda other: overlap(box, other), default=None)
-        if partner is not None and overlap(box, partner) >= _SAME_BOX_OVERLAP:
-            left.remove(partner)
-            pairs += 1
-    return percent(2 * pairs, len(a["boxes"]) + len(b["boxes"]))
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union; 0 of nothing."""
-    common = _area(_common(a, b))
-    union = _area(a) + _area(b) - common
-    return common / union if union else 0.0
-
-
-def _chunks_agree(a: Prediction, b: Prediction) -> float:
-    pairs = list(zip_longest(a["speech"], b["speech"]))
-    return percent(sum(x == y for x, y in pairs), len(pairs))
-
-
-def _best_agrees(a: Prediction, b: Prediction) -> float:
-    return percent(a["classes"][0]["index"] == b["classes"][0]["index"], 1)
-
-
-def _letters_agree(a: Prediction, b: Prediction) -> float:
-    longest = max(len(a["text"]), len(b["text"]))
-    return percent(longest - edit_distance(a["text"], b["text"]), longest)
-
-
-def _values_agree(a: Prediction, b: Prediction) -> float:
-    """Numbers that lie within a hundredth of the largest of both."""
-    pairs = list(zip(a["values"], b["values"], strict=True))
-    largest = max((abs(one) for pair in pairs for one in pair), default=0.0)
-    return percent(sum(abs(x - y) <= _SAME_VALUE * largest for x, y in pairs), len(pairs))
-
-
-_AGREEMENTS: dict[str, Callable[[Prediction, Prediction], float]] = {
-    "text-boxes": _boxes_agree,
-    "speech-probability": _chunks_agree,
-    "top-k": _best_agrees,
-    "ctc-text": _letters_agree,
-    "values": _values_agree,
-}

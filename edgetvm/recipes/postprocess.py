@@ -11,6 +11,13 @@ import numpy as np
 from pydantic import Field
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.recipes.agreement import (
+    best_agrees,
+    boxes_agree,
+    chunks_agree,
+    letters_agree,
+    values_agree,
+)
 from edgetvm.recipes.data import Array, Sample
 from edgetvm.recipes.fetch import model_file
 from edgetvm.recipes.preprocess import fitted
@@ -62,7 +69,7 @@ def _unfit(recipe: Recipe, found: Array, wanted: str) -> ConfigurationError:
     )
 
 
-@POSTPROCESS.register("text-boxes")
+@POSTPROCESS.register("text-boxes", agreement=boxes_agree)
 def text_boxes(
     recipe: Recipe,
     outputs: Mapping[str, Array],
@@ -115,7 +122,7 @@ def text_boxes(
     return {"boxes": [box for box, _ in boxes], "scores": [score for _, score in boxes]}
 
 
-@POSTPROCESS.register("speech-probability", needs_stream=True)
+@POSTPROCESS.register("speech-probability", needs_stream=True, agreement=chunks_agree)
 def speech_probability(
     recipe: Recipe,
     outputs: Mapping[str, Array],
@@ -144,7 +151,7 @@ def speech_probability(
     }
 
 
-@POSTPROCESS.register("top-k")
+@POSTPROCESS.register("top-k", agreement=best_agrees)
 def top_k(
     recipe: Recipe,
     outputs: Mapping[str, Array],
@@ -179,7 +186,7 @@ def top_k(
     }
 
 
-@POSTPROCESS.register("values")
+@POSTPROCESS.register("values", agreement=values_agree)
 def plain_values(
     recipe: Recipe,
     outputs: Mapping[str, Array],
@@ -192,7 +199,7 @@ def plain_values(
     return {"values": [float(value) for value in found.reshape(-1)]}
 
 
-@POSTPROCESS.register("ctc-text")
+@POSTPROCESS.register("ctc-text", agreement=letters_agree)
 def ctc_text(
     recipe: Recipe,
     outputs: Mapping[str, Array],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
@@ -24,8 +25,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
-from edgetvm.base.paths import search_folders
-from edgetvm.base.yamlfile import read_yaml
+from edgetvm.base.paths import chosen_folders, search_folders
+from edgetvm.base.yamlfile import Keys, read_yaml
+from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -61,6 +63,14 @@ class ModelFile:
     url: Annotated[
         str | None, Field(pattern=r"^https://[^/\s]+/\S+$", description="Where to download it.")
     ] = None
+    made_by: Annotated[
+        str | None,
+        Field(
+            pattern=rf"^{_WORD}$",
+            description="A function of the recipe's `module` that writes the file, called as the "
+            "file is: `whisper-encoder.onnx`.",
+        ),
+    ] = None
     sha256: Annotated[
         str | None,
         Field(pattern="^[0-9a-f]{64}$", description="Of the file's bytes, 64 hexadecimal digits."),
@@ -68,10 +78,10 @@ class ModelFile:
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = [self.package, self.path, self.url]
+        sources = [self.package, self.path, self.url, self.made_by]
         if sum(source is not None for source in sources) != 1:
-            raise ValueError("exactly one of `package`, `path` and `url`")
-        if self.path is None and self.sha256 is None:
+            raise ValueError("exactly one of `package`, `path`, `url` and `made_by`")
+        if (self.package or self.url) is not None and self.sha256 is None:
             raise ValueError("complete: give `sha256` (of the file) with `package` or `url`")
         if (self.package is None) != (self.file is None):
             raise ValueError("complete: `package` and `file` go together")
@@ -83,7 +93,7 @@ class ModelFile:
     @property
     def basename(self) -> str:
         """The file's own name."""
-        return PurePosixPath(str(self.path or self.file or self.url)).name
+        return PurePosixPath(str(self.path or self.file or self.url or self.made_by)).name
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -193,6 +203,20 @@ class Recipe:
     stream: Annotated[
         StreamSpec | None, Field(description="For a model that follows a running signal.")
     ] = None
+    module: Annotated[
+        Path | None,
+        Field(
+            description="A Python file, from the recipe's folder on, whose functions for data, "
+            "preprocess, postprocess and metrics it may name."
+        ),
+    ] = None
+
+    @field_validator("module")
+    @classmethod
+    def _python(cls, module: Path | None) -> Path | None:
+        if module is not None and module.suffix != ".py":
+            raise ValueError("a Python file: NAME.py")
+        return module
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -233,7 +257,7 @@ class Recipe:
             raise refusal(
                 ("metrics",), list(self.metrics), "used with `data:` and `postprocess:`: add both"
             )
-        fitting = METRICS.names(reads=self.postprocess.name)
+        fitting = METRICS.names(reads=POSTPROCESS.form(self.postprocess.name))
         for index, metric in enumerate(self.metrics):
             if metric not in fitting:
                 some = f"one of: {', '.join(fitting)}" if fitting else "left out"
@@ -256,8 +280,37 @@ def _anchored(file: ModelFile, folder: Path) -> ModelFile:
     return file if file.path is None else replace(file, path=folder / file.path)
 
 
-def _read_recipe(path: Path) -> Recipe:
-    recipe = read_yaml(path, Recipe)
+# What may be named by functions of a recipe's own module.
+_CHOSEN = ("data", "preprocess", "postprocess", "metrics", "accept")
+
+
+def _without_code(keys: Keys) -> Keys:
+    """Keys that can be checked without the module's functions."""
+    if "module" not in keys:
+        return keys
+    return {key: value for key, value in keys.items() if key not in _CHOSEN}
+
+
+def _with_code(path: Path, keys: Keys) -> Keys:
+    """The keys, once the functions that they may name are there."""
+    module = keys.get("module")
+    if isinstance(module, str) and module.endswith(".py"):
+        run_module(path.absolute().parent / module)
+    return keys
+
+
+def _refused_code(path: Path, keys: Keys) -> Keys:
+    if "module" in keys:
+        raise ConfigurationError(
+            "it has code of its own, which is not run because it lies in the current folder",
+            where=str(path),
+            mend="name its file to run it, or its folder in $EDGETVM_RECIPES",
+        )
+    return keys
+
+
+def _read_recipe(path: Path, before: Callable[[Keys], Keys]) -> Recipe:
+    recipe = read_yaml(path, Recipe, before)
     if not path.absolute().with_suffix("").as_posix().endswith("/" + recipe.name):
         raise ConfigurationError(
             f"name is {recipe.name!r}",
@@ -272,7 +325,8 @@ def _read_recipe(path: Path) -> Recipe:
             for key, value in recipe.data.parameters.items()
         },
     )
-    return replace(recipe, model=_anchored(recipe.model, folder), data=data)
+    module = recipe.module and folder / recipe.module
+    return replace(recipe, model=_anchored(recipe.model, folder), data=data, module=module)
 
 
 def find_recipe(name: str) -> Path | None:
@@ -283,7 +337,8 @@ def find_recipe(name: str) -> Path | None:
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe by name from the search path (`edgetvm.base.paths.search_folders`), or by file.
 
-    Relative paths in it start at its own folder.
+    Relative paths in it start at its own folder. Its module is run, unless the recipe was found by
+    name in the current folder, which nobody chose.
 
     Raises:
         NotFoundError: no such recipe or file; names the nearest recipe.
@@ -293,22 +348,26 @@ def load_recipe(name_or_path: str) -> Recipe:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise NotFoundError("no such recipe file", where=name_or_path, mend="check the path")
-        return _read_recipe(path)
+        return _read_recipe(path, partial(_with_code, path))
     files = _recipe_files()
     if name_or_path not in files:
         near = difflib.get_close_matches(name_or_path, files, n=1)
         mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list"
         raise NotFoundError(f"no recipe is called {name_or_path!r}", mend=mend)
-    return _read_recipe(files[name_or_path])
+    path = files[name_or_path]
+    is_chosen = any(path.is_relative_to(folder) for folder in chosen_folders("recipes"))
+    return _read_recipe(path, partial(_with_code if is_chosen else _refused_code, path))
 
 
 def list_recipes() -> list[Recipe]:
     """All recipes on the search path, by name.
 
+    Modules are not run: a recipe that has one comes without data, processing and metrics.
+
     Raises:
         ConfigurationError: one of the files cannot be used.
     """
-    return [_read_recipe(path) for _, path in sorted(_recipe_files().items())]
+    return [_read_recipe(path, _without_code) for _, path in sorted(_recipe_files().items())]
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -333,6 +392,11 @@ def processing_of(recipe: Recipe) -> dict[str, Any] | None:
     if "stream" in document:
         found["stream"] = document["stream"]
     return found or None
+
+
+def form_of(recipe: Recipe) -> str:
+    """The postprocess whose predictions have the keys of the recipe's; empty without one."""
+    return POSTPROCESS.form(recipe.postprocess.name) if recipe.postprocess else ""
 
 
 def label_names(recipe: Recipe) -> tuple[str, ...]:

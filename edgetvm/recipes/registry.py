@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import pydantic.dataclasses
@@ -19,6 +22,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from edgetvm.base.errors import ConfigurationError, EdgetvmError
+from edgetvm.base.files import sha256_of_file
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
+Agreement = Callable[["Prediction", "Prediction"], float]
+"""Percent of the decisions that two predictions of one sample share."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,17 @@ class _Entry(Generic[Result]):
     reads: str | None
     best: float | None
     whole: bool
+    agreement: Agreement | None
+    form: str
+
+    @property
+    def file(self) -> Path:
+        return Path(inspect.getfile(self.function))
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it is of a recipe's own module."""
+        return not self.function.__module__.startswith("edgetvm.")
 
 
 class Registry(Generic[Result]):
@@ -69,6 +88,8 @@ class Registry(Generic[Result]):
         reads: str | None = None,
         best: float | None = None,
         whole: bool = False,
+        agreement: Agreement | None = None,
+        like: str | None = None,
     ) -> Callable[[Function], Function]:
         """Add the decorated function.
 
@@ -77,12 +98,32 @@ class Registry(Generic[Result]):
             reads: for a metric, the postprocess whose prediction it reads.
             best: for a metric, its value where all is right; None for a figure that is no score.
             whole: whether a metric takes the predictions of all samples, and these, at once.
+            agreement: for a postprocess, how far two of its predictions agree; all or nothing
+                without it.
+            like: for a postprocess, another whose predictions have the same keys: its metrics read
+                these as well, and they agree alike.
+
+        Raises:
+            ValueError: another function has that name, or none that of `like`.
         """
+        if like is not None:
+            agreement = self._entries[self.checked_name(like)].agreement
 
         def add(function: Function) -> Function:
+            if name in self._entries:
+                taken = self._entries[name].file
+                raise ValueError(f"{taken} has a {self.kind} called {name!r} already")
             record = _parameter_record(self.kind, name, function)
             self._entries[name] = _Entry(
-                function, record, TypeAdapter(record), needs_stream, reads, best, whole
+                function,
+                record,
+                TypeAdapter(record),
+                needs_stream,
+                reads,
+                best,
+                whole,
+                agreement,
+                like or name,
             )
             return function
 
@@ -104,13 +145,41 @@ class Registry(Generic[Result]):
         """Whether a metric takes all samples at once."""
         return self._entries[name].whole
 
+    def agreement(self, name: str) -> Agreement | None:
+        """How far two predictions of a postprocess agree; None where they do or do not."""
+        return self._entries[name].agreement
+
+    def form(self, name: str) -> str:
+        """The postprocess whose predictions have the keys of this one's; itself as a rule."""
+        return self._entries[name].form
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of the file that a function stands in."""
+        return sha256_of_file(self._entries[name].file)
+
+    def takes(self, name: str, parameter: str) -> bool:
+        """Whether a recipe may give a function that parameter."""
+        return parameter in (known.name for known in fields(self._entries[name].record))
+
     def summary(self, name: str) -> str:
         """What a function says of itself, in one paragraph."""
         return (self._entries[name].function.__doc__ or "").split("\n\n", 1)[0].strip()
 
     def run(self, chosen: Processing, *arguments: object) -> Result:
-        """Call the function that a recipe chose."""
-        return self._entries[chosen.name].function(*arguments, **chosen.parameters)
+        """Call the function that a recipe chose.
+
+        Raises:
+            ConfigurationError: it is of a recipe's own module, and fails.
+        """
+        entry = self._entries[chosen.name]
+        try:
+            return entry.function(*arguments, **chosen.parameters)
+        except (EdgetvmError, ValidationError):
+            raise
+        except Exception as error:
+            if entry.is_brought:
+                raise failure_of(entry.file, error) from error
+            raise
 
     def checked_name(self, name: object) -> str:
         """`name` where it is registered.
@@ -149,10 +218,32 @@ class Registry(Generic[Result]):
         record = entry.parameters.validate_python(value)
         return Processing(name, {key: getattr(record, key) for key in value if key != "name"})
 
+    @contextmanager
+    def unchanged_by_failure(self) -> Iterator[None]:
+        """What is registered inside, is forgotten where it ends in an error."""
+        before = dict(self._entries)
+        try:
+            yield
+        except BaseException:
+            self._entries = before
+            raise
+
     def json_schema(self, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Any of the functions with its parameters, for editors."""
         options = [self._entries[name].parameters.core_schema for name in self.names()]
         return {"anyOf": [handler(option) for option in options]}
+
+
+def failure_of(file: Path, error: Exception) -> ConfigurationError:
+    """What a failure in a recipe's own code is told as."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return ConfigurationError(
+        f"{type(error).__name__}: {error}",
+        where=f"{file}:{line}" if line else str(file),
+        mend="this is the recipe's own code: mend it there",
+    )
 
 
 def _parameter_record(kind: str, name: str, function: Callable[..., Any]) -> type[object]:
@@ -226,3 +317,4 @@ DATA: Registry[tuple[Sample, ...]] = Registry("data")
 PREPROCESS: Registry[dict[str, NDArray[np.generic]]] = Registry("preprocess")
 POSTPROCESS: Registry[Prediction] = Registry("postprocess")
 METRICS: Registry[float] = Registry("metric")
+MODELS: Registry[None] = Registry("model")

@@ -68,7 +68,7 @@ def results(*rows: Row, goals: Goals | None = None, questions: Sequence[Question
         goals=goals,
         questions=tuple(questions),
     )
-    return Results(experiment, rows, "top1")
+    return Results(experiment, rows, "top1", 1.0)
 
 
 def test_a_ratio_is_of_neighbours_in_time() -> None:

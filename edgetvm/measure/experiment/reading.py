@@ -47,11 +47,13 @@ class Asked:
 
     Attributes:
         accuracy: the metric that is the accuracy; empty where there is none.
+        best: its value where all is right.
         slots: of all variants, the baseline first, then of peers.
     """
 
     experiment: Experiment
     accuracy: str
+    best: float | None
     slots: tuple[Slot, ...]
 
 
@@ -94,7 +96,7 @@ def results_of(ledger: Ledger, asked: Asked) -> Results:
         ConfigurationError: a measurement is damaged.
     """
     rows = tuple(row_of(ledger, slot) for slot in asked.slots)
-    results = Results(asked.experiment, rows, asked.accuracy)
+    results = Results(asked.experiment, rows, asked.accuracy, asked.best)
     return replace(results, rows=tuple(_with_reason(results, row) for row in rows))
 
 

@@ -215,11 +215,13 @@ class Results:
     Attributes:
         rows: of all variants, the baseline first, then those of peers.
         accuracy: the metric that is the accuracy; empty where no recipe has one.
+        best: its value where all is right.
     """
 
     experiment: Experiment
     rows: tuple[Row, ...]
     accuracy: str = ""
+    best: float | None = None
 
     @property
     def baseline(self) -> Row:
@@ -243,7 +245,7 @@ class Results:
         before, after = (one.metrics.get(self.accuracy) for one in (self.baseline, row))
         if before is None or after is None:
             return None
-        return lost_pct(self.accuracy, before, after)
+        return lost_pct(before, after, self.best)
 
 
 def _same(found: Variant, asked: Variant, peer: str | None) -> bool:

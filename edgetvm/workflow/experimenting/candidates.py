@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgetvm.base import cache
-from edgetvm.base.errors import EdgetvmError, PackageError
+from edgetvm.base.errors import ConfigurationError, EdgetvmError, PackageError
 from edgetvm.base.files import sha256_of
 from edgetvm.base.pins import installed_version
 from edgetvm.boards.profile import BoardProfile, load_profile
@@ -102,6 +102,7 @@ def resolve(experiment: Experiment, database: Path | None = None) -> Resolved:
         database: of tuned schedules; the user's own without it.
 
     Raises:
+        ConfigurationError: no recipe has the metric that is to be the accuracy.
         StorageError: a file cannot be read.
     """
     return _Resolver(experiment, database).resolved
@@ -121,8 +122,10 @@ class _Resolver:
         rivals = list(self._rivals([one for one in tried if isinstance(one, Candidate)]))
         found = [one.slot if isinstance(one, Candidate) else one for one in tried]
         slots = (*found, *(one.slot for one in rivals))
+        accuracy = self._accuracy()
+        best = METRICS.best(accuracy) if accuracy else None
         return Resolved(
-            Asked(self._experiment, self._accuracy(), slots),
+            Asked(self._experiment, accuracy, best, slots),
             tuple(one for one in tried if isinstance(one, Candidate)),
             tuple(rivals),
         )
@@ -181,14 +184,21 @@ class _Resolver:
 
     def _accuracy(self) -> str:
         """The metric that the file names, or the first score of a recipe."""
-        if self._experiment.accuracy is not None:
-            return self._experiment.accuracy
-        for subject in self._subjects.values():
-            if isinstance(subject, Subject) and subject.recipe is not None:
-                for metric in subject.recipe.metrics:
-                    if METRICS.best(metric) is not None:
-                        return metric
-        return ""
+        found = [
+            metric
+            for subject in self._subjects.values()
+            if isinstance(subject, Subject) and subject.recipe is not None
+            for metric in subject.recipe.metrics
+            if METRICS.best(metric) is not None
+        ]
+        wanted = self._experiment.accuracy
+        if wanted is not None and found and wanted not in found:
+            raise ConfigurationError(
+                f"accuracy is {wanted!r}, and no recipe of its models has such a score",
+                where=f"experiment {self._experiment.name}",
+                mend=f"name one of: {', '.join(dict.fromkeys(found))}",
+            )
+        return (wanted or found[0]) if found else ""
 
 
 def _each(

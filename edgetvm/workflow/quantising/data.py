@@ -14,7 +14,16 @@ from edgetvm.base.steps import note, warn
 from edgetvm.base.words import plural
 from edgetvm.models.fills import fill
 from edgetvm.models.model import Arrays, Signature, TensorSpec
-from edgetvm.recipes import DATA, ModelFile, Processing, Recipe, Sample, prepare, samples
+from edgetvm.recipes import (
+    DATA,
+    ModelFile,
+    Processing,
+    Recipe,
+    Sample,
+    form_of,
+    prepare,
+    samples,
+)
 from edgetvm.workflow.running import read_inputs
 
 # More do not change ranges or losses by much, and each is run hundreds of times.
@@ -168,7 +177,7 @@ def _of_file(recipe: Recipe | None, path: Path, folder: Path) -> Case:
     if kind == "wav" and recipe.stream is not None:
         parameters["sample_rate_hz"] = recipe.stream.sample_rate_hz
     inside = path.relative_to(folder).parent.parts
-    by_folder = recipe.postprocess is not None and recipe.postprocess.name in _LABELLED_BY_FOLDER
+    by_folder = form_of(recipe) in _LABELLED_BY_FOLDER
     if inside and by_folder and recipe.metrics:
         parameters["label"] = inside[0]
     (sample,) = DATA.run(Processing(kind, parameters))

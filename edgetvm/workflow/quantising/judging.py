@@ -89,9 +89,9 @@ class Judge:
         )
         figures = []
         for name in recipe.metrics:
-            a, b = before[name], after[name]
+            a, b, best = before[name], after[name], METRICS.best(name)
             told = METRICS.summary(name).rstrip(".")
-            figures.append(Figure(name, told, a, b, lost_pct(name, a, b), len(chosen)))
+            figures.append(Figure(name, told, a, b, lost_pct(a, b, best), len(chosen)))
         return figures
 
     def _decisions(self, found: list[dict[str, Any]]) -> list[Figure]:
