@@ -47,7 +47,12 @@ class Store:
         Raises:
             see `store_tables.open_database`.
         """
-        self.engine = _engine(url or store_url())
+        self._engine = _engine(url or store_url())
+
+    @property
+    def engine(self) -> Engine:
+        """The database, for what is kept beside measurements."""
+        return self._engine
 
     def save(self, measurement: Measurement) -> None:
         """Keep a measurement with all its samples: on the disk when this returns, or not at all."""
@@ -61,7 +66,7 @@ class Store:
             "samples": len(samples),
             "document": without_samples(measurement).decode(),
         }
-        with store_errors(self.engine), self.engine.begin() as connection:
+        with store_errors(self._engine), self._engine.begin() as connection:
             connection.execute(MEASUREMENTS.insert(), row)
             for piece, chunk in enumerate(samples.chunks()):
                 values = np.ascontiguousarray(chunk, "<i8").tobytes()
@@ -75,7 +80,7 @@ class Store:
             asked = asked.where(MEASUREMENTS.c.model == model)
         if device is not None:
             asked = asked.where(MEASUREMENTS.c.device == device)
-        with store_errors(self.engine), self.engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             return list(connection.execute(asked).scalars())
 
     def load(self, measurement_id: str) -> Measurement:
@@ -86,7 +91,7 @@ class Store:
             ConfigurationError: it is damaged, or of another edgetvm.
         """
         asked = select(MEASUREMENTS).where(MEASUREMENTS.c.id == measurement_id)
-        with store_errors(self.engine), self.engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             row = connection.execute(asked).one_or_none()
         if row is None:
             near = difflib.get_close_matches(measurement_id, self.ids(), n=1)
@@ -105,7 +110,7 @@ class Store:
         """
         c = MEASUREMENTS.c
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
-        with store_errors(self.engine), self.engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             rows = connection.execute(asked).all()
         if count is not None:
             return [self.load(row.id) for row in rows[-count:]]
@@ -125,7 +130,7 @@ class Store:
             .order_by(SAMPLES.c.piece)
             .execution_options(yield_per=4)
         )
-        with store_errors(self.engine), self.engine.connect() as connection:
+        with store_errors(self._engine), self._engine.connect() as connection:
             for values in connection.execute(asked).scalars():
                 yield np.frombuffer(values, "<i8").astype(np.int64)
 
