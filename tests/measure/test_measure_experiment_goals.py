@@ -112,7 +112,7 @@ def test_goals_and_ranks() -> None:
     assert ranked(found) == [good, fast_but_worse, large, slow, found.baseline]
     told = {one.goal: (one.value, one.met) for one in judged(found, fast_but_worse)}
     assert told == {
-        "min_time_saved_pct": ("60.0%", True),
+        "min_time_saved_pct": ("60.0% less", True),
         "max_accuracy_lost_pct": ("10.00%", False),
         "max_package_kb": ("100.0 kB", True),
     }

@@ -88,7 +88,7 @@ _MEASURES = {
     "min_time_saved_pct": _Measure(
         _saved_pct,
         lambda limit: f"at least {limit:g}% less time than the baseline",
-        lambda value: f"{value:.1f}%",
+        lambda value: f"{abs(value):.1f}% {'less' if value >= 0 else 'more'}",
         at_least=True,
     ),
     "max_latency_ms": _Measure(

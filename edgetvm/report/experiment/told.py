@@ -21,7 +21,7 @@ HOW = (
     "p50: median of the turns' medians. Rounds: the least and the most of them. Beside the "
     "baseline: ratio of medians of the same round, which drift hits alike; their median, least and "
     "most. Deployed: the package; of another runtime, the file that it reads. Memory: peak beyond "
-    "the bare server. Bold: no other variant is faster, smaller and more accurate at once."
+    "the bare server. On the front: no other is faster, smaller and more accurate at once."
 )
 _LONGEST_WHY = 300
 Mark = Literal["good", "attention", "wrong"]
@@ -138,11 +138,15 @@ class Told:
         correctness = row.correctness
         if not row.is_right and correctness is not None:
             found.append(f"✗ wrong answers, against {shown(correctness.reference)}")
-        missed = [one for one in judged(self.results, row) if one.met is False]
-        found += [f"misses a goal: {one.value}, {one.limit}" for one in missed]
+        if any(row is one for one in self.front):
+            found.append("on the front")
+        return found if row.peer else [*found, *self._goals(row)]
+
+    def _goals(self, row: Row) -> list[str]:
         if meets_all(self.results, row):
-            found.append("✓ meets all goals")
-        return found
+            return ["✓ meets all goals"]
+        missed = [one for one in judged(self.results, row) if one.met is False]
+        return [f"goal missed: {one.limit} (it is {one.value})" for one in missed]
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -176,8 +180,8 @@ class Told:
         if not rows:
             return Verdict("attention", "No variant meets all goals.")
         missed = [one for one in judged(self.results, rows[0]) if not one.met]
-        misses = joined([f"{one.value or 'unknown'} for {one.limit}" for one in missed])
-        nearest = f"Nearest is {self._praised(rows[0])}: {misses}."
+        misses = joined([f"{one.limit} (it is {one.value or 'unknown'})" for one in missed])
+        nearest = f"Nearest is {self._praised(rows[0])}; missed: {misses}."
         return Verdict("attention", f"No variant meets all goals. {nearest}")
 
     def _praised(self, row: Row) -> str:
@@ -238,5 +242,5 @@ class Told:
 
 def names_told(names: Sequence[str], most: int = 6) -> str:
     """Some of many names."""
-    more = [f"{len(names) - most} more"] if len(names) > most else []
-    return joined([*names[:most], *more])
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return "; ".join([*names[:most], *more])
