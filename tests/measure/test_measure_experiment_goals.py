@@ -60,7 +60,7 @@ def results(*rows: Row, goals: Goals | None = None, questions: Sequence[Question
     models = {name: ModelVariant("model.onnx") for name in ("float", "int8")}
     experiment = Experiment(
         "mine",
-        "",
+        "what it is for",
         models,
         {"here": Target("local")},
         BASE,

@@ -151,7 +151,7 @@ class Experiment:
     """A matrix of variants, measured in turns. One YAML file."""
 
     name: Annotated[Name, Field(description="Equals the file's.")]
-    description: Annotated[str, Field(description="What is to be found out.")]
+    description: Annotated[str, Field(min_length=1, description="What is to be found out.")]
     models: Annotated[
         dict[Name, ModelVariant], Field(min_length=1, description="Models, by a name of yours.")
     ]

@@ -37,7 +37,6 @@ def render_experiment_html(results: Results) -> str:
         how=HOW,
         sizes=_front(told, "Time and size"),
         accuracies=_front(told, "Time and accuracy", results.accuracy),
-        bars=_bars(told),
         matrices=_matrices(told),
         names_told=names_told,
     )
@@ -84,14 +83,6 @@ def _spot(told: Told, row: Row, accuracy: str) -> charts.Spot:
         told=words,
         group="peer" if row.peer else row.variant.model,
     )
-
-
-def _bars(told: Told) -> str:
-    rows = ranked(told.results)
-    bars = [
-        charts.Bar(told.name(row), row.p50_ms or 0.0, format_ms(row.p50_ms or 0.0)) for row in rows
-    ]
-    return charts.bars(bars, "Medians, the best first", 260) if bars else ""
 
 
 def _matrices(told: Told) -> Sequence[Matrix]:
