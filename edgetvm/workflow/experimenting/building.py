@@ -17,7 +17,8 @@ from edgetvm.measure.experiment.rows import Estimated
 from edgetvm.package.archive import Package
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.estimating import estimate_package
-from edgetvm.workflow.experimenting.candidates import Candidate, Where
+from edgetvm.workflow.experimenting.candidates import Candidate, Where, ready_subject
+from edgetvm.workflow.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Ready:
-    """A candidate and its package."""
+    """A candidate with its model, as it is compiled, and its package."""
 
     candidate: Candidate
+    subject: Subject
     built: Built
 
     @property
@@ -98,11 +100,12 @@ def build_all(work: Work, candidates: Sequence[Candidate]) -> list[Ready]:
     """The packages of all that can be built, what is known of each noted."""
 
     def make(one: Candidate) -> Ready:
-        built = build(one.subject, one.where.profile, one.tuned, True, one.variant.options)
+        subject = ready_subject(one)
+        built = build(subject, one.where.profile, one.tuned, True, one.variant.options)
         if not work.has(one.slot, "built"):
             document = document_of(_told(built.package, one))
             work.ledger.note(one.slot.key, "built", work.session, document)
-        return Ready(one, built)
+        return Ready(one, subject, built)
 
     return each("build the variants", work, candidates, make)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -57,10 +57,13 @@ class Candidate:
 
     Attributes:
         slot: where its entries stand.
+        model: what the file says of its model.
+        subject: the model as it is named; not yet quantised, see `ready_subject`.
         tuned: schedules that it takes.
     """
 
     slot: Slot
+    model: ModelVariant
     subject: Subject
     where: Where
     tuned: TunedSchedules
@@ -77,7 +80,6 @@ class Rival:
 
     slot: Slot
     peer: Peer
-    subject: Subject
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class _Resolver:
     def __init__(self, experiment: Experiment, database: Path | None) -> None:
         self._experiment = experiment
         self._database = database
-        self._subjects = _each(experiment.models, subject_of)
+        self._subjects = _each(experiment.models, lambda model: find_subject(model.subject))
         self._places = _each(experiment.targets, place_of)
 
     @cached_property
@@ -145,15 +147,15 @@ class _Resolver:
                 return Slot(variant, "", "", why=str(error))
         board = where.board.name if where.board is not None else ""
         slot = Slot(variant, "", board, where.profile.emulated)
-        key = self._key(subject, where, tuned, slot)
-        return Candidate(replace(slot, key=key), subject, where, tuned)
+        one = Candidate(slot, self._experiment.models[variant.model], subject, where, tuned)
+        return replace(one, slot=replace(slot, key=self._key(one)))
 
-    def _key(self, subject: Subject, where: Where, tuned: TunedSchedules, slot: Slot) -> str:
+    def _key(self, one: Candidate) -> str:
         """The hash of all that shapes what a turn of it takes."""
-        shaped = depending_on(subject, where.profile, tuned, True, slot.variant.options)
-        how = self._experiment.measure
-        shaped |= {"board": slot.board, "threads": slot.variant.threads}
-        shaped |= {"runs": how.runs, "max_s": how.max_s}
+        options, how = one.variant.options, self._experiment.measure
+        shaped = depending_on(one.subject, one.where.profile, one.tuned, True, options)
+        shaped |= {"board": one.slot.board, "threads": one.variant.threads}
+        shaped |= {"runs": how.runs, "max_s": how.max_s, "quantize": _told(one.model)}
         return sha256_of(json.dumps(shaped, sort_keys=True).encode())
 
     def _rivals(self, candidates: list[Candidate]) -> Iterator[Rival]:
@@ -165,7 +167,7 @@ class _Resolver:
                 if board is None or not board.shares_cores or place in seen:
                     continue
                 seen.add(place)
-                yield Rival(self._rival_slot(peer, one), peer, one.subject)
+                yield Rival(self._rival_slot(peer, one), peer)
 
     def _rival_slot(self, peer: Peer, beside: Candidate) -> Slot:
         variant = replace(
@@ -173,7 +175,7 @@ class _Resolver:
         )
         version = installed_version(peer.package)
         shaped = [peer.name, version, source_digest(beside.subject.path), beside.subject.name]
-        shaped += [str(beside.subject.options), variant.threads]
+        shaped += [str(beside.subject.options), variant.threads, _told(beside.model)]
         return Slot(
             variant,
             sha256_of(json.dumps(shaped).encode()),
@@ -214,18 +216,20 @@ def _each(
     return found
 
 
-def subject_of(model: ModelVariant) -> Subject:
-    """A model of an experiment; quantised first where the file says so, once.
+def _told(model: ModelVariant) -> dict[str, object] | None:
+    return None if model.quantize is None else asdict(model.quantize)
+
+
+def ready_subject(one: Candidate) -> Subject:
+    """A candidate's model; quantised where the file says so, once.
 
     Raises:
-        EdgetvmError: it cannot be found or quantised.
+        EdgetvmError: it cannot be quantised.
     """
-    subject = find_subject(model.subject)
-    if model.quantize is None:
+    subject, how = one.subject, one.model.quantize
+    if how is None:
         return subject
-    how = model.quantize
-    depends_on = {**depending_on(subject, load_profile("local")), "max_loss_pct": how.max_loss_pct}
-    depends_on["method"] = how.method
+    depends_on = {**depending_on(subject, load_profile(LOCAL.profile)), "quantize": asdict(how)}
 
     def make(folder: Path) -> None:
         output = folder / "model.onnx"

@@ -27,12 +27,8 @@ from edgetvm.measure.experiment.rows import Results
 from edgetvm.measure.store import Store
 from edgetvm.workflow.experimenting.building import Ready, Work, build_all, estimate_all
 from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, resolve
-from edgetvm.workflow.experimenting.turns import (
-    measure_answers,
-    rivals_at_work,
-    sides_of,
-    take_turns,
-)
+from edgetvm.workflow.experimenting.rivals import rivals_at_work
+from edgetvm.workflow.experimenting.turns import measure_answers, sides_of, take_turns
 
 # So many candidates are tried together where goals are searched for.
 _BATCH = 4
@@ -147,7 +143,7 @@ def _measure(
         return
     rivals = resolved.rivals if board.shares_cores else ()
     with rivals_at_work(work, rivals, real) as beside:
-        sides = [*sides_of(work, board, real), *beside]
+        sides = [*sides_of(work, board, real, beside), *beside]
         if sides:
             take_turns(work, sides, first_turn)
 
