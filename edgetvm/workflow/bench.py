@@ -37,7 +37,7 @@ from edgetvm.workflow.layer_agreement import layers_beside
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 # After these the board is not there for the next model.
-_ENDING = (
+ENDING = (
     BoardGoneError,
     BoardTimeoutError,
     BoardBusyError,
@@ -235,7 +235,7 @@ def _measured(
     for index, (name, subject) in enumerate(subjects):
         try:
             found.append(measured(subject))
-        except _ENDING as error:
+        except ENDING as error:
             failures |= {left: error for left, _ in subjects[index:]}
             break
         except EdgetvmError as error:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -100,11 +101,7 @@ def _sides(
             error = BoardError("its answers are not the model's", where=rival.peer.name)
             work.failed(rival.slot, error)
         if right:
-
-            def take(workers: list[crew.Worker] = right) -> dict[str, Any]:
-                return _fastest(workers)
-
-            yield Side(rival.slot, take, lacking_turns(work, rival.slot))
+            yield Side(rival.slot, partial(_fastest, right), lacking_turns(work, rival.slot))
 
 
 def _is_right(worker: crew.Worker) -> bool:

@@ -6,15 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgetvm.base.errors import (
-    BoardBusyError,
-    BoardGoneError,
-    BoardTimeoutError,
-    EdgetvmError,
-    LeaseLostError,
-    TrackerUnreachableError,
-    UsageError,
-)
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import step, unheard
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import connect
@@ -24,20 +16,9 @@ from edgetvm.measure.experiment.reading import Slot, row_of
 from edgetvm.measure.experiment.rows import ratio
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.measuring import Plan, measure
+from edgetvm.workflow.bench import ENDING
 from edgetvm.workflow.comparing import Turn, measurer
 from edgetvm.workflow.experimenting.building import Ready, Work, each
-
-# After these the board is not there for the next variant.
-_ENDING = (
-    BoardGoneError,
-    BoardTimeoutError,
-    BoardBusyError,
-    LeaseLostError,
-    TrackerUnreachableError,
-    UsageError,
-)
-_LOAD_TIMEOUT_S = 300.0
-_TURN_S, _WARM_S = 0.2, 0.05
 
 
 @dataclass(frozen=True)
@@ -169,7 +150,7 @@ def _took(work: Work, side: Side, turn: int, left: dict[str, Side]) -> bool:
     try:
         with unheard():
             document = side.take()
-    except _ENDING as error:
+    except ENDING as error:
         for one in left.values():
             work.failed(one.slot, error)
         left.clear()
