@@ -60,7 +60,7 @@ def test_a_page_is_readable_and_loads_nothing(found: Results, tmp_path: Path) ->
         assert look.needed <= look.room
         assert "1 variant meets all goals, first int8, -O3" in look.text
         assert "int8 is 2.06 times as fast (2 to 2.12 over 2 rounds)" in look.text
-        assert "Estimated, not measured" in look.text
+        assert "No real board: answers are an emulated board's" in look.text
         # Two trade-offs and one matrix, which all answer with.
         assert len(look.drawings) == 3
         assert all(width > 0 and height > 0 for width, height in look.drawings)

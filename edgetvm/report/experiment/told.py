@@ -26,8 +26,10 @@ HOW = (
 _LONGEST_WHY = 300
 Mark = Literal["good", "attention", "wrong"]
 _APART: tuple[tuple[str, tuple[State, ...]], ...] = (
-    ("Emulated: their times say nothing about a real board, and are not ranked", ("emulated",)),
-    ("Estimated, not measured: apart from all measured times", ("estimated",)),
+    (
+        "No real board: answers are an emulated board's, times are estimated, and none is ranked",
+        ("emulated", "estimated"),
+    ),
     ("Compiled only", ("compiled",)),
     ("Failed", ("failed",)),
     ("Left out", ("left out",)),

@@ -134,11 +134,7 @@ def estimate_all(work: Work, ready: Sequence[Ready]) -> None:
         work.ledger.note(one.slot.key, "estimated", work.session, document_of(priced))
 
     unknown = [
-        one
-        for one in ready
-        if not one.where.is_real
-        and one.where.profile.core is not None
-        and not work.has(one.slot, "estimated")
+        one for one in ready if one.where.is_estimated and not work.has(one.slot, "estimated")
     ]
     if unknown:
         each("estimate what has no real board", work, unknown, price)

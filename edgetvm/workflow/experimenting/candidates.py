@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from edgetvm.base.files import sha256_of
 from edgetvm.base.pins import installed_version
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
+from edgetvm.estimate.played import NAME as PLAYED
+from edgetvm.estimate.tools import can_emulate
 from edgetvm.farm.inventory import LOCAL, Board, find_board
 from edgetvm.measure.experiment.file import Experiment, ModelVariant, Target
 from edgetvm.measure.experiment.reading import Asked, Slot
@@ -40,15 +43,29 @@ class Where:
     Attributes:
         profile: that is compiled for; emulated where its board is.
         board: that it runs on; None where there is none.
+        is_played: whether QEMU's user emulation plays one.
     """
 
     profile: BoardProfile
     board: Board | None
+    is_played: bool = False
+
+    @property
+    def board_name(self) -> str:
+        """Empty where it runs nowhere."""
+        if self.board is not None:
+            return self.board.name
+        return PLAYED if self.is_played else ""
 
     @property
     def is_real(self) -> bool:
         """Whether times count that are taken there."""
         return self.board is not None and not self.profile.emulated
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether its times are: where there is no real board, and a model of the core."""
+        return not self.is_real and self.profile.core is not None
 
 
 @dataclass(frozen=True)
@@ -145,8 +162,7 @@ class _Resolver:
                 tuned = tuned_schedules(where.profile, variant.options, self._database)
             except EdgetvmError as error:
                 return Slot(variant, "", "", why=str(error))
-        board = where.board.name if where.board is not None else ""
-        slot = Slot(variant, "", board, where.profile.emulated)
+        slot = Slot(variant, "", where.board_name, where.profile.emulated)
         one = Candidate(slot, self._experiment.models[variant.model], subject, where, tuned)
         return replace(one, slot=replace(slot, key=self._key(one)))
 
@@ -253,7 +269,10 @@ def place_of(target: Target) -> Where:
         profile = on_board if target.profile is None else load_profile(target.profile)
         return Where(replace(profile, emulated=profile.emulated or on_board.emulated), board)
     profile = load_profile(target.profile or LOCAL.profile)
-    return Where(profile, LOCAL if _runs_here(profile) else None)
+    if _runs_here(profile):
+        return Where(profile, LOCAL)
+    is_played = profile.architecture != platform.machine() and can_emulate(profile.architecture)
+    return Where(replace(profile, emulated=is_played or profile.emulated), None, is_played)
 
 
 def _runs_here(profile: BoardProfile) -> bool:

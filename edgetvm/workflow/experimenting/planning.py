@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgetvm.base.words import plural
 from edgetvm.measure.experiment.file import Experiment
-from edgetvm.measure.experiment.ledger import Ledger, rounds_in
+from edgetvm.measure.experiment.ledger import Entry, Ledger, Part, rounds_in
 from edgetvm.measure.experiment.reading import Slot
 from edgetvm.measure.store import Store
-from edgetvm.workflow.experimenting.candidates import resolve
+from edgetvm.workflow.experimenting.candidates import Candidate, resolve
+
+# What there is to do for each part, in words.
+_DOING: dict[Part, str] = {
+    "built": "build",
+    "estimated": "estimate",
+    "measured": "run the data",
+    "scored": "run the data",
+}
 
 
 @dataclass(frozen=True)
@@ -39,36 +48,49 @@ def plan_experiment(
         database: of tuned schedules; likewise.
 
     Raises:
+        ConfigurationError: no recipe has the metric that is to be the accuracy.
         StorageError: the store cannot be read.
     """
     ledger = Ledger(store or Store())
-    slots = resolve(experiment, database).asked.slots
-    return [_planned(ledger, slot, experiment.measure.rounds) for slot in slots]
+    resolved = resolve(experiment, database)
+    tried = {one.variant: one for one in resolved.candidates}
+    planned = []
+    for slot in resolved.asked.slots:
+        if slot.why:
+            planned.append(Planned(_name(slot), "nowhere", (), slot.why))
+            continue
+        entries = ledger.entries(slot.key)
+        one = None if slot.peer else tried[slot.variant]
+        parts = ("scored",) if one is None else _parts(one)
+        has_turns = one is None or one.where.is_real
+        wanted = experiment.measure.rounds if has_turns else 0
+        planned.append(Planned(_name(slot), _where(slot), tuple(_left(entries, parts, wanted))))
+    return planned
 
 
-def _planned(ledger: Ledger, slot: Slot, rounds: int) -> Planned:
-    name = f"{slot.peer}: {slot.variant.told(('model', 'threads'))}" if slot.peer else ""
-    name = name or slot.variant.name
-    if slot.why:
-        return Planned(name, "nowhere", (), slot.why)
-    entries = ledger.entries(slot.key)
-    done = {one.part for one in entries}
-    more = max(0, rounds - rounds_in(entries))
-    missing = [] if slot.peer else ["build"]
-    if not slot.board:
-        missing.append("estimate")
-    elif slot.emulated:
-        missing.append("answers")
-    else:
-        missing += ["answers", *([plural(more, "round")] if more else [])]
-    names = {"build": "built", "estimate": "estimated", "answers": "measured"}
+def _name(slot: Slot) -> str:
     if slot.peer:
-        names["answers"] = "scored"
-    left = tuple(one for one in missing if names.get(one) not in done)
-    return Planned(name, _where(slot), left)
+        return f"{slot.peer}: {slot.variant.told(('model', 'threads'))}"
+    return slot.variant.name
+
+
+def _parts(one: Candidate) -> tuple[Part, ...]:
+    found: list[Part] = ["built"]
+    if one.where.is_estimated:
+        found.append("estimated")
+    if one.where.board_name:
+        found.append("measured")
+    return tuple(found)
+
+
+def _left(entries: list[Entry], parts: Iterable[Part], rounds: int) -> Iterator[str]:
+    done = {one.part for one in entries}
+    yield from (_DOING[part] for part in parts if part not in done)
+    if rounds > rounds_in(entries):
+        yield plural(rounds - rounds_in(entries), "round")
 
 
 def _where(slot: Slot) -> str:
     if not slot.board:
-        return "no board: estimated"
+        return "no board"
     return f"{slot.board} (emulated: times do not count)" if slot.emulated else slot.board

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgetvm.base.errors import BoardError
+from edgetvm.base.errors import BoardError, MissingToolError
 from edgetvm.base.steps import note
 from edgetvm.base.words import plural
+from edgetvm.estimate.played import played
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
-from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.inventory import Board
 from edgetvm.farm.standing_boards import standing
 from edgetvm.measure.experiment.file import Experiment
 from edgetvm.measure.experiment.goals import meeting, out_of_reach
@@ -119,14 +121,24 @@ def _try(
     ready = build_all(work, batch)
     estimate_all(work, ready)
     for mine in _by_board(_in_reach(work, resolved, ready)):
-        board = mine[0].where.board or LOCAL
-        purpose = f"experiment {work.experiment.name}"
         try:
-            with standing(board, wait_s, purpose) as up, governed([up]):
-                _measure(work, resolved, up, mine, first_turn)
-        except BoardError as error:
+            with _standing(mine[0], wait_s, f"experiment {work.experiment.name}") as board:
+                _measure(work, resolved, board, mine, first_turn)
+        except (BoardError, MissingToolError) as error:
             for one in mine:
                 work.failed(one.slot, error)
+
+
+@contextmanager
+def _standing(ready: Ready, wait_s: float, purpose: str) -> Iterator[Board]:
+    """The board of a candidate, or the one that QEMU plays."""
+    board = ready.where.board
+    if board is None:
+        with played(ready.where.profile) as up:
+            yield up
+    else:
+        with standing(board, wait_s, purpose) as up, governed([up]):
+            yield up
 
 
 def _measure(
@@ -163,8 +175,10 @@ def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Re
 
 
 def _by_board(ready: Sequence[Ready]) -> list[list[Ready]]:
-    found: dict[str, list[Ready]] = {}
+    found: dict[tuple[str, str], list[Ready]] = {}
     for one in ready:
-        if one.where.board is not None:
-            found.setdefault(one.where.board.name, []).append(one)
+        if one.where.board_name:
+            # QEMU plays one kind of board at a time.
+            kind = one.where.profile.name if one.where.is_played else ""
+            found.setdefault((one.where.board_name, kind), []).append(one)
     return list(found.values())

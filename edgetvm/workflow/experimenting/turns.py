@@ -55,9 +55,11 @@ def measure_answers(work: Work, board: Board, ready: Sequence[Ready]) -> list[Re
 
 
 def _measured(work: Work, board: Board, ready: Ready) -> Measurement:
-    how = work.experiment.measure
+    """Once, with the data; where times say nothing, with as few runs as can be."""
+    how, real = work.experiment.measure, ready.where.is_real
     plan = Plan(
-        runs=how.runs,
+        runs=how.runs if real else 1,
+        warmup=None if real else 0,
         max_s=how.max_s,
         threads=ready.slot.variant.threads,
         allow_mismatch=True,
