@@ -1,4 +1,4 @@
-"""A board of another architecture that QEMU's user emulation plays: it needs no rights and no image.
+"""A board of another architecture that QEMU's user emulation plays, without rights or an image.
 
 Its program, its packages and its answers are a real board's; its times say nothing.
 """

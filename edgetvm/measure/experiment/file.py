@@ -73,7 +73,7 @@ class Target:
         str | None,
         Field(
             description="A board of the inventory; without it this machine, if it has what the "
-            "profile needs, and else none: what is compiled is sized and estimated, and run by QEMU."
+            "profile needs, and else none: what is compiled is sized, estimated and run by QEMU."
         ),
     ] = None
 
