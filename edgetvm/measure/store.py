@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, Select, select
 
 from edgetvm.base.errors import NotFoundError
 from edgetvm.base.paths import data_folder
@@ -75,11 +76,7 @@ class Store:
 
     def ids(self, model: str | None = None, device: str | None = None) -> list[str]:
         """All measurements, oldest first; of one model or device where they are named."""
-        asked = select(MEASUREMENTS.c.id).order_by(MEASUREMENTS.c.id)
-        if model is not None:
-            asked = asked.where(MEASUREMENTS.c.model == model)
-        if device is not None:
-            asked = asked.where(MEASUREMENTS.c.device == device)
+        asked = _of(select(MEASUREMENTS.c.id).order_by(MEASUREMENTS.c.id), model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
             return list(connection.execute(asked).scalars())
 
@@ -101,15 +98,18 @@ class Store:
             )
         return self._measurement(row)
 
-    def latest(self, count: int | None = None) -> list[Measurement]:
+    def latest(
+        self, count: int | None = None, model: str | None = None, device: str | None = None
+    ) -> list[Measurement]:
         """The newest measurement of each model on each device and of each scenario, tuned and
-        untuned, oldest first; or the last `count`.
+        untuned, oldest first; or the last `count`; of one model or device where they are named.
 
         Raises:
             ConfigurationError: one is damaged.
         """
         c = MEASUREMENTS.c
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
+        asked = _of(asked, model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
             rows = connection.execute(asked).all()
         if count is not None:
@@ -133,6 +133,12 @@ class Store:
         with store_errors(self._engine), self._engine.connect() as connection:
             for values in connection.execute(asked).scalars():
                 yield np.frombuffer(values, "<i8").astype(np.int64)
+
+
+def _of(asked: Select[Any], model: str | None, device: str | None) -> Select[Any]:
+    if model is not None:
+        asked = asked.where(MEASUREMENTS.c.model == model)
+    return asked if device is None else asked.where(MEASUREMENTS.c.device == device)
 
 
 @lru_cache(maxsize=4)

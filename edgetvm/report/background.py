@@ -5,9 +5,14 @@ It stands in JSON reports as it is, so that one that is opened later tells the s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
 from pydantic.dataclasses import dataclass
 
 from edgetvm.measure.measurement import Measurement
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -94,3 +99,16 @@ class Background:
 
 
 NO_BACKGROUND = Background()
+
+
+def merged(several: Sequence[Background]) -> Background:
+    """All of several together; what is the same in two stands once."""
+    return Background(
+        _once(past for one in several for past in one.history),
+        _once(board for one in several for board in one.boards),
+        _once(curve for one in several for curve in one.tuning),
+    )
+
+
+def _once(parts: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(dict.fromkeys(parts))

@@ -104,7 +104,10 @@ def scatter(
     x = fitted(min(xs), max(xs), LEFT + 24, RIGHT - 60)
     y = fitted(min(ys), max(ys), bottom - 20, top + 20)
     places = {at: (x(spots[at].x), y(spots[at].y), _radius(spots, at)) for at in kept}
-    parts = [*y_axis(y, _axis_name(y, y_name)), _front([places[at] for at in front if at in places])]
+    parts = [
+        *y_axis(y, _axis_name(y, y_name)),
+        _front([places[at] for at in front if at in places]),
+    ]
     for at, (cx, cy, r) in sorted(places.items(), key=lambda one: -one[1][2]):
         colour = groups.index(spots[at].group) % len(COLOURS) if spots[at].group else 0
         parts.append(

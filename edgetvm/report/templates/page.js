@@ -1,14 +1,15 @@
 "use strict";
 // Sorting and reading values off; the page tells everything without it.
-const numberOf = words => words !== "" && Number.isFinite(Number(words)) ? Number(words) : NaN;
-const keyOf = cell => (cell?.dataset.v ?? cell?.textContent ?? "").trim();
-const compare = (a, b) => {
+const wordsOf = cell => (cell?.dataset.v ?? cell?.textContent ?? "").trim();
+const numberOf = words => parseFloat(words.replace(/(\d) (?=\d)/g, "$1"));
+const numbers = (a, b) => {
   const [x, y] = [numberOf(a), numberOf(b)];
-  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
-  return Number.isNaN(x) ? a.localeCompare(b) : x - y;
+  return Number.isNaN(x) || Number.isNaN(y) ? Number.isNaN(x) - Number.isNaN(y) : x - y;
 };
 const sort = (table, column) => {
   const head = table.tHead.rows[0].cells[column];
+  const isNumeric = head.classList.contains("n") || head.dataset.v !== undefined;
+  const compare = isNumeric ? numbers : (a, b) => a.localeCompare(b);
   const falls = head.getAttribute("aria-sort") === "ascending";
   for (const one of table.tHead.rows[0].cells) one.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", falls ? "descending" : "ascending");
@@ -19,7 +20,7 @@ const sort = (table, column) => {
       if (row.className === "why") rows.at(-1).push(row);
       else if (row.className !== "group") rows.push([row]);
     }
-    rows.sort(([a], [b]) => compare(keyOf(a.cells[column]), keyOf(b.cells[column])));
+    rows.sort(([a], [b]) => compare(wordsOf(a.cells[column]), wordsOf(b.cells[column])));
     body.append(...(falls ? rows.reverse() : rows).flat());
   }
 };
