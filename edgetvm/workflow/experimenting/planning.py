@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetvm.base.words import plural
 from edgetvm.measure.experiment.file import Experiment
-from edgetvm.measure.experiment.ledger import Entry, Ledger, Part, rounds_in
+from edgetvm.measure.experiment.ledger import Ledger
 from edgetvm.measure.experiment.reading import Slot
 from edgetvm.measure.store import Store
-from edgetvm.workflow.experimenting.candidates import Candidate, resolve
-
-# What there is to do for each part, in words.
-_DOING: dict[Part, str] = {
-    "built": "build",
-    "estimated": "estimate",
-    "measured": "run the data",
-    "scored": "run the data",
-}
+from edgetvm.workflow.experimenting.candidates import resolve
+from edgetvm.workflow.experimenting.missing import missing
 
 
 @dataclass(frozen=True)
@@ -53,41 +44,21 @@ def plan_experiment(
     """
     ledger = Ledger(store or Store())
     resolved = resolve(experiment, database)
-    tried = {one.variant: one for one in resolved.candidates}
-    planned = []
-    for slot in resolved.asked.slots:
-        if slot.why:
-            planned.append(Planned(_name(slot), "nowhere", (), slot.why))
-            continue
-        entries = ledger.entries(slot.key)
-        one = None if slot.peer else tried[slot.variant]
-        parts = ("scored",) if one is None else _parts(one)
-        has_turns = one is None or one.where.is_real
-        wanted = experiment.measure.rounds if has_turns else 0
-        planned.append(Planned(_name(slot), _where(slot), tuple(_left(entries, parts, wanted))))
-    return planned
+    tried = {one.slot: one for one in (*resolved.candidates, *resolved.rivals)}
+    return [
+        Planned(_name(slot), "nowhere", (), slot.why)
+        if slot.why
+        else Planned(
+            _name(slot), _where(slot), missing(ledger, tried[slot], experiment.measure.rounds)
+        )
+        for slot in resolved.asked.slots
+    ]
 
 
 def _name(slot: Slot) -> str:
     if slot.peer:
         return f"{slot.peer}: {slot.variant.told(('model', 'threads'))}"
     return slot.variant.name
-
-
-def _parts(one: Candidate) -> tuple[Part, ...]:
-    found: list[Part] = ["built"]
-    if one.where.is_estimated:
-        found.append("estimated")
-    if one.where.board_name:
-        found.append("measured")
-    return tuple(found)
-
-
-def _left(entries: list[Entry], parts: Iterable[Part], rounds: int) -> Iterator[str]:
-    done = {one.part for one in entries}
-    yield from (_DOING[part] for part in parts if part not in done)
-    if rounds > rounds_in(entries):
-        yield plural(rounds - rounds_in(entries), "round")
 
 
 def _where(slot: Slot) -> str:

@@ -28,7 +28,8 @@ from edgetvm.measure.experiment.reading import (
 from edgetvm.measure.experiment.rows import Results
 from edgetvm.measure.store import Store
 from edgetvm.workflow.experimenting.building import Ready, Work, build_all, estimate_all
-from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, resolve
+from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, Rival, resolve
+from edgetvm.workflow.experimenting.missing import missing
 from edgetvm.workflow.experimenting.rivals import rivals_at_work
 from edgetvm.workflow.experimenting.turns import measure_answers, sides_of, take_turns
 
@@ -65,7 +66,8 @@ def run_experiment(
     asked = resolved.asked
     work.ledger.note(asked_key(experiment.name), "asked", session, document_of(asked))
     for number, batch in enumerate(_batches(resolved)):
-        _try(work, resolved, batch, number * experiment.measure.rounds, wait_s)
+        if _lacks(work, [*batch, *(one for one in resolved.rivals if not one.slot.why)]):
+            _try(work, resolved, batch, number * experiment.measure.rounds, wait_s)
         results = results_of(work.ledger, asked)
         if experiment.goals is not None:
             found = meeting(results)
@@ -97,6 +99,11 @@ def _batches(resolved: Resolved) -> Iterator[Sequence[Candidate]]:
     others = sorted((one for one in unique if one not in base), key=_unlikeliness)
     for start in range(0, max(1, len(others)), _BATCH):
         yield [*base, *others[start : start + _BATCH]]
+
+
+def _lacks(work: Work, some: Sequence[Candidate | Rival]) -> bool:
+    rounds = work.experiment.measure.rounds
+    return any(missing(work.ledger, one, rounds) for one in some)
 
 
 def _unlikeliness(candidate: Candidate) -> tuple[int, ...]:
