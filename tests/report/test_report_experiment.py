@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 from browser import looks
 
@@ -21,6 +22,7 @@ from edgetvm.measure.experiment.rows import Estimated, Results, Row, Scored
 from edgetvm.measure.experiment.variants import Place
 from edgetvm.recipes import Confusion
 from edgetvm.report.experiment import write_experiment
+from edgetvm.workflow.schemas import schema
 
 HOSTILE = "=1+1</script><script>alert(49)</script>"
 
@@ -77,6 +79,13 @@ def test_emulated_times_stand_nowhere(found: Results, tmp_path: Path) -> None:
         if one["state"] == "emulated"
     ]
     assert (emulated["p50_ms"], emulated["beside_baseline"]) == (None, None)
+
+
+def test_json_is_of_the_published_format(found: Results, tmp_path: Path) -> None:
+    write_experiment(found, tmp_path / "lab.json")
+    document = json.loads((tmp_path / "lab.json").read_text())
+    jsonschema.validate(document, schema("experiment-report"))
+    assert document["rows"][0]["beside_baseline"]["middle"] == pytest.approx(0.486, abs=1e-3)
 
 
 def test_tables_of_other_programs(found: Results, tmp_path: Path) -> None:

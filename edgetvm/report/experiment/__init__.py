@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgetvm.base.files import write_text
 from edgetvm.measure.experiment.rows import Results
+from edgetvm.report.experiment.document import experiment_document
 from edgetvm.report.experiment.page import render_experiment_html
 from edgetvm.report.experiment.terminal import experiment_lines, experiment_tables
 from edgetvm.report.experiment.text import (
-    experiment_document,
     render_experiment_csv,
     render_experiment_json,
     render_experiment_markdown,

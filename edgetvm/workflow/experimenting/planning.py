@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgetvm.measure.experiment.file import Experiment
 from edgetvm.measure.experiment.ledger import Ledger
 from edgetvm.measure.experiment.reading import Slot
+from edgetvm.measure.experiment.variants import varying
 from edgetvm.measure.store import Store
 from edgetvm.workflow.experimenting.candidates import resolve
 from edgetvm.workflow.experimenting.missing import missing
@@ -45,20 +47,19 @@ def plan_experiment(
     ledger = Ledger(store or Store())
     resolved = resolve(experiment, database)
     tried = {one.slot: one for one in (*resolved.candidates, *resolved.rivals)}
+    axes, rounds = varying(experiment.variants), experiment.measure.rounds
     return [
-        Planned(_name(slot), "nowhere", (), slot.why)
+        Planned(_name(slot, axes), "nowhere", (), slot.why)
         if slot.why
-        else Planned(
-            _name(slot), _where(slot), missing(ledger, tried[slot], experiment.measure.rounds)
-        )
+        else Planned(_name(slot, axes), _where(slot), missing(ledger, tried[slot], rounds))
         for slot in resolved.asked.slots
     ]
 
 
-def _name(slot: Slot) -> str:
+def _name(slot: Slot, axes: Sequence[str]) -> str:
     if slot.peer:
-        return f"{slot.peer}: {slot.variant.told(('model', 'threads'))}"
-    return slot.variant.name
+        return f"{slot.peer}, {slot.variant.told(('model', 'threads'))}"
+    return slot.variant.told(axes)
 
 
 def _where(slot: Slot) -> str:
