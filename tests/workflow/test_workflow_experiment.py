@@ -83,10 +83,11 @@ def lab(dense_tflite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(lab: Path) -> dict[str, str]:
-    """Variables of folders of its own."""
-    names = {"HOME": "", "XDG_CACHE_HOME": "c", "XDG_CONFIG_HOME": "o", "XDG_DATA_HOME": "d"}
-    return {name: str(lab / "home" / folder) for name, folder in names.items()}
+def home(lab: Path, shared_cache: Path) -> dict[str, str]:
+    """Variables of folders of its own; what is built stays for other tests."""
+    names = {"HOME": "", "XDG_CONFIG_HOME": "o", "XDG_DATA_HOME": "d"}
+    own = {name: str(lab / "home" / folder) for name, folder in names.items()}
+    return {**own, "XDG_CACHE_HOME": str(shared_cache)}
 
 
 def turns(store: Store) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,11 +160,21 @@ class Told:
             ("wrong", "answered wrongly", [row for row in rows if not row.is_right]),
             ("attention", "failed; their rows say why", of_state(rows, "failed")),
         )
+        faster = self._faster_peers()
+        if faster:
+            names = names_told([f"{self.name(row)} ({self._time(row)})" for row in faster], 3)
+            found.append(Verdict("attention", f"Faster than all variants: {names}."))
         for state, told, some in kinds:
             if some:
                 names = names_told([self.name(row) for row in some], 3)
                 found.append(Verdict(state, f"{plural(len(some), 'variant')} {told}: {names}."))
         return found
+
+    def _faster_peers(self) -> list[Row]:
+        """Other runtimes that are faster than the fastest right variant."""
+        rows = [row for row in ranked(self.results) if row.is_right]
+        least = min((row.p50_ms or 0.0 for row in rows if not row.peer), default=math.inf)
+        return [row for row in rows if row.peer and (row.p50_ms or 0.0) < least]
 
     def _best(self) -> Verdict:
         rows = [row for row in ranked(self.results) if row.is_right and not row.peer]
