@@ -235,9 +235,23 @@ class Told:
         measured = f"{plural(how.rounds, 'round')}; a turn is {turn}"
         facts = [("Experiment", self.results.experiment.name), ("Measured", measured)]
         facts.append(("Baseline", self.results.baseline.variant.name))
-        for title, value in self._places():
-            facts.append((title, value))
+        facts += [*self._samples(), *self._places()]
         return [(name, shown(text, 300)) for name, text in facts]
+
+    def _samples(self) -> list[tuple[str, str]]:
+        """How much data the accuracy is of."""
+        counts = {
+            row.measurement.correctness.samples
+            for row in self.results.rows
+            if row.measurement is not None and self.results.accuracy in row.metrics
+        }
+        return [
+            (
+                "Accuracy",
+                f"{self.results.accuracy} of {plural(count, 'sample')}: one is {1 / count:.2%}",
+            )
+            for count in sorted(counts)
+        ]
 
     def _places(self) -> list[tuple[str, str]]:
         found: dict[str, str] = {}

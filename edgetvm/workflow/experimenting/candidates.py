@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgetvm.base import cache
-from edgetvm.base.errors import ConfigurationError, EdgetvmError, PackageError
+from edgetvm.base.errors import ConfigurationError, EdgetvmError, PackageError, UsageError
 from edgetvm.base.files import sha256_of
 from edgetvm.base.pins import installed_version
 from edgetvm.boards.profile import BoardProfile, load_profile
@@ -156,15 +156,23 @@ class _Resolver:
             return Slot(variant, "", "", why=str(subject))
         if isinstance(where, EdgetvmError):
             return Slot(variant, "", "", why=str(where))
-        tuned = UNTUNED
-        if variant.tuned:
-            try:
-                tuned = tuned_schedules(where.profile, variant.options, self._database)
-            except EdgetvmError as error:
-                return Slot(variant, "", "", why=str(error))
+        try:
+            tuned = self._tuned(variant, where) if variant.tuned else UNTUNED
+        except EdgetvmError as error:
+            return Slot(variant, "", "", why=str(error))
         slot = Slot(variant, "", where.board_name, where.profile.emulated)
         one = Candidate(slot, self._experiment.models[variant.model], subject, where, tuned)
         return replace(one, slot=replace(slot, key=self._key(one)))
+
+    def _tuned(self, variant: Variant, where: Where) -> TunedSchedules:
+        found = tuned_schedules(where.profile, variant.options, self._database)
+        if found == UNTUNED:
+            raise UsageError(
+                f"nothing that was tuned for {where.profile.name} at {variant.options} beats a "
+                "default schedule",
+                mend="tune first: edgetvm tune",
+            )
+        return found
 
     def _key(self, one: Candidate) -> str:
         """The hash of all that shapes what a turn of it takes."""
