@@ -6,14 +6,17 @@ import tempfile
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
+from edgetvm.compile.options import Layout, OptLevel
 from edgetvm.measure.experiment.file import Experiment, experiment_names, load_experiment
 from edgetvm.measure.experiment.variants import AXES, Block, Place, Variant, crossed, placed
 from edgetvm.workflow.schemas import schema
@@ -43,6 +46,8 @@ questions:
     second: {peer: litert}
 """
 BASE = Variant("float", "here")
+LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
+LEVELS: tuple[OptLevel, ...] = (0, 3)
 
 
 def written(folder: Path, text: str) -> str:
@@ -55,10 +60,11 @@ def test_a_file_says_which_variants_there_are(tmp_path: Path) -> None:
     found = load_experiment(written(tmp_path, GOOD))
     assert found.baseline == BASE
     assert found.models["float"].subject == str(tmp_path / "model.onnx")
-    combined = product(("float", "int8"), ("NHWC", "NCHW"), (0, 3))
     wanted = {
-        replace(BASE, model=model, layout=layout, opt_level=level)
-        for model, layout, level in combined
+        Variant(model, "here", layout, level)
+        for model in ("float", "int8")
+        for layout in LAYOUTS
+        for level in LEVELS
     }
     assert set(found.variants) == wanted | {BASE, replace(BASE, target="a53")}
     assert found.variants[0] == BASE
@@ -108,7 +114,7 @@ def test_shipped_experiments_load_under_their_names() -> None:
         load_experiment("compiler-lap")
 
 
-values = {
+values: dict[str, st.SearchStrategy[Any]] = {
     "model": st.sampled_from(["float", "int8"]),
     "target": st.sampled_from(["here", "a53"]),
     "layout": st.sampled_from(["auto", "NHWC", "NCHW"]),
@@ -117,9 +123,8 @@ values = {
     "threads": st.integers(1, 3),
     "tuned": st.booleans(),
 }
-blocks = st.fixed_dictionaries(
-    {axis: st.lists(one, max_size=3, unique=True).map(tuple) for axis, one in values.items()}
-).map(lambda axes: Block(**axes))
+lists = {axis: st.lists(one, max_size=3, unique=True) for axis, one in values.items()}
+blocks = st.fixed_dictionaries(lists).map(TypeAdapter(Block).validate_python)
 
 
 @given(st.lists(blocks, max_size=3))

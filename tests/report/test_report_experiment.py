@@ -93,11 +93,12 @@ def test_tables_of_other_programs(found: Results, tmp_path: Path) -> None:
     write_experiment(found, path)
     rows = list(csv.DictReader(path.read_text().splitlines()))
     measured = [one for one in rows if one["state"] == "measured"]
-    assert [(one["peer"], one["model"], float(one["p50_ms"])) for one in measured] == [
-        ("", "int8", pytest.approx(0.51)),
-        ("litert 2.3.0", "int8", pytest.approx(0.65)),
-        ("", "float", pytest.approx(1.05)),
+    assert [(one["peer"], one["model"]) for one in measured] == [
+        ("", "int8"),
+        ("litert 2.3.0", "int8"),
+        ("", "float"),
     ]
+    assert [float(one["p50_ms"]) for one in measured] == pytest.approx([0.51, 0.65, 1.05])
     assert not any(cell.startswith("=") for one in rows for cell in one.values())
     write_experiment(found, tmp_path / "lab.md")
     text = (tmp_path / "lab.md").read_text()

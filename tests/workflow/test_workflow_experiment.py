@@ -16,8 +16,11 @@ from real_board import within
 from real_command import COMMAND, edgetvm, refused
 
 from edgetvm.measure import Store
+from edgetvm.measure.experiment.file import load_experiment
 from edgetvm.measure.experiment.ledger import Ledger
 from edgetvm.measure.experiment.reading import last_asked
+from edgetvm.report.experiment import write_experiment
+from edgetvm.workflow import plan_experiment, run_experiment, stored_experiment
 
 pytestmark = pytest.mark.board
 
@@ -90,6 +93,13 @@ def home(lab: Path, shared_cache: Path) -> dict[str, str]:
     return {**own, "XDG_CACHE_HOME": str(shared_cache)}
 
 
+@pytest.fixture
+def at_home(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has the variables, too."""
+    for name, folder in home.items():
+        monkeypatch.setenv(name, folder)
+
+
 def turns(store: Store) -> Counter[str]:
     """How many turns each part of the experiment has had."""
     ledger = Ledger(store)
@@ -157,54 +167,47 @@ def test_all_variants_are_told_whatever_came_of_them(
     assert far["estimated"]["least_ms"] < far["estimated"]["ms"]  # type: ignore[index]
 
 
-def test_nothing_is_measured_twice(
-    gone_on: dict[str, object], lab: Path, home: dict[str, str]
-) -> None:
-    url = str(gone_on["url"])
-    again = edgetvm("experiment", lab / "small.yaml", "--store", url, "--json", environment=home)
-    assert again.code == 0, again.err
-    assert sum(turns(Store(url)).values()) == gone_on["sum"]
-    listed = edgetvm(
-        "experiment", lab / "small.yaml", "--store", url, "--dry-run", "--json", environment=home
-    ).document
-    missing = {one["name"]: one["missing"] for one in listed if one["missing"]}
-    assert list(missing.values()) == [["build", "run the data", f"{_ROUNDS} rounds"]]
+def test_nothing_is_measured_twice(gone_on: dict[str, object], lab: Path, at_home: None) -> None:
+    store, experiment = Store(str(gone_on["url"])), load_experiment(str(lab / "small.yaml"))
+    run_experiment(experiment, store)
+    assert sum(turns(store).values()) == gone_on["sum"]
+    left = [one.missing for one in plan_experiment(experiment, store) if one.missing]
+    # Of the one that fails.
+    assert left == [("build", "run the data", f"{_ROUNDS} rounds")]
 
 
 def test_reports_are_made_again_from_what_is_stored(
-    gone_on: dict[str, object], lab: Path, home: dict[str, str], tmp_path: Path
+    gone_on: dict[str, object], home: dict[str, str], tmp_path: Path
 ) -> None:
     """Without the experiment's file, its model and its data."""
     url = str(gone_on["url"])
+    stored = stored_experiment("small", Store(url))
     for suffix in ("html", "md", "csv", "json"):
         path = tmp_path / f"report.{suffix}"
-        done = edgetvm(
-            "experiment", "small", "--stored", "--report", path, "--store", url, environment=home
-        )
-        assert done.code == 0, done.err
+        write_experiment(stored, path)
         assert "has no arithmetic on vectors of float16" in path.read_text()
     document = json.loads((tmp_path / "report.json").read_text())
-    assert [row["name"] for row in document["rows"]] == [row["name"] for row in rows_of(gone_on)]
-    assert refused(
-        edgetvm("experiment", "other", "--stored", environment=home), 3, "other", "run it"
-    )
+    assert document == gone_on["document"]
+    unknown = edgetvm("experiment", "other", "--stored", "--store", url, environment=home)
+    assert refused(unknown, 3, "other", "run it first")
 
 
-def test_goals_end_the_search(lab: Path, home: dict[str, str], gone_on: dict[str, object]) -> None:
-    text = EXPERIMENT.replace("opt_level: [1, 3]", "opt_level: [1, 2, 3]")
-    text = text.replace("name: small", "name: search").replace("  - {precision: [fp16]}\n", "")
-    path, url = lab / "search.yaml", str(gone_on["url"])
+def test_goals_end_the_search(
+    gone_on: dict[str, object], lab: Path, home: dict[str, str], at_home: None
+) -> None:
+    """What is stored is likely; the two at -O0 would come last."""
+    text = EXPERIMENT.replace("{precision: [fp16]}", "{opt_level: [0], layout: [auto, NHWC]}")
+    text = text.replace("name: small", "name: search")
+    path, store = lab / "search.yaml", Store(str(gone_on["url"]))
     path.write_text(f"{text}goals: {{max_package_kb: 10000}}\n")
-    done = edgetvm("experiment", path, "--store", url, "--json", environment=home)
-    assert done.code == 0, done.err
-    states = Counter(row["state"] for row in done.document["rows"])
-    assert states["left out"] == 2
-    assert all(
-        "met all goals before it" in row["why"]
-        for row in done.document["rows"]
-        if row["state"] == "left out"
-    )
+    rows = run_experiment(load_experiment(str(path)), store).rows
+    assert Counter(row.state for row in rows) == {"measured": 5, "emulated": 1, "left out": 2}
+    assert all("met all goals before it" in row.why for row in rows if row.state == "left out")
     path.write_text(f"{text}goals: {{max_package_kb: 1}}\n")
-    done = edgetvm("experiment", path, "--store", url, "--json", environment=home)
-    assert done.code == 1, done.err
-    assert done.document["verdicts"][0]["sentence"].startswith("No variant meets all goals")
+    results = run_experiment(load_experiment(str(path)), store)
+    assert Counter(row.state for row in results.rows)["compiled"] == 2
+    done = edgetvm(
+        "experiment", "search", "--stored", "--store", str(gone_on["url"]), environment=home
+    )
+    assert done.code == 1
+    assert "No variant meets all goals" in done.err

@@ -198,8 +198,9 @@ class _Resolver:
             self._experiment.baseline, model=beside.variant.model, threads=beside.variant.threads
         )
         version = installed_version(peer.package)
-        shaped = [peer.name, version, source_digest(beside.subject.path), beside.subject.name]
-        shaped += [str(beside.subject.options), variant.threads, _told(beside.model)]
+        digest, named = source_digest(beside.subject.path), beside.subject.name
+        shaped: list[object] = [peer.name, version, digest, named, variant.threads]
+        shaped += [str(beside.subject.options), _told(beside.model)]
         return Slot(
             variant,
             sha256_of(json.dumps(shaped).encode()),

@@ -11,7 +11,7 @@ from edgetvm.measure.experiment.ledger import Ledger
 from edgetvm.measure.experiment.reading import Slot
 from edgetvm.measure.experiment.variants import varying
 from edgetvm.measure.store import Store
-from edgetvm.workflow.experimenting.candidates import resolve
+from edgetvm.workflow.experimenting.candidates import Candidate, Rival, resolve
 from edgetvm.workflow.experimenting.missing import missing
 
 
@@ -46,7 +46,8 @@ def plan_experiment(
     """
     ledger = Ledger(store or Store())
     resolved = resolve(experiment, database)
-    tried = {one.slot: one for one in (*resolved.candidates, *resolved.rivals)}
+    tried: dict[Slot, Candidate | Rival] = {one.slot: one for one in resolved.candidates}
+    tried |= {one.slot: one for one in resolved.rivals}
     axes, rounds = varying(experiment.variants), experiment.measure.rounds
     return [
         Planned(_name(slot, axes), "nowhere", (), slot.why)

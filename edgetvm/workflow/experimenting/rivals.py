@@ -38,7 +38,7 @@ def rivals_at_work(
     waiting = [
         one
         for one in rivals
-        if not one.slot.why and one.slot.variant.model in of_model and lacking_turns(work, one.slot)
+        if one.slot.variant.model in of_model and lacking_turns(work, one.slot)
     ]
     tasks: dict[Task, Rival] = {}
     for rival in waiting:

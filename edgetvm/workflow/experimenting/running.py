@@ -128,6 +128,8 @@ def _try(
     ready = build_all(work, batch)
     estimate_all(work, ready)
     for mine in _by_board(_in_reach(work, resolved, ready)):
+        if not _lacks(work, [*(one.candidate for one in mine), *_rivals(resolved, mine)]):
+            continue
         try:
             with _standing(mine[0], wait_s, f"experiment {work.experiment.name}") as board:
                 _measure(work, resolved, board, mine, first_turn)
@@ -160,11 +162,17 @@ def _measure(
     real = [one for one in left if one.where.is_real]
     if not real:
         return
-    rivals = resolved.rivals if board.shares_cores else ()
-    with rivals_at_work(work, rivals, real) as beside:
+    with rivals_at_work(work, _rivals(resolved, ready), real) as beside:
         sides = [*sides_of(work, board, real, beside), *beside]
         if sides:
             take_turns(work, sides, first_turn)
+
+
+def _rivals(resolved: Resolved, ready: Sequence[Ready]) -> list[Rival]:
+    """The peers that run beside some variants."""
+    board = ready[0].where.board
+    shares = board is not None and board.shares_cores
+    return [one for one in resolved.rivals if shares and not one.slot.why]
 
 
 def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Ready]:
