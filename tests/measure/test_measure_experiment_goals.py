@@ -203,6 +203,6 @@ def test_the_compiler_tells_what_was_not_to_be_had(
         )
         for at, (given, made, layout) in enumerate(kernels)
     ]
-    found = [one for one in remarks(some, options, "native", ()) if "plain loops" not in one]
+    found = [one for one in remarks(some, options, "native") if "plain loops" not in one]
     assert len(found) == bool(words)
     assert all(word in found[0] for word in words)

@@ -133,6 +133,8 @@ def _sizes(first: _Side, second: _Side) -> list[str]:
     before, after = first.row.size_bytes, second.row.size_bytes
     if not before or not after:
         return []
+    if before == after:
+        return [f"What is deployed has {format_bytes(after)} for both."]
     return [
         f"What is deployed has {format_bytes(after)} instead of {format_bytes(before)} "
         f"({after / before:.2f} times)."

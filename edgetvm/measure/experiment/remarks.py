@@ -14,7 +14,6 @@ def remarks(
     kernels: Sequence[Kernel],
     options: CompileOptions,
     executor: ExecutorKind,
-    changes: Sequence[str],
 ) -> tuple[str, ...]:
     """All of it, a sentence each.
 
@@ -22,9 +21,8 @@ def remarks(
         kernels: of the compiled model.
         options: that it was compiled with.
         executor: what calls the kernels.
-        changes: that the importer made.
     """
-    found = [*changes, *_layouts(kernels, options), *_floats(kernels)]
+    found = [*_layouts(kernels, options), *_floats(kernels)]
     found += schedule_warnings(kernels, options)
     if executor != "native":
         found.append("TVM's virtual machine calls its kernels: it is more than a list of calls")
@@ -44,7 +42,7 @@ def _layouts(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
         if not all(map(_is_quantised, others)):
             why = "their channels do not fill blocks, or they have no such form"
     return [
-        f"{_calls(others)} of {plural(_calls(images), 'convolution or pooling')} lie in {lying} "
+        f"{_calls(others)} of {plural(_calls(images), 'kernel')} on images lie in {lying} "
         f"although {options.layout} was asked for: {why}"
     ]
 

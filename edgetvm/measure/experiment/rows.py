@@ -27,6 +27,7 @@ class Built:
         package_size_bytes, library_size_bytes: of the file, and of the compiled model in it.
         correctness: against the reference, before it was packaged.
         remarks: see `edgetvm.measure.experiment.remarks`.
+        changes: that the importer made, one sentence each.
     """
 
     package_sha256: str
@@ -34,6 +35,7 @@ class Built:
     library_size_bytes: int
     correctness: Correctness | None
     remarks: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @checked_dataclass(frozen=True)

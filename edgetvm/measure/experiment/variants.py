@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -75,7 +75,7 @@ class Place:
 
 
 AXES = tuple(one.name for one in fields(Variant))
-_WORDS = {
+_WORDS: dict[str, Callable[[Any], str]] = {
     "model": str,
     "target": str,
     "layout": str,

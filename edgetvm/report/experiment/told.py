@@ -121,8 +121,10 @@ class Told:
             return f"{format_ms(min(medians)).removesuffix(' ms')} to {format_ms(max(medians))}"
         if row.estimated is None:
             return NONE
-        least = format_ms(row.estimated.least_ms).removesuffix(" ms")
-        return f"{least} to {format_ms(row.estimated.most_ms)}"
+        least_ms, most_ms = row.estimated.least_ms, row.estimated.most_ms
+        if math.isinf(most_ms):
+            return f"at least {format_ms(least_ms)}"
+        return f"{format_ms(least_ms).removesuffix(' ms')} to {format_ms(most_ms)}"
 
     def _ratio(self, row: Row) -> str:
         found = self.results.relative(row)
@@ -214,7 +216,8 @@ class Told:
         """The compiler's: each once, with all variants that it is of."""
         found: dict[str, list[str]] = {}
         for row in self.results.rows:
-            for one in row.remarks:
+            changes = row.built.changes if row.built is not None else ()
+            for one in (*row.remarks, *(f"importing: {change}" for change in changes)):
                 found.setdefault(one, []).append(self.name(row))
         return list(found.items())
 

@@ -113,13 +113,14 @@ def build_all(work: Work, candidates: Sequence[Candidate]) -> list[Ready]:
 def _told(package: Package, candidate: Candidate) -> BuiltRow:
     manifest = package.manifest
     target = manifest.target(candidate.where.profile.name)
-    said = remarks(target.kernels, target.options, target.executor, manifest.provenance.changes)
+    said = remarks(target.kernels, target.options, target.executor)
     return BuiltRow(
         package.sha256,
         package.size_bytes,
         manifest.sizes_bytes[target.library],
         target.correctness,
         said,
+        manifest.provenance.changes,
     )
 
 
