@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -54,7 +53,7 @@ def command(
     from edgetvm.base.errors import UsageError
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
-    from edgetvm.report import check_format, render_json, report_tables, warning_lines, write_report
+    from edgetvm.report import check_format, json_pieces, report_tables, warning_lines, write_report
 
     for output in outputs:
         check_format(output)
@@ -64,10 +63,10 @@ def command(
         raise UsageError("nothing of that is kept here", mend="see all: edgetvm results list")
     for output in outputs:
         write_report(measurements, output, background=background)
-    document: Any = json.loads(render_json(measurements, background)) if as_json else None
     from rich.console import Group
 
-    terminal.result(document, Group(*report_tables(measurements, background)))
+    tables = Group(*report_tables(measurements, background))
+    terminal.result(json_pieces(measurements, background), tables)
     for line in warning_lines(measurements):
         terminal.say(line)
     for output in outputs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -159,44 +159,3 @@ def load(measurement_id: str) -> Measurement:
 def latest(count: int | None = None) -> list[Measurement]:
     """The newest measurements of the user's store: see `Store.latest`."""
     return Store().latest(count)
-
-
-def exported(measurement: Measurement) -> Iterator[bytes]:
-    """A measurement as one line of JSON with all its samples, piece by piece."""
-    head, tail = without_samples(measurement).split(b'"samples_ns":[0]')
-    yield head + b'"samples_ns":['
-    for index, chunk in enumerate(measurement.samples_ns.chunks()):
-        yield (b"," if index else b"") + ",".join(map(str, chunk.tolist())).encode()
-    yield b"]" + tail + b"\n"
-
-
-def imported(store: Store, documents: Sequence[tuple[bytes, str]]) -> tuple[int, int]:
-    """Keep measurements that were exported, or written by an edgetvm before there was a database.
-
-    Args:
-        documents: JSON texts, each with what it is called in errors.
-
-    Returns:
-        how many were added, and how many were there before.
-
-    Raises:
-        ConfigurationError: one is no measurement; those before it are kept.
-        StorageError: see `Store`.
-    """
-    known = set(store.ids())
-    added = 0
-    for data, where in documents:
-        measurement = from_json(data, where)
-        if measurement.id not in known:
-            store.save(measurement)
-            known.add(measurement.id)
-            added += 1
-    return added, len(documents) - added
-
-
-def documents(data: bytes, where: str) -> list[tuple[bytes, str]]:
-    """The measurements of an exported file, one a line; of an old file, the one that it is."""
-    lines = [line for line in data.splitlines() if line.strip()]
-    if len(lines) <= 1 or not lines[0].rstrip().endswith(b"}"):
-        return [(data, where)]
-    return [(line, f"{where}, line {number}") for number, line in enumerate(lines, 1)]

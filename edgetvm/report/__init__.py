@@ -4,7 +4,7 @@ Rich and jinja2 are imported by the functions that need them, so importing this 
 """
 
 from edgetvm.report.background import NO_BACKGROUND, Background, merged
-from edgetvm.report.document import read_report, render_json
+from edgetvm.report.document import json_pieces, read_report, render_json
 from edgetvm.report.google_benchmark import render_google_benchmark
 from edgetvm.report.html import render_html
 from edgetvm.report.layers import layer_tables
@@ -22,6 +22,7 @@ __all__ = [
     "Background",
     "check_format",
     "check_page",
+    "json_pieces",
     "layer_tables",
     "merged",
     "peer_lines",

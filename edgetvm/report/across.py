@@ -83,9 +83,14 @@ class Tradeoff:
 def tradeoffs(found: Sequence[Result]) -> list[Tradeoff]:
     """Latency, score and size in one drawing for each score of several measurements.
 
-    What none beats in latency and score at once is joined by a line.
+    Of each measurement the first counts, which its recipe names first. What none beats in latency
+    and score at once is joined by a line.
     """
-    names = Counter(name for one in found if not one.emulated for name in one.measurement.metrics)
+    names = Counter(
+        next(iter(one.measurement.metrics))
+        for one in found
+        if not one.emulated and one.measurement.metrics
+    )
     scores = {name: METRICS.best(name) for name in METRICS.names()}
     wanted = [name for name, count in names.items() if count > 1 and scores.get(name) is not None]
     return [_tradeoff(found, name, scores[name] != 0.0) for name in wanted]
@@ -108,7 +113,7 @@ def _tradeoff(found: Sequence[Result], name: str, more_is_better: bool) -> Trade
     ]
     front = pareto_front(spots, more_is_better=more_is_better)
     sizes = [one.measurement.package_size_bytes for one in of]
-    title = f"Latency and {name}: {'; '.join(one.told for one in spots)}"
+    title = f"Latency and {name} of {plural(len(spots), 'measurement')}"
     caption = (
         f"p50 of each measurement beside its score; {'more' if more_is_better else 'less'} is "
         f"better. Areas: package files, from {format_bytes(min(sizes))} to "
@@ -120,11 +125,17 @@ def _tradeoff(found: Sequence[Result], name: str, more_is_better: bool) -> Trade
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A board, as its measurements and the farm tell of it."""
+    """A board, as its measurements and the farm tell of it.
+
+    Attributes:
+        facts: profile, CPU and system.
+        versions: of what made and ran the code there.
+    """
 
     board: str
     is_emulated: bool
     facts: str
+    versions: str
     state: str
     hottest: str
     windows: str
@@ -153,6 +164,7 @@ def _board_row(board: str, of: Sequence[Result], health: BoardHealth | None) -> 
         place.emulated,
         f"{shown(place.profile)}: {shown(place.cpu)}, {plural(place.cores, 'core')}, "
         f"{shown(place.machine)}, Linux {shown(place.kernel)}",
+        ", ".join(f"{shown(name)} {shown(one)}" for name, one in place.versions.items()),
         ", ".join(dict.fromkeys(shown(one.measurement.environment.governor or NONE) for one in of)),
         f"{max(heat):.1f} °C" if heat else NONE,
         f"{invalid} of {len(windows)}" if windows else NONE,

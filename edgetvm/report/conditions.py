@@ -120,7 +120,7 @@ def _second(look: Conditions, origin_ns: int) -> float:
     return (look.clock_ns - origin_ns) / 1e9
 
 
-_MOST_LOOKS = 60
+_MOST_LOOKS = 40
 
 
 def _thinned(points: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,8 @@ from pydantic.dataclasses import dataclass
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.base.files import read_errors
 from edgetvm.base.version import __version__
-from edgetvm.measure.measurement import Measurement, from_json, to_json
+from edgetvm.measure.exchange import exported
+from edgetvm.measure.measurement import Measurement, from_json
 from edgetvm.measure.operators import OperatorTime, operator_times
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
@@ -87,35 +88,59 @@ def report_schema() -> dict[str, Any]:
 
 
 def render_json(measurements: Sequence[Measurement], background: Background = NO_BACKGROUND) -> str:
-    """All figures and all raw data, in the order of the measurements.
-
-    What is no finite number stands as null, or as text where it is an error.
+    """What `json_pieces` gives, as one text.
 
     Raises:
         UsageError: no measurements.
     """
-    report = {
-        "schema_version": JSON_SCHEMA_VERSION,
-        "made_by": f"edgetvm {__version__}",
-        "measurements": [_entry(result) for result in as_given(measurements)],
-        "background": asdict(background),
-    }
-    return json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"
+    return "".join(json_pieces(measurements, background))
 
 
-def _entry(result: Result) -> dict[str, Any]:
+def json_pieces(
+    measurements: Sequence[Measurement],
+    background: Background = NO_BACKGROUND,
+    beside: Mapping[str, object] | None = None,
+) -> Iterator[str]:
+    """All figures and all raw data, in the order of the measurements, piece by piece: the samples
+    are never in memory together.
+
+    A figure that is no finite number stands as null; in the raw data, as a text.
+
+    Args:
+        beside: more entries of the document, by their names.
+
+    Raises:
+        UsageError: no measurements.
+    """
+    found = as_given(measurements)
+    yield f'{{"schema_version": {JSON_SCHEMA_VERSION}, "made_by": "edgetvm {__version__}", '
+    yield '"measurements": ['
+    for index, result in enumerate(found):
+        yield ", " if index else ""
+        yield from _entry(result)
+    yield "]"
+    for name, value in {"background": asdict(background), **(beside or {})}.items():
+        yield f", {_json(name)}: {_json(value)}"
+    yield "}\n"
+
+
+def _entry(result: Result) -> Iterator[str]:
     measurement = result.measurement
     summary = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in asdict(result.summary).items()
     }
     summary |= {"correct": result.right, "warnings": list(result.findings)}
-    return {
-        "summary": summary,
-        "measurement": json.loads(to_json(measurement)),
-        "operators": [asdict(one) for one in operator_times(measurement)],
-        "real_time": None if measurement.real_time is None else _real_time(measurement.real_time),
-    }
+    yield f'{{"summary": {_json(summary)}, "measurement": '
+    for piece in exported(measurement):
+        yield piece.decode()
+    yield f', "operators": {_json([asdict(one) for one in operator_times(measurement)])}'
+    run = measurement.real_time
+    yield f', "real_time": {_json(None if run is None else _real_time(run))}}}'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _real_time(run: RealTime) -> dict[str, object]:

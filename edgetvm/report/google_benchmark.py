@@ -6,7 +6,7 @@ Source: google/benchmark, src/json_reporter.cc and docs/tools.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
@@ -115,11 +115,15 @@ def _cpu_ms(measurement: Measurement) -> float | None:
     return spent_ns / count / 1e6 if count and spent_ns > 0 else None
 
 
-_AGGREGATES = {
+def _coefficient_of_variation(values: Sequence[float]) -> float:
+    return stdev(values) / (fmean(values) or 1.0)
+
+
+_AGGREGATES: dict[str, tuple[str, Callable[[Sequence[float]], float]]] = {
     "mean": ("time", fmean),
     "median": ("time", median),
     "stddev": ("time", stdev),
-    "cv": ("percentage", lambda values: stdev(values) / (fmean(values) or 1.0)),
+    "cv": ("percentage", _coefficient_of_variation),
 }
 
 

@@ -46,8 +46,11 @@ def _tuning(curve: TuningCurve) -> TuningSection:
 
 
 def _page(found: Sequence[Result], title: str, background: Background, detail: Detail) -> str:
+    usual = {one.measurement.environment.device: one.measurement.environment for one in found[::-1]}
     sections = [
-        section_of(f"m{number}", result, background, detail)
+        section_of(
+            f"m{number}", result, usual[result.measurement.environment.device], background, detail
+        )
         for number, result in enumerate(found, start=1)
     ]
     of_result = {id(section.result): section for section in sections}
@@ -65,6 +68,7 @@ def _page(found: Sequence[Result], title: str, background: Background, detail: D
         boards=board_rows(found, background.boards),
         tuning=[_tuning(curve) for curve in background.tuning if curve.points],
         most_rows=detail.rows,
+        is_full=detail.is_full,
         told_scenarios=_SCENARIOS,
         layer_how=LAYER_HOW,
         peer_head=PEER_HEAD,

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.base.words import plural
-from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.measurement import Environment, Measurement
 from edgetvm.measure.operators import operator_times
 from edgetvm.measure.samples import spaced
-from edgetvm.measure.statistics import Summary
 from edgetvm.measure.windows import valid_samples
 from edgetvm.report import charts
 from edgetvm.report.background import Background
@@ -41,7 +40,9 @@ class Detail:
         marks: of samples over time.
         points: of a distribution.
         operators: drawn by themselves.
-        has_roofline: whether they are drawn under the board's roof too.
+        days: of its history.
+        is_full: whether sizes are drawn too, and operators under the board's roof; and right
+            answers told of in full.
         classes: of a matrix of confusion, at most.
     """
 
@@ -49,16 +50,18 @@ class Detail:
     marks: int
     points: int
     operators: int
-    has_roofline: bool
+    days: int
+    is_full: bool
     classes: int
 
 
 DETAILS = (
-    Detail(30, charts.MOST_MARKS, charts.MOST_POINTS, 14, True, _MOST_CLASSES),
-    Detail(20, 150, 100, 10, True, 24),
-    Detail(12, 100, 100, 6, True, 12),
-    Detail(6, 80, 60, 5, False, 12),
-    Detail(2, 40, 30, 3, False, 0),
+    Detail(30, charts.MOST_MARKS, charts.MOST_POINTS, 14, 20, True, _MOST_CLASSES),
+    Detail(20, 150, 100, 10, 20, True, 24),
+    Detail(8, 100, 100, 8, 20, True, 12),
+    Detail(0, 80, 100, 6, 12, False, 12),
+    Detail(0, 60, 60, 5, 12, False, 12),
+    Detail(0, 40, 30, 3, 8, False, 0),
 )
 
 
@@ -68,7 +71,6 @@ class Drawings:
 
     distribution: str
     samples: str
-    cold_start: str
     sizes: str
     operators: str
     roofline: str
@@ -76,7 +78,6 @@ class Drawings:
     latencies: str
     confusion: str
     history: str
-    steps: str
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,26 @@ class Section:
         return plural(len(kernels), "kernel") + (f": {told}" if told else "")
 
 
-def section_of(anchor: str, result: Result, background: Background, detail: Detail) -> Section:
-    """All that a page tells of one measurement."""
+def section_of(
+    anchor: str, result: Result, usual: Environment, background: Background, detail: Detail
+) -> Section:
+    """All that a page tells of one measurement.
+
+    Args:
+        usual: of the board, which the page tells elsewhere.
+    """
     measurement = result.measurement
     course = course_of(measurement, result.run, _MOST_DRAWN)
-    days = _days(measurement, background)
+    days = _days(measurement, background)[-detail.days :]
     run = measurement.real_time
     return Section(
         anchor,
         result,
         _drawings(result, course, days, detail),
-        _facts(measurement),
+        _facts(measurement, usual),
         charts.samples_per_mark(result.summary.count, detail.marks),
         course.unit == "s",
-        real_time_lines(run) if run is not None else [],
+        real_time_lines(run, measurement.judged_windows) if run is not None else [],
         peer_rows(measurement.beside) if measurement.beside is not None else [],
         _confused(measurement),
         len(days),
@@ -140,15 +147,13 @@ def _drawings(
     return Drawings(
         _distribution(result, detail.points),
         _samples(result, course, detail.marks),
-        _cold_start(measurement, result.summary),
-        _sizes(measurement),
+        _sizes(measurement) if detail.is_full else "",
         operator_bars(operators, detail.operators) if operators else "",
-        operator_roofline(measurement, 2 * detail.operators) if detail.has_roofline else "",
+        operator_roofline(measurement, 2 * detail.operators) if detail.is_full else "",
         worst_chunks(run) if run is not None else "",
         latencies(run, detail.marks) if run is not None else "",
         _confusion(measurement, detail.classes),
         charts.history(days, f"p50 of {len(days)} measurements") if len(days) > 1 else "",
-        _steps(measurement, detail.rows),
     )
 
 
@@ -177,16 +182,6 @@ def _samples(result: Result, course: charts.Course, marks: int) -> str:
     return charts.over_time(course, deadline_ms, f"Latencies over time, {ends}", marks)
 
 
-def _cold_start(measurement: Measurement, summary: Summary) -> str:
-    times_ms = {
-        "open": measurement.open_ns / 1e6,
-        "first run": measurement.first_run_ns / 1e6,
-        "later runs (p50)": summary.p50_ms,
-    }
-    rows = [charts.Bar(name, value, format_ms(value)) for name, value in times_ms.items()]
-    return charts.bars(rows, "Cold start")
-
-
 def _sizes(measurement: Measurement) -> str:
     sizes = {"peak memory": measurement.peak_memory_bytes}
     if measurement.memory is not None:
@@ -194,15 +189,7 @@ def _sizes(measurement: Measurement) -> str:
     sizes["package file"] = measurement.package_size_bytes
     sizes["library in it"] = measurement.library_size_bytes
     rows = [charts.Bar(name, float(size), format_bytes(size)) for name, size in sizes.items()]
-    return charts.bars(rows, "Memory and sizes")
-
-
-def _steps(measurement: Measurement, most: int) -> str:
-    steps = [
-        (f"{step.title} ({step.detail})" if step.detail else step.title, step.elapsed_s)
-        for step in measurement.steps[:most]
-    ]
-    return charts.timeline(steps, "Steps before the measurement") if steps else ""
+    return charts.bars(rows, "Memory and sizes", 140)
 
 
 def _confusion(measurement: Measurement, most: int) -> str:
@@ -235,7 +222,7 @@ def _confused(measurement: Measurement) -> list[str]:
 def _days(measurement: Measurement, background: Background) -> list[charts.Day]:
     found = {past.id: past for past in background.history if past.is_of(measurement)}
     days = [
-        charts.Day(at_s, past.p50_ms, past.p90_ms, past.valid, "VALID" if past.valid else "INVALID")
+        charts.Day(at_s, past.p50_ms, past.p90_ms, past.valid)
         for past in found.values()
         if (at_s := _seconds(past.taken_at)) is not None
     ]
@@ -249,13 +236,11 @@ def _seconds(taken_at: str) -> float | None:
         return None
 
 
-def _facts(measurement: Measurement) -> list[tuple[str, str]]:
+def _facts(measurement: Measurement, usual: Environment) -> list[tuple[str, str]]:
+    """What it was measured in: of the board's own only what is not as usual."""
     place = measurement.environment
     facts = [
-        ("Board profile", place.profile + (" (emulated)" if place.emulated else "")),
         ("Compiled with", f"{measurement.options} ({measurement.options.level.title})"),
-        ("CPU", place.cpu),
-        ("Machine, kernel", f"{place.machine}, {place.kernel}"),
         ("Threads", f"{place.threads} of {plural(place.cores, 'core')}"),
         ("Clock governor", place.governor or "the kernel shows none"),
         ("Load before the first run", f"{place.load_average:.2f} (one-minute average)"),
@@ -265,5 +250,16 @@ def _facts(measurement: Measurement) -> list[tuple[str, str]]:
         ("Measurement", measurement.id),
         ("Package SHA-256", measurement.package_sha256),
     ]
-    facts += [(f"Version of {shown(name)}", text) for name, text in place.versions.items()]
-    return [(name, shown(text, 120)) for name, text in facts]
+    same = dict(board_facts(usual))
+    facts += [(name, told) for name, told in board_facts(place) if same.get(name) != told]
+    return [(shown(name), shown(told, 120)) for name, told in facts]
+
+
+def board_facts(place: Environment) -> list[tuple[str, str]]:
+    """What is mostly the same in all measurements of a board."""
+    return [
+        ("Profile", place.profile),
+        ("CPU", place.cpu),
+        ("System", f"{place.machine}, Linux {place.kernel}"),
+        *((f"Version of {name}", version) for name, version in place.versions.items()),
+    ]

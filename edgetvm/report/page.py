@@ -19,13 +19,13 @@ from edgetvm.report.words import format_error, format_factor, format_figure, sho
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_NAME_SPACE = ' xmlns="http://www.w3.org/2000/svg"'
 _ERROR = re.compile(r"\d\.\de-\d+")
 
 
 def environment() -> Environment:
     """Templates of reports, with the words and figures that they may use."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     jinja = Environment(
         loader=PackageLoader("edgetvm.report"),
@@ -46,8 +46,7 @@ def environment() -> Environment:
         "plural": plural,
         "nodes": told_nodes,
         "unbroken": _unbroken,
-        # Only for the drawings of charts, which escape what they are given.
-        "drawing": Markup,
+        "drawing": _inside_html,
     }
     return jinja
 
@@ -83,6 +82,13 @@ def _text(name: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _inside_html(drawing: str) -> str:
+    """A drawing of charts, which escape what they are given; HTML knows its name space."""
+    from markupsafe import Markup
+
+    return Markup(drawing.replace(_NAME_SPACE, "", 1))  # noqa: S704
 
 
 def _unbroken(text: str) -> str:

@@ -69,8 +69,14 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
+<<<<<<< HEAD
     told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
     return markdown_section(title, ("Figure", "Value", "Meaning"), told)
+=======
+    lines = real_time_lines(run, result.measurement.judged_windows)
+    told = [(line.name, line.value, line.meaning) for line in lines]
+    return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
+>>>>>>> report11
 
 
 def _markdown_peers(result: Result, beside: Beside) -> list[str]:
@@ -101,13 +107,18 @@ def _markdown_operators(result: Result) -> list[str]:
             f"{one.us:.4g} µs",
             f"{one.share:.0%}",
             NONE if one.gflops is None else f"{one.gflops:.3g}",
-            NONE if one.of_peak is None else f"{one.of_peak:.0%}",
+            NONE if one.of_bound is None else f"{one.of_bound:.0%} of what its {one.bound_by} can",
         )
         for one in found
     ]
     title = f"{result.model} by operators on {result.device}, {result.setting}"
+<<<<<<< HEAD
     head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Of the board's")
     return ["", *markdown_section(title, head, rows)]
+=======
+    head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Roofline")
+    return ["", *_markdown_section(title, head, rows)]
+>>>>>>> report11
 
 
 def _markdown_boards(found: Sequence[Result], background: Background) -> list[str]:

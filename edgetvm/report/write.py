@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.files import write_text
+from edgetvm.base.files import write_text, written_aside
 from edgetvm.measure.measurement import Measurement
 from edgetvm.report.background import NO_BACKGROUND, Background
-from edgetvm.report.document import render_json
+from edgetvm.report.document import json_pieces, render_json
 from edgetvm.report.google_benchmark import render_google_benchmark
 from edgetvm.report.html import render_html
 from edgetvm.report.text import render_csv, render_markdown
@@ -62,4 +62,10 @@ def write_report(
         UsageError: no such format or folder, or no measurements.
         StorageError: the file cannot be written.
     """
-    write_text(path, RENDERERS[check_format(path, format)](measurements, background))
+    name = check_format(path, format)
+    if name != "json":
+        write_text(path, RENDERERS[name](measurements, background))
+        return
+    # Samples may be more than memory holds.
+    with written_aside(path) as file:
+        file.writelines(piece.encode() for piece in json_pieces(measurements, background))

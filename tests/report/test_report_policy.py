@@ -85,7 +85,7 @@ def check_readable(page: Page) -> None:
         "[...document.querySelectorAll('svg')].map(one => one.getBoundingClientRect())"
         ".filter(one => one.width > 0).map(one => [one.width, one.height])"
     )
-    assert len(sizes) > 20 and all(width > 100 and height > 10 for width, height in sizes)
+    assert len(sizes) == 18 and all(width > 100 and height > 10 for width, height in sizes)
 
 
 def test_its_own_policy_refuses_nothing_of_it_and_all_else(page: Page, served: str) -> None:

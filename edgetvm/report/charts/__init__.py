@@ -1,6 +1,6 @@
 """Drawings as SVG text. Pure functions: the same figures give the same drawing."""
 
-from edgetvm.report.charts.bars import Bar, bars, timeline
+from edgetvm.report.charts.bars import Bar, bars
 from edgetvm.report.charts.confusion import confusion_matrix
 from edgetvm.report.charts.curve import Day, descent, history
 from edgetvm.report.charts.distribution import MOST_POINTS, Percentile, distribution, percentiles_of
@@ -32,5 +32,4 @@ __all__ = [
     "samples_per_mark",
     "scatter",
     "stream_timeline",
-    "timeline",
 ]

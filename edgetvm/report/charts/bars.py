@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetvm.base.units import format_duration
 from edgetvm.report.charts.drawing import COLOURS, WIDTH, drawing, text
 from edgetvm.report.words import shown
 
@@ -42,8 +41,8 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
         if one.bound is not None:
             at = label_width + min(1.0, one.bound / longest) * room
             marked.append(f"M{at:.1f} {y + 1}v20")
-        labels.append(text(0, y + 15, shown(one.label, label_width // 7)))
-        labels.append(text(label_width + length + 8, y + 15, shown(one.told, told_width // 6)))
+        labels.append(text(0, y + 15, shown(one.label, label_width // 8)))
+        labels.append(text(label_width + length + 8, y + 15, shown(one.told, told_width // 7)))
     told = "; ".join(f"{shown(one.label)} {shown(one.told)}" for one in rows)
     parts = [f'<path class="data" fill="{COLOURS[0]}" d="{"".join(drawn)}"/>', *labels]
     if marked:
@@ -51,11 +50,3 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
             f'<path class="mark" stroke="currentColor" stroke-width="2" d="{"".join(marked)}"/>'
         )
     return drawing(max(_ROW, _ROW * len(rows)), f"{title}: {told}", parts)
-
-
-def timeline(steps: Sequence[tuple[str, float]], title: str) -> str:
-    """A bar for each (step, seconds), in the order done.
-
-    Bars begin at zero and not one after the other: the record does not tell which steps overlap.
-    """
-    return bars([Bar(name, spent, format_duration(spent)) for name, spent in steps], title, 220)

@@ -34,14 +34,14 @@ def confusion_matrix(classes: Sequence[str], counts: Sequence[Sequence[int]], ti
             )
     side = cell * count
     parts.append(
-        f'<path class="grid" fill="none" stroke="currentColor" stroke-opacity=".3" '
+        f'<path fill="none" stroke="currentColor" stroke-opacity=".3" '
         f'd="M{_LABELS} {_HEAD}h{side}v{side}h-{side}z"/>'
     )
     parts += _names(classes, cell)
     if count <= _MOST_TOLD:
         parts.append(_counts(counts, cell))
-    parts.append(text(0, _HEAD - 8, "label", ' class="soft"'))
-    parts.append(text(_LABELS, _HEAD + side + 18, "columns: taken for", ' class="soft"'))
+    parts.append(text(0, _HEAD - 8, "label", ""))
+    parts.append(text(_LABELS, _HEAD + side + 18, "columns: taken for", ""))
     return drawing(_HEAD + side + 26, title, parts)
 
 

@@ -66,7 +66,8 @@ def distribution(
     path = line([(x(value), y(share)) for share, value in _thinned(ordered, y, most_points)])
     parts = y_axis(y, f"share of {run}s that took no longer")
     parts.append(drawn_line(path))
-    parts += [_marked(one, x, y) for one in percentiles]
+    parts.append(_marks(percentiles, x, y))
+    parts += [_label(one, x, y) for one in percentiles]
     unit = "ms, logarithmic" if x.log else "ms"
     parts += x_axis(x, _BOTTOM, unit)
     return drawing(_BOTTOM + 38, title, parts, readable(x, y, "ms", "%"))
@@ -83,23 +84,28 @@ def _thinned(ordered: Sequence[float], y: ShareScale, most: int) -> list[tuple[f
     return [((place + 0.5) / count, ordered[place]) for place in places]
 
 
-def _marked(one: Percentile, x: Axis, y: Axis) -> str:
+def _marks(percentiles: Sequence[Percentile], x: Axis, y: Axis) -> str:
+    """A dot for each, a bar for its bounds, a diamond for what it is at most."""
+    dots, bounds, most = [], [], []
+    for one in percentiles:
+        at_y = y(one.share)
+        dots.append(f'<circle cx="{x(one.value_ms):.1f}" cy="{at_y:.1f}" r="3.5"/>')
+        if one.bounds_ms is not None:
+            low, high = map(x, one.bounds_ms)
+            bounds.append(f"M{low:.1f} {at_y - 4:.1f}v8m0-4H{high:.1f}m0-4v8")
+        if one.at_most_ms is not None:
+            most.append(f"M{x(one.at_most_ms):.1f} {at_y - 5:.1f}l4 5-4 5-4-5z")
+    drawn = f'<path d="{"".join(most)}"/>' if most else ""
+    drawn += f'<path fill="none" stroke="currentColor" d="{"".join(bounds)}"/>' if bounds else ""
+    return f'<g class="ink">{"".join(dots)}{drawn}</g>'
+
+
+def _label(one: Percentile, x: Axis, y: Axis) -> str:
+    """The curve rises to the right: below it on the right, and above it on the left, is room."""
     at_x, at_y = x(one.value_ms), y(one.share)
-    parts = [f'<circle class="mark" cx="{at_x:.1f}" cy="{at_y:.1f}" r="3.5"/>']
-    if one.bounds_ms is not None:
-        low, high = map(x, one.bounds_ms)
-        parts.append(
-            f'<path class="mark" stroke="currentColor" fill="none" '
-            f'd="M{low:.1f} {at_y - 4:.1f}v8m0-4H{high:.1f}m0-4v8"/>'
-        )
-    if one.at_most_ms is not None:
-        parts.append(
-            f'<path class="mark" d="M{x(one.at_most_ms):.1f} {at_y - 5:.1f}l4 5-4 5-4-5z"/>'
-        )
-    # The curve rises to the right: below it on the right, and above it on the left, is room.
     if at_x + 10 + width_of(one.told) < RIGHT:
-        return "".join([*parts, text(at_x + 10, at_y + 16, one.told)])
-    return "".join([*parts, text(at_x - 10, at_y - 6, one.told, ' text-anchor="end"')])
+        return text(at_x + 10, at_y + 16, one.told)
+    return text(at_x - 10, at_y - 6, one.told, ' text-anchor="end"')
 
 
 def percentiles_of(

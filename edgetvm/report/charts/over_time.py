@@ -146,9 +146,9 @@ def _strip(strip: Strip, x: Axis, top: float) -> list[str]:
     told = f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
     band = line([*upper, *lower])
     return [
-        f'<path class="grid" stroke="currentColor" stroke-opacity=".15" '
+        f'<path stroke="currentColor" stroke-opacity=".15" '
         f'd="M{LEFT} {top}H{RIGHT}M{LEFT} {top + _STRIP}H{RIGHT}"/>',
         f'<path class="c1" fill="{COLOURS[1]}" stroke="{COLOURS[1]}" fill-opacity=".25" '
         f'stroke-width="3" transform="scale(.5)" d="{band}z"/>',
-        text(0, top - 7, f"{strip.name}: {told}", ' class="soft"'),
+        text(0, top - 7, f"{strip.name}: {told}", ""),
     ]

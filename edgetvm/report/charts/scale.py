@@ -156,7 +156,7 @@ class ShareScale:
         """The share that lies on a pixel."""
         low, high = _odds(_LEAST_SHARE), _odds(self.most)
         odds = low + (pixel - self.start) / (self.end - self.start) * (high - low)
-        return 1 / (1 + 10.0**-odds)
+        return float(1 / (1 + 10.0**-odds))
 
     def ticks(self) -> list[float]:
         """See `Axis`."""

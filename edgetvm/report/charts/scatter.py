@@ -22,6 +22,7 @@ from edgetvm.report.charts.scale import Scale, fitted
 from edgetvm.report.words import shown
 
 _HEIGHT = 250
+_LARGEST_VALUE = 1e300  # that an axis can be made for
 _SMALLEST, _LARGEST = 5.0, 16.0
 _LINE = 15.0
 _LONGEST_LABEL = 28
@@ -54,6 +55,15 @@ class _Box:
     top: float
     right: float
     bottom: float
+
+    def lies_in(self, frame: _Box) -> bool:
+        """Whether all of it does."""
+        return (
+            frame.left <= self.left
+            and self.right <= frame.right
+            and frame.top <= self.top
+            and self.bottom <= frame.bottom
+        )
 
     def meets(self, other: _Box) -> bool:
         """Whether both share any place."""
@@ -91,11 +101,15 @@ def scatter(
     """A circle for each spot, its area by its size; labels never lie on each other.
 
     Args:
-        spots: at least one; those without a finite place are left out.
+        spots: at least one; those without a place, as a value that is no number, are left out.
         x_name, y_name: with units.
         front: places of those that a line joins, by growing x: see `pareto_front`.
     """
-    kept = [at for at, one in enumerate(spots) if math.isfinite(one.x) and math.isfinite(one.y)]
+    kept = [
+        at
+        for at, one in enumerate(spots)
+        if all(abs(value) <= _LARGEST_VALUE for value in (one.x, one.y))
+    ]
     groups = list(dict.fromkeys(spots[at].group for at in kept if spots[at].group))
     top = 30 + 20 * math.ceil(len(groups) / 2 if len(groups) > 1 else 0)
     bottom = top + _HEIGHT
@@ -149,27 +163,33 @@ def _labels(
     top: float,
     bottom: float,
 ) -> list[str]:
-    """Beside each circle, on the first side that is free; where none is, the title tells it."""
+    """Each label once, beside a circle that has it, on the first side that is free.
+
+    What has none is told by its title.
+    """
     frame = _Box(LEFT, top - 8, RIGHT + 20, bottom)
     taken = [_Box(x - r, y - r, x + r, y + r) for x, y, r in places.values()]
-    drawn = []
-    for at, (x, y, r) in places.items():
+    drawn: dict[str, str] = {}
+    for at, place in places.items():
         words = shown(spots[at].label, _LONGEST_LABEL)
-        wide = width_of(words)
-        for left, base in (
-            (x + r + 5, y + 4),
-            (x - r - 5 - wide, y + 4),
-            (x - wide / 2, y - r - 5),
-            (x - wide / 2, y + r + 14),
-        ):
-            box = _Box(left, base - _LINE + 4, left + wide, base + 4)
-            inside = frame.left <= box.left and box.right <= frame.right
-            inside = inside and frame.top <= box.top and box.bottom <= frame.bottom
-            if inside and not any(box.meets(other) for other in taken):
-                taken.append(box)
-                drawn.append(text(left, base, words))
-                break
-    return drawn
+        boxes = () if words in drawn else _beside(*place, width_of(words))
+        free = (one for one in boxes if one.lies_in(frame) and not any(map(one.meets, taken)))
+        box = next(free, None)
+        if box is not None:
+            taken.append(box)
+            drawn[words] = text(box.left, box.bottom - 4, words)
+    return list(drawn.values())
+
+
+def _beside(x: float, y: float, radius: float, wide: float) -> tuple[_Box, ...]:
+    """Room for a line of words on each side of a circle: right, left, above, below."""
+    corners = (
+        (x + radius + 5, y + 8),
+        (x - radius - 5 - wide, y + 8),
+        (x - wide / 2, y - radius - 1),
+        (x - wide / 2, y + radius + 18),
+    )
+    return tuple(_Box(left, bottom - _LINE, left + wide, bottom) for left, bottom in corners)
 
 
 def _legend(groups: Sequence[str]) -> list[str]:

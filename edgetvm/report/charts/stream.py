@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.report.charts.drawing import COLOURS, LEFT, RIGHT, drawing, text, x_axis
@@ -73,12 +73,12 @@ def _row(index: int, top: float) -> float:
     return top + (_LANE - 6) * (index % 2)
 
 
-def _waits(one: ChunkTimes, index: int, x: Scale, tops: dict[int, float]) -> str:
+def _waits(one: ChunkTimes, index: int, x: Scale, tops: Mapping[int, float]) -> str:
     y = _row(index, tops[one.stream])
     return f"M{x(one.arrival):.1f} {y}v16m0-2H{x(one.due):.1f}m0 2v-8"
 
 
-def _works(one: ChunkTimes, index: int, x: Scale, tops: dict[int, float]) -> str:
+def _works(one: ChunkTimes, index: int, x: Scale, tops: Mapping[int, float]) -> str:
     if one.began is None or one.ended is None:
         return ""
     y = _row(index, tops[one.stream])
@@ -86,7 +86,7 @@ def _works(one: ChunkTimes, index: int, x: Scale, tops: dict[int, float]) -> str
     return f"M{x(one.began):.1f} {y + 2}h{width:.1f}v10h-{width:.1f}z"
 
 
-def _lost(chunks: Sequence[ChunkTimes], x: Scale, tops: dict[int, float]) -> str:
+def _lost(chunks: Sequence[ChunkTimes], x: Scale, tops: Mapping[int, float]) -> str:
     crosses = "".join(
         f"M{x(one.arrival) + 3:.1f} {_row(index, tops[one.stream]) + 3}l8 8m0-8l-8 8"
         for index, one in enumerate(chunks)
