@@ -69,14 +69,9 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
-<<<<<<< HEAD
-    told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
-    return markdown_section(title, ("Figure", "Value", "Meaning"), told)
-=======
     lines = real_time_lines(run, result.measurement.judged_windows)
     told = [(line.name, line.value, line.meaning) for line in lines]
-    return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
->>>>>>> report11
+    return markdown_section(title, ("Figure", "Value", "Meaning"), told)
 
 
 def _markdown_peers(result: Result, beside: Beside) -> list[str]:
@@ -112,13 +107,8 @@ def _markdown_operators(result: Result) -> list[str]:
         for one in found
     ]
     title = f"{result.model} by operators on {result.device}, {result.setting}"
-<<<<<<< HEAD
-    head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Of the board's")
-    return ["", *markdown_section(title, head, rows)]
-=======
     head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Roofline")
-    return ["", *_markdown_section(title, head, rows)]
->>>>>>> report11
+    return ["", *markdown_section(title, head, rows)]
 
 
 def _markdown_boards(found: Sequence[Result], background: Background) -> list[str]:
