@@ -15,7 +15,8 @@ from edgetvm.measure.experiment.ledger import rounds_in
 from edgetvm.measure.experiment.reading import Slot, row_of
 from edgetvm.measure.experiment.rows import ratio
 from edgetvm.measure.measurement import Measurement
-from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.measuring import measure
+from edgetvm.measure.plan import Plan
 from edgetvm.workflow.bench import ENDING
 from edgetvm.workflow.comparing import Turn, measurer
 from edgetvm.workflow.experimenting.building import Ready, Work, each
