@@ -24,7 +24,7 @@ from edgetvm.package.archive import Package, read_package
 from edgetvm.package.assembly import Notes, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import Recipe, label_names, prepare, processing_of, samples
-from edgetvm.tune.database import digest
+from edgetvm.tune.choosing import digest
 from edgetvm.workflow.subject import Subject
 
 _FILE = "model.edgetvm"
@@ -97,8 +97,9 @@ def build(
     path = folder / _FILE
     package = read_package(path)
     (target,) = package.manifest.targets
-    if was_there and tuned.kernels:
-        note(tuned_summary(target.kernels))
+    layout = tuned.layout_for(package.manifest.provenance.sha256, options)
+    if was_there and (tuned.kernels or layout != "auto"):
+        note(tuned_summary(target.kernels, layout))
     for sentence in schedule_warnings(target.kernels, target.options):
         warn(sentence)
     for change in package.manifest.provenance.changes:
