@@ -19,6 +19,7 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
+from edgetvm.models.model import Model
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package, read_package
 from edgetvm.package.assembly import Notes, write_package
@@ -56,6 +57,7 @@ def build(
     tuned: TunedSchedules = UNTUNED,
     allow_mismatch: bool = False,
     options: CompileOptions = DEFAULTS,
+    model: Model | None = None,
 ) -> Built:
     """Import, compile, check against the reference, package; or take it from the cache.
 
@@ -65,6 +67,7 @@ def build(
         tuned: schedules; see `edgetvm.workflow.tuned_schedules`.
         allow_mismatch: package a model that is wrong all the same.
         options: how it is compiled.
+        model: as the subject loads it, where that is known already.
 
     Raises:
         ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
@@ -76,12 +79,12 @@ def build(
         recipe = subject.recipe
         # Before all that takes long: data that is missing is told at once.
         chosen = samples(recipe) if recipe is not None else ()
-        model = subject.load()
-        artifact = compile_model(model, profile, tuned, options)
+        loaded = model or subject.load()
+        artifact = compile_model(loaded, profile, tuned, options)
         inputs = None
         if recipe is not None and chosen and recipe.stream is None:
             inputs = prepare(recipe, chosen[0])
-        checked = check(artifact, model, inputs, allow_mismatch=allow_mismatch)
+        checked = check(artifact, loaded, inputs, allow_mismatch=allow_mismatch)
         write_package(
             folder / _FILE,
             artifact,
