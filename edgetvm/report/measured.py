@@ -250,12 +250,12 @@ def _facts(measurement: Measurement, usual: Environment) -> list[tuple[str, str]
         ("Measurement", measurement.id),
         ("Package SHA-256", measurement.package_sha256),
     ]
-    same = dict(board_facts(usual))
-    facts += [(name, told) for name, told in board_facts(place) if same.get(name) != told]
+    same = dict(_board_facts(usual))
+    facts += [(name, told) for name, told in _board_facts(place) if same.get(name) != told]
     return [(shown(name), shown(told, 120)) for name, told in facts]
 
 
-def board_facts(place: Environment) -> list[tuple[str, str]]:
+def _board_facts(place: Environment) -> list[tuple[str, str]]:
     """What is mostly the same in all measurements of a board."""
     return [
         ("Profile", place.profile),

@@ -19,6 +19,8 @@ from edgetvm.tune.summary import summaries
 from edgetvm.tune.tuning import TunedKernel, conditions_of
 
 _MOST_PAST = 20
+# Of a large store so many are looked at, whatever their setting.
+_MOST_LOOKED_AT = 60
 _MOST_ENDINGS = 3
 
 
@@ -37,7 +39,8 @@ def _history(measurements: Sequence[Measurement], store: Store) -> tuple[Past, .
     found: dict[str, Past] = {}
     for measurement in measurements:
         count = 0
-        for one in reversed(store.ids(measurement.model, measurement.environment.device)):
+        ids = store.ids(measurement.model, measurement.environment.device)
+        for one in reversed(ids[-_MOST_LOOKED_AT:]):
             past = found.get(one) or _past(store.load(one))
             if past.is_of(measurement):
                 found[one] = past
