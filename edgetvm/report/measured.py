@@ -16,7 +16,7 @@ from edgetvm.measure.samples import spaced
 from edgetvm.measure.windows import valid_samples
 from edgetvm.report import charts
 from edgetvm.report.background import Background
-from edgetvm.report.conditions import course_of, looks_told, windows_told
+from edgetvm.report.conditions import course_of, energy_told, looks_told, windows_told
 from edgetvm.report.operators import operator_bars, operator_roofline
 from edgetvm.report.peers import PeerRow, peer_rows
 from edgetvm.report.real_time import Line, real_time_lines
@@ -246,6 +246,7 @@ def _facts(measurement: Measurement, usual: Environment) -> list[tuple[str, str]
         ("Load before the first run", f"{place.load_average:.2f} (one-minute average)"),
         ("Windows", windows_told(measurement) or "nobody looked at the board meanwhile"),
         *((f"Meanwhile: {name}", told) for name, told in looks_told(measurement).items()),
+        ("Energy", energy_told(measurement) or "no meter"),
         ("Taken at", measurement.taken_at),
         ("Measurement", measurement.id),
         ("Package SHA-256", measurement.package_sha256),
