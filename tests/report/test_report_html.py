@@ -116,7 +116,7 @@ def test_page_shows_the_figures(measurements: list[Measurement]) -> None:
         "emulated board: the times say nothing about a real one",
     ):
         assert part in text, part
-    assert text.count("0.5mean time of a chunk by its 101 ms of signal") == 1
+    assert text.count("0.5 mean time of a chunk by its 101 ms of signal") == 1
 
 
 def test_verdict_comes_first_and_emulation_last(measurements: list[Measurement]) -> None:
