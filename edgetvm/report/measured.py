@@ -60,7 +60,8 @@ DETAILS = (
     Detail(20, 150, 100, 10, 20, True, 24),
     Detail(8, 100, 100, 8, 20, True, 12),
     Detail(0, 80, 100, 6, 12, False, 12),
-    Detail(0, 60, 60, 5, 12, False, 12),
+    Detail(0, 50, 100, 5, 10, False, 12),
+    Detail(0, 50, 60, 4, 8, False, 0),
     Detail(0, 40, 30, 3, 8, False, 0),
 )
 

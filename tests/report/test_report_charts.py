@@ -120,7 +120,7 @@ def test_heat_and_clocks_lie_under_the_samples_that_they_are_of() -> None:
     assert {"temperature, °C: 45 to 81.5", "MHz: 600 to 1800"} <= set(texts(drawing))
     (washed,) = re.findall(r'class="invalid"[^>]*d="M([\d.]+) [\d.]+h([\d.]+)', drawing)
     begin, width = map(float, washed)
-    (band,) = re.findall(r'class="c1"[^>]* d="M([^"]*)z"', drawing)[:1]
+    (band,) = re.findall(r'class="strip"[^>]* d="M([^"]*)"', drawing)[:1]
     numbers = [int(one) for one in re.findall(r"-?\d+", band)]
     hottest_x = (numbers[0] + numbers[2]) / 2
     assert begin < hottest_x < begin + width
