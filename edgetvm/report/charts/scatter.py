@@ -106,7 +106,8 @@ def scatter(
         front: places of those that a line joins, by growing x: see `pareto_front`.
     """
     kept = [at for at, one in enumerate(spots) if _has_place(one)]
-    groups = list(dict.fromkeys(spots[at].group for at in kept if spots[at].group))
+    # By name: a group has the same colour in drawings of the same groups.
+    groups = sorted({spots[at].group for at in kept if spots[at].group})
     top = 30 + 20 * math.ceil(len(groups) / 2 if len(groups) > 1 else 0)
     bottom = top + _HEIGHT
     xs, ys = [spots[at].x for at in kept] or [0.0], [spots[at].y for at in kept] or [0.0]
