@@ -142,7 +142,7 @@ def command(
     from edgetvm.report import check_page, render_tuning
     from edgetvm.tune import Budget, TuningDatabase, conditions_of, default_database
     from edgetvm.tune.history import history
-    from edgetvm.tune.running import How
+    from edgetvm.tune.jobs import How
     from edgetvm.workflow import explain, find_profile, find_subject, tune, tune_estimated
 
     terminal = Terminal(as_json)
@@ -181,7 +181,10 @@ def command(
     if report is not None:
         conditions = conditions_of(find_profile(chosen[0].name), options)
         with TuningDatabase(kept_in, must_exist=True) as opened:
-            told = history(opened, conditions, outcome.tuned, Path(model).stem)
+            tuned = outcome.tuned
+            told = history(
+                opened, conditions, tuned.kernels, Path(model).stem, tuned.progress.roofline
+            )
         write_text(report, render_tuning([told] if told is not None else []))
         terminal.say(f"report: {report.resolve()}")
 

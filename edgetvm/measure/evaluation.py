@@ -34,13 +34,11 @@ class Evaluation:
     Attributes:
         correctness: the worst of all samples.
         metrics: the recipe's, and how far the decisions are the reference's.
-        service_ns: of each chunk, for a stream; else empty.
         confusion: of the classes, where the recipe's metrics compare some.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
-    service_ns: tuple[int, ...]
     confusion: Confusion | None = None
 
 
@@ -69,11 +67,9 @@ def evaluate(
     worst: Correctness | None = None
     predictions: list[Prediction] = []
     figures: dict[str, list[float]] = {}
-    service_ns: list[int] = []
     for sample in samples:
         inputs = prepare(recipe, sample)
-        found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
-        service_ns += durations_ns
+        found, expected, chunks = _answers(session, signature, reference, recipe, inputs)
         error = worst_error(found, expected, signature.quanta)
         answer = partial(_expected, signature, recipe)
         allowed = tolerance + rounding_noise(answer, reference, inputs, expected, signature.quanta)
@@ -84,7 +80,7 @@ def evaluate(
                 max_relative_error=error.max_relative_error,
                 tolerance=allowed,
                 worst_output=error.output,
-                samples=len(durations_ns) or len(samples),
+                samples=chunks or len(samples),
                 inputs=f"the recipe's data ({sample.name})",
                 checked_on=f"board {session.board.name}",
                 rms_relative_error=error.rms_relative_error if reference.shaken else None,
@@ -108,7 +104,21 @@ def evaluate(
     if predictions:
         metrics = {**score(recipe, predictions, samples), **metrics}
     confused = confusion(predictions, samples) if _has_classes(recipe) else None
-    return Evaluation(worst, metrics, tuple(service_ns), confused)
+    return Evaluation(worst, metrics, confused)
+
+
+def score_reference(
+    signature: Signature, reference: Reference, recipe: Recipe, samples: tuple[Sample, ...]
+) -> tuple[dict[str, float], Confusion | None]:
+    """The recipe's metrics of the reference's own answers, and its confusion of classes."""
+    if recipe.postprocess is None:
+        return {}, None
+    predictions = [
+        interpret(recipe, _expected(signature, recipe, reference, prepare(recipe, sample)), sample)
+        for sample in samples
+    ]
+    confused = confusion(predictions, samples) if _has_classes(recipe) else None
+    return score(recipe, predictions, samples), confused
 
 
 def _has_classes(recipe: Recipe) -> bool:
@@ -122,13 +132,14 @@ def _answers(
     reference: Reference,
     recipe: Recipe,
     inputs: Arrays,
-) -> tuple[Arrays, Arrays, list[int]]:
+) -> tuple[Arrays, Arrays, int]:
+    """What the board answers, what the reference does, and how many chunks of a stream ran."""
     expected = _expected(signature, recipe, reference, inputs)
     if recipe.stream is None:
         _, found = session.run(inputs)
-        return found, expected, []
-    durations_ns, found = session.stream(inputs)
-    return found, expected, durations_ns.tolist()
+        return found, expected, 0
+    service_ns, found = session.stream(inputs)
+    return found, expected, len(service_ns)
 
 
 def _expected(signature: Signature, recipe: Recipe, runner: Runner, inputs: Arrays) -> Arrays:

@@ -4,7 +4,7 @@ from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.gathered import with_folder
-from edgetvm.recipes.metrics import decision_agreement, score, unmet
+from edgetvm.recipes.metrics import decision_agreement, lost_pct, score, unmet
 from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
@@ -22,8 +22,9 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
-from edgetvm.recipes.recordings import record, with_audio
+from edgetvm.recipes.recordings import Heard, record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.videos import frame_rate_hz, with_video
 
 __all__ = [
     "DATA",
@@ -32,6 +33,7 @@ __all__ = [
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
+    "Heard",
     "InputSpec",
     "ModelFile",
     "Prediction",
@@ -44,10 +46,12 @@ __all__ = [
     "fetch",
     "find_recipe",
     "form_of",
+    "frame_rate_hz",
     "interpret",
     "label_names",
     "list_recipes",
     "load_recipe",
+    "lost_pct",
     "model_file",
     "prepare",
     "processing_of",
@@ -60,4 +64,5 @@ __all__ = [
     "unmet",
     "with_audio",
     "with_folder",
+    "with_video",
 ]
