@@ -39,6 +39,7 @@ from edgetvm.recipes import (
     Recipe,
     Sample,
     StreamSpec,
+    Track,
     prepare,
     samples,
     unmet,
@@ -204,6 +205,7 @@ def measure(
         real_time=taken.real_time,
         beside=beside,
         confusion=data.confusion,
+        track=data.track,
     )
 
 
@@ -226,6 +228,7 @@ class _Data:
     chosen: tuple[Sample, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     confusion: Confusion | None = None
+    track: Track | None = None
     service_ns: tuple[int, ...] = ()
 
 
@@ -273,6 +276,7 @@ def _with_data(
         chosen,
         evaluation.metrics,
         evaluation.confusion,
+        evaluation.track,
         evaluation.service_ns,
     )
 

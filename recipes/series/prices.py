@@ -73,6 +73,13 @@ class Quotes:
     low: Array
     volume: Array
 
+    def last(self, end: int) -> Quotes:
+        """As many days up to the one before number `end` as the features of that one take."""
+        some = slice(max(0, end - FIRST - 1), end)
+        return Quotes(
+            self.days[some], self.close[some], self.high[some], self.low[some], self.volume[some]
+        )
+
 
 # --- Reading --------------------------------------------------------------------------------------
 
@@ -133,7 +140,7 @@ def _days_of(
             numbers = [float(row[at]) for at in wanted]
         except (ValueError, IndexError):
             numbers = []
-        if day is None or not numbers or not min(numbers[:4]) > 0:
+        if day is None or not numbers or not np.isfinite(numbers).all() or min(numbers[:4]) <= 0:
             raise ConfigurationError(
                 f"no day and its prices: {','.join(row)[:60]!r}",
                 where=f"{where}:{number}",

@@ -80,7 +80,7 @@ def _spaced(letter: str) -> str:
     kind = unicodedata.category(letter)
     if kind == "Mn":
         return ""
-    if kind in ("Cc", "Cf", "Co", "Cn", "Cs") and letter not in "\t\n\r":
+    if letter == "\ufffd" or (kind[0] == "C" and letter not in "\t\n\r"):
         return ""
     if letter.isspace():
         return " "
