@@ -29,8 +29,8 @@ def drawn(small: Bytes) -> Bytes:
     from PIL import Image
 
     whole = np.zeros((len(small), SIZE, SIZE), np.uint8)
-    for at, one in enumerate(small.astype(np.uint8)):
-        picture = Image.fromarray(np.minimum(one * 16, 255).astype(np.uint8))
+    for at, one in enumerate(small):
+        picture = Image.fromarray(np.round(one * (255 / 16)).astype(np.uint8))
         whole[at, 4:24, 4:24] = picture.resize((20, 20), Image.Resampling.BICUBIC)
     return whole
 

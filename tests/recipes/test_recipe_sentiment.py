@@ -16,12 +16,12 @@ from edgetvm.recipes import Sample, load_recipe, prepare, run_module, samples, w
 
 sentiment = run_module(shipped_folder("recipes") / "text" / "sentiment.py")
 
-# What tokenizers 0.22 cuts with the tokenizer.json of all-MiniLM-L6-v2.
+# What tokenizers 0.23.3 cuts with the tokenizer.json of all-MiniLM-L6-v2.
 PIECES = {
     "Witty, touching and well-paced!": "witty , touching and well - paced !",
     "Björk's naïveté—$100 off": "b ##jo ##rk ' s naive ##te — $ 100 off",
     "unbelievably": "un ##bel ##ie ##va ##bly",
-    "İstanbul ﬁne «sí» e\u0301": "istanbul [UNK] « si » e",
+    "İstanbul ﬁne «sí» e\u0301": "istanbul ﬁ ##ne « si » e",
     "a\tb\u200bc\u00adx \ufffd tail": "a bc ##x tail",
     "x" * 120 + " ok": "[UNK] ok",
     " \n ": "",
