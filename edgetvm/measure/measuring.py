@@ -13,6 +13,7 @@ from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import roofline_of
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.beside import measure_beside
 from edgetvm.measure.deployment import Deployment, deploy
@@ -45,7 +46,6 @@ from edgetvm.recipes import (
     unmet,
     with_audio,
 )
-from edgetvm.tune.progress import peak_gflops
 
 # Of the time that timed runs may take.
 _WARM_UP_SHARE = 1 / 3
@@ -180,7 +180,7 @@ def measure(
         warmup=taken.warmed.count,
         settled=taken.warmed.settled,
         kernel_times=kernel_times,
-        peak_gflops=peak_gflops(profile) * min(1.0, threads / profile.cores),
+        peak_gflops=roofline_of(profile, threads).gflops,
         windows=taken.windows,
         rule=plan.rule if taken.real_time is None else None,
         preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
