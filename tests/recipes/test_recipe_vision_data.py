@@ -19,19 +19,23 @@ from edgetvm.recipes import load_recipe, run_module, samples, with_folder
 cifar10 = run_module(shipped_folder("recipes") / "vision" / "cifar10.py")
 digits = run_module(shipped_folder("recipes") / "vision" / "digits.py")
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), np.uint8)
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 LABELS = [6, 0, 9]
 
 
-def pickled(folder: Path) -> None:
+def pickled(folder: Path, pictures: np.ndarray = PICTURES) -> None:
     """As the data set's Python 2 wrote it: text keys of bytes."""
-    batch = {b"data": PICTURES.reshape(3, -1), b"labels": LABELS, b"filenames": [b"a", b"b", b"c"]}
+    rows = pictures.transpose(0, 3, 1, 2).reshape(3, -1)
+    batch = {b"data": rows, b"labels": LABELS, b"filenames": [b"a", b"b", b"c"]}
     (folder / "cifar-10-batches-py").mkdir()
     (folder / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(batch, protocol=2))
 
 
 def records(folder: Path) -> None:
-    rows = [bytes([label]) + one.tobytes() for label, one in zip(LABELS, PICTURES, strict=True)]
+    rows = [
+        bytes([label]) + one.transpose(2, 0, 1).tobytes()
+        for label, one in zip(LABELS, PICTURES, strict=True)
+    ]
     (folder / "test_batch.bin").write_bytes(b"".join(rows))
 
 
@@ -41,7 +45,7 @@ def test_cifar_10_in_both_of_its_forms(tmp_path: Path, write: object) -> None:
     found = samples(with_folder(load_recipe("vision/cifar10-resnet8"), tmp_path))
     assert [one.label for one in found] == LABELS
     for one, picture in zip(found, PICTURES, strict=True):
-        np.testing.assert_array_equal(one.value, picture.transpose(1, 2, 0))
+        np.testing.assert_array_equal(one.value, picture)
 
 
 class _Evil:
