@@ -10,7 +10,12 @@ A page says itself what it shows. A table lies between
 
 and holds a row for each recipe: the metrics after the colon, its p50 on one thread of this machine,
 its own runtime's in turns with it, the size of its package, and the first of the metrics on an
-emulated ARM board. A picture is drawn of what was measured for a table:
+emulated ARM board. What optimising brings stands between
+
+    <!-- levels series/sp500-lstm : 0 1 2 3 -->
+    <!-- /levels -->
+
+with the p50 and the package at each level. A picture is drawn of what was measured for a table:
 
     <!-- picture confusion vision/digits ../images/digits.svg -->
 
@@ -31,6 +36,7 @@ from pathlib import Path
 from benchmarks.recipes import emulated
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.units import format_bytes, format_ms
+from edgetvm.compile.options import DEFAULTS, OPT_LEVELS, CompileOptions
 from edgetvm.farm import Board, find_board
 from edgetvm.measure import Plan, summarise
 from edgetvm.measure.measurement import Measurement
@@ -42,6 +48,7 @@ from edgetvm.workflow import bench, find_subject
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "systems"
 _TABLE = re.compile(r"<!-- table (.+?) : (.+?) -->\n.*?<!-- /table -->", re.DOTALL)
+_LEVELS = re.compile(r"<!-- levels (\S+) : (.+?) -->\n.*?<!-- /levels -->", re.DOTALL)
 _PICTURE = re.compile(r"<!-- picture (confusion|track|latency) (\S+) (\S+) -->")
 _PEERS = {".onnx": "onnxruntime", ".tflite": "litert"}
 _NONE = "-"
@@ -67,7 +74,8 @@ def main() -> None:
     found = _measured(list(wanted), arm=not arguments.no_arm)
     for path, text in pages.items():
         _draw(path, text, found)
-        path.write_text(_TABLE.sub(lambda table: _table(table, found), text))
+        text = _TABLE.sub(lambda table: _table(table, found), text)
+        path.write_text(_LEVELS.sub(_levels, text))
     failed = sum(one.here is None for one in found.values())
     print(f"result: pages={len(pages)} recipes={len(found)} failed={failed}")
 
@@ -91,9 +99,11 @@ def _plan(name: str) -> Plan:
     return Plan(threads=1, peers=peers)
 
 
-def _one(name: str, board: Board, plan: Plan) -> Measurement | None:
+def _one(
+    name: str, board: Board, plan: Plan, options: CompileOptions = DEFAULTS
+) -> Measurement | None:
     try:
-        found = bench(find_subject(name), board, plan)
+        found = bench(find_subject(name), board, plan, options=options)
     except EdgetvmError as error:
         print(f"{board.name:12} {name:36} {error}", flush=True)
         return None
@@ -110,6 +120,18 @@ def _table(table: re.Match[str], found: Mapping[str, Found]) -> str:
     rows += [_row(name, metrics, found[name]) for name in table[1].split()]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"<!-- table {table[1]} : {table[2]} -->\n{lines}\n<!-- /table -->"
+
+
+def _levels(table: re.Match[str]) -> str:
+    rows = [["Level", "p50", "Package"], ["---"] * 3]
+    for word in table[2].split():
+        options = CompileOptions(next(one for one in OPT_LEVELS if str(one) == word))
+        found = _one(table[1], find_board("local"), Plan(threads=1, explained=False), options)
+        p50 = format_ms(summarise(found).p50_ms) if found is not None else _NONE
+        size = format_bytes(found.package_size_bytes) if found is not None else _NONE
+        rows.append([f"`-O {word}`", p50, size])
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"<!-- levels {table[1]} : {table[2]} -->\n{lines}\n<!-- /levels -->"
 
 
 def _row(name: str, metrics: Sequence[str], found: Found) -> list[str]:
