@@ -74,8 +74,8 @@ def main() -> None:
     found = _measured(list(wanted), arm=not arguments.no_arm)
     for path, text in pages.items():
         _draw(path, text, found)
-        text = _TABLE.sub(lambda table: _table(table, found), text)
-        path.write_text(_LEVELS.sub(_levels, text))
+        filled = _TABLE.sub(lambda table: _table(table, found), text)
+        path.write_text(_LEVELS.sub(_levels, filled))
     failed = sum(one.here is None for one in found.values())
     print(f"result: pages={len(pages)} recipes={len(found)} failed={failed}")
 
