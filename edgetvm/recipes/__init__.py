@@ -22,8 +22,9 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
-from edgetvm.recipes.recordings import record, with_audio
+from edgetvm.recipes.recordings import Heard, record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.videos import frame_rate_hz, with_video
 
 __all__ = [
     "DATA",
@@ -32,6 +33,7 @@ __all__ = [
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
+    "Heard",
     "InputSpec",
     "ModelFile",
     "Prediction",
@@ -45,6 +47,7 @@ __all__ = [
     "fetch",
     "find_recipe",
     "form_of",
+    "frame_rate_hz",
     "interpret",
     "label_names",
     "list_recipes",
@@ -62,4 +65,5 @@ __all__ = [
     "unmet",
     "with_audio",
     "with_folder",
+    "with_video",
 ]
