@@ -186,7 +186,7 @@ def test_no_label_of_a_scatter_lies_on_another_or_outside(
 def test_what_came_and_what_was_predicted_are_two_lines_of_the_last_steps() -> None:
     came = [100 + 10 * math.sin(step / 20) for step in range(400)]
     drawing = charts.track(came, [one + 1 for one in came], "t")
-    real, _, predicted, _ = re.findall(r'<path class="stroke"[^>]* d="([^"]*)"', drawing)
+    real, _, predicted, _ = re.findall(r'<path [^>]*transform[^>]* d="([^"]*)"', drawing)
     rows = []
     for path in (real, predicted):
         moves = [int(one) for one in re.findall(r"-?\d+", path)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgetvm.report.charts.drawing import (
-    COLOURS,
     LEFT,
     RIGHT,
     drawing,
@@ -35,9 +34,9 @@ def track(labels: Sequence[float], values: Sequence[float], title: str) -> str:
     parts = y_axis(y, "")
     for row, (name, series) in enumerate((("real", came), ("predicted", predicted))):
         points = [(x(x.low + step), y(value)) for step, value in enumerate(series)]
-        parts.append(drawn_line(line(points), COLOURS[row]))
+        parts.append(drawn_line(line(points), colour=row))
         at = LEFT + 110 * row
-        parts.append(drawn_line(line([(at, 20), (at + 20, 20)]), COLOURS[row]))
+        parts.append(drawn_line(line([(at, 20), (at + 20, 20)]), colour=row))
         parts.append(text(at + 26, 24, name))
     return drawing(
         _BOTTOM + 38,
