@@ -33,7 +33,7 @@ def copy_shared_outputs(module: IRModule) -> IRModule:
                 shared = sources.shared(binding.value.fields)
                 pairs = zip(value.fields, shared, strict=True)
                 value = relax.Tuple([self._copied(one) if copy else one for one, copy in pairs])
-            elif sources.shared([binding.value])[0]:
+            elif sources.shared([binding.var])[0]:
                 value = self._copied(value)
             new = type(binding.var)(binding.var.name, binding.var.ty, binding.var.span)
             self.set_var_remap(binding.var, new)
@@ -51,6 +51,7 @@ class _Sources:
     def __init__(self, function: Any) -> None:
         import tvm
         from tvm import relax
+        from tvm.ir.expr import GenericConst
 
         self._tensors: dict[Any, Any] = {}
         self._taken = set(function.params)
@@ -60,7 +61,7 @@ class _Sources:
                 value = binding.value
                 if isinstance(value, relax.Call) and value.op == reshape:
                     value = value.args[0]
-                if isinstance(value, relax.Var):
+                if isinstance(value, relax.Var | GenericConst):
                     self._tensors[binding.var] = self._tensors.get(value, value)
 
     def shared(self, outputs: Any) -> list[bool]:
