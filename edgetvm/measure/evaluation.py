@@ -18,12 +18,14 @@ from edgetvm.recipes import (
     Prediction,
     Recipe,
     Sample,
+    Track,
     confusion,
     decision_agreement,
     form_of,
     interpret,
     prepare,
     score,
+    track,
 )
 
 
@@ -35,11 +37,13 @@ class Evaluation:
         correctness: the worst of all samples.
         metrics: the recipe's, and how far the decisions are the reference's.
         confusion: of the classes, where the recipe's metrics compare some.
+        track: of the numbers, likewise.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
     confusion: Confusion | None = None
+    track: Track | None = None
 
 
 def evaluate(
@@ -103,8 +107,12 @@ def evaluate(
     metrics = {name: fmean(values) for name, values in figures.items()}
     if predictions:
         metrics = {**score(recipe, predictions, samples), **metrics}
-    confused = confusion(predictions, samples) if _has_classes(recipe) else None
-    return Evaluation(worst, metrics, confused)
+    return Evaluation(
+        worst,
+        metrics,
+        confusion(predictions, samples) if _has_classes(recipe) else None,
+        track(predictions, samples) if form_of(recipe) == "values" and recipe.metrics else None,
+    )
 
 
 def score_reference(

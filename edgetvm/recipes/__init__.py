@@ -1,6 +1,6 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
-from edgetvm.recipes.accuracy import Confusion, confusion
+from edgetvm.recipes.accuracy import Confusion, Track, confusion, track
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.gathered import with_folder
@@ -41,6 +41,7 @@ __all__ = [
     "Recipe",
     "Sample",
     "StreamSpec",
+    "Track",
     "confusion",
     "decision_agreement",
     "fetch",
@@ -61,6 +62,7 @@ __all__ = [
     "samples",
     "score",
     "starting_recipe",
+    "track",
     "unmet",
     "with_audio",
     "with_folder",
