@@ -2,7 +2,8 @@
 
 from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
-from edgetvm.recipes.fetch import fetch, model_file
+from edgetvm.recipes.enhancement import scale_invariant_ratio_db
+from edgetvm.recipes.fetch import fetch, fetch_members, model_file
 from edgetvm.recipes.gathered import with_folder
 from edgetvm.recipes.metrics import decision_agreement, score, unmet
 from edgetvm.recipes.modules import run_module
@@ -24,6 +25,7 @@ from edgetvm.recipes.recipe import (
 )
 from edgetvm.recipes.recordings import record, with_audio
 from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.speech import noisy_speech, recordings_with_texts
 
 __all__ = [
     "DATA",
@@ -42,6 +44,7 @@ __all__ = [
     "confusion",
     "decision_agreement",
     "fetch",
+    "fetch_members",
     "find_recipe",
     "form_of",
     "interpret",
@@ -49,12 +52,15 @@ __all__ = [
     "list_recipes",
     "load_recipe",
     "model_file",
+    "noisy_speech",
     "prepare",
     "processing_of",
     "recipe_text",
     "record",
+    "recordings_with_texts",
     "run_module",
     "samples",
+    "scale_invariant_ratio_db",
     "score",
     "starting_recipe",
     "unmet",
