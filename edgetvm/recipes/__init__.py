@@ -7,6 +7,7 @@ from edgetvm.recipes.fetch import fetch, fetch_members, model_file
 from edgetvm.recipes.gathered import with_folder
 from edgetvm.recipes.metrics import decision_agreement, score, unmet
 from edgetvm.recipes.modules import run_module
+from edgetvm.recipes.pipeline import Pipeline, Stage, Stages, list_pipelines, load_pipeline
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
 from edgetvm.recipes.recipe import (
@@ -24,22 +25,34 @@ from edgetvm.recipes.recipe import (
     starting_recipe,
 )
 from edgetvm.recipes.recordings import record, with_audio
-from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, Processing
+from edgetvm.recipes.registry import (
+    DATA,
+    METRICS,
+    MODELS,
+    PIPELINES,
+    POSTPROCESS,
+    PREPROCESS,
+    Processing,
+)
 from edgetvm.recipes.speech import noisy_speech, recordings_with_texts
 
 __all__ = [
     "DATA",
     "METRICS",
     "MODELS",
+    "PIPELINES",
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
     "InputSpec",
     "ModelFile",
+    "Pipeline",
     "Prediction",
     "Processing",
     "Recipe",
     "Sample",
+    "Stage",
+    "Stages",
     "StreamSpec",
     "confusion",
     "decision_agreement",
@@ -49,7 +62,9 @@ __all__ = [
     "form_of",
     "interpret",
     "label_names",
+    "list_pipelines",
     "list_recipes",
+    "load_pipeline",
     "load_recipe",
     "model_file",
     "noisy_speech",

@@ -25,6 +25,8 @@ from edgetvm.recipes.registry import DATA
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
+    from edgetvm.recipes.pipeline import Pipeline
+
 Array: TypeAlias = NDArray[Any]
 Signal: TypeAlias = NDArray[np.float32]
 Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
@@ -56,7 +58,7 @@ class Sample:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def samples(recipe: Recipe) -> tuple[Sample, ...]:
+def samples(recipe: Recipe | Pipeline) -> tuple[Sample, ...]:
     """The samples of a recipe; none where it has no `data`. The same ones at every call.
 
     Raises:

@@ -6,6 +6,12 @@ Rich and jinja2 are imported by the functions that need them, so importing this 
 from edgetvm.report.html import render_html
 from edgetvm.report.layers import layer_tables
 from edgetvm.report.peers import peer_lines, peer_tables
+from edgetvm.report.pipelines import (
+    pictures,
+    pipeline_document,
+    pipeline_facts,
+    render_pipeline,
+)
 from edgetvm.report.real_time import real_time_tables
 from edgetvm.report.table import summary_table, warning_lines
 from edgetvm.report.text import render_csv, render_json, render_markdown
@@ -19,11 +25,15 @@ __all__ = [
     "layer_tables",
     "peer_lines",
     "peer_tables",
+    "pictures",
+    "pipeline_document",
+    "pipeline_facts",
     "real_time_tables",
     "render_csv",
     "render_html",
     "render_json",
     "render_markdown",
+    "render_pipeline",
     "render_tuning",
     "summary_table",
     "warning_lines",
