@@ -174,7 +174,9 @@ def test_what_is_better_than_the_noisy_speech_is_scored_above_zero() -> None:
     )
     better = {"signal": (clean + (noisy - clean) / 10).tolist()}
     assert score(whole, [better], [sample])["si_sdr_improvement_db"] == pytest.approx(20, abs=0.3)
-    assert score(whole, [{"signal": noisy.tolist()}], [sample])[metrics[0]] == pytest.approx(0, abs=1e-6)
+    assert score(whole, [{"signal": noisy.tolist()}], [sample])[metrics[0]] == pytest.approx(
+        0, abs=1e-6
+    )
     with pytest.raises(ConfigurationError, match="without its noise"):
         score(whole, [better], [Sample("s", noisy, None, {})])
 
