@@ -1,15 +1,18 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
 from edgetvm.recipes.accuracy import Confusion, confusion
-from edgetvm.recipes.data import Sample, samples
+from edgetvm.recipes.ctc import beam_search, best_path
+from edgetvm.recipes.data import Sample, samples, spoken, wav
 from edgetvm.recipes.enhancement import scale_invariant_ratio_db
 from edgetvm.recipes.fetch import fetch, fetch_members, model_file
 from edgetvm.recipes.gathered import with_folder
 from edgetvm.recipes.metrics import decision_agreement, score, unmet
 from edgetvm.recipes.modules import run_module
+from edgetvm.recipes.noise import with_noise
 from edgetvm.recipes.pipeline import Pipeline, Stage, Stages, list_pipelines, load_pipeline
+from edgetvm.recipes.pipeline_steps import find_boxes, find_points
 from edgetvm.recipes.postprocess import Prediction, interpret
-from edgetvm.recipes.preprocess import prepare
+from edgetvm.recipes.preprocess import fitted, prepare
 from edgetvm.recipes.recipe import (
     InputSpec,
     ModelFile,
@@ -54,11 +57,16 @@ __all__ = [
     "Stage",
     "Stages",
     "StreamSpec",
+    "beam_search",
+    "best_path",
     "confusion",
     "decision_agreement",
     "fetch",
     "fetch_members",
+    "find_boxes",
+    "find_points",
     "find_recipe",
+    "fitted",
     "form_of",
     "interpret",
     "label_names",
@@ -77,8 +85,11 @@ __all__ = [
     "samples",
     "scale_invariant_ratio_db",
     "score",
+    "spoken",
     "starting_recipe",
     "unmet",
+    "wav",
     "with_audio",
     "with_folder",
+    "with_noise",
 ]
