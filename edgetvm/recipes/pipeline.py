@@ -100,6 +100,8 @@ class Pipeline:
         for metric in self.accept:
             if metric not in self.metrics:
                 raise refusal(("accept", metric), metric, "one of `metrics`: add it there")
+            if METRICS.best(metric) is None:
+                raise refusal(("accept", metric), metric, "left out: it is no score")
         return self
 
 
