@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [one.name for one in list_recipes() if one.name.startswith(arguments.only)]
     here = _passed(names, find_board("local"), Plan(runs=arguments.runs))
-    with _emulated(arguments.arch) as board:
+    with emulated(arguments.arch) as board:
         there = _passed(names, board, Plan(runs=1, warmup=0))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps({"local": here, arguments.arch: there}, indent=1))
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 @contextmanager
-def _emulated(architecture: str) -> Iterator[Board]:
+def emulated(architecture: str) -> Iterator[Board]:
     """A provisioned board, whose host key is noted in a home of the benchmark's own."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))

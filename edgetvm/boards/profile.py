@@ -71,6 +71,10 @@ class BoardProfile:
         bool, Field(description="Run under emulation: times are marked and never ranked.")
     ] = False
     source: Annotated[str, Field(description="Where the figures come from.")] = ""
+    memory_gbs: Annotated[
+        float | None,
+        Field(gt=0, description="Gigabytes a second of the memory's interface; its peak."),
+    ] = None
     core: Annotated[
         CoreModel | None, Field(description="How `edgetvm estimate` prices code; none without it.")
     ] = None

@@ -15,7 +15,7 @@ from edgetvm.base.steps import warn
 from edgetvm.base.units import format_duration, format_ms
 from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, new_table
-from edgetvm.cli.tune_views import lowered
+from edgetvm.cli.tune_views import lowered, near_roofline
 
 if TYPE_CHECKING:
     from edgetvm.cli.terminal import Terminal
@@ -124,8 +124,8 @@ class ProgressTable:
         tasks = self.progress.tasks
         room = max(_FEWEST_ROWS, console.height - _OTHER_LINES)
         table = new_table(
-            *("kernel", "share", "trials", "best", "gain", "GFLOP/s", "of peak"),
-            right=("share", "trials", "best", "gain", "GFLOP/s", "of peak"),
+            *("kernel", "share", "trials", "best", "gain", "GFLOP/s", "roofline"),
+            right=("share", "trials", "best", "gain", "GFLOP/s", "roofline"),
         )
         for task in tasks[:room]:
             add_row(table, *_row(task))
@@ -146,5 +146,5 @@ def _row(task: TaskProgress) -> tuple[str, ...]:
         format_ms(task.best_ms),
         f"{task.gain:.2f}",
         f"{task.gflops:.1f}" if task.gflops else "",
-        f"{task.of_peak:.0%}" if task.of_peak else "",
+        near_roofline(task),
     )

@@ -15,8 +15,10 @@ from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
+    from edgetvm.boards.roofline import Roofline
     from edgetvm.tune import Tuned, TunedKernel
     from edgetvm.tune.explaining import Explained
+    from edgetvm.tune.progress import TaskProgress
     from edgetvm.workflow.tuning import Outcome
 
 
@@ -38,10 +40,16 @@ def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
         "looked_faster": dict(tuned.fates),
         "kernels_default_ms": tuned.default_ms,
         "kernels_tuned_ms": tuned.best_ms,
-        "peak_gflops": tuned.progress.peak_gflops,
+        "roofline": asdict(tuned.progress.roofline),
         "database": str(database),
         "kernels": [
-            {**asdict(one), "share": _share(one, tuned), "gain": one.gain, "gflops": one.gflops}
+            {
+                **asdict(one),
+                "share": _share(one, tuned),
+                "gain": one.gain,
+                "gflops": one.gflops,
+                "of_bound": one.of_bound,
+            }
             for one in _by_share(tuned)
         ],
     }
@@ -51,8 +59,8 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
     """`edgetvm tune`."""
     tuned = outcome.tuned
     table = new_table(
-        *("kernel", "share", "calls", "default", "tuned", "gain", "GFLOP/s", "trials"),
-        right=("share", "calls", "default", "tuned", "gain", "GFLOP/s", "trials"),
+        *("kernel", "share", "calls", "default", "tuned", "gain", "GFLOP/s", "roofline", "trials"),
+        right=("share", "calls", "default", "tuned", "gain", "GFLOP/s", "roofline", "trials"),
     )
     for one in _by_share(tuned):
         add_row(
@@ -64,6 +72,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
             format_ms(one.best_ms) if one.gain > 1 else "as default",
             f"{one.gain:.2f}" if one.gain > 1 else "",
             f"{one.gflops:.1f}" if one.gflops else "",
+            near_roofline(one),
             str(one.trials),
         )
     progress = tuned.progress
@@ -73,6 +82,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
         "whole model": _taken(outcome.default_ms, outcome.tuned_ms),
         **_apart(outcome),
         "looked faster": _fates(tuned),
+        **_roofline(progress.roofline),
         "trials": f"{tuned.trials} in {format_duration(progress.elapsed_s)}, "
         f"{progress.trials_per_s:.1f} a second",
         "kept in": database,
@@ -80,6 +90,20 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
     if outcome.has_gained:
         facts["next"] = go_on
     return Group(table, "", fact_table(facts))
+
+
+def near_roofline(kernel: TunedKernel | TaskProgress) -> str:
+    """`43% cores`: how near it comes to its bound, and what that is; empty where none is known."""
+    share = kernel.of_bound
+    return "" if share is None or kernel.bound is None else f"{share:.0%} {kernel.bound.by}"
+
+
+def _roofline(roofline: Roofline) -> dict[str, str]:
+    told = f"{roofline.gflops:.0f} GFLOP/s in float32 by the profile"
+    if roofline.memory_gbs:
+        source = "measured" if roofline.is_measured else "by the profile"
+        told += f"; {roofline.memory_gbs:.1f} GB/s from memory, {source}"
+    return {"roofline": told}
 
 
 def _estimated(outcome: Outcome) -> dict[str, str]:

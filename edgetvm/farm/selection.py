@@ -28,6 +28,8 @@ _CONDITION = re.compile(r"(?P<key>[A-Za-z_]+)(?P<sign>!=|>=|<=|=|>|<)(?P<value>.
 _GLOB = re.compile(r"[\w.*?\[\]!+-]+")
 _WORD = re.compile(r"!?[\w.*?\[\]+-]+(,[\w.*?\[\]+-]+)*")
 
+_EVERY = ("*",)
+
 _TEXTS: dict[str, Callable[[Board, BoardProfile], Iterable[str]]] = {
     "name": lambda board, _: (board.name,),
     "profile": lambda board, _: (board.profile,),
@@ -138,18 +140,16 @@ def _number(key: str, text: str) -> int:
 
 
 def select(selection: Selection, boards: Mapping[str, Board]) -> list[Board]:
-    """The boards that are meant, in the inventory's order.
+    """The boards that are meant, in the order of the globs; those of one in the inventory's.
 
     Raises:
         ConfigurationError: the profile of one of them cannot be used.
     """
-    meant = {board.name for glob in selection.globs for board in _matching(glob, boards)}
+    meant = {
+        board.name: board for glob in selection.globs or _EVERY for board in _matching(glob, boards)
+    }
     others = {board.name for glob in selection.refused for board in _matching(glob, boards)}
-    found = [
-        board
-        for name, board in boards.items()
-        if (name in meant or not selection.globs) and name not in others
-    ]
+    found = [board for name, board in meant.items() if name not in others]
     if not selection.conditions:
         return found
     profiles = {name: load_profile(name) for name in {board.profile for board in found}}

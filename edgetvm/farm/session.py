@@ -11,7 +11,7 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -86,6 +86,7 @@ class BoardSession:
         # To free one asks the board, and holds up all threads of this process until it answers.
         self._functions: dict[str, Any] = {}
         self._broken = False
+        self._timed = 0
 
     def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
@@ -259,6 +260,42 @@ class BoardSession:
             for name, array in answers.items()
         }
         return began_ns, ended_ns, outputs
+
+    def time_library(
+        self,
+        library: bytes,
+        shapes: Sequence[tuple[int, ...]],
+        repeats: int,
+        deadline_s: float = 60.0,
+    ) -> list[float]:
+        """Time the function `main` of a library of kernels, after `prepare` has made its input.
+
+        Args:
+            library: a shared object with both.
+            shapes: of the tensors of float32 that `main` takes; `prepare` takes the first one.
+            repeats: runs of `main`.
+
+        Returns:
+            how long each run took, in seconds.
+        """
+        return self._call(
+            lambda: self._times_s(library, shapes, repeats), "timing a kernel", deadline_s
+        )
+
+    def _times_s(
+        self, library: bytes, shapes: Sequence[tuple[int, ...]], repeats: int
+    ) -> list[float]:
+        from tvm import runtime
+
+        # A file of its own each time: what is loaded must not change under its process.
+        self._timed += 1
+        name, device = f"timed-{self._timed}.so", self._remote.cpu(0)
+        self._remote.upload(bytearray(library), name)
+        module = self._remote.load_module(name)
+        tensors = [runtime.empty(shape, "float32", device) for shape in shapes]
+        module["prepare"](tensors[0])
+        timed = module.time_evaluator("main", device, number=1, repeat=repeats)(*tensors)
+        return [float(one) for one in timed.results]
 
     def peak_memory_bytes(self, deadline_s: float = 20.0) -> int:
         """The most memory that the session held for its package so far."""

@@ -18,12 +18,14 @@ from edgetvm.recipes import (
     Prediction,
     Recipe,
     Sample,
+    Track,
     confusion,
     decision_agreement,
     form_of,
     interpret,
     prepare,
     score,
+    track,
 )
 
 
@@ -36,12 +38,14 @@ class Evaluation:
         metrics: the recipe's, and how far the decisions are the reference's.
         service_ns: of each chunk, for a stream; else empty.
         confusion: of the classes, where the recipe's metrics compare some.
+        track: of the numbers, likewise.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
     service_ns: tuple[int, ...]
     confusion: Confusion | None = None
+    track: Track | None = None
 
 
 def evaluate(
@@ -107,13 +111,15 @@ def evaluate(
     metrics = {name: fmean(values) for name, values in figures.items()}
     if predictions:
         metrics = {**score(recipe, predictions, samples), **metrics}
-    confused = confusion(predictions, samples) if _has_classes(recipe) else None
-    return Evaluation(worst, metrics, tuple(service_ns), confused)
-
-
-def _has_classes(recipe: Recipe) -> bool:
-    """Whether its metrics compare classes, so that its labels are some."""
-    return form_of(recipe) == "top-k" and bool(recipe.metrics)
+    # Metrics compare with labels: where there are some, the labels are of their sort.
+    form = form_of(recipe) if recipe.metrics else ""
+    return Evaluation(
+        worst,
+        metrics,
+        tuple(service_ns),
+        confusion(predictions, samples) if form == "top-k" else None,
+        track(predictions, samples) if form == "values" else None,
+    )
 
 
 def _answers(

@@ -13,6 +13,7 @@ from edgetvm.base.steps import step
 from edgetvm.base.version import __version__
 from edgetvm.base.words import plural
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import roofline_of
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.beside import measure_beside
 from edgetvm.measure.deployment import Deployment, deploy
@@ -39,12 +40,12 @@ from edgetvm.recipes import (
     Recipe,
     Sample,
     StreamSpec,
+    Track,
     prepare,
     samples,
     unmet,
     with_audio,
 )
-from edgetvm.tune.progress import peak_gflops
 
 # Of the time that timed runs may take.
 _WARM_UP_SHARE = 1 / 3
@@ -179,7 +180,7 @@ def measure(
         warmup=taken.warmed.count,
         settled=taken.warmed.settled,
         kernel_times=kernel_times,
-        peak_gflops=peak_gflops(profile) * min(1.0, threads / profile.cores),
+        peak_gflops=roofline_of(profile, threads).gflops,
         windows=taken.windows,
         rule=plan.rule if taken.real_time is None else None,
         preset="" if plan.runs is not None or taken.real_time is not None else plan.preset,
@@ -204,6 +205,7 @@ def measure(
         real_time=taken.real_time,
         beside=beside,
         confusion=data.confusion,
+        track=data.track,
     )
 
 
@@ -226,6 +228,7 @@ class _Data:
     chosen: tuple[Sample, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     confusion: Confusion | None = None
+    track: Track | None = None
     service_ns: tuple[int, ...] = ()
 
 
@@ -273,6 +276,7 @@ def _with_data(
         chosen,
         evaluation.metrics,
         evaluation.confusion,
+        evaluation.track,
         evaluation.service_ns,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgetvm.boards.roofline import Roofline, share_of
 from edgetvm.compile.artifact import Kernel
 from edgetvm.measure.measurement import Measurement
-from edgetvm.tune.progress import share_of_peak
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class OperatorTime:
         share: of the times of all calls of a run.
         gflops: a multiply-add counted as two; None where it multiplies nothing.
         of_peak: share of what the board's profile gives so many threads in float32; None where
-            there is no such bound, see `edgetvm.tune.progress.share_of_peak`.
+            there is no such bound, see `edgetvm.boards.roofline.share_of`.
         moved_gbs: gigabytes a second that it reads and writes, wherever they lie.
     """
 
@@ -58,14 +58,16 @@ def operator_times(measurement: Measurement) -> list[OperatorTime]:
                 us=one.us,
                 share=one.us / times.sum_us if times.sum_us else 0.0,
                 gflops=gflops,
-                of_peak=_of_peak(gflops, peak, kernel),
+                of_peak=_of_peak(one.us, peak, kernel),
                 moved_gbs=moved / one.us / 1e3 if moved and one.us else None,
             )
         )
     return sorted(found, key=lambda one: one.us, reverse=True)
 
 
-def _of_peak(gflops: float | None, peak: float | None, kernel: Kernel | None) -> float | None:
-    if gflops is None or peak is None or kernel is None:
+def _of_peak(us: float, peak_gflops: float | None, kernel: Kernel | None) -> float | None:
+    if peak_gflops is None or kernel is None:
         return None
-    return share_of_peak(gflops, peak, "int8" not in kernel.workload)
+    multiply_adds = round(kernel.gflop * 1e9 / 2)
+    bound = Roofline(peak_gflops).bound(multiply_adds, 0, "int8" not in kernel.workload)
+    return share_of(bound, us / 1e3)

@@ -1,6 +1,6 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
-from edgetvm.recipes.accuracy import Confusion, confusion
+from edgetvm.recipes.accuracy import Confusion, Track, confusion, track
 from edgetvm.recipes.ctc import beam_search, best_path
 from edgetvm.recipes.data import Sample, samples, spoken, wav
 from edgetvm.recipes.enhancement import scale_invariant_ratio_db
@@ -57,6 +57,7 @@ __all__ = [
     "Stage",
     "Stages",
     "StreamSpec",
+    "Track",
     "beam_search",
     "best_path",
     "confusion",
@@ -87,6 +88,7 @@ __all__ = [
     "score",
     "spoken",
     "starting_recipe",
+    "track",
     "unmet",
     "wav",
     "with_audio",

@@ -1,4 +1,4 @@
-"""Measurements with their figures, in the one order that every report shows them."""
+"""Measurements with their figures, and the one order in which they are shown to people."""
 
 from __future__ import annotations
 
@@ -154,6 +154,24 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
     Raises:
         UsageError: no measurements.
     """
+    found = as_given(measurements)
+    order = list(dict.fromkeys(one.subject for one in found))
+
+    def rank(result: Result) -> tuple[bool, int, bool, float]:
+        model = order.index(result.subject)
+        if result.emulated:
+            return True, model, False, 0.0
+        return False, model, not result.right, result.summary.p50_ms
+
+    return sorted(found, key=rank)
+
+
+def as_given(measurements: Sequence[Measurement]) -> list[Result]:
+    """In the order of the measurements: for programs, which know what they asked for.
+
+    Raises:
+        UsageError: no measurements.
+    """
     if not measurements:
         raise UsageError("there is nothing to report", mend="run: edgetvm bench MODEL")
 
@@ -173,15 +191,7 @@ def results(measurements: Sequence[Measurement]) -> list[Result]:
             device += " (emulated)"
         findings = _findings(measurement, summary)
         found.append(Result(measurement, summary, _named(measurement), device, findings))
-    order = list(dict.fromkeys(one.subject for one in found))
-
-    def rank(result: Result) -> tuple[bool, int, bool, float]:
-        model = order.index(result.subject)
-        if result.emulated:
-            return True, model, False, 0.0
-        return False, model, not result.right, result.summary.p50_ms
-
-    return sorted(found, key=rank)
+    return found
 
 
 def _named(measurement: Measurement) -> str:

@@ -19,7 +19,7 @@ from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import figures_of
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
 from edgetvm.report.real_time import real_time_lines
-from edgetvm.report.results import Result, results
+from edgetvm.report.results import Result, as_given, results
 from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
 from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
@@ -218,13 +218,15 @@ def _real_time(run: RealTime) -> dict[str, object]:
 
 
 def render_json(measurements: Sequence[Measurement]) -> str:
-    """All figures and all raw data. What is no finite number stands as null.
+    """All figures and all raw data, in the order of the measurements.
+
+    What is no finite number stands as null.
 
     Raises:
         UsageError: no measurements.
     """
     entries = []
-    for result in results(measurements):
+    for result in as_given(measurements):
         summary = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in asdict(result.summary).items()

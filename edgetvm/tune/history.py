@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgetvm.boards.profile import load_profile
+from edgetvm.boards.roofline import Roofline
 from edgetvm.tune.database import TuningDatabase
-from edgetvm.tune.progress import peak_gflops
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.summary import TaskSummary, summaries
 from edgetvm.tune.tuning import Tuned, TunedKernel
@@ -60,7 +59,7 @@ class History:
         outcomes: how often each came.
         boards: what each board last said of itself, by name.
         began_at, ended_at: of the trials, in seconds since 1970.
-        peak_gflops: of the board, all its cores, by its profile.
+        roofline: of the boards; None where the model is not known.
     """
 
     conditions: Conditions
@@ -71,7 +70,7 @@ class History:
     boards: Mapping[str, Mapping[str, object]]
     began_at: float
     ended_at: float
-    peak_gflops: float
+    roofline: Roofline | None
 
     @property
     def default_ms(self) -> float:
@@ -96,7 +95,6 @@ def history(
         model: its name.
 
     Raises:
-        NotFoundError: the profile is no longer known.
         StorageError: the database cannot be read.
     """
     kernels = None if tuned is None else {one.key: one for one in tuned.kernels}
@@ -125,7 +123,7 @@ def history(
         {one.board: one.environment for one in trials if one.board},
         min(times),
         max(times),
-        peak_gflops(load_profile(conditions.profile)),
+        None if tuned is None else tuned.progress.roofline,
     )
 
 

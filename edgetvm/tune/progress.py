@@ -6,31 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import Bound, Roofline, share_of
 
 BoardState = Literal["busy", "idle", "lost"]
-
-
-def peak_gflops(profile: BoardProfile) -> float:
-    """What all cores of a board can do, a multiply-add counted as two operations."""
-    return 2 * profile.multiply_adds * profile.clock_mhz * profile.cores / 1e3
-
-
-def gflops_of(multiply_adds: int, latency_ms: float) -> float:
-    """A multiply-add counted as two operations; 0 where the latency is not known."""
-    return 2 * multiply_adds / latency_ms / 1e6 if latency_ms else 0.0
-
-
-def share_of_peak(gflops: float, peak_gflops: float, in_floats: bool) -> float | None:
-    """How much of what all cores can do in float32 a kernel does, 0 to 1.
-
-    Returns:
-        None where there is no such bound: kernels of 8-bit numbers; a clock above the profile's,
-        which is the present one where a machine tells no highest; Winograd's form, whose
-        multiply-adds are counted as the direct form's and are fewer.
-    """
-    share = gflops / peak_gflops if peak_gflops else 0.0
-    return share if in_floats and 0 < share <= 1 else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +23,7 @@ class TaskProgress:
         trials: measured, failed ones included, of all searches.
         default_ms, best_ms: of one call; 0 where they are not known yet.
         gflops: at the best latency, a multiply-add counted as two operations.
-        of_peak: see `share_of_peak`.
+        bound: what it can take at least; None where that is not known.
         left: candidates that were not tried.
     """
 
@@ -57,13 +35,18 @@ class TaskProgress:
     default_ms: float
     best_ms: float
     gflops: float
-    of_peak: float | None
+    bound: Bound | None
     left: int
 
     @property
     def gain(self) -> float:
         """The default's latency over the best."""
         return self.default_ms / self.best_ms if self.best_ms else 1.0
+
+    @property
+    def of_bound(self) -> float | None:
+        """See `edgetvm.boards.roofline.share_of`."""
+        return share_of(self.bound, self.best_ms)
 
 
 @dataclass(frozen=True)
@@ -77,7 +60,7 @@ class Progress:
         boards: by name, what each is doing.
         elapsed_s: of this run, what was spent before it was stopped included.
         left_s: estimated until the budget is used up; None where it is not known.
-        peak_gflops: of the board, all its cores, by its profile.
+        roofline: of the boards.
         environments: what each board last said of itself, by name.
         estimated: whether all times are estimates, and nothing is measured.
     """
@@ -88,7 +71,7 @@ class Progress:
     boards: Mapping[str, BoardState]
     elapsed_s: float
     left_s: float | None
-    peak_gflops: float
+    roofline: Roofline
     environments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     estimated: bool = False
 

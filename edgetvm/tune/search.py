@@ -15,6 +15,7 @@ from edgetvm.base.errors import BoardGoneError, MissingToolError
 from edgetvm.base.steps import warn
 from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import Roofline, gflops_of
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm.inventory import Board
@@ -23,14 +24,7 @@ from edgetvm.tune.building import Builder, BuildJob, Built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import (
-    BoardState,
-    Progress,
-    TaskProgress,
-    gflops_of,
-    peak_gflops,
-    share_of_peak,
-)
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Runner
@@ -80,6 +74,7 @@ class Search:
         profile: of the boards.
         options: how the model is compiled.
         boards: to run on; each may be lost and come back.
+        roofline: of the boards.
         conditions: under which trials are kept.
         how: candidates are timed.
         budget: when it ends.
@@ -92,6 +87,7 @@ class Search:
     profile: BoardProfile
     options: CompileOptions
     boards: Sequence[Board]
+    roofline: Roofline
     conditions: Conditions
     how: How
     budget: Budget
@@ -529,15 +525,15 @@ class Loop:
         """How far it is."""
         states = sorted(self.states.values(), key=lambda one: -one.task.calls * one.default_ms)
         total_ms = sum(one.task.calls * one.default_ms for one in states) or 1.0
-        peak = peak_gflops(self._search.profile)
+        roofline = self._search.roofline
         return Progress(
-            tuple(_of_task(one, total_ms, peak) for one in states),
+            tuple(_of_task(one, total_ms, roofline) for one in states),
             self._done,
             dict(self._outcomes),
             dict(self._boards.states),
             self.elapsed_s,
             self._left_s(),
-            peak,
+            roofline,
             dict(self._environments),
             self._search.conditions.estimated,
         )
@@ -557,9 +553,8 @@ def _ahead(boards: int) -> int:
     return 2 if boards == 1 else BATCH * boards
 
 
-def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
+def _of_task(state: TaskState, total_ms: float, roofline: Roofline) -> TaskProgress:
     best_ms = state.best_ms
-    gflops = gflops_of(state.task.multiply_adds, best_ms)
     return TaskProgress(
         state.task.name,
         state.task.description,
@@ -568,8 +563,8 @@ def _of_task(state: TaskState, total_ms: float, peak: float) -> TaskProgress:
         state.trials,
         state.default_ms,
         best_ms,
-        gflops,
-        share_of_peak(gflops, peak, state.task.in_floats),
+        gflops_of(state.task.multiply_adds, best_ms),
+        state.task.bound(roofline),
         state.left,
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import Bound, Roofline
 from edgetvm.compile.compiler import optimise, optimise_told
 from edgetvm.compile.kernel_records import kernel_calls, operations_in
 from edgetvm.compile.operations import told
@@ -18,9 +19,6 @@ from edgetvm.compile.target import target_for
 from edgetvm.compile.tuned import OperatorChoices, workload_key
 from edgetvm.models.model import Model
 from edgetvm.tune.running import Tensor
-
-if TYPE_CHECKING:
-    pass
 
 Operators = Mapping[str, Mapping[str, str]]
 
@@ -84,6 +82,10 @@ class Task:
     def key(self) -> str:
         """Of its default kernel."""
         return self.form.workload
+
+    def bound(self, roofline: Roofline) -> Bound | None:
+        """What one call can take at least."""
+        return roofline.bound(self.multiply_adds, self.moved_bytes, self.in_floats)
 
 
 @dataclass(frozen=True)

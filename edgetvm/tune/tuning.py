@@ -15,6 +15,7 @@ from edgetvm.base.errors import BoardError, MissingToolError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.base.units import format_duration
 from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.roofline import Bound, Roofline, gflops_of, roofline_of, share_of
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm.inventory import Board
@@ -23,7 +24,7 @@ from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.building import Builder, BuildJob, Built, LocalBuilder
 from edgetvm.tune.cost_model import CostModel, learn_all
 from edgetvm.tune.database import MARGIN, TuningDatabase
-from edgetvm.tune.progress import Progress, gflops_of, share_of_peak
+from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Outcome, Trial
 from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Runner, Tensor
 from edgetvm.tune.search import Budget, Loop, Search, all_gone, build_failure, undisturbed
@@ -63,7 +64,7 @@ class TunedKernel:
         best_ms: with the schedule that is taken now; the default's where none beats it.
         trials: measured, of all searches.
         fates: of its candidates that looked faster and were not judged before.
-        in_floats: whether it computes in floating point.
+        bound: what it can take at least; None where that is not known.
     """
 
     key: str
@@ -75,11 +76,12 @@ class TunedKernel:
     best_ms: float
     trials: int
     fates: tuple[Fate, ...] = ()
-    in_floats: bool = True
+    bound: Bound | None = None
 
-    def of_peak(self, peak_gflops: float) -> float | None:
-        """See `share_of_peak`."""
-        return share_of_peak(self.gflops, peak_gflops, self.in_floats)
+    @property
+    def of_bound(self) -> float | None:
+        """See `edgetvm.boards.roofline.share_of`."""
+        return share_of(self.bound, self.best_ms)
 
     @property
     def gain(self) -> float:
@@ -148,6 +150,7 @@ def tune_model(
     told: Callable[[Progress], None] | None = None,
     resume: bool = False,
     estimator: Callable[[Board], Runner] | None = None,
+    roofline: Roofline | None = None,
 ) -> Tuned:
     """Search schedules for the kernels of a model on boards of one profile.
 
@@ -167,6 +170,7 @@ def tune_model(
         told: is called with the progress.
         resume: refuse to begin a new run.
         estimator: makes what estimates candidates in place of boards; trials are kept apart.
+        roofline: of the boards; what the profile states without it.
 
     Raises:
         UsageError: there is no run to resume.
@@ -181,6 +185,7 @@ def tune_model(
     conditions = replace(conditions_of(profile, options), estimated=estimator is not None)
     runner = estimator or BoardRunner
     cost_model, how = CostModel(), how or How()
+    roofline = roofline or roofline_of(profile)
     # First of all: its processes take seconds to be ready.
     with closing((builder or _local_builder)()) as made:
         with step("find what to tune") as this:
@@ -195,7 +200,7 @@ def tune_model(
             )
         seeds = _learn_from_others(cost_model, [database, *sources], tasks, conditions)
         search = Search(
-            tasks, profile, options, boards, conditions, how, budget,
+            tasks, profile, options, boards, roofline, conditions, how, budget,
             variants(model, profile, options, tasks),
             seeds,
             runner,
@@ -211,7 +216,7 @@ def tune_model(
             final = _Final(search, database, made, run, judges)
             final.compare(loop.states.values(), this.advance)
         database.finish_run(run)
-    verdicts = tuple(_verdict(one, final) for one in loop.states.values())
+    verdicts = tuple(_verdict(one, final, roofline) for one in loop.states.values())
     return Tuned(progress.trials, verdicts, progress, judges.boards)
 
 
@@ -511,7 +516,7 @@ def _promising(trials: list[tuple[int, Trial]], winner: int | None) -> list[tupl
     return list(found.values())
 
 
-def _verdict(state: TaskState, final: _Final) -> TunedKernel:
+def _verdict(state: TaskState, final: _Final, roofline: Roofline) -> TunedKernel:
     gain = final.gains.get(state.task.key, 1.0)
     task = state.task
     best_ms = state.default_ms / gain
@@ -525,5 +530,5 @@ def _verdict(state: TaskState, final: _Final) -> TunedKernel:
         best_ms,
         state.trials,
         tuple(final.fates.get(task.key, ())),
-        task.in_floats,
+        task.bound(roofline),
     )

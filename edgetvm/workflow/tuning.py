@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from edgetvm.base.errors import NumericError, TrackerUnreachableError, UsageError
+from edgetvm.base.errors import BoardError, NumericError, TrackerUnreachableError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.boards.roofline import Roofline, roofline_of
 from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.estimate.estimating import calibrated, estimate_model
@@ -21,6 +22,7 @@ from edgetvm.estimate.runner import EstimateRunner
 from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
+from edgetvm.farm.memory_rate import roofline_on
 from edgetvm.farm.session import BoardSession, connect
 from edgetvm.farm.standing_boards import all_standing, is_there
 from edgetvm.farm.tracker_client import registered_keys
@@ -118,12 +120,14 @@ def tune(
         others = [open_.enter_context(TuningDatabase(one, must_exist=True)) for one in sources]
         up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
         open_.enter_context(governed(up))
-        choose_layout(subject, _first_there(up), mine, options)
+        first = _first_there(up)
+        choose_layout(subject, first, mine, options)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(
             model, profile, up, mine, budget,
             layouts.options_for(model.provenance.sha256, options),
             builder=builder, sources=others, how=how, told=told, resume=resume,
+            roofline=_roofline(first, profile),
         )  # fmt: skip
         return confirm(subject, tuned.boards[0], mine, tuned, options)
 
@@ -223,6 +227,18 @@ def _ask_trackers(boards: Sequence[Board]) -> None:
         else:
             return
     raise silent[0]
+
+
+def _roofline(board: Board, profile: BoardProfile) -> Roofline:
+    """As it is measured on a board; by the profile where that fails, for nothing rests on it."""
+    try:
+        with step("measure the memory") as this, connect(board) as session:
+            found = roofline_on(session, profile)
+            this.detail = f"{found.memory_gbs:.3g} GB/s" if found.memory_gbs else "not known"
+    except BoardError as error:
+        warn(f"how fast {board.name} reads its memory is not known: {error.what}")
+        return roofline_of(profile)
+    return found
 
 
 def choose_layout(

@@ -59,7 +59,7 @@ def export(
 
 
 def _say(path: Path, told: Mapping[str, str]) -> None:
-    sys.stdout.write(f"{path.relative_to(RECIPES)}: {path.stat().st_size} bytes\n")
+    sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
     sys.stdout.write(f"  sha256: {sha256_of_file(path)}\n")
     for key, value in told.items():
         sys.stdout.write(f"  {key}: {value}\n")

@@ -13,11 +13,12 @@ import pytest
 from rich.console import Console
 
 from edgetvm.base.steps import StepEvent, listening
+from edgetvm.boards.roofline import Roofline
 from edgetvm.cli.records import _view
 from edgetvm.cli.terminal import Terminal
 from edgetvm.cli.tune_live import LiveTuning, ProgressTable, complaints, sentence_of
 from edgetvm.cli.tune_views import tuned_document, tuned_view
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress, share_of_peak
+from edgetvm.tune.progress import BoardState, Progress, TaskProgress
 from edgetvm.tune.records import Conditions
 from edgetvm.tune.summary import TaskSummary
 from edgetvm.tune.tuning import Fate, Tuned, TunedKernel
@@ -25,12 +26,14 @@ from edgetvm.workflow.tuning import Outcome
 
 _HOSTILE = "conv\x1b[31m2d\u202e"
 # 4 calls of 5 ms, of which 2.5 are left: 2 x 25e6 / 2.5 ms = 20 GFLOP/s, of 100.
-_CONV = TaskProgress("fused_conv", "conv2d", 4, 0.8, 31, 5.0, 2.5, 20.0, 0.2, 100)
+_ROOFLINE = Roofline(100.0, 40.0, 1 << 20, is_measured=True)
+_BOUND = _ROOFLINE.bound(25_000_000, 1000)
+_CONV = TaskProgress("fused_conv", "conv2d", 4, 0.8, 31, 5.0, 2.5, 20.0, _BOUND, 100)
 _POOL = TaskProgress("pool", "max_pool2d", 1, 0.2, 1, 5.0, 5.0, 0.0, None, 0)
 _NEW = TaskProgress(_HOSTILE, "conv2d", 1, 0.0, 0, 0.0, 0.0, 0.0, None, 9)
 _BOARDS: Mapping[str, BoardState] = {"a#0": "busy", "b#1": "lost", "c#2": "busy", "d#3": "idle"}
 _PROGRESS = Progress(
-    (_CONV, _POOL, _NEW), 32, {"ok": 29, "timeout": 1, "crash": 2}, _BOARDS, 16.0, 64.0, 100.0
+    (_CONV, _POOL, _NEW), 32, {"ok": 29, "timeout": 1, "crash": 2}, _BOARDS, 16.0, 64.0, _ROOFLINE
 )
 _SENTENCE = (
     "32 trials, 2.0 a second (2 crash, 29 ok, 1 timeout); boards: 2 busy, 1 idle, 1 lost; "
@@ -52,13 +55,28 @@ def rendered(progress: Progress, height: int = 40, width: int = 200) -> tuple[st
 def test_the_table_tells_share_trials_latency_gain_and_gflops() -> None:
     _, text = rendered(_PROGRESS)
     head, conv, pool, new, sentence = text.splitlines()
-    assert head.split() == "kernel share trials best gain GFLOP/s of peak".split()
-    assert conv.split() == ["fused_conv", "80.0%", "31", "2.50", "ms", "2.00", "20.0", "20%"]
+    assert head.split() == "kernel share trials best gain GFLOP/s roofline".split()
+    assert conv.split() == [
+        "fused_conv",
+        "80.0%",
+        "31",
+        "2.50",
+        "ms",
+        "2.00",
+        "20.0",
+        "20%",
+        "cores",
+    ]
     assert pool.split() == ["pool", "20.0%", "1", "5.00", "ms", "1.00"]
     assert new.split()[-1] == "0" and "\x1b" not in new and "\u202e" not in new
     assert sentence == _SENTENCE
     # Each figure ends below the end of its column's name.
-    for name, cell in (("share", "80.0%"), ("trials", "31"), ("gain", "2.00"), ("of peak", "20%")):
+    for name, cell in (
+        ("share", "80.0%"),
+        ("trials", "31"),
+        ("gain", "2.00"),
+        ("roofline", "20% cores"),
+    ):
         assert head.index(name) + len(name) == conv.index(cell) + len(cell), name
 
 
@@ -86,7 +104,7 @@ def test_a_narrow_terminal_and_a_long_name_break_no_line() -> None:
 
 
 def test_before_anything_is_measured_nothing_is_claimed() -> None:
-    _, text = rendered(Progress((_NEW,), 0, {}, {}, 0.0, None, 0.0))
+    _, text = rendered(Progress((_NEW,), 0, {}, {}, 0.0, None, Roofline(0.0)))
     assert text.splitlines()[-1] == (
         "0 trials, 0.0 a second; boards: none yet; no kernel is measured yet"
     )
@@ -132,7 +150,9 @@ def test_stopped_it_tells_what_is_kept() -> None:
 _SLOWER: Fate = "slower than the default in turns with it"
 _KERNELS = (
     TunedKernel("k1", "small", "relu", 1, 0, 1.0, 1.0, 2),
-    TunedKernel("k2", _HOSTILE, "conv2d", 4, 25_000_000, 5.0, 2.5, 30, ("taken", _SLOWER, _SLOWER)),
+    TunedKernel(
+        "k2", _HOSTILE, "conv2d", 4, 25_000_000, 5.0, 2.5, 30, ("taken", _SLOWER, _SLOWER), _BOUND
+    ),
 )
 _OUTCOME = Outcome(Tuned(32, _KERNELS, _PROGRESS), 21.0, 12.0)
 
@@ -141,7 +161,7 @@ def test_the_result_tells_the_largest_kernels_first_and_both_comparisons() -> No
     console = Console(file=io.StringIO(), record=True, width=160)
     console.print(tuned_view(_OUTCOME, Path("x.sqlite"), "edgetvm bench m --tuned"))
     lines = console.export_text().splitlines()
-    assert lines[1].split()[-9:] == "95.2% 4 5.00 ms 2.50 ms 2.00 20.0 30".split()
+    assert lines[1].split()[-11:] == "95.2% 4 5.00 ms 2.50 ms 2.00 20.0 20% cores 30".split()
     assert lines[2].split() == "small 4.8% 1 1.00 ms as default 2".split()
     text = " ".join(" ".join(lines).split())
     assert "\x1b" not in text and "\u202e" not in text
@@ -150,6 +170,7 @@ def test_the_result_tells_the_largest_kernels_first_and_both_comparisons() -> No
         "whole model 21.0 ms -> 12.0 ms (1.75 times as fast)",
         "looked faster 3 candidates: 1 taken; 2 slower than the default in turns with it",
         "trials 32 in 16 s, 2.0 a second",
+        "roofline 100 GFLOP/s in float32 by the profile; 40.0 GB/s from memory, measured",
         "kept in x.sqlite",
         "next edgetvm bench m --tuned",
     ):
@@ -167,13 +188,6 @@ def test_where_nothing_was_gained_it_says_why_and_what_to_do_is_nothing() -> Non
     assert f"2 candidates: 1 {back}; 1 {_SLOWER}" in text
     assert "whole model 21.0 ms, with the default schedules: nothing is faster" in text
     assert tuned_document(outcome, Path("x"))["looked_faster"] == {back: 1, _SLOWER: 1}
-
-
-def test_no_share_of_the_peak_is_above_all_of_it() -> None:
-    assert share_of_peak(50.0, 100.0, True) == 0.5
-    assert share_of_peak(138.0, 100.0, True) is None
-    assert share_of_peak(50.0, 100.0, False) is None
-    assert share_of_peak(50.0, 0.0, True) is None
 
 
 def test_why_the_kernels_take_longer_than_the_model_is_told_where_they_do() -> None:
@@ -213,6 +227,9 @@ def test_with_json_stdout_is_one_document_whatever_is_shown(
     assert [one["name"] for one in told["kernels"]] == [_HOSTILE, "small"]
     assert [one["gain"] for one in told["kernels"]] == [2.0, 1.0]
     assert told["kernels"][0]["gflops"] == pytest.approx(20)
+    assert told["kernels"][0]["bound"] == {"ms": 0.5, "by": "cores"}
+    assert told["kernels"][0]["of_bound"] == pytest.approx(0.2)
+    assert told["roofline"]["memory_gbs"] == 40.0
     assert told["kernels"][0]["share"] == pytest.approx(20 / 21)
     assert (told["default_ms"], told["tuned_ms"]) == (21.0, 12.0)
     assert (told["kernels_default_ms"], told["kernels_tuned_ms"]) == (21.0, 11.0)

@@ -33,6 +33,8 @@ PROFILES = {board.profile: load_profile(board.profile) for board in BOARDS.value
         ("play", "play"),
         ("pi-*", "pi-kitchen pi-attic"),
         ("pi-? old", "old"),
+        ("old,pi-*", "old pi-kitchen pi-attic"),  # in the order they are named
+        ("pi-attic play pi-*", "pi-attic play pi-kitchen"),
         ("house", "pi-kitchen pi-attic"),
         ("wall", "pi-kitchen old"),
         ("rpi4", "pi-kitchen"),

@@ -167,13 +167,14 @@ def test_json_holds_figures_and_raw_data(measurements: list[Measurement]) -> Non
     report = json.loads(render_json(measurements))
     assert report["schema_version"] == 1
     by_id = {m.id + m.model: m for m in measurements}
-    assert len(report["measurements"]) == 5
+    order = [entry["measurement"] for entry in report["measurements"]]
+    assert [(one["model"], one["id"]) for one in order] == [(m.model, m.id) for m in measurements]
     for entry in report["measurements"]:
         back = from_json(json.dumps(entry["measurement"]).encode(), "report")
         assert back == by_id[back.id + back.model]
     rpi4 = report["measurements"][1]["summary"]
     assert (rpi4["p50_ms"], rpi4["mean_ms"], rpi4["deadline_misses"]) == (51.0, 50.5, 1)
-    assert rpi4["correct"] is True and report["measurements"][3]["summary"]["correct"] is False
+    assert rpi4["correct"] is True and report["measurements"][4]["summary"]["correct"] is False
 
 
 def test_json_is_strict_about_numbers() -> None:
