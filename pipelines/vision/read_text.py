@@ -29,12 +29,16 @@ def read_text(
     lines, boxes, scores = [], [], []
     found = stages["detect"].predict(sample)["boxes"]
     cuts = [_cut(picture, box, margin) for box in found]
-    upright = [_upright(stages, cut, turn_from) for cut in cuts]
-    for box, cut in zip(found, upright, strict=True):
+    turned = [_is_turned(stages, cut, turn_from) for cut in cuts]
+    order = list(range(len(found)))
+    if 2 * sum(turned) > len(turned):  # the page stands on its head: it is read from its end
+        order.reverse()
+    for at in order:
+        cut = np.ascontiguousarray(cuts[at][::-1, ::-1]) if turned[at] else cuts[at]
         read = stages["recognise"].predict(Sample("line", cut))
         if read["text"].strip():
             lines.append(read["text"].strip())
-            boxes.append(box)
+            boxes.append(found[at])
             scores.append(read["score"])
     return {"text": "\n".join(lines), "boxes": boxes, "texts": lines, "scores": scores}
 
@@ -47,7 +51,6 @@ def _cut(picture: NDArray[Any], box: list[int], margin: float) -> NDArray[Any]:
     return np.ascontiguousarray(picture[rows, max(0, x0 - more) : x1 + more])
 
 
-def _upright(stages: Stages, cut: NDArray[Any], turn_from: float) -> NDArray[Any]:
+def _is_turned(stages: Stages, cut: NDArray[Any], turn_from: float) -> bool:
     best = stages["classify"].predict(Sample("line", cut))["classes"][0]
-    is_turned = best["label"] == _HALF_A_TURN and best["score"] >= turn_from
-    return np.ascontiguousarray(cut[::-1, ::-1]) if is_turned else cut
+    return bool(best["label"] == _HALF_A_TURN and best["score"] >= turn_from)
