@@ -22,23 +22,20 @@ def read_text(
     sample: Sample,
     *,
     margin: Annotated[float, Field(ge=0, description="Around a line, of its height.")] = 0.1,
-    turn_from: Annotated[float, Field(description="Of which certainty on a line is turned.")] = 0.9,
 ) -> Prediction:
     """`text` of all lines from top to bottom, and `boxes` with a text and a score for each."""
     picture = np.asarray(sample.value)
     lines, boxes, scores = [], [], []
     found = stages["detect"].predict(sample)["boxes"]
     cuts = [_cut(picture, box, margin) for box in found]
-    turned = [_is_turned(stages, cut, turn_from) for cut in cuts]
-    order = list(range(len(found)))
-    if 2 * sum(turned) > len(turned):  # the page stands on its head: it is read from its end
-        order.reverse()
-    for at in order:
-        cut = np.ascontiguousarray(cuts[at][::-1, ::-1]) if turned[at] else cuts[at]
+    if _is_turned(stages, cuts):
+        # Lines are told from top to bottom.
+        found, cuts = found[::-1], [np.ascontiguousarray(cut[::-1, ::-1]) for cut in cuts[::-1]]
+    for box, cut in zip(found, cuts, strict=True):
         read = stages["recognise"].predict(Sample("line", cut))
         if read["text"].strip():
             lines.append(read["text"].strip())
-            boxes.append(found[at])
+            boxes.append(box)
             scores.append(read["score"])
     return {"text": "\n".join(lines), "boxes": boxes, "texts": lines, "scores": scores}
 
@@ -51,6 +48,8 @@ def _cut(picture: NDArray[Any], box: list[int], margin: float) -> NDArray[Any]:
     return np.ascontiguousarray(picture[rows, max(0, x0 - more) : x1 + more])
 
 
-def _is_turned(stages: Stages, cut: NDArray[Any], turn_from: float) -> bool:
-    best = stages["classify"].predict(Sample("line", cut))["classes"][0]
-    return bool(best["label"] == _HALF_A_TURN and best["score"] >= turn_from)
+def _is_turned(stages: Stages, cuts: list[NDArray[Any]]) -> bool:
+    """Whether the page stands on its head: one line is easily mistaken, all together hardly."""
+    found = [stages["classify"].predict(Sample("line", cut))["classes"][0] for cut in cuts]
+    votes = [one["score"] if one["label"] == _HALF_A_TURN else -one["score"] for one in found]
+    return sum(votes) > 0
