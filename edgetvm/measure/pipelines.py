@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgetvm.base.errors import AccuracyError, NumericError
 from edgetvm.base.steps import step
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.deployment import deploy
+from edgetvm.measure.turns import Turns
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Reference, Source, named_outputs, reference_for
 from edgetvm.package.archive import Package
@@ -85,7 +87,7 @@ class PipelineRun:
         samples: as given.
         predictions: of each sample, by the board.
         metrics: of the predictions, and `decision_agreement_pct` with the reference runtimes.
-        around_s: what this machine did between the runs, sending arrays to the board not counted.
+        around_s: of this machine's processor between the runs, sending arrays not counted.
         signal_s: of sound in all samples; None where they are no sound.
     """
 
@@ -122,8 +124,8 @@ def run_pipeline(
 ) -> PipelineRun:
     """Run every sample of a pipeline's data on a board and in the reference runtimes.
 
-    A session has one package open: where the next stage is another one, it is sent and opened anew,
-    which is not timed.
+    A session has one package open. Samples are worked on side by side, so that a stage is opened
+    for all of them at once; opening is not timed.
 
     Args:
         session: with the board.
@@ -142,18 +144,22 @@ def run_pipeline(
     steps = pipeline.steps
     if not chosen or steps is None:
         raise NumericError("it has no data or no steps", where=pipeline.name, mend="see its file")
-    on_board = _OnBoard(session, threads, allow_mismatch)
-    there = {name: _Running(one.recipe, on_board.of(name, one)) for name, one in stages.items()}
+    on_board = _OnBoard(session, stages, threads, allow_mismatch)
+    turns = Turns(on_board.run)
+    there = {name: _Running(one.recipe, partial(turns.ask, name)) for name, one in stages.items()}
     beside = {name: _Running(one.recipe, _referred(one)) for name, one in stages.items()}
-    found, agreed, around_s = [], [], 0.0
-    with step(f"run its data on {session.board.name}") as this:
-        for index, sample in enumerate(chosen):
-            began, busy_s = time.perf_counter(), on_board.busy_s
-            found.append(PIPELINES.run(steps, there, sample))
-            around_s += time.perf_counter() - began - (on_board.busy_s - busy_s)
-            expected = PIPELINES.run(steps, beside, sample)
-            agreed.append(_agreement(steps, found[-1], expected))
-            this.advance(index + 1, len(chosen))
+
+    def work(sample: Sample) -> tuple[Prediction, float]:
+        began = time.thread_time()
+        found = PIPELINES.run(steps, there, sample)
+        return found, time.thread_time() - began
+
+    with step(f"run its data on {session.board.name}"):
+        worked = turns.run(work, chosen)
+    found = [prediction for prediction, _ in worked]
+    with step("compare with the reference runtimes"):
+        expected = [PIPELINES.run(steps, beside, sample) for sample in chosen]
+    agreed = [_agreement(steps, *pair) for pair in zip(found, expected, strict=True)]
     metrics = {**score(pipeline, found, chosen), "decision_agreement_pct": fmean(agreed)}
     missed = unmet(pipeline, metrics)
     if missed and not allow_mismatch:
@@ -174,7 +180,7 @@ def run_pipeline(
         samples=chosen,
         predictions=tuple(found),
         metrics=metrics,
-        around_s=around_s,
+        around_s=sum(around_s for _, around_s in worked),
         signal_s=_signal_s(chosen),
     )
 
@@ -222,27 +228,20 @@ class _OnBoard:
     """The session's one open package, and all that ran."""
 
     session: BoardSession
+    stages: Mapping[str, BuiltStage]
     asked_threads: int | None
     allow_mismatch: bool
     opened: str = ""
     threads: int = 0
     runs_ns: dict[str, list[int]] = field(default_factory=dict)
-    busy_s: float = 0.0
 
-    def of(
-        self, name: str, stage: BuiltStage
-    ) -> Callable[[Arrays], dict[str, NDArray[np.generic]]]:
-        def run(inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-            began = time.perf_counter()
-            if self.opened != name:
-                self.opened = ""
-                deployed = deploy(
-                    self.session, stage.package, self.asked_threads, self.allow_mismatch
-                )
-                self.opened, self.threads = name, deployed.opened.threads
-            duration_ns, outputs = self.session.run(inputs)
-            self.runs_ns.setdefault(name, []).append(duration_ns)
-            self.busy_s += time.perf_counter() - began
-            return outputs
-
-        return run
+    def run(self, name: str, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """One run of a stage, which is opened where another one is."""
+        if self.opened != name:
+            self.opened = ""
+            package = self.stages[name].package
+            done = deploy(self.session, package, self.asked_threads, self.allow_mismatch)
+            self.opened, self.threads = name, done.opened.threads
+        duration_ns, outputs = self.session.run(inputs)
+        self.runs_ns.setdefault(name, []).append(duration_ns)
+        return outputs

@@ -11,7 +11,7 @@ import pytest
 from real_command import edgetvm
 
 from edgetvm.base.errors import AccuracyError, ConfigurationError, NotFoundError
-from edgetvm.farm import Board
+from edgetvm.farm import Board, LocalBoard
 from edgetvm.measure.pipelines import PipelineRun
 from edgetvm.recipes import list_pipelines, load_pipeline
 from edgetvm.report import pictures, pipeline_document, render_pipeline
@@ -84,12 +84,12 @@ def _folders(folder: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, board: Board, shared_cache: Path) -> PipelineRun:
+def made(folder: Path, local_board: LocalBoard, shared_cache: Path) -> PipelineRun:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGETVM_RECIPES", str(folder / "recipes"))
         patch.setenv("EDGETVM_PIPELINES", str(folder / "pipelines"))
         patch.setenv("XDG_CACHE_HOME", str(shared_cache))
-        return work_through(load_pipeline("turns/both"), board)
+        return work_through(load_pipeline("turns/both"), local_board.board)
 
 
 @pytest.mark.board
