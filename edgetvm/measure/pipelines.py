@@ -192,10 +192,10 @@ def _agreement(steps: Processing, a: Prediction, b: Prediction) -> float:
 
 
 def _signal_s(chosen: tuple[Sample, ...]) -> float | None:
-    rates_hz = [one.attributes.get("sample_rate_hz") for one in chosen]
-    if None in rates_hz:
+    rates_hz: list[int] = [one.attributes.get("sample_rate_hz", 0) for one in chosen]
+    if not all(rates_hz):
         return None
-    return sum(len(one.value) / rate for one, rate in zip(chosen, rates_hz, strict=True) if rate)
+    return float(sum(len(one.value) / rate for one, rate in zip(chosen, rates_hz, strict=True)))
 
 
 @dataclass(frozen=True)

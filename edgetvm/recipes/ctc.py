@@ -60,7 +60,8 @@ def beam_search(steps: Steps, blank: int, width: int) -> list[int]:
                     _more(ways[(*prefix, letter)], 1, with_blank + step[letter])
                 else:
                     _more(ways[(*prefix, letter)], 1, either + step[letter])
-        kept = sorted(ways, key=lambda prefix: -np.logaddexp(*ways[prefix]))[:width]
+        likely = {prefix: np.logaddexp(way[0], way[1]) for prefix, way in ways.items()}
+        kept = sorted(likely, key=lambda prefix: -likely[prefix])[:width]
         beam = {prefix: (ways[prefix][0], ways[prefix][1]) for prefix in kept}
     return list(next(iter(beam)))
 
