@@ -49,8 +49,12 @@ def isolated_home(
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one cache of this run of the tests."""
-    return tmp_path_factory.mktemp("cache")
+    """The one cache of this run of the tests, for all its processes."""
+    own = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder of its own in that of the run.
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

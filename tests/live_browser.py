@@ -21,25 +21,39 @@ _FLAGS = (
 
 
 class Page:
-    """An open page. The browser speaks its DevTools protocol on two pipes."""
+    """An open page. The browser speaks its DevTools protocol on two pipes.
+
+    Attributes:
+        events: that it told of so far, of the domains that were enabled.
+    """
 
     def __init__(self, sent: int, received: int) -> None:
+        self.events: list[dict[str, Any]] = []
         self._sent, self._received = sent, received
         self._count, self._session, self._rest = 0, "", b""
 
     def open(self, url: str) -> None:
         """Have it show an address."""
-        target = self._ask("Target.createTarget", url=url)["targetId"]
-        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+        target = self.ask("Target.createTarget", url=url)["targetId"]
+        attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
+
+    def go(self, url: str) -> None:
+        """Have it show another, until all of that is loaded."""
+        self.ask("Page.enable")
+        self.events.clear()
+        self.ask("Page.navigate", url=url)
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._next())
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is in the page."""
-        told = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        told = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """What a command of the protocol answers."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         if self._session:
@@ -50,6 +64,7 @@ class Page:
             if told.get("id") == self._count:
                 assert "error" not in told, told
                 return dict(told["result"])
+            self.events.append(told)
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

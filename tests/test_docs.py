@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from edgetvm.cli.root import root
 
@@ -82,6 +83,19 @@ def test_commands_parse(page: Path) -> None:
                 continue  # a folder of the reader's
             refused.append(f"{line}: {error.format_message()}")
     assert refused == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "examples").glob("*.yml")), ids=page_id)
+def test_example_workflows_run_commands_that_parse(file: Path) -> None:
+    document = yaml.safe_load(file.read_text())
+    # YAML 1.1 takes the key `on` for a truth value.
+    assert document[True] and document["permissions"] == {"contents": "read"}
+    steps = [step for job in document["jobs"].values() for step in job["steps"]]
+    scripts = [step["run"].replace("\\\n", " ") for step in steps if "run" in step]
+    lines = [line for script in scripts for line in script.split("\n") if BEFORE.match(line)]
+    assert lines
+    for line in lines:
+        parse(line)
 
 
 def test_a_wrong_command_line_is_noticed() -> None:

@@ -8,7 +8,7 @@ from html import escape
 
 from benchmarks.latency.engines import ENGINES
 from benchmarks.latency.results import Row
-from edgetvm.report.scale import Scale
+from edgetvm.report.charts.scale import Scale
 
 _COLOURS = {
     "edgetvm": "#c2410c",

@@ -1,4 +1,4 @@
-"""Ten million samples stored and summarised: how long, and in how much memory."""
+"""Ten million samples stored, summarised, exported and imported: how long, in how much memory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetvm.measure import Measurement, Store, summarise
+from edgetvm.measure.exchange import exported, imported, read_measurements
 from edgetvm.measure.measurement import from_json, to_json
 from edgetvm.measure.samples import CHUNK, Chunk, Samples
 
@@ -24,7 +25,8 @@ store(*sys.argv[1:])
 
 
 def stored(template: Measurement, count: int) -> dict[str, float]:
-    """Seconds and peak memory of a process that stores so many samples and summarises them.
+    """Seconds and peak memory of a process that stores so many samples, summarises them, writes
+    them to a file, and reads them into another store.
 
     Args:
         template: a measurement, whose samples are put in others' place.
@@ -37,13 +39,8 @@ def stored(template: Measurement, count: int) -> dict[str, float]:
 def _stored(folder: str, count: int) -> dict[str, float]:
     command = [sys.executable, "-c", _STORE, folder, str(count)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    save_s, summarise_s, grown_mb, p99_ms = map(float, done.stdout.split())
-    return {
-        "save_s": save_s,
-        "summarise_s": summarise_s,
-        "grown_mb": grown_mb,
-        "p99_ms": p99_ms,
-    }
+    names = ("save_s", "summarise_s", "export_s", "import_s", "grown_mb", "p99_ms")
+    return dict(zip(names, map(float, done.stdout.split()), strict=True))
 
 
 def store(folder: str, count: str) -> None:
@@ -69,8 +66,15 @@ def store(folder: str, count: str) -> None:
     results.save(made)
     saved_s = time.monotonic()
     summary = summarise(results.load(made.id))
-    ended_s = time.monotonic()
-    print(saved_s - began_s, ended_s - saved_s, _status_mb("VmHWM") - before_mb, summary.p99_ms)
+    summarised_s = time.monotonic()
+    path = Path(folder, "many.jsonl")
+    with path.open("wb") as written:
+        written.writelines(exported(results.load(made.id)))
+    exported_s = time.monotonic()
+    with path.open("rb") as file:
+        imported(Store(f"sqlite:///{folder}/other.sqlite"), read_measurements(file, path.name))
+    stamps = (began_s, saved_s, summarised_s, exported_s, time.monotonic())
+    print(*np.diff(stamps), _status_mb("VmHWM") - before_mb, summary.p99_ms)
 
 
 def _status_mb(field: str) -> float:

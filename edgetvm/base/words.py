@@ -19,6 +19,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def in_vain(wait_s: float) -> str:
+    """`became free within 5 s`, or `is free now` for who did not want to wait: after a negation."""
+    return f"became free within {wait_s:g} s" if wait_s else "is free now"
+
+
 _MOST_NODES = 4
 _LONGEST_NODE = 40
 

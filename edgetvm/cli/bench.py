@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -28,6 +28,23 @@ if TYPE_CHECKING:
     from edgetvm.measure.rules import Preset, Scenario
 
 
+_MOST: Literal["most"] = "most"
+
+
+class Rate(click.ParamType[float | Literal["most"]]):
+    """Queries a second, or the word for as many as are held."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | Literal["most"]:
+        if value == _MOST:
+            return _MOST
+        try:
+            return click.FloatRange(0, min_open=True).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no number above 0, nor {_MOST}", param, ctx)
+
+
 @click.command("bench", short_help="Measure models on a board: latency, memory, correctness.")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL|RECIPE...")
 @device_option
@@ -47,10 +64,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--preset",
-    type=click.Choice(["normal", "quick", "rapid"]),
+    type=click.Choice(["normal", "quick", "rapid", "glance"]),
     default="rapid",
     show_default=True,
-    help="How many runs, and for how long: MLPerf Mobile's.",
+    help="How many runs, and for how long: MLPerf Mobile's; glance is a first look of a second.",
 )
 @click.option("--runs", type=click.IntRange(1), help="So many timed runs; the preset's without it.")
 @click.option(
@@ -65,9 +82,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--qps",
-    type=click.FloatRange(0, min_open=True),
-    metavar="NUMBER",
-    help="Queries a second, for --scenario server.",
+    type=Rate(),
+    metavar=f"NUMBER|{_MOST}",
+    help=f"Queries a second, for --scenario server; {_MOST}: find the most that keep the bound.",
 )
 @click.option(
     "--bound",
@@ -83,7 +100,8 @@ if TYPE_CHECKING:
     "peers",
     multiple=True,
     metavar="A,B",
-    help="Time other runtimes in turns with it: onnxruntime, litert, openvino, ncnn, mnn.",
+    help="Time other runtimes in turns with it, on the same board: onnxruntime, litert, "
+    "openvino, ncnn, mnn.",
 )
 @click.option(
     "--data",
@@ -121,7 +139,7 @@ def command(
     runs: int | None,
     warmup: int | None,
     max_s: float | None,
-    qps: float | None,
+    qps: float | Literal["most"] | None,
     bound_ms: float | None,
     threads: int | None,
     real_time: Callable[[], RealTimePlan | None],
@@ -148,6 +166,7 @@ def command(
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
     edgetvm bench model.onnx --scenario server --qps 50 --bound 20
+    edgetvm bench model.onnx --scenario server --qps most --bound 20
     edgetvm bench a.onnx b.onnx --device rpi4   on all boards of a profile
     edgetvm bench speech/silero-vad --real-time --streams 4
     edgetvm bench model.onnx --peer onnxruntime,openvino
@@ -155,19 +174,21 @@ def command(
     from edgetvm.cli.terminal import Terminal
     from edgetvm.cli.views import failure_document
     from edgetvm.farm import find_boards
-    from edgetvm.measure import Plan, check_peers
+    from edgetvm.measure import Plan, Store, check_peers
     from edgetvm.report import (
+        NO_BACKGROUND,
         check_format,
+        json_pieces,
         layer_tables,
         peer_lines,
         peer_tables,
         real_time_tables,
-        render_json,
         summary_table,
         warning_lines,
         write_report,
     )
     from edgetvm.workflow import bench_any, bench_each
+    from edgetvm.workflow.reporting import background_of
 
     terminal = Terminal(as_json)
     boards = find_boards(device)
@@ -208,12 +229,9 @@ def command(
     if first_error is not None and len(models) == 1 and (on_any or len(boards) == 1):
         raise first_error
     if measurements:
-        document: Any = None
-        if as_json:
-            import json
-
-            document = json.loads(render_json(measurements))
-            document["failures"] = failure_document(failures)
+        is_told = as_json or report_path is not None
+        background = background_of(measurements, Store()) if is_told else NO_BACKGROUND
+        document = json_pieces(measurements, background, {"failures": failure_document(failures)})
         from rich.console import Group
 
         tables = [
@@ -225,7 +243,7 @@ def command(
         for line in [*peer_lines(measurements), *warning_lines(measurements)]:
             terminal.say(line)
         if report_path is not None:
-            write_report(measurements, report_path)
+            write_report(measurements, report_path, background=background)
             terminal.say(f"report: {report_path.resolve()}")
     for name, error in failures.items():
         terminal.say(f"error: {error}" if name in str(error) else f"error: {name}: {error}")

@@ -13,8 +13,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MOST = "most"
 _MICROPHONE = "microphone"
-_RECORDED_S = 10.0
-_RECORDED_HZ = 16000
 # What only means something together with --real-time.
 _ITS_OWN = {
     "streams": "--streams",
@@ -22,6 +20,7 @@ _ITS_OWN = {
     "rate_hz": "--frame-rate",
     "skip": "--skip",
     "audio": "--audio",
+    "video": "--video",
 }
 
 
@@ -74,7 +73,13 @@ _OPTIONS = (
     click.option(
         "--audio",
         metavar=f"FILE.wav|{_MICROPHONE}",
-        help="A recording in place of the recipe's data.",
+        help="A recording in place of the recipe's data; or one from the board's own microphone.",
+    ),
+    click.option(
+        "--video",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE|FOLDER",
+        help="A video's frames, or pictures in the order of their names, in place of the data.",
     ),
 )
 
@@ -107,6 +112,7 @@ def _plan(
     rate_hz: float | None,
     skip: bool,
     audio: str | None,
+    video: Path | None,
 ) -> Any:
     from edgetvm.measure import RealTimePlan
 
@@ -115,24 +121,6 @@ def _plan(
         seconds=seconds,
         policy="skip" if skip else "queue",
         rate_hz=rate_hz,
-        audio=None if audio is None else _recording(audio, seconds or _RECORDED_S),
+        video=video,
+        audio=Path(audio) if audio not in (None, _MICROPHONE) else audio,
     )
-
-
-def _recording(audio: str, seconds: float) -> Path:
-    if audio != _MICROPHONE:
-        return Path(audio)
-    from datetime import UTC, datetime
-
-    from edgetvm.base.files import storage_errors
-    from edgetvm.base.paths import data_folder
-    from edgetvm.base.steps import step
-    from edgetvm.recipes import record
-
-    path = data_folder() / "recordings" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.wav"
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with step(f"record {seconds:g} s from the microphone") as this:
-        record(path, seconds, _RECORDED_HZ)
-        this.detail = str(path)
-    return path

@@ -49,8 +49,7 @@ def show_command(measurement_id: str, url: str | None, as_json: bool) -> None:
     from edgetvm.measure import Store
 
     measurement = Store(url).load(measurement_id)
-    document = document_of(measurement) if as_json else None
-    Terminal(as_json).result(document, shown(measurement))
+    Terminal(as_json).result(document_of(measurement), shown(measurement))
 
 
 @command.command("export")
@@ -64,13 +63,13 @@ def export_command(file: Path, ids: tuple[str, ...], url: str | None, as_json: b
     from edgetvm.base.words import plural
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
-    from edgetvm.measure.store import exported
+    from edgetvm.measure.exchange import exported
 
     store = Store(url)
-    chosen = [store.load(one) for one in ids or store.ids()]
+    chosen = list(ids) or store.ids()
     with written_aside(file) as written:
-        for measurement in chosen:
-            written.writelines(exported(measurement))
+        for one in chosen:
+            written.writelines(exported(store.load(one)))
     told = f"{plural(len(chosen), 'measurement')} in {file}"
     Terminal(as_json).result({"file": str(file), "measurements": len(chosen)}, told)
 
@@ -86,13 +85,12 @@ def import_command(files: tuple[Path, ...], url: str | None, as_json: bool) -> N
     from edgetvm.base.words import plural
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
-    from edgetvm.measure.store import documents, imported
+    from edgetvm.measure.exchange import imported, read_measurements
 
     store, added, known = Store(url), 0, 0
     for file in files:
-        with read_errors(file):
-            data = file.read_bytes()
-        new, old = imported(store, documents(data, str(file)))
+        with read_errors(file), file.open("rb") as opened:
+            new, old = imported(store, read_measurements(opened, str(file)))
         added, known = added + new, known + old
     told = f"{plural(added, 'new measurement')}, {known} known before"
     Terminal(as_json).result({"added": added, "known": known}, told)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from edgetvm.base.units import format_bytes, format_ms
-from edgetvm.base.words import plural
+from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
     from edgetvm.measure.statistics import Summary
 
 
-def verdict(summary: Summary) -> str:
+def verdict(measurement: Measurement, summary: Summary) -> str:
     """VALID, or INVALID."""
-    return "INVALID" if summary.invalid else "VALID"
+    from edgetvm.measure import figures_of
+
+    run = measurement.real_time
+    late = run is not None and figures_of(run).invalid
+    return "INVALID" if summary.invalid or late else "VALID"
 
 
 def listed(measurement: Measurement) -> dict[str, Any]:
@@ -38,7 +44,7 @@ def listed(measurement: Measurement) -> dict[str, Any]:
         "samples": len(measurement.samples_ns),
         "p50_ms": summary.p50_ms,
         "p99_ms": summary.p99_ms,
-        "verdict": "emulated" if place.emulated else verdict(summary),
+        "verdict": "emulated" if place.emulated else verdict(measurement, summary),
     }
 
 
@@ -53,26 +59,28 @@ def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table |
         return "nothing of that is kept here; see all: edgetvm results list"
     if not rows:
         return "nothing is kept here yet: edgetvm bench MODEL"
-    numbers = ("samples", "p50", "p99")
-    table = new_table("id", "model", "device", "scenario", *numbers, "verdict", right=numbers)
+    two = ("model\nid", "device\nscenario", "samples\nverdict")
+    table = new_table(*two, "p50", "p99", right=(two[2], "p50", "p99"), folded=two)
     for row in rows:
+        pairs = (row["model"], row["id"]), (row["device"], row["scenario"])
         times = (format_ms(row["p50_ms"]), format_ms(row["p99_ms"]))
-        texts = (row["id"], row["model"], row["device"], row["scenario"], str(row["samples"]))
-        add_row(table, *texts, *times, row["verdict"])
+        cells = (*pairs, (str(row["samples"]), row["verdict"]))
+        table.add_row(*(Text("\n".join(map(printable, pair))) for pair in cells), *times)
     return table
 
 
-def document_of(measurement: Measurement) -> dict[str, Any]:
-    """Figures and raw data."""
+def document_of(measurement: Measurement) -> Iterator[str]:
+    """Figures and raw data, as pieces of JSON."""
     from edgetvm.measure import summarise
-    from edgetvm.measure.measurement import to_json
+    from edgetvm.measure.exchange import exported
     from edgetvm.measure.operators import operator_times
 
-    return {
-        "summary": asdict(summarise(measurement)),
-        "operators": [asdict(one) for one in operator_times(measurement)],
-        "measurement": json.loads(to_json(measurement)),
-    }
+    operators = [asdict(one) for one in operator_times(measurement)]
+    yield f'{{"summary": {json.dumps(asdict(summarise(measurement)))}, '
+    yield f'"operators": {json.dumps(operators)}, "measurement": '
+    for piece in exported(measurement):
+        yield piece.decode()
+    yield "}\n"
 
 
 def described(measurement: Measurement) -> dict[str, object]:
@@ -83,19 +91,24 @@ def described(measurement: Measurement) -> dict[str, object]:
     rows: dict[str, object | None] = {
         "model": measurement.model,
         "scenario": f"{measurement.scenario}{_of_rule(measurement)}",
-        "verdict": "emulated: ranked with nothing" if place.emulated else verdict(summary),
+        "verdict": "emulated: ranked with nothing"
+        if place.emulated
+        else verdict(measurement, summary),
         **{f"why {n}": sentence for n, sentence in enumerate(summary.warnings, 1)},
         "samples": f"{summary.count} counted of {len(measurement.samples_ns)}, after "
         f"{plural(measurement.warmup, 'run')} of warm-up",
         **_percentiles(summary),
         "mean": format_ms(summary.mean_ms),
         "throughput": summary.throughput_qps and f"{summary.throughput_qps:.1f} runs a second",
+        "highest rate": _highest_rate(measurement),
         "cold start": format_ms(summary.cold_start_ms),
         "RPC and network": None
         if summary.rpc_ms is None
         else f"{format_ms(summary.rpc_ms)} a call, not in times",
+        "roofline": _roofline(measurement),
         "memory": format_bytes(measurement.peak_memory_bytes),
         **_looks(measurement),
+        "energy": energy_told(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
         "threads": f"{place.threads} of {plural(place.cores, 'core')}",
         "package": measurement.package_sha256,
@@ -114,16 +127,17 @@ def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
     facts, found = fact_table(described(measurement)), operator_times(measurement)
     if not found:
         return facts
-    numbers = ("share", "µs", "calls", "GFLOP/s", "of peak", "GB/s")
-    table = new_table(*numbers, "nodes", right=numbers)
+    numbers = ("share", "µs", "calls", "GFLOP/s", "GB/s", "of bound")
+    table = new_table(*numbers, "bound by", "nodes", right=numbers, folded=("nodes",))
     for one in found[:most_rows]:
         figures = (
             f"{one.share:.1%}",
             f"{one.us:.4g}",
             str(one.calls),
             "" if one.gflops is None else f"{one.gflops:.1f}",
-            "" if one.of_peak is None else f"{one.of_peak:.0%}",
             "" if one.moved_gbs is None else f"{one.moved_gbs:.1f}",
+            "" if one.of_bound is None else f"{one.of_bound:.0%}",
+            one.bound_by or "",
         )
         add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
     return Group(facts, "", table)
@@ -137,6 +151,21 @@ def _of_rule(measurement: Measurement) -> str:
     asked += f" and {rule.least_s:g} s" if rule.least_s else ""
     rate = f", {measurement.target_qps:g} queries a second" if measurement.target_qps else ""
     return f" ({', '.join(filter(None, (measurement.preset, asked)))}{rate})"
+
+
+def _roofline(measurement: Measurement) -> str | None:
+    roofline = measurement.roofline
+    if roofline is None or roofline.memory_gbs is None:
+        return None
+    return f"{roofline.gflops:.4g} GFLOP/s, and {roofline.memory_gbs:.3g} GB/s from memory"
+
+
+def _highest_rate(measurement: Measurement) -> str | None:
+    search, qps = measurement.rate_search, measurement.target_qps
+    if search is None or qps is None:
+        return None
+    told = f"{qps:.4g} queries a second keep {format_ms(search.bound_ms)}"
+    return f"{told}, found in {plural(len(search.trials), 'trial')}"
 
 
 def _percentiles(summary: Summary) -> dict[str, str]:
@@ -175,12 +204,11 @@ def _looks(measurement: Measurement) -> dict[str, str | None]:
         "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else None,
         "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
         "preempted": plural(switches, "time"),
-        "energy": energy_told(measurement),
     }
 
 
 def energy_told(measurement: Measurement) -> str | None:
-    """What the board's own meters counted in the valid windows, by run; None without a meter."""
+    """What meters told of the valid windows, by run; None without a meter."""
     from edgetvm.measure.energy import energy_mj
 
     found = energy_mj(measurement)

@@ -1,4 +1,4 @@
-"""`edgetvm schema`: the JSON Schema of a YAML format, for editors."""
+"""`edgetvm schema`: the JSON Schema of a format, for editors and readers of reports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import click
 
 
-@click.command("schema", short_help="Print the JSON Schema of a YAML format.")
-@click.argument("name", type=click.Choice(["profile", "inventory", "recipe"]))
+@click.command("schema", short_help="Print the JSON Schema of a YAML format, or of reports.")
+@click.argument("name", type=click.Choice(["profile", "inventory", "recipe", "report"]))
 def command(name: str) -> None:
-    """Print the JSON Schema of a YAML format, for editors that complete and check as you type."""
+    """Print the JSON Schema of a YAML format, for editors that complete and check as you type; or
+    of the JSON that `edgetvm report --output FILE.json` writes, for programs that read it."""
     from edgetvm.workflow.schemas import schema
 
     click.echo(json.dumps(schema(name), indent=1))

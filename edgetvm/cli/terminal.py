@@ -42,6 +42,10 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _json_of(document: Any) -> list[str]:
+    return [json.dumps(_finite(document), indent=1, allow_nan=False), "\n"]
+
+
 class Terminal:
     """One for each command.
 
@@ -75,11 +79,14 @@ class Terminal:
         self._told: set[tuple[str, str]] = set()
 
     def result(self, document: Any, shown: RenderableType) -> None:
-        """The command's result: `document` as JSON, or `shown` for people."""
+        """The command's result: `document` as JSON, or `shown` for people.
+
+        A document may be an iterator of pieces of JSON: nobody need hold the whole of it.
+        """
         if self.as_json:
-            text = json.dumps(_finite(document), indent=1, allow_nan=False)
+            pieces = document if isinstance(document, Iterator) else _json_of(document)
             try:
-                sys.stdout.write(text + "\n")
+                sys.stdout.writelines(pieces)
                 sys.stdout.flush()
             except BrokenPipeError:
                 # Click would end the process with code 1 for one that has an error number.

@@ -181,7 +181,10 @@ def command(
     if report is not None:
         conditions = conditions_of(find_profile(chosen[0].name), options)
         with TuningDatabase(kept_in, must_exist=True) as opened:
-            told = history(opened, conditions, outcome.tuned, Path(model).stem)
+            tuned = outcome.tuned
+            told = history(
+                opened, conditions, tuned.kernels, Path(model).stem, tuned.progress.roofline
+            )
         write_text(report, render_tuning([told] if told is not None else []))
         terminal.say(f"report: {report.resolve()}")
 

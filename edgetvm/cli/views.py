@@ -149,8 +149,15 @@ def run_view(result: RunResult, path: Path | None) -> RenderableType:
 
 def failure_document(failures: Mapping[str, EdgetvmError]) -> list[dict[str, Any]]:
     """Models that could not be measured, in `edgetvm bench --json`."""
+    from edgetvm.farm.jobs import ending_of
+
     return [
-        {"model": name, "error": str(error), "exit_code": error.exit_code}
+        {
+            "model": name,
+            "error": str(error),
+            "exit_code": error.exit_code,
+            "ending": ending_of(error),
+        }
         for name, error in failures.items()
     ]
 

@@ -19,7 +19,7 @@ from edgetvm.boards.profile import load_profile
 from edgetvm.farm.contradictions import contradictions
 from edgetvm.farm.facts import Disk, Facts, facts_script, parse_facts
 from edgetvm.farm.greeting import greet
-from edgetvm.farm.inventory import Board
+from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.listening import LOOPBACK
 from edgetvm.farm.probing import session_over
 from edgetvm.farm.server_proof import prove_server
@@ -58,12 +58,27 @@ def ask(board: Board, accept_new_host_key: bool = False) -> str:
         ConfigurationError: the inventory does not say how SSH reaches it.
     """
     if board.shares_cores:
-        done = subprocess.run(
-            ["sh", "-s"], input=facts_script(), stdout=subprocess.PIPE, check=False
-        )
-        return done.stdout.decode(errors="replace")
+        return _asked_here()
     with Connection(board, accept_new_host_key=accept_new_host_key) as connection:
         return _asked(connection)
+
+
+def _asked_here() -> str:
+    try:
+        done = subprocess.run(
+            ["sh", "-s"],
+            input=facts_script(),
+            stdout=subprocess.PIPE,
+            timeout=_FACTS_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BoardTimeoutError(
+            f"this machine did not say what it is within {_FACTS_DEADLINE_S:g} s",
+            where=f"board {LOCAL.name}",
+            mend="is a disk or network file system of it away? see what `df` does",
+        ) from error
+    return done.stdout.decode(errors="replace")
 
 
 def _asked(connection: Connection) -> str:

@@ -12,15 +12,12 @@ import numpy as np
 
 from edgetvm.base.errors import BoardError
 from edgetvm.models.model import Arrays
-from edgetvm.package.deployed import DeployedModel
-from edgetvm.package.executor import Executor
+from edgetvm.package.running import RunningModel
 
 # prctl(2): the kernel may wake this thread so many nanoseconds late to save power; 50 us without.
 _PR_SET_TIMERSLACK = 29
 _MOST_S = 1e9
 _NEVER = -1
-
-Model = Executor | DeployedModel
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class _Schedule:
 class _Streams:
     """The streams' states, and what is kept of their outputs."""
 
-    def __init__(self, executor: Model, chunks: Arrays, streams: int, keep: int) -> None:
+    def __init__(self, executor: RunningModel, chunks: Arrays, streams: int, keep: int) -> None:
         signature = executor.signature
         self._executor, self._chunks, self._streams, self._keep = executor, chunks, streams, keep
         self._length = len(next(iter(chunks.values())))
@@ -71,7 +68,7 @@ class _Streams:
                 rows[stream * self._keep + chunk] = outputs[name]
 
 
-def paced(executor: Model, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
+def paced(executor: RunningModel, request: Mapping[str, Any], chunks: Arrays) -> Arrays:
     """Run the chunks of several streams as they arrive, one after the other.
 
     Chunk i of stream s of n is complete `(i + 1) * period_ns + s * period_ns / n` nanoseconds after

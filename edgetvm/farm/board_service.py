@@ -28,6 +28,7 @@ from edgetvm.package.cores import keep_apart
 from edgetvm.package.crossbuild import BuiltRuntime
 from edgetvm.package.deployed import DeployedModel, runs_in_c
 from edgetvm.package.executor import Executor, fitting_target
+from edgetvm.package.running import RunningModel
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -37,7 +38,7 @@ _SPIN_NS = 200_000
 # Exit code of the session before this one, where it died; a session's process inherits it.
 last_exit_code: int | None = None
 
-_executor: Executor | DeployedModel | None = None
+_executor: RunningModel | None = None
 # What boards run packages in; a session's process inherits it. Without it TVM's runtime runs them.
 runtime: BuiltRuntime | None = None
 _resident_before_open_bytes = 0
@@ -50,7 +51,7 @@ def _status_bytes(field: str) -> int:
     return 0
 
 
-def _opened() -> Executor | DeployedModel:
+def _opened() -> RunningModel:
     if _executor is None:
         raise PackageError("no package is open in this session", mend="open one first")
     return _executor
@@ -100,6 +101,8 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     global _executor, _resident_before_open_bytes  # noqa: PLW0603 - the session's one package
     import tvm  # noqa: F401 - the runtime belongs to the server, not to the model's cold start
 
+    # What was open before is no part of what this package takes.
+    _executor = None
     # "5" resets the high-water mark of resident memory: see proc(5), clear_refs.
     with suppress(OSError):  # a kernel without it: the mark then stands where the fork set it
         Path("/proc/self/clear_refs").write_text("5")
@@ -107,7 +110,7 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     began_ns = time.perf_counter_ns()
     package = verify_package(Path(request["file"]).read_bytes(), request["file"])
     target = fitting_target(package.manifest)
-    executor: Executor | DeployedModel
+    executor: RunningModel
     if runtime is not None and runs_in_c(target):
         began_ns = time.perf_counter_ns()  # it verifies the package itself
         executor = DeployedModel(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import BoardBusyError, EdgetvmError, LeaseLostError
 from edgetvm.base.steps import step
-from edgetvm.base.words import plural
+from edgetvm.base.words import in_vain, plural
 from edgetvm.farm.inventory import Board, Hand
 from edgetvm.farm.known_farm import is_farm_known
 from edgetvm.farm.tracker_client import Address
@@ -142,7 +142,7 @@ def _wait_for_first(hands: Sequence[_Patient], got: threading.Condition, wait_s:
         there = [one.board for one in hands if one.is_held]
         if not there:
             raise next((one.why for one in hands if one.why), None) or BoardBusyError(
-                f"none of {', '.join(one.board for one in hands)} became free within {wait_s:g} s",
+                f"none of {', '.join(one.board for one in hands)} {in_vain(wait_s)}",
                 mend="see who has them: edgetvm lease list",
             )
         this.detail = ", ".join(there)
@@ -157,6 +157,9 @@ class _FromAfar:
     def where(self) -> None:
         self._hand.where()
 
+    def prove(self) -> None:
+        self._hand.prove()
+
 
 class _Borrowed:
     """The lease of `$EDGETVM_LEASE`; whoever took it keeps it."""
@@ -167,6 +170,9 @@ class _Borrowed:
 
     def where(self) -> tuple[Address, str]:
         return self._store.find(self._lease.token, self._lease.secret).server
+
+    def prove(self) -> None:
+        self.where()
 
 
 def _borrowed(store: LeaseStore) -> _Borrowed | None:
@@ -202,6 +208,15 @@ class _Patient:
         if held is None:
             raise LeaseLostError("it is not in hand now", where=f"board {self.board}")
         return held.where()
+
+    def prove(self) -> None:
+        """One that is lost is taken again."""
+        held = self._held
+        try:
+            if held is not None:
+                held.prove()
+        except LeaseLostError as error:
+            self._lose(error)
 
     def _keep(self) -> None:
         from edgetvm.farm.leases import Request, held

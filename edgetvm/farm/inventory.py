@@ -17,6 +17,7 @@ from edgetvm.farm.grouping import Settled, settle
 from edgetvm.farm.hops import Hop, parse_hops
 from edgetvm.farm.inventory_file import THIS_MACHINE, InventoryFile, Limits
 from edgetvm.farm.layout_on_board import SERVER_PORT
+from edgetvm.farm.meter import Meter
 from edgetvm.farm.power import Power
 from edgetvm.farm.secret import Secret
 from edgetvm.farm.tracker_client import Address
@@ -54,6 +55,14 @@ class Hand(Protocol):
             LeaseLostError: the lease is over.
         """
 
+    def prove(self) -> None:
+        """See in the farm's database that the lease, if there is one now, still stands.
+
+        Raises:
+            LeaseLostError: it is over.
+            StorageError: the database cannot be used.
+        """
+
 
 @dataclass(frozen=True)
 class Board:
@@ -68,6 +77,7 @@ class Board:
         tags: words to select it by.
         groups: that it belongs to.
         power: how its power is switched.
+        meter: that tells how much it takes.
         limits: what one session gets at most.
         server_port: of its loopback, that the server which provisioning makes listens on.
         hand: that holds it; None where no farm gives it.
@@ -81,6 +91,7 @@ class Board:
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     power: Power | None = None
+    meter: Meter | None = None
     limits: Limits = Limits()  # noqa: RUF009 - it is frozen
     server_port: int = SERVER_PORT
     hand: Hand | None = field(default=None, compare=False, repr=False)
@@ -188,6 +199,7 @@ def _board(name: str, settled: Settled) -> Board:
         tags=settled.tags,
         groups=settled.groups,
         power=values.get("power"),
+        meter=values.get("meter"),
         limits=values.get("limits", Limits()),
         server_port=values.get("server_port", SERVER_PORT),
     )

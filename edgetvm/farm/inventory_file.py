@@ -13,6 +13,7 @@ from edgetvm.base.errors import UsageError
 from edgetvm.base.units import parse_bytes, parse_duration_s
 from edgetvm.base.yamlfile import KeyPath
 from edgetvm.farm.hops import parse_hops
+from edgetvm.farm.meter import Meter
 from edgetvm.farm.power import Power
 from edgetvm.farm.secret import SecretReference
 from edgetvm.farm.tracker_client import Address
@@ -121,6 +122,7 @@ class BoardEntry:
     ] = None
     tags: Annotated[tuple[Name, ...], Field(description="Words to select it by.")] = ()
     power: Annotated[Power | None, Field(description="How its power is switched.")] = None
+    meter: Annotated[Meter | None, Field(description="What tells the power that it takes.")] = None
     limits: Annotated[Limits | None, Field(description="What one session gets at most.")] = None
     server_port: Annotated[
         int | None,

@@ -95,6 +95,7 @@ class BoardSession:
         try:
             address, key = request_board(_tracker_of(board), board.key, wait_s)
         except BoardBusyError as error:
+            self.board.now()  # that its lease was over meanwhile says more
             raise fault_of(board) or error from error
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:

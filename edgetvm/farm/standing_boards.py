@@ -62,7 +62,19 @@ def all_standing(
             tracker = open_.enter_context(own_tracker())
             links = open_.enter_context(all_linked(elsewhere, tracker=tracker))
             up |= {id(one): link for one, link in zip(elsewhere, links, strict=True)}
+            _prove_hands(elsewhere)
         yield [up.get(id(one), one) for one in mine]
+
+
+def _prove_hands(boards: Sequence[Board]) -> None:
+    """See that the keys that were read there just now are of leases of this process.
+
+    A board's key changes when its lease is over. Whoever learns of that late, from the next
+    heartbeat, might have read that of the next holder.
+    """
+    for one in boards:
+        if one.hand is not None:
+            one.hand.prove()
 
 
 def is_there(board: Board) -> bool:

@@ -4,8 +4,9 @@ from edgetvm.measure.beside import Beside, PeerRun, check_peers, measure_beside,
 from edgetvm.measure.deployment import Deployment, deploy
 from edgetvm.measure.kernel_times import KernelTime, KernelTimes, time_kernels
 from edgetvm.measure.measurement import Environment, Measurement, StepRecord
-from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.measuring import measure
 from edgetvm.measure.pacing import RealTimePlan, run_in_real_time
+from edgetvm.measure.plan import Plan
 from edgetvm.measure.real_time import RealTime, Word, words_heard
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
 from edgetvm.measure.statistics import Summary, percentile, summarise

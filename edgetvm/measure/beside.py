@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import field
 from statistics import median
 
@@ -16,10 +14,13 @@ from edgetvm.base.steps import step
 from edgetvm.base.units import format_ms
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import BoardSession
-from edgetvm.measure.peers import Peer, crew, peer_called, settings
-from edgetvm.measure.peers.answers import TOLERANCE, answer_error
+from edgetvm.measure.peer_crews import Lost, Runner, crew_here
+from edgetvm.measure.peers import Peer, peer_called, settings
+from edgetvm.measure.peers.answers import TOLERANCE
 from edgetvm.measure.peers.case import Case, Task, Unavailable
+from edgetvm.measure.peers.crew import WorkerLost
 from edgetvm.measure.peers.preparing import prepared
+from edgetvm.measure.peers_on_board import crew_on
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source
 
@@ -28,7 +29,6 @@ _TURN_S = 0.2
 _WARM_S = 0.05
 _MOST_RUNS = 1 << 20
 _MOST_KEPT = 500  # of a turn's runs, at even distances
-_LOAD_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def times_as_long(beside: Beside, peer: PeerRun) -> tuple[float, float, float]:
 
 
 def check_peers(names: Sequence[str], board: Board) -> None:
-    """Refuse peers that nobody knows, and boards where they cannot be run.
+    """Refuse peers that nobody knows, and boards that nothing can be brought to.
 
     Raises:
         UsageError: one of both.
@@ -92,11 +92,11 @@ def check_peers(names: Sequence[str], board: Board) -> None:
             peer_called(name)
         except Unavailable as error:
             raise UsageError(str(error), where="--peer") from None
-    if names and not board.shares_cores:
+    if names and not board.shares_cores and board.login is None:
         raise UsageError(
-            "peers run on this machine only, and that is another one",
+            "peers are brought to a board over SSH, and nothing says how to log in to this one",
             where=f"board {board.name}",
-            mend="install edgetvm and the peers there, and run this command there",
+            mend="give it a `host` in the inventory, or leave --peer out",
         )
 
 
@@ -104,6 +104,8 @@ def measure_beside(
     session: BoardSession, source: Source, inputs: Arrays, names: Sequence[str], threads: int
 ) -> Beside:
     """Time peers and the package that is open in turns, each peer in a process of its own.
+
+    On another board than this machine the peers are brought there first, and timed there.
 
     Every setting of a peer that is worth trying runs; the fastest counts. While one has its
     turn the others are stopped.
@@ -137,7 +139,8 @@ def measure_beside(
 def _in_turns(
     session: BoardSession, case: Case, inputs: Arrays, peers: Sequence[Peer], threads: int
 ) -> Beside:
-    reasons = {peer.name: _why_not(peer, case, threads) for peer in peers}
+    here = session.board.shares_cores
+    reasons = {peer.name: _why_not(peer, case, threads, here) for peer in peers}
     tasks = [
         Task(peer.name, setting, case, threads)
         for peer in peers
@@ -149,23 +152,27 @@ def _in_turns(
         reasons[task.engine] = why
 
     runs: dict[str, list[PeerRun]] = {peer.name: [] for peer in peers}
-    with _crew(tasks, lost) as workers:
-        right = [worker for worker in workers if _answers(worker, lost)]
+    with crew_here(tasks, lost) if here else crew_on(session.board, tasks, lost) as runners:
+        right = [runner for runner in runners if _answers(runner, lost)]
         own, theirs = _rounds(session, inputs, right, lost)
-        for worker in right:
-            if len(theirs[worker]) == _ROUNDS:
-                runs[worker.task.engine].append(_run_of(worker, theirs[worker]))
+        for runner in right:
+            if len(theirs[runner]) == _ROUNDS:
+                runs[runner.task.engine].append(_run_of(runner, theirs[runner]))
     best = [
         min(runs[peer.name], key=lambda one: _median_ns(one.rounds_ns))
         if runs[peer.name]
-        else PeerRun(peer.name, installed_version(peer.package) or "", why=reasons[peer.name])
+        else PeerRun(peer.name, _version(peer, here), why=reasons[peer.name])
         for peer in peers
     ]
     return Beside(threads, own, tuple(best))
 
 
-def _why_not(peer: Peer, case: Case, threads: int) -> str:
-    if installed_version(peer.package) is None:
+def _version(peer: Peer, here: bool) -> str:
+    return installed_version(peer.package) or "" if here else ""
+
+
+def _why_not(peer: Peer, case: Case, threads: int, here: bool) -> str:
+    if here and installed_version(peer.package) is None:
         return f"{peer.package} is not installed: pip install 'edgetvm[bench]'"
     if not settings(peer, case, threads):
         kind = "quantised " if case.kind == "int8" else ""
@@ -173,20 +180,9 @@ def _why_not(peer: Peer, case: Case, threads: int) -> str:
     return ""
 
 
-@contextmanager
-def _crew(tasks: list[Task], lost: Callable[[Task, str], None]) -> Iterator[list[crew.Worker]]:
-    workers = crew.start(tasks, os.cpu_count() or 1, _LOAD_TIMEOUT_S, lost)
-    try:
-        yield workers
-    finally:
-        crew.end(workers)
-
-
-def _answers(worker: crew.Worker, lost: Callable[[Task, str], None]) -> bool:
-    case = worker.task.case
-    error = answer_error(worker.answers, case.expected())
-    if error > TOLERANCE[case.kind]:
-        lost(worker.task, f"its answers are wrong, by {error:.2g} of their spread")
+def _answers(runner: Runner, lost: Lost) -> bool:
+    if runner.error > TOLERANCE[runner.task.case.kind]:
+        lost(runner.task, f"its answers are wrong, by {runner.error:.2g} of their spread")
         return False
     return True
 
@@ -194,25 +190,25 @@ def _answers(worker: crew.Worker, lost: Callable[[Task, str], None]) -> bool:
 def _rounds(
     session: BoardSession,
     inputs: Arrays,
-    workers: list[crew.Worker],
-    lost: Callable[[Task, str], None],
-) -> tuple[tuple[tuple[int, ...], ...], dict[crew.Worker, list[tuple[int, ...]]]]:
-    """Of each round the runs of edgetvm and of every worker; another one begins each time."""
+    runners: list[Runner],
+    lost: Lost,
+) -> tuple[tuple[tuple[int, ...], ...], dict[Runner, list[tuple[int, ...]]]]:
+    """Of each round the runs of edgetvm and of every peer; another one begins each time."""
     own: list[tuple[int, ...]] = []
-    theirs: dict[crew.Worker, list[tuple[int, ...]]] = {worker: [] for worker in workers}
-    turns: list[crew.Worker | None] = [None, *workers]
+    theirs: dict[Runner, list[tuple[int, ...]]] = {runner: [] for runner in runners}
+    turns: list[Runner | None] = [None, *runners]
     for index in range(_ROUNDS):
         start = index % len(turns)
-        for worker in turns[start:] + turns[:start]:
-            if worker is None:
+        for runner in turns[start:] + turns[:start]:
+            if runner is None:
                 session.time_runs(_MOST_RUNS, _WARM_S, inputs)
                 own.append(_thinned(session.time_runs(_MOST_RUNS, _TURN_S).tolist()))
                 continue
             try:
-                if len(theirs[worker]) == index:
-                    theirs[worker].append(tuple(worker.turn(_WARM_S, _TURN_S, 1)))
-            except crew.WorkerLost as error:
-                lost(worker.task, str(error))
+                if len(theirs[runner]) == index:
+                    theirs[runner].append(tuple(runner.turn(_WARM_S, _TURN_S, 1)))
+            except WorkerLost as error:
+                lost(runner.task, str(error))
     return tuple(own), theirs
 
 
@@ -220,15 +216,14 @@ def _thinned(samples_ns: list[int]) -> tuple[int, ...]:
     return tuple(samples_ns[:: max(1, len(samples_ns) // _MOST_KEPT)])
 
 
-def _run_of(worker: crew.Worker, rounds_ns: list[tuple[int, ...]]) -> PeerRun:
-    task = worker.task
+def _run_of(runner: Runner, rounds_ns: list[tuple[int, ...]]) -> PeerRun:
     return PeerRun(
-        name=task.engine,
-        version=str(worker.facts.get("version", "")),
-        setting=task.setting,
-        precision=str(worker.facts.get("precision", "")),
+        name=runner.task.engine,
+        version=str(runner.facts.get("version", "")),
+        setting=runner.task.setting,
+        precision=str(runner.facts.get("precision", "")),
         rounds_ns=tuple(rounds_ns),
-        error=answer_error(worker.answers, task.case.expected()),
+        error=runner.error,
     )
 
 

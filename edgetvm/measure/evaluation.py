@@ -36,14 +36,12 @@ class Evaluation:
     Attributes:
         correctness: the worst of all samples.
         metrics: the recipe's, and how far the decisions are the reference's.
-        service_ns: of each chunk, for a stream; else empty.
         confusion: of the classes, where the recipe's metrics compare some.
         track: of the numbers, likewise.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
-    service_ns: tuple[int, ...]
     confusion: Confusion | None = None
     track: Track | None = None
 
@@ -73,11 +71,9 @@ def evaluate(
     worst: Correctness | None = None
     predictions: list[Prediction] = []
     figures: dict[str, list[float]] = {}
-    service_ns: list[int] = []
     for sample in samples:
         inputs = prepare(recipe, sample)
-        found, expected, durations_ns = _answers(session, signature, reference, recipe, inputs)
-        service_ns += durations_ns
+        found, expected, chunks = _answers(session, signature, reference, recipe, inputs)
         error = worst_error(found, expected, signature.quanta)
         answer = partial(_expected, signature, recipe)
         allowed = tolerance + rounding_noise(answer, reference, inputs, expected, signature.quanta)
@@ -88,7 +84,7 @@ def evaluate(
                 max_relative_error=error.max_relative_error,
                 tolerance=allowed,
                 worst_output=error.output,
-                samples=len(durations_ns) or len(samples),
+                samples=chunks or len(samples),
                 inputs=f"the recipe's data ({sample.name})",
                 checked_on=f"board {session.board.name}",
                 rms_relative_error=error.rms_relative_error if reference.shaken else None,
@@ -116,7 +112,6 @@ def evaluate(
     return Evaluation(
         worst,
         metrics,
-        tuple(service_ns),
         confusion(predictions, samples) if form == "top-k" else None,
         track(predictions, samples) if form == "values" else None,
     )
@@ -128,13 +123,14 @@ def _answers(
     reference: Reference,
     recipe: Recipe,
     inputs: Arrays,
-) -> tuple[Arrays, Arrays, list[int]]:
+) -> tuple[Arrays, Arrays, int]:
+    """What the board answers, what the reference does, and how many chunks of a stream ran."""
     expected = _expected(signature, recipe, reference, inputs)
     if recipe.stream is None:
         _, found = session.run(inputs)
-        return found, expected, []
-    durations_ns, found = session.stream(inputs)
-    return found, expected, durations_ns.tolist()
+        return found, expected, 0
+    service_ns, found = session.stream(inputs)
+    return found, expected, len(service_ns)
 
 
 def _expected(signature: Signature, recipe: Recipe, runner: Runner, inputs: Arrays) -> Arrays:

@@ -14,10 +14,13 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.boards.roofline import Roofline
 from edgetvm.compile.artifact import Kernel, MemoryUse
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.measure.beside import Beside
+from edgetvm.measure.highest_rate import RateSearch
 from edgetvm.measure.kernel_times import KernelTimes
+from edgetvm.measure.metering import PowerReading
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
@@ -135,15 +138,19 @@ class Measurement:
         options: that the model was compiled with.
         memory: that a run takes, as planned; None where it is not known.
         thread_turns: None where it ran on one thread, or took too long to run again.
+        power: what a meter beside the board told while the samples were taken; empty without one.
         windows: that the samples were taken in, in order; empty where nobody looked at the board.
         rule: how much was asked for; None where the measurement is older than rules.
         preset: that the rule is of; empty where a number of runs was given.
         runs_per_query: of the model.
         target_qps: queries a second that a server got on average.
+        rate_search: how that rate was found, where it is the highest that keeps a bound.
         settled: whether the warm-up ended because times had settled.
         kernel_times: where the time of a run goes, timed on the board after all else; None where
             its times say nothing.
         peak_gflops: that the board's profile gives so many threads, a multiply-add counted as two.
+        roofline: of the board on so many threads, its memory measured after all else; None where
+            its times say nothing.
         confusion: of the classes of the recipe's data, where it has some.
         track: of the numbers of the recipe's data, where it has some.
         layers: of the float model that it was made from, where that was asked for.
@@ -167,21 +174,24 @@ class Measurement:
     deadline_ms: float | None
     chunk_ms: float | None
     correctness: Correctness
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, JsonFloat]
     kernels: tuple[Kernel, ...]
     environment: Environment
     steps: tuple[StepRecord, ...] = field(default_factory=tuple)
     options: CompileOptions = DEFAULTS
     memory: MemoryUse | None = None
     thread_turns: ThreadTurns | None = None
+    power: tuple[PowerReading, ...] = ()
     windows: tuple[Window, ...] = ()
     rule: Rule | None = None
     preset: str = ""
     runs_per_query: int = 1
     target_qps: float | None = None
+    rate_search: RateSearch | None = None
     settled: bool = True
     kernel_times: KernelTimes | None = None
     peak_gflops: float | None = None
+    roofline: Roofline | None = None
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from edgetvm.boards.roofline import Roofline, share_of
+from edgetvm.boards.roofline import Bound, Roofline, share_of
 from edgetvm.compile.artifact import Kernel
 from edgetvm.measure.measurement import Measurement
 
@@ -24,6 +25,8 @@ class OperatorTime:
         of_peak: share of what the board's profile gives so many threads in float32; None where
             there is no such bound, see `edgetvm.boards.roofline.share_of`.
         moved_gbs: gigabytes a second that it reads and writes, wherever they lie.
+        bound_by: what holds it up at best, the cores or the memory; None where that is not known.
+        of_bound: how near it comes to that, 0 to 1; see `edgetvm.boards.roofline.share_of`.
     """
 
     name: str
@@ -35,6 +38,8 @@ class OperatorTime:
     gflops: float | None
     of_peak: float | None
     moved_gbs: float | None
+    bound_by: Literal["cores", "memory"] | None
+    of_bound: float | None
 
 
 def operator_times(measurement: Measurement) -> list[OperatorTime]:
@@ -49,6 +54,7 @@ def operator_times(measurement: Measurement) -> list[OperatorTime]:
         kernel = kernels.get(one.name)
         gflops = kernel.gflop / one.us * 1e6 if kernel and kernel.gflop and one.us else None
         moved = kernel.moved_bytes * kernel.calls if kernel else 0
+        bound = _bound(measurement, kernel)
         found.append(
             OperatorTime(
                 name=one.name,
@@ -60,9 +66,20 @@ def operator_times(measurement: Measurement) -> list[OperatorTime]:
                 gflops=gflops,
                 of_peak=_of_peak(one.us, peak, kernel),
                 moved_gbs=moved / one.us / 1e3 if moved and one.us else None,
+                bound_by=None if bound is None else bound.by,
+                of_bound=share_of(bound, one.us / one.calls / 1e3),
             )
         )
     return sorted(found, key=lambda one: one.us, reverse=True)
+
+
+def _bound(measurement: Measurement, kernel: Kernel | None) -> Bound | None:
+    """What one call of a kernel can take at least."""
+    roofline = measurement.roofline
+    if roofline is None or kernel is None or measurement.options.precision != "fp32":
+        return None
+    in_floats = "int8" not in kernel.workload
+    return roofline.bound(kernel.multiply_adds, kernel.moved_bytes, in_floats)
 
 
 def _of_peak(us: float, peak_gflops: float | None, kernel: Kernel | None) -> float | None:

@@ -16,12 +16,22 @@ from edgetvm.base.units import format_ms
 from edgetvm.base.words import plural
 from edgetvm.farm.session import BoardSession
 from edgetvm.farm.session_records import Pace
+from edgetvm.measure.conditions import Conditions, conditions_of
 from edgetvm.measure.real_time import RealTime, Word, words_heard
 from edgetvm.measure.real_time_figures import RealTimeFigures, figures_of
+from edgetvm.measure.windows import Window
 from edgetvm.models.correctness import worst_error
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
-from edgetvm.recipes import Recipe, Sample, interpret, prepare
+from edgetvm.recipes import (
+    Recipe,
+    Sample,
+    frame_rate_hz,
+    interpret,
+    prepare,
+    with_audio,
+    with_video,
+)
 
 _LEAST_S = 10.0
 # What is still waiting when the last chunk has arrived may take so much longer.
@@ -44,14 +54,18 @@ class RealTimePlan:
         policy: `queue` answers every chunk; `skip` leaves out one that could not begin before the
             next of its stream arrived, as cameras do.
         rate_hz: chunks in a second, for a recipe without `stream`.
-        audio: a WAV file in place of the recipe's data.
+        audio: a WAV file in place of the recipe's data; `microphone` records on the board first,
+            `seconds` or ten.
+        video: a video, or a folder of pictures, in place of the recipe's data; of a video the rate
+            is its own, if none is given.
     """
 
     streams: int | None = 1
     seconds: float | None = None
     policy: Literal["queue", "skip"] = "queue"
     rate_hz: float | None = None
-    audio: Path | None = None
+    audio: Path | Literal["microphone"] | None = None
+    video: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,26 @@ class Feed:
         return len(next(iter(self.chunks.values())))
 
 
+def with_own_signal(recipe: Recipe | None, plan: RealTimePlan | None) -> Recipe | None:
+    """The recipe with the plan's recording or video as its data, where it has one.
+
+    Raises:
+        UsageError: there is no recipe, which would tell how the model takes it.
+        see `edgetvm.recipes.with_audio` and `with_video` too.
+    """
+    if plan is None or (plan.video is None and plan.audio is None):
+        return recipe
+    if recipe is None:
+        raise UsageError(
+            "a model file alone does not tell how it takes a signal or a picture",
+            where="--audio" if plan.video is None else "--video",
+            mend="write a recipe for it: edgetvm recipes new",
+        )
+    if plan.video is not None:
+        return with_video(recipe, plan.video)
+    return with_audio(recipe, plan.audio) if isinstance(plan.audio, Path) else recipe
+
+
 def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
     """From chunk to chunk.
 
@@ -82,6 +116,8 @@ def period_ms_of(recipe: Recipe | None, plan: RealTimePlan, name: str) -> float:
     """
     if plan.rate_hz is not None:
         return 1000 / plan.rate_hz
+    if plan.video is not None and not plan.video.is_dir():
+        return 1000 / frame_rate_hz(plan.video)
     if recipe is not None and recipe.stream is not None:
         return recipe.stream.chunk_ms
     raise UsageError(
@@ -126,7 +162,7 @@ def run_in_real_time(
     *,
     recipe: Recipe | None = None,
     samples: Sequence[Sample] = (),
-) -> RealTime:
+) -> tuple[RealTime, Window]:
     """Feed an open package chunk by chunk at their own rate, by an absolute clock on the board.
 
     Args:
@@ -135,34 +171,46 @@ def run_in_real_time(
             runs; where it does not hold as many in the long one, nine tenths of them are tried.
         recipe, samples: what it is fed; see `feed_of`.
 
+    Returns:
+        what became of every chunk, and the looks at the board before and after.
+
     Raises:
         UsageError: nothing says how often chunks come.
         BoardError: the board failed, or does not even hold one stream.
     """
     feed = feed_of(package, recipe, samples, plan)
     streams = plan.streams or most_streams(session, feed, plan)
-    run, outputs = _told_run(session, feed, plan, streams)
+    run, window, outputs = _told_run(session, feed, plan, streams)
     # Two seconds promise more than a longer run holds.
     attempts = 0 if plan.streams else _ATTEMPTS
     while attempts and not _is_held(figures := figures_of(run)):
         attempts -= 1
         if not figures.keeps_up or figures.dropped:
             streams = max(1, streams * 9 // 10)
-        run, outputs = _told_run(session, feed, plan, streams)
+        run, window, outputs = _told_run(session, feed, plan, streams)
     if recipe is not None and samples and run.carried:
-        return replace(run, words=_words(recipe, samples[0], run, feed, outputs))
-    return run
+        run = replace(run, words=_words(recipe, samples[0], run, feed, outputs))
+    return run, window
 
 
 def _told_run(
     session: BoardSession, feed: Feed, plan: RealTimePlan, streams: int
-) -> tuple[RealTime, Arrays]:
+) -> tuple[RealTime, Window, Arrays]:
     count = _count(feed, plan.seconds)
     title = f"{plural(streams, 'stream')} in real time on {session.board.name}"
     with step(f"{title}, {count * feed.period_ms / 1000:.0f} s") as this:
+        before = conditions_of(session.conditions())
         run, outputs = _run(session, feed, plan, streams, count)
+        window = _window(run, before, conditions_of(session.conditions()))
         this.detail = _told(figures_of(run))
-    return run, outputs
+    return run, window, outputs
+
+
+def _window(run: RealTime, before: Conditions, after: Conditions) -> Window:
+    count = len(run.service_ns)
+    span_ns = max(run.ended_ns) - min((one for one in run.began_ns if one >= 0), default=0)
+    # What the call took beside its chunks is neither the board's nor the wire's alone.
+    return Window(count, span_ns, 0, 0, before, after, idles=True)
 
 
 def _is_held(figures: RealTimeFigures) -> bool:

@@ -8,13 +8,18 @@ import numpy as np
 
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.conditions import Conditions, conditions_of
-from edgetvm.measure.system_under_test import Answered, Opening, Queries
+from edgetvm.measure.system_under_test import Answered, Nanoseconds, Opening, Queries
 from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
 
 
 class PackageOnBoard:
-    """See `SystemUnderTest`."""
+    """See `SystemUnderTest`.
+
+    Attributes:
+        session: with the board.
+        package: that is measured.
+    """
 
     def __init__(
         self,
@@ -29,33 +34,33 @@ class PackageOnBoard:
             session: with the board.
             package: verified.
             threads: to run on; all cores of the board without it.
-            inputs: to run on; the package's sample without them.
+            inputs: to run on, or a stream's chunks; the package's sample without them.
         """
-        self._session = session
-        self._package = package
+        self.session = session
+        self.package = package
         self._threads = threads
         self._inputs = package.sample_inputs if inputs is None else inputs
 
     @property
     def name(self) -> str:
         """The model's."""
-        return self._package.manifest.name
+        return self.package.manifest.name
 
     def open(self) -> Opening:
         """Send the package, load it anew, run its sample once, and set the inputs."""
-        opened = self._session.open(self._package.data, self._threads)
+        opened = self.session.open(self.package.data, self._threads)
         self.set_inputs()
         return Opening(opened.open_ns, opened.first_run_ns)
 
     def set_inputs(self) -> None:
         """Have the next queries run on the inputs; the package is open."""
-        self._session.time_runs(0, 0.0, self._inputs)
+        self.session.time_runs(0, 0.0, self._inputs)
 
     def time_queries(self, queries: Queries) -> Answered:
         """See `SystemUnderTest`."""
         arrivals = queries.arrivals_ns
         asked_ns = time.perf_counter_ns()
-        stamps = self._session.time_queries(
+        stamps = self.session.time_queries(
             queries.count,
             queries.max_s,
             queries.runs_per_query,
@@ -64,6 +69,11 @@ class PackageOnBoard:
         round_trip_ns = time.perf_counter_ns() - asked_ns
         return Answered(stamps.began_ns, stamps.ended_ns, stamps.on_board_ns, round_trip_ns)
 
+    def run_stream(self, count: int | None = None) -> Nanoseconds:
+        """Run the stream's chunks, or the first of them, and give the service time of each."""
+        chunks = {name: array[:count] for name, array in self._inputs.items()}
+        return self.session.stream(chunks)[0]
+
     def conditions(self) -> Conditions:
         """See `SystemUnderTest`."""
-        return conditions_of(self._session.conditions())
+        return conditions_of(self.session.conditions())

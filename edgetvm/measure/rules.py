@@ -1,7 +1,8 @@
 """The scenarios, and how much each preset asks of them.
 
 Sources: MLPerf's inference rules, "Scenarios"; the presets are those of MLPerf Mobile
-(mobile_app_open, flutter/assets/tasks.pbtxt).
+(mobile_app_open, flutter/assets/tasks.pbtxt), but for `glance`, a first look: as many queries as
+an estimate of p90 needs, and a second.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic.dataclasses import dataclass
 Scenario = Literal[
     "single-stream", "multi-stream", "offline", "server", "cold-start", "stream", "real-time"
 ]
-Preset = Literal["normal", "quick", "rapid"]
+Preset = Literal["normal", "quick", "rapid", "glance"]
 
 # What `edgetvm bench --scenario` can be asked for; the data of a recipe decides about streams.
 SCENARIOS: tuple[Scenario, ...] = (
@@ -45,10 +46,19 @@ PRESETS: Mapping[Preset, Rule] = {
     "normal": Rule(1024, 60.0, 600.0),
     "quick": Rule(128, 10.0, 60.0),
     "rapid": Rule(64, 6.0, 60.0),
+    "glance": Rule(64, 1.0, 10.0),
 }
 # Offline every query is one sample, and MLPerf wants 24,576 of them; the others in proportion.
-_OFFLINE_SAMPLES: Mapping[Preset, int] = {"normal": 24_576, "quick": 3_072, "rapid": 1_536}
-_COLD_STARTS: Mapping[Preset, int] = {"normal": 64, "quick": 20, "rapid": 10}
+_OFFLINE_SAMPLES: Mapping[Preset, int] = {
+    "normal": 24_576,
+    "quick": 3_072,
+    "rapid": 1_536,
+    "glance": 256,
+}
+_COLD_STARTS: Mapping[Preset, int] = {"normal": 64, "quick": 20, "rapid": 10, "glance": 5}
+
+# Queries wait for each other there: latencies are spread by nature.
+WITH_WAITING: frozenset[Scenario] = frozenset({"server"})
 
 # The percentile that early stopping is told of.
 TOLD_PERCENTILES: Mapping[Scenario, float] = {

@@ -145,6 +145,11 @@ def ranked(samples: Samples, ranks: Sequence[int]) -> list[int]:
     return [known[rank] for rank in ranks]
 
 
+def middle(samples: Samples) -> int:
+    """The p50 of reports: see `edgetvm.measure.statistics.percentile`."""
+    return ranked(samples, [len(samples) // 2])[0]
+
+
 def _at_rank(samples: Samples, rank: int, low: int, high: int) -> int:
     """The value at a place among those from `low` to `high`."""
     while low < high:

@@ -10,10 +10,11 @@ import numpy as np
 from edgetvm.base.errors import UsageError
 from edgetvm.base.steps import Step, step
 from edgetvm.base.units import format_ms
+from edgetvm.base.words import plural
 from edgetvm.measure.rules import Rule, Scenario
-from edgetvm.measure.samples import Chunk, Samples, Spool
-from edgetvm.measure.system_under_test import Answered, Queries, SystemUnderTest
-from edgetvm.measure.windows import Window, reasons
+from edgetvm.measure.samples import Chunk, Samples, Spool, middle
+from edgetvm.measure.system_under_test import Answered, Conditioned, Queries, SystemUnderTest
+from edgetvm.measure.windows import Window, reasons, valid_samples
 
 # Windows are short, so that progress is seen, a dead board is noticed, and little is lost where one
 # does not count.
@@ -24,6 +25,7 @@ _MOST_IN_WINDOW = 1 << 18
 # not before so long: a few windows of few short runs are over in milliseconds.
 _INVALID, _INVALID_FOR_VALID, _INVALID_S = 4, 2, 2.0
 _SEED = 20260301
+RATE_MEND = "say how many queries a second: --qps, or --qps most for as many as it holds"
 # Before the first arrival: the host's request must have been read.
 _FIRST_ARRIVAL_NS = 5_000_000
 # A query is late where it began so much after its arrival, and nothing ran: a share of a query, but
@@ -80,15 +82,41 @@ def play(
         BoardError: the board failed.
     """
     with step(f"time {system.name}, {scenario}") as this:
-        return _PLAYERS.get(scenario, _back_to_back)(_Stage(system, rule, judged, this), load)
+        return _PLAYERS.get(scenario, _back_to_back)(
+            system, _Stage(system, rule, judged, this), load
+        )
+
+
+def play_stream(
+    system: Conditioned, run: Callable[[], Chunk], rule: Rule, *, judged: bool = True
+) -> Played:
+    """Run a signal's chunks back to back, again and again, the state carried in each.
+
+    Args:
+        system: that they run on.
+        run: all chunks once; gives the service time of each in nanoseconds.
+        rule: when there are enough chunks.
+        judged: whether windows may be invalid; not on an emulated board.
+
+    Raises:
+        BoardError: the board failed.
+    """
+    with step(f"time {system.name}, stream") as this:
+        stage = _Stage(system, rule, judged, this)
+        while not stage.enough:
+            service_ns = run()
+            ended_ns = np.cumsum(service_ns)
+            # What the call took beside its chunks is neither the board's nor the wire's alone.
+            stage.take(Answered(ended_ns - service_ns, ended_ns, 0, 0), service_ns)
+        return stage.played()
 
 
 class _Stage:
     """Windows as they come, and whether there are enough."""
 
-    def __init__(self, system: SystemUnderTest, rule: Rule, judged: bool, this: Step) -> None:
-        self.system, self.rule = system, rule
-        self._judged, self._step = judged, this
+    def __init__(self, system: Conditioned, rule: Rule, judged: bool, this: Step) -> None:
+        self.rule = rule
+        self._system, self._judged, self._step = system, judged, this
         self._spool = Spool()
         self._windows: list[Window] = []
         self._before = system.conditions()
@@ -117,9 +145,11 @@ class _Stage:
         """How long the next window may take."""
         return max(0.0, min(_WINDOW_S, self.rule.most_s - self._spent_ns / 1e9))
 
-    def take(self, answered: Answered, samples_ns: Chunk, late: int = 0) -> None:
+    def take(
+        self, answered: Answered, samples_ns: Chunk, late: int = 0, idles: bool = False
+    ) -> None:
         """Keep a window."""
-        after = self.system.conditions()
+        after = self._system.conditions()
         span_ns = int(answered.ended_ns[-1] - answered.began_ns[0])
         window = Window(
             count=len(samples_ns),
@@ -129,6 +159,7 @@ class _Stage:
             before=self._before,
             after=after,
             late=late,
+            idles=idles,
         )
         self._spool.add(samples_ns)
         self._windows.append(window)
@@ -140,33 +171,36 @@ class _Stage:
             self.count += window.count
             self._valid_ns += span_ns
         p50_ms = float(np.median(samples_ns)) / 1e6
-        self._step.advance(self.count, self.rule.least_count, f"p50 {format_ms(p50_ms)}")
+        self._step.advance(self.count, self.rule.least_count, f"p50 {format_ms(p50_ms)} now")
 
     def played(self) -> Played:
-        """All that was kept."""
-        return Played(self._spool.samples(), tuple(self._windows))
+        """All that was kept; the step tells the p50 that reports will tell."""
+        samples, windows = self._spool.samples(), tuple(self._windows)
+        counted = valid_samples(samples, windows if self._judged else ()) or samples
+        p50_ms = middle(counted) / 1e6
+        self._step.detail = f"p50 {format_ms(p50_ms)} of {plural(len(counted), 'sample')}"
+        return Played(samples, windows)
 
 
-def _back_to_back(stage: _Stage, load: Load) -> Played:
+def _back_to_back(system: SystemUnderTest, stage: _Stage, load: Load) -> Played:
     """Each query arrives when the one before is done."""
     while not stage.enough:
-        answered = stage.system.time_queries(
-            Queries(stage.left, stage.window_s, load.runs_per_query)
-        )
+        answered = system.time_queries(Queries(stage.left, stage.window_s, load.runs_per_query))
         stage.take(answered, answered.service_ns)
     return stage.played()
 
 
-def _server(stage: _Stage, load: Load) -> Played:
+def _server(system: SystemUnderTest, stage: _Stage, load: Load) -> Played:
     """Queries of a Poisson process, all in one window: a queue must not end with it."""
     if load.target_qps is None:
-        raise UsageError("a server needs a rate", mend="say how many queries a second: --qps")
+        raise UsageError("a server needs a rate", mend=RATE_MEND)
     rule = stage.rule
     count = max(rule.least_count, int(rule.least_s * load.target_qps))
     arrivals_ns = poisson_ns(count, load.target_qps)
-    answered = stage.system.time_queries(Queries(count, rule.most_s, 1, arrivals_ns))
+    answered = system.time_queries(Queries(count, rule.most_s, 1, arrivals_ns))
     arrivals_ns = arrivals_ns[: len(answered.began_ns)]
-    stage.take(answered, answered.ended_ns - arrivals_ns, _late(answered, arrivals_ns))
+    latencies_ns = answered.ended_ns - arrivals_ns
+    stage.take(answered, latencies_ns, _late(answered, arrivals_ns), idles=True)
     return stage.played()
 
 
@@ -188,13 +222,13 @@ def _late(answered: Answered, arrivals_ns: Chunk) -> int:
     return int((late_ns > allowed_ns).sum())
 
 
-def _cold_starts(stage: _Stage, _load: Load) -> Played:
+def _cold_starts(system: SystemUnderTest, stage: _Stage, _load: Load) -> Played:
     """The model is loaded anew each time; files are in the system's cache from the second on."""
     while not stage.enough:
-        opening = stage.system.open()
+        opening = system.open()
         if opening.open_ns is None:
             raise UsageError(
-                f"{stage.system.name} does not tell how long it takes to load",
+                f"{system.name} does not tell how long it takes to load",
                 mend="measure a package",
             )
         took_ns = opening.open_ns + opening.first_run_ns
@@ -203,7 +237,7 @@ def _cold_starts(stage: _Stage, _load: Load) -> Played:
     return stage.played()
 
 
-_PLAYERS: Mapping[Scenario, Callable[[_Stage, Load], Played]] = {
+_PLAYERS: Mapping[Scenario, Callable[[SystemUnderTest, _Stage, Load], Played]] = {
     "server": _server,
     "cold-start": _cold_starts,
 }

@@ -10,7 +10,7 @@ from edgetvm.base.words import plural
 from edgetvm.measure.early_stopping import estimate_rank, least_queries, most_over
 from edgetvm.measure.measurement import Measurement, ThreadTurns
 from edgetvm.measure.real_time import Chunks
-from edgetvm.measure.rules import TOLD_PERCENTILES
+from edgetvm.measure.rules import TOLD_PERCENTILES, WITH_WAITING, Scenario
 from edgetvm.measure.samples import Samples, ranked
 from edgetvm.measure.windows import Window, reasons, told_invalid, valid_samples
 
@@ -21,6 +21,9 @@ _CONFIDENCE = 0.95
 _PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 # What lies closer to one thread's speed may be chance.
 _THREADS_LOSE = 0.9
+_INVALID = "INVALID: "
+# A cold start is no run, and chunks in real time come at their own rate.
+_NO_THROUGHPUT: frozenset[Scenario] = frozenset({"cold-start", "real-time"})
 
 
 def percentile(sorted_values: Sequence[float], fraction: float) -> float:
@@ -85,7 +88,8 @@ class Summary:
         deadline_misses: runs over the deadline, in real time of waiting too; None where the recipe
             gives none.
         invalid: why the scenario's rules are not met; empty where the measurement is VALID.
-        warnings: why the figures may not be trusted, each with its remedy.
+        warnings: why the figures may not be trusted, each with its remedy; one for each cause.
+        disturbed: whether windows were left out, which says why times are spread.
     """
 
     count: int
@@ -106,16 +110,18 @@ class Summary:
     deadline_misses: int | None
     invalid: tuple[str, ...]
     warnings: tuple[str, ...]
+    disturbed: bool
 
 
 def _warnings(
     measurement: Measurement, count: int, p50_ms: float, p90_ms: float
 ) -> tuple[str, ...]:
     environment = measurement.environment
-    found = list(_invalid(measurement)) + list(told_invalid(measurement.judged_windows))
+    found = list(_validity(measurement))
+    quiet = not _is_disturbed(measurement)
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
-    if not measurement.settled:
+    if not measurement.settled and quiet:
         found.append(
             f"times had not settled after {plural(measurement.warmup, 'run')} of warm-up: wait "
             "until the board is idle, or give it longer (--max-time)"
@@ -125,7 +131,7 @@ def _warnings(
             f"p99 of {count} samples is little more than the maximum: "
             f"measure at least {_FEWEST_FOR_P99} (--runs, --preset)"
         )
-    if p90_ms > 1.25 * p50_ms:
+    if p90_ms > 1.25 * p50_ms and measurement.scenario not in WITH_WAITING and quiet:
         found.append("p90 is over 1.25 times p50: something else ran; close it and measure again")
     turns = measurement.thread_turns
     if turns is not None and thread_gain(turns) < _THREADS_LOSE:
@@ -139,7 +145,7 @@ def _warnings(
         found.append(
             f"the clock governor is {environment.governor}: set it to performance for steady times"
         )
-    if environment.load_average > environment.cores:
+    if environment.load_average > environment.cores and quiet:
         found.append(
             f"the load was {environment.load_average:.1f} on {environment.cores} cores before the "
             "first run: wait until the board is idle"
@@ -147,19 +153,30 @@ def _warnings(
     return tuple(found)
 
 
+def _is_disturbed(measurement: Measurement) -> bool:
+    return any(reasons(window) for window in measurement.judged_windows)
+
+
+def _validity(measurement: Measurement) -> tuple[str, ...]:
+    """What is missing, and which windows do not count, in one sentence: the cause is one."""
+    missing = [one.removeprefix(_INVALID) for one in _invalid(measurement)]
+    windows = told_invalid(measurement.judged_windows)
+    return (f"{_INVALID}{'; '.join([*missing, *windows])}",) if missing else windows
+
+
 def _invalid(measurement: Measurement) -> tuple[str, ...]:
     """Which rules of the scenario are not met, and what is missing."""
     rule, windows = measurement.rule, measurement.judged_windows
-    if rule is None or measurement.environment.emulated:
-        return ()
     valid = [window for window in windows if not reasons(window)]
     if windows and not valid:
-        return ("INVALID: no window of the measurement is valid; measure again on a quiet board",)
+        return (f"{_INVALID}no window of the measurement is valid; measure again on a quiet board",)
+    if rule is None or measurement.environment.emulated:
+        return ()
     count = sum(window.count for window in valid) if windows else len(measurement.samples_ns)
     found = [*_too_few(count, rule.least_count), *_too_short(valid, rule.least_s)]
     if measurement.scenario == "server":
         found += _over_bound(measurement)
-    return tuple(f"INVALID: {one}" for one in found)
+    return tuple(f"{_INVALID}{one}" for one in found)
 
 
 def _too_few(count: int, least: int) -> list[str]:
@@ -225,6 +242,7 @@ def summarise(measurement: Measurement) -> Summary:
         deadline_misses=_misses(measurement, samples),
         invalid=_invalid(measurement),
         warnings=_warnings(measurement, len(samples), value_ms(0.5), value_ms(0.9)),
+        disturbed=_is_disturbed(measurement),
     )
 
 
@@ -252,7 +270,8 @@ def _throughput(measurement: Measurement) -> float | None:
     counted = [window for window in windows if not reasons(window)] or windows
     span_ns = sum(window.span_ns for window in counted)
     runs = sum(window.count for window in counted) * measurement.runs_per_query
-    return runs / span_ns * 1e9 if span_ns and measurement.scenario != "cold-start" else None
+    told = span_ns and measurement.scenario not in _NO_THROUGHPUT
+    return runs / span_ns * 1e9 if told else None
 
 
 def _rpc_ms(windows: Sequence[Window]) -> float | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, Select, select
 
 from edgetvm.base.errors import NotFoundError
 from edgetvm.base.paths import data_folder
@@ -70,11 +71,7 @@ class Store:
 
     def ids(self, model: str | None = None, device: str | None = None) -> list[str]:
         """All measurements, oldest first; of one model or device where they are named."""
-        asked = select(MEASUREMENTS.c.id).order_by(MEASUREMENTS.c.id)
-        if model is not None:
-            asked = asked.where(MEASUREMENTS.c.model == model)
-        if device is not None:
-            asked = asked.where(MEASUREMENTS.c.device == device)
+        asked = _of(select(MEASUREMENTS.c.id).order_by(MEASUREMENTS.c.id), model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
             return list(connection.execute(asked).scalars())
 
@@ -96,15 +93,18 @@ class Store:
             )
         return self._measurement(row)
 
-    def latest(self, count: int | None = None) -> list[Measurement]:
+    def latest(
+        self, count: int | None = None, model: str | None = None, device: str | None = None
+    ) -> list[Measurement]:
         """The newest measurement of each model on each device and of each scenario, tuned and
-        untuned, oldest first; or the last `count`.
+        untuned, oldest first; or the last `count`; of one model or device where they are named.
 
         Raises:
             ConfigurationError: one is damaged.
         """
         c = MEASUREMENTS.c
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
+        asked = _of(asked, model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
             rows = connection.execute(asked).all()
         if count is not None:
@@ -130,6 +130,12 @@ class Store:
                 yield np.frombuffer(values, "<i8").astype(np.int64)
 
 
+def _of(asked: Select[Any], model: str | None, device: str | None) -> Select[Any]:
+    if model is not None:
+        asked = asked.where(MEASUREMENTS.c.model == model)
+    return asked if device is None else asked.where(MEASUREMENTS.c.device == device)
+
+
 @lru_cache(maxsize=4)
 def _engine(url: str) -> Engine:
     return open_database(url)
@@ -148,44 +154,3 @@ def load(measurement_id: str) -> Measurement:
 def latest(count: int | None = None) -> list[Measurement]:
     """The newest measurements of the user's store: see `Store.latest`."""
     return Store().latest(count)
-
-
-def exported(measurement: Measurement) -> Iterator[bytes]:
-    """A measurement as one line of JSON with all its samples, piece by piece."""
-    head, tail = without_samples(measurement).split(b'"samples_ns":[0]')
-    yield head + b'"samples_ns":['
-    for index, chunk in enumerate(measurement.samples_ns.chunks()):
-        yield (b"," if index else b"") + ",".join(map(str, chunk.tolist())).encode()
-    yield b"]" + tail + b"\n"
-
-
-def imported(store: Store, documents: Sequence[tuple[bytes, str]]) -> tuple[int, int]:
-    """Keep measurements that were exported, or written by an edgetvm before there was a database.
-
-    Args:
-        documents: JSON texts, each with what it is called in errors.
-
-    Returns:
-        how many were added, and how many were there before.
-
-    Raises:
-        ConfigurationError: one is no measurement; those before it are kept.
-        StorageError: see `Store`.
-    """
-    known = set(store.ids())
-    added = 0
-    for data, where in documents:
-        measurement = from_json(data, where)
-        if measurement.id not in known:
-            store.save(measurement)
-            known.add(measurement.id)
-            added += 1
-    return added, len(documents) - added
-
-
-def documents(data: bytes, where: str) -> list[tuple[bytes, str]]:
-    """The measurements of an exported file, one a line; of an old file, the one that it is."""
-    lines = [line for line in data.splitlines() if line.strip()]
-    if len(lines) <= 1 or not lines[0].rstrip().endswith(b"}"):
-        return [(data, where)]
-    return [(line, f"{where}, line {number}") for number, line in enumerate(lines, 1)]

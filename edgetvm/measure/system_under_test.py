@@ -75,8 +75,8 @@ class Answered:
         return self.ended_ns - self.began_ns
 
 
-class SystemUnderTest(Protocol):
-    """Whatever is measured. It is opened by the first call of `open`, and can be opened anew.
+class Conditioned(Protocol):
+    """What runs on a machine that can be looked at.
 
     Every method raises BoardError where the board, or the process that runs the model, fails.
     """
@@ -84,6 +84,13 @@ class SystemUnderTest(Protocol):
     @property
     def name(self) -> str:
         """What a report calls it."""
+
+    def conditions(self) -> Conditions:
+        """How the machine and the process that runs the model stand now."""
+
+
+class SystemUnderTest(Conditioned, Protocol):
+    """Whatever is measured. It is opened by the first call of `open`, and can be opened anew."""
 
     def open(self) -> Opening:
         """Load the model anew, set its inputs, and run it once."""
@@ -94,6 +101,3 @@ class SystemUnderTest(Protocol):
         Raises:
             UsageError: it cannot keep to arrivals.
         """
-
-    def conditions(self) -> Conditions:
-        """How the machine and the process that runs the model stand now."""

@@ -37,6 +37,7 @@ class Window:
         on_board_ns, round_trip_ns: of the call, on the board and as the host saw it.
         before, after: the looks that enclose it.
         late: queries that the load generator began too late, without being held up by others.
+        idles: the board waits between its runs, and its clocks may fall meanwhile.
     """
 
     count: int
@@ -46,6 +47,7 @@ class Window:
     before: Conditions
     after: Conditions
     late: int = 0
+    idles: bool = False
 
     @property
     def wall_ns(self) -> int:
@@ -72,7 +74,7 @@ def _slow_clock(window: Window) -> str | None:
     """The core that worked is taken to be the quickest now."""
     pairs = zip(window.after.frequencies_khz, window.after.max_frequencies_khz, strict=False)
     shares = [now / most for now, most in pairs if most > 0]
-    if not shares or max(shares) >= _SLOW_CLOCK:
+    if window.idles or not shares or max(shares) >= _SLOW_CLOCK:
         return None
     return f"slow clock: no core was above {max(shares):.0%} of its highest frequency"
 
@@ -91,7 +93,10 @@ def _waited(window: Window) -> str | None:
     share = (after - before) / window.wall_ns
     if share <= _WAITED:
         return None
-    return f"disturbed: the model's threads waited {share:.0%} of the time for a core"
+    return (
+        f"disturbed: the model's threads waited {share:.1%} of the time for a core "
+        f"({_WAITED:.0%} is allowed)"
+    )
 
 
 def _stolen(window: Window) -> str | None:
@@ -99,7 +104,10 @@ def _stolen(window: Window) -> str | None:
     share = stolen_ns / window.wall_ns / max(1, len(window.after.cores))
     if share <= _STOLEN or stolen_ns <= _STOLEN_NS:
         return None
-    return f"disturbed: the hypervisor gave {share:.0%} of the cores' time to others"
+    return (
+        f"disturbed: the hypervisor gave {share:.1%} of the cores' time to others "
+        f"({_STOLEN:.0%} is allowed)"
+    )
 
 
 def _others(window: Window) -> str | None:
@@ -108,7 +116,9 @@ def _others(window: Window) -> str | None:
     share = others_ns / window.wall_ns / max(1, len(window.after.cores))
     if share <= _OTHERS or others_ns <= _OTHERS_NS:
         return None
-    return f"disturbed: other processes took {share:.0%} of the cores' time"
+    return (
+        f"disturbed: other processes took {share:.1%} of the cores' time ({_OTHERS:.0%} is allowed)"
+    )
 
 
 def _late(window: Window) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from edgetvm.models.model import Arrays
 
@@ -18,6 +18,7 @@ JsonFloat = Annotated[
     float,
     BeforeValidator(lambda value: float(value) if value in _NO_NUMBERS else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else str(value), when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(_NO_NUMBERS)}]}),
 ]
 
 

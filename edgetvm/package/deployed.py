@@ -1,11 +1,9 @@
-"""A package in the C runtime, as boards run it, with what an `Executor` offers."""
+"""A package in the C runtime, as boards run it."""
 
 from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -13,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.base.errors import PackageError
-from edgetvm.models.model import Arrays, Signature
+from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
 from edgetvm.package.binding import edgetvm_lite
 from edgetvm.package.crossbuild import BuiltRuntime
 from edgetvm.package.engines import TimedCall
 from edgetvm.package.executor import Executor
 from edgetvm.package.manifest import PackagedTarget
+from edgetvm.package.running import RunningModel
 
 
 def runs_in_c(target: PackagedTarget) -> bool:
@@ -27,14 +26,8 @@ def runs_in_c(target: PackagedTarget) -> bool:
     return target.executor == "native" and target.architecture == platform.machine()
 
 
-class DeployedModel:
-    """A model ready to run.
-
-    Attributes:
-        signature: of the model.
-        threads: that it was opened for.
-        invoke: one run on the inputs that were set, and nothing else.
-    """
+class DeployedModel(RunningModel):
+    """A model in the C runtime."""
 
     def __init__(
         self,
@@ -56,7 +49,7 @@ class DeployedModel:
         Raises:
             PackageError: the runtime refuses it; says why.
         """
-        self.signature: Signature = package.manifest.signature
+        self.signature = package.manifest.signature
         self.threads = threads or len(os.sched_getaffinity(0))
         self._path, self._runtime = path, runtime
         self._library, self._target = package.members[target.library], target.profile
@@ -65,11 +58,7 @@ class DeployedModel:
         self.share_among(self.threads)
 
     def share_among(self, threads: int) -> None:
-        """Have the next runs use fewer threads, or all of them again.
-
-        Args:
-            threads: at most those that it was opened for.
-        """
+        """See `RunningModel`."""
         threads = min(threads, self.threads)
         if threads not in self._opened:
             try:
@@ -79,42 +68,22 @@ class DeployedModel:
             except edgetvm_lite.EdgetvmError as error:
                 raise PackageError(str(error), where=self._path.name) from error
         self._model = self._opened[threads]
-        self.invoke: Callable[[], object] = self._model.invoke
+        self.invoke = self._model.invoke
         if self._inputs:
             self._model.set_inputs(self._inputs)
 
     def set_inputs(self, inputs: Arrays) -> None:
-        """Set what the next runs take. Of states, only the first run takes what is given.
-
-        Raises:
-            InputError: an input does not fit the signature.
-        """
+        """See `RunningModel`. Of states, only the first run takes what is given."""
         self.signature.check_inputs(inputs)
         self._inputs = dict(inputs)
         self._model.set_inputs(inputs)
 
-    def run_ns(self) -> int:
-        """One run on the inputs that were set. Answers with its duration in nanoseconds."""
-        began = time.perf_counter_ns()
-        self.invoke()
-        return time.perf_counter_ns() - began
-
     def outputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the last run gave."""
+        """See `RunningModel`."""
         return self._model.outputs_now()
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Set the inputs, run once, give the outputs.
-
-        Raises:
-            InputError: an input does not fit the signature.
-        """
-        self.set_inputs(inputs)
-        self.invoke()
-        return self.outputs()
-
     def timed_calls(self) -> list[TimedCall]:
-        """One run in TVM's runtime, with the time of each call of a kernel."""
+        """See `RunningModel`; the run is one of TVM's runtime."""
         self._watched.set_inputs(self._inputs)
         return self._watched.timed_calls()
 

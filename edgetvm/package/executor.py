@@ -6,7 +6,6 @@ import ctypes
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +21,7 @@ from edgetvm.package.archive import Package
 from edgetvm.package.cores import apart, noting_workers
 from edgetvm.package.engines import Engine, TimedCall, engine_of
 from edgetvm.package.manifest import Manifest, PackagedTarget, TargetNeeds
+from edgetvm.package.running import RunningModel
 
 Result = TypeVar("Result")
 
@@ -76,16 +76,11 @@ def fitting_target(manifest: Manifest) -> PackagedTarget:
     )
 
 
-class Executor:
-    """A model ready to run.
+class Executor(RunningModel):
+    """A model in TVM's runtime.
 
     TVM keeps one pool of worker threads a process: the first executor of a process decides how
     many there are.
-
-    Attributes:
-        signature: of the model.
-        threads: that it runs on.
-        invoke: one run on the inputs that were set, and nothing else.
     """
 
     def __init__(self, library: bytes, signature: Signature, threads: int | None = None) -> None:
@@ -128,35 +123,18 @@ class Executor:
         return apart(run, self.threads) if self._is_shared else run
 
     def set_inputs(self, inputs: Arrays) -> None:
-        """Set what the next runs take.
-
-        Raises:
-            InputError: an input does not fit the signature.
-        """
+        """See `RunningModel`."""
         self.signature.check_inputs(inputs)
         self._engine.set_inputs([np.asarray(inputs[spec.name]) for spec in self.signature.inputs])
 
     def share_among(self, threads: int) -> None:
-        """Have the next runs of this thread use fewer threads, or all of them again.
-
-        Args:
-            threads: at most those that the executor was made with.
-        """
+        """See `RunningModel`; of this thread's runs."""
         import tvm
 
         tvm.get_global_func("runtime.config_threadpool")(_ANY_CORES, min(threads, self.threads))
 
-    def run_ns(self) -> int:
-        """One run on the inputs that were set. Answers with its duration in nanoseconds."""
-        began = time.perf_counter_ns()
-        self.invoke()
-        return time.perf_counter_ns() - began
-
     def timed_calls(self) -> list[TimedCall]:
-        """One run, with the time of each call of a kernel or of a function of the runtime.
-
-        Later runs may be slower.
-        """
+        """See `RunningModel`."""
         return self._placed(self._engine.timed_calls)()
 
     def watch(self, watcher: Callable[..., int]) -> None:
@@ -170,16 +148,6 @@ class Executor:
         self._engine.watch(watcher)
 
     def outputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the last run gave."""
+        """See `RunningModel`."""
         names = [spec.name for spec in self.signature.outputs]
         return dict(zip(names, self._engine.outputs(), strict=True))
-
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Set the inputs, run once, give the outputs.
-
-        Raises:
-            InputError: an input does not fit the signature.
-        """
-        self.set_inputs(inputs)
-        self.run_ns()
-        return self.outputs()

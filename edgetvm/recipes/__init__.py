@@ -27,7 +27,7 @@ from edgetvm.recipes.recipe import (
     recipe_text,
     starting_recipe,
 )
-from edgetvm.recipes.recordings import record, with_audio
+from edgetvm.recipes.recordings import Heard, record, with_audio
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -38,6 +38,7 @@ from edgetvm.recipes.registry import (
     Processing,
 )
 from edgetvm.recipes.speech import noisy_speech, recordings_with_texts
+from edgetvm.recipes.videos import frame_rate_hz, with_video
 
 __all__ = [
     "DATA",
@@ -47,6 +48,7 @@ __all__ = [
     "POSTPROCESS",
     "PREPROCESS",
     "Confusion",
+    "Heard",
     "InputSpec",
     "ModelFile",
     "Pipeline",
@@ -69,6 +71,7 @@ __all__ = [
     "find_recipe",
     "fitted",
     "form_of",
+    "frame_rate_hz",
     "interpret",
     "label_names",
     "list_pipelines",
@@ -94,4 +97,5 @@ __all__ = [
     "with_audio",
     "with_folder",
     "with_noise",
+    "with_video",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgetvm.report.html import environment
+from edgetvm.report.page import environment
 
 
 def render_farm_page(nonce: str, *, may_act: bool) -> str:

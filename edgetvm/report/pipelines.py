@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.units import format_ms
 from edgetvm.report.drawing import drawn, is_drawable
-from edgetvm.report.html import environment
-from edgetvm.report.words import format_figure
+from edgetvm.report.page import render
+from edgetvm.report.words import format_figure, shown
 
 if TYPE_CHECKING:
     from edgetvm.measure.pipelines import PipelineRun
@@ -75,8 +75,14 @@ def pipeline_document(run: PipelineRun) -> dict[str, Any]:
 
 def render_pipeline(run: PipelineRun) -> str:
     """The page."""
-    template = environment().get_template("pipeline.html.j2")
-    return template.render(run=run, facts=pipeline_facts(run), told=_told(run))
+    return render(
+        "pipeline.html.j2",
+        pictures=True,
+        title=shown(run.pipeline),
+        run=run,
+        facts=pipeline_facts(run),
+        told=_told(run),
+    )
 
 
 def pictures(run: PipelineRun) -> list[bytes]:

@@ -11,6 +11,7 @@ from edgetvm.base.words import plural
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.real_time import RealTime
 from edgetvm.measure.real_time_figures import RealTimeFigures, Spread, figures_of
+from edgetvm.measure.windows import Window, reasons
 from edgetvm.report.results import results
 from edgetvm.report.table import titled_table
 from edgetvm.report.words import format_factor
@@ -28,20 +29,22 @@ class Line:
     meaning: str
 
 
-def real_time_lines(run: RealTime) -> list[Line]:
-    """All that a run came to, gravest first."""
+def real_time_lines(run: RealTime, windows: Sequence[Window] = ()) -> list[Line]:
+    """All that a run came to, gravest first.
+
+    Args:
+        windows: that it was taken in, where they can be invalid.
+    """
     figures = figures_of(run)
+    wrong = [*figures.invalid, *(reason for window in windows for reason in reasons(window))]
+    told = f"INVALID: {'; '.join(wrong)}" if wrong else "VALID"
     return [
-        Line("Verdict", _verdict(figures), "a run whose own clock was late does not count"),
+        Line("Verdict", told, "where its own clock was late, or the board was busy, it counts not"),
         *_pace(run, figures),
         *_times(figures),
         *_words(figures),
         *_trust(run, figures),
     ]
-
-
-def _verdict(figures: RealTimeFigures) -> str:
-    return f"INVALID: {'; '.join(figures.invalid)}" if figures.invalid else "VALID"
 
 
 def _pace(run: RealTime, figures: RealTimeFigures) -> Iterator[Line]:
@@ -141,7 +144,7 @@ def real_time_tables(measurements: Sequence[Measurement]) -> list[Table]:
         table.add_column(no_wrap=True)
         table.add_column(ratio=1, overflow="fold")
         table.add_column(ratio=1, style="dim", overflow="fold")
-        for line in real_time_lines(run):
+        for line in real_time_lines(run, result.measurement.judged_windows):
             table.add_row(line.name, line.value, line.meaning)
         tables.append(table)
     return tables

@@ -12,6 +12,7 @@ from edgetvm.base.words import plural
 from edgetvm.compile.options import DEFAULTS
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.real_time_figures import figures_of
+from edgetvm.measure.rules import WITH_WAITING
 from edgetvm.measure.statistics import Summary, summarise
 from edgetvm.report.words import format_error, shown
 
@@ -85,10 +86,11 @@ class Result:
 
     @property
     def setting(self) -> str:
-        """`4 threads`, and what is unusual in how the model was compiled: `-O2`, tuned kernels."""
-        options = self.measurement.options
+        """`4 threads`, a server's rate, and what is unusual in how the model was compiled."""
+        options, qps = self.measurement.options, self.measurement.target_qps
         unusual = "" if options == DEFAULTS else str(options)
-        return ", ".join(one for one in (self.threads, unusual, self.tuned) if one)
+        rate = "" if qps is None else f"{qps:.4g} queries/s"
+        return ", ".join(one for one in (self.threads, rate, unusual, self.tuned) if one)
 
     @property
     def deadline(self) -> str:
@@ -106,7 +108,7 @@ class Result:
     @property
     def unsteady(self) -> bool:
         """Whether a real device's slowest runs are far from its usual ones."""
-        return not self.emulated and self.summary.p99_ms > _UNSTEADY * self.summary.p50_ms
+        return _is_unsteady(self.measurement, self.summary)
 
     @property
     def late(self) -> bool:
@@ -115,6 +117,13 @@ class Result:
             return False
         factor = self.summary.real_time_factor
         return bool(self.summary.deadline_misses) or (factor is not None and factor >= 1)
+
+
+def _is_unsteady(measurement: Measurement, summary: Summary) -> bool:
+    """Of queries that wait for each other the slowest are far from the usual ones by nature."""
+    if measurement.environment.emulated or measurement.scenario in WITH_WAITING:
+        return False
+    return summary.p99_ms > _UNSTEADY * summary.p50_ms
 
 
 def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
@@ -136,7 +145,7 @@ def _findings(measurement: Measurement, summary: Summary) -> tuple[str, ...]:
             f"real-time factor {factor:.3g}: the device falls behind the signal; "
             "tune the model, use more threads or a faster device"
         )
-    if summary.p99_ms > _UNSTEADY * summary.p50_ms and not measurement.environment.emulated:
+    if _is_unsteady(measurement, summary) and not summary.disturbed:
         found.append(
             f"unsteady: p99 is {format_ms(summary.p99_ms)} where p50 is "
             f"{format_ms(summary.p50_ms)}; "

@@ -1,31 +1,30 @@
-"""Reports for other programs and for notes: Markdown, CSV and JSON."""
+"""Reports for notes and for spreadsheets: Markdown and CSV."""
 
 from __future__ import annotations
 
 import csv
 import html
 import io
-import json
-import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 from edgetvm.base.units import format_bytes, format_ms
-from edgetvm.base.words import printable
+from edgetvm.base.words import printable, told_nodes
 from edgetvm.measure.beside import Beside
-from edgetvm.measure.measurement import Measurement, to_json
+from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.operators import operator_times
 from edgetvm.measure.real_time import RealTime
-from edgetvm.measure.real_time_figures import figures_of
+from edgetvm.report.across import Matrix, board_rows, matrix_of
+from edgetvm.report.background import NO_BACKGROUND, Background
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
 from edgetvm.report.real_time import real_time_lines
-from edgetvm.report.results import Result, as_given, results
+from edgetvm.report.results import Result, results
 from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
 from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
-JSON_SCHEMA_VERSION = 1
 _MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MOST_OPERATORS = 5
 _HEAD = (
     "Model",
     "Device",
@@ -76,7 +75,8 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
 
 def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
-    told = [(line.name, line.value, line.meaning) for line in real_time_lines(run)]
+    lines = real_time_lines(run, result.measurement.judged_windows)
+    told = [(line.name, line.value, line.meaning) for line in lines]
     return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
 
 
@@ -89,14 +89,53 @@ def _markdown_peers(result: Result, beside: Beside) -> list[str]:
     return [*_markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
 
 
+def _markdown_matrix(matrix: Matrix) -> list[str]:
+    rows = [
+        (model, *(NONE if one.p50_ms is None else format_ms(one.p50_ms) for one in cells))
+        for model, cells in matrix.rows
+    ]
+    table = _markdown_section("Models by boards", ("p50", *matrix.boards), rows)
+    return [*table, "", "Of several settings the fastest that answers rightly."]
+
+
+def _markdown_operators(result: Result) -> list[str]:
+    found = operator_times(result.measurement)[:_MOST_OPERATORS]
+    if not found:
+        return []
+    rows = [
+        (
+            told_nodes(one.nodes) if one.nodes else shown(one.name),
+            f"{one.us:.4g} µs",
+            f"{one.share:.0%}",
+            NONE if one.gflops is None else f"{one.gflops:.3g}",
+            NONE if one.of_bound is None else f"{one.of_bound:.0%} of what its {one.bound_by} can",
+        )
+        for one in found
+    ]
+    title = f"{result.model} by operators on {result.device}, {result.setting}"
+    head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Roofline")
+    return ["", *_markdown_section(title, head, rows)]
+
+
+def _markdown_boards(found: Sequence[Result], background: Background) -> list[str]:
+    head = ("Board", "Profile, CPU, system", "Governor", "Hottest", "INVALID windows", "Health")
+    rows = [
+        (one.board, one.facts, one.state, one.hottest, f"{one.windows} {one.why}", one.health)
+        for one in board_rows(found, background.boards)
+    ]
+    return _markdown_section("Boards", head, rows)
+
+
 def _markdown_section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     table = [" | ".join(head), "|".join(["---"] * len(head))]
     table += [" | ".join(_markdown(cell) for cell in row) for row in rows]
     return [f"## {_markdown(title)}", "", *(f"| {line} |" for line in table)]
 
 
-def render_markdown(measurements: Sequence[Measurement]) -> str:
-    """Verdicts, tables and warnings as GitHub-flavoured Markdown.
+def render_markdown(
+    measurements: Sequence[Measurement], background: Background = NO_BACKGROUND
+) -> str:
+    """Verdicts, tables, boards, operators and warnings as GitHub-flavoured Markdown.
 
     Raises:
         UsageError: no measurements.
@@ -111,6 +150,9 @@ def render_markdown(measurements: Sequence[Measurement]) -> str:
     emulated = [result for result in found if result.emulated]
     if real:
         lines += ["", "## Summary", "", *_markdown_table(real)]
+    matrix = matrix_of(found)
+    if matrix is not None:
+        lines += ["", *_markdown_matrix(matrix)]
     if emulated:
         lines += ["", "## Emulated devices", "", "These times say nothing about a real board, and "]
         lines[-1] += "are not ranked."
@@ -121,6 +163,8 @@ def render_markdown(measurements: Sequence[Measurement]) -> str:
             lines += ["", *_markdown_real_time(result, result.measurement.real_time)]
         if result.measurement.beside is not None:
             lines += ["", *_markdown_peers(result, result.measurement.beside)]
+        lines += _markdown_operators(result)
+    lines += ["", *_markdown_boards(found, background)]
     warnings = warning_lines(measurements)
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {_markdown(line)}" for line in warnings)]
@@ -194,7 +238,7 @@ def _csv_row(result: Result) -> dict[str, object]:
     }
 
 
-def render_csv(measurements: Sequence[Measurement]) -> str:
+def render_csv(measurements: Sequence[Measurement], background: Background = NO_BACKGROUND) -> str:
     """One row for each measurement, in full precision, with units in the header.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it.
@@ -202,6 +246,7 @@ def render_csv(measurements: Sequence[Measurement]) -> str:
     Raises:
         UsageError: no measurements.
     """
+    del background  # a row is of one measurement
     rows = [_csv_row(result) for result in results(measurements)]
     names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
@@ -209,32 +254,3 @@ def render_csv(measurements: Sequence[Measurement]) -> str:
     writer.writerow([_csv_cell(name) for name in names])
     writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
     return file.getvalue()
-
-
-def _real_time(run: RealTime) -> dict[str, object]:
-    figures = figures_of(run)
-    shares = {"real_time_factor": figures.real_time_factor, "miss_pct": figures.miss_pct}
-    return {**asdict(figures), **shares}
-
-
-def render_json(measurements: Sequence[Measurement]) -> str:
-    """All figures and all raw data, in the order of the measurements.
-
-    What is no finite number stands as null.
-
-    Raises:
-        UsageError: no measurements.
-    """
-    entries = []
-    for result in as_given(measurements):
-        summary = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(result.summary).items()
-        }
-        summary |= {"correct": result.right, "warnings": list(result.findings)}
-        entry = {"summary": summary, "measurement": json.loads(to_json(result.measurement))}
-        if result.measurement.real_time is not None:
-            entry["real_time"] = _real_time(result.measurement.real_time)
-        entries.append(entry)
-    report = {"schema_version": JSON_SCHEMA_VERSION, "measurements": entries}
-    return json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.units import format_duration, format_ms
-from edgetvm.report import svg
-from edgetvm.report.html import environment
+from edgetvm.report import charts
+from edgetvm.report.page import render
 from edgetvm.report.words import shown
 from edgetvm.report.write import check_format
 from edgetvm.tune.history import History, TaskHistory
@@ -81,8 +81,8 @@ def _section(number: int, told: History) -> Section:
         told,
         _curve([(one.elapsed_s / 60, one.kernels_ms) for one in points], "minutes of tuning"),
         _curve([(at + 1.0, one.kernels_ms) for at, one in enumerate(points)], "trials"),
-        svg.bars(
-            [(kind, float(count), str(count)) for kind, count in told.outcomes.items()],
+        charts.bars(
+            [charts.Bar(kind, float(count), str(count)) for kind, count in told.outcomes.items()],
             "Trials by outcome",
         ),
     )
@@ -92,7 +92,7 @@ def _curve(points: Sequence[tuple[float, float]], x_name: str) -> str:
     if not points or not points[0][1]:
         return ""
     ends = f"from {format_ms(points[0][1])} to {format_ms(points[-1][1])}"
-    return svg.descent(points, f"Latency of the kernels over {x_name}, {ends}", x_name, "ms")
+    return charts.descent(points, f"Latency of the kernels over {x_name}, {ends}", x_name, "ms")
 
 
 def check_page(path: Path) -> None:
@@ -117,8 +117,4 @@ def render_tuning(histories: Sequence[History], title: str = "edgetvm tuning") -
     if not histories:
         raise UsageError("there are no trials to report", mend="tune first: edgetvm tune")
     sections = [_section(number, one) for number, one in enumerate(histories, start=1)]
-    return (
-        environment()
-        .get_template("tuning.html.j2")
-        .render(title=shown(title, 200), sections=sections)
-    )
+    return render("tuning.html.j2", title=shown(title, 200), sections=sections)

@@ -6,17 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgetvm.base.errors import UsageError
-from edgetvm.base.files import write_text
+from edgetvm.base.files import write_text, written_aside
 from edgetvm.measure.measurement import Measurement
+from edgetvm.report.background import NO_BACKGROUND, Background
+from edgetvm.report.document import json_pieces, render_json
+from edgetvm.report.google_benchmark import render_google_benchmark
 from edgetvm.report.html import render_html
-from edgetvm.report.text import render_csv, render_json, render_markdown
+from edgetvm.report.text import render_csv, render_markdown
 
-# A format is called as its file name ends.
-RENDERERS: Mapping[str, Callable[[Sequence[Measurement]], str]] = {
+Renderer = Callable[[Sequence[Measurement], Background], str]
+# A format is called as its file name ends; of two that fit the longer one is meant.
+RENDERERS: Mapping[str, Renderer] = {
     "html": render_html,
     "md": render_markdown,
     "csv": render_csv,
     "json": render_json,
+    "gbench.json": render_google_benchmark,
 }
 
 
@@ -24,31 +29,43 @@ def check_format(path: Path, format: str | None = None) -> str:
     """The format of a report file: one of `RENDERERS`.
 
     Args:
-        format: the format itself; None to tell it from the suffix of `path`.
+        format: the format itself; None to tell it from how the name of `path` ends.
 
     Raises:
         UsageError: no such format, or its folder does not exist.
     """
-    name = (path.suffix[1:] if format is None else format).lower()
-    if name not in RENDERERS:
+    ends = path.name.lower() if format is None else f".{format.lower()}"
+    fitting = [one for one in RENDERERS if ends.endswith(f".{one}")]
+    if not fitting:
         known = ", ".join(RENDERERS)
+        name = path.suffix[1:] if format is None else format
         what = f"there is no report format {name!r}" if name else "the format cannot be told"
         raise UsageError(what, where=str(path), mend=f"end the file's name in one of: {known}")
     if not path.absolute().parent.is_dir():
         raise UsageError("its folder does not exist", where=str(path), mend="make it first")
-    return name
+    return max(fitting, key=len)
 
 
 def write_report(
-    measurements: Sequence[Measurement], path: Path, format: str | None = None
+    measurements: Sequence[Measurement],
+    path: Path,
+    format: str | None = None,
+    background: Background = NO_BACKGROUND,
 ) -> None:
     """Write the measurements to `path`, whole or not at all.
 
     Args:
-        format: one of `RENDERERS`; None to tell it from the suffix of `path`.
+        format: one of `RENDERERS`; None to tell it from how the name of `path` ends.
+        background: told beside them; see `edgetvm.workflow.reporting`.
 
     Raises:
         UsageError: no such format or folder, or no measurements.
         StorageError: the file cannot be written.
     """
-    write_text(path, RENDERERS[check_format(path, format)](measurements))
+    name = check_format(path, format)
+    if name != "json":
+        write_text(path, RENDERERS[name](measurements, background))
+        return
+    # Samples may be more than memory holds.
+    with written_aside(path) as file:
+        file.writelines(piece.encode() for piece in json_pieces(measurements, background))

@@ -11,7 +11,7 @@ from edgetvm.boards.roofline import Roofline
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.summary import TaskSummary, summaries
-from edgetvm.tune.tuning import Tuned, TunedKernel
+from edgetvm.tune.tuning import TunedKernel
 
 # Between two trials that lie further apart nobody was tuning.
 _PAUSE_S = 120.0
@@ -59,7 +59,7 @@ class History:
         outcomes: how often each came.
         boards: what each board last said of itself, by name.
         began_at, ended_at: of the trials, in seconds since 1970.
-        roofline: of the boards; None where the model is not known.
+        roofline: of the boards; None where it is not known.
     """
 
     conditions: Conditions
@@ -84,20 +84,25 @@ class History:
 
 
 def history(
-    database: TuningDatabase, conditions: Conditions, tuned: Tuned | None = None, model: str = ""
+    database: TuningDatabase,
+    conditions: Conditions,
+    tuned: Sequence[TunedKernel] | None = None,
+    model: str = "",
+    roofline: Roofline | None = None,
 ) -> History | None:
     """What the database tells of a profile and level; None where that has no trials.
 
     Args:
         database: with the trials.
         conditions: of the trials.
-        tuned: of a model, to tell of its kernels only; all that was tuned without it.
+        tuned: kernels of a model, to tell of them only; all that was tuned without it.
         model: its name.
+        roofline: of the boards, to tell how near its kernels come to it.
 
     Raises:
         StorageError: the database cannot be read.
     """
-    kernels = None if tuned is None else {one.key: one for one in tuned.kernels}
+    kernels = None if tuned is None else {one.key: one for one in tuned}
     numbered = [
         (number, trial)
         for number, trial in database.numbered(conditions)
@@ -123,7 +128,7 @@ def history(
         {one.board: one.environment for one in trials if one.board},
         min(times),
         max(times),
-        None if tuned is None else tuned.progress.roofline,
+        roofline,
     )
 
 

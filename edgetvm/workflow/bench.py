@@ -28,14 +28,18 @@ from edgetvm.farm.jobs import ending_of, run_job
 from edgetvm.farm.standing_boards import connected, standing
 from edgetvm.measure.beside import check_peers
 from edgetvm.measure.measurement import Measurement, StepRecord
-from edgetvm.measure.measuring import Plan, measure
-from edgetvm.measure.pacing import period_ms_of
+from edgetvm.measure.measuring import measure
+from edgetvm.measure.microphone import recorded
+from edgetvm.measure.pacing import period_ms_of, with_own_signal
+from edgetvm.measure.peers_on_board import check_python
+from edgetvm.measure.plan import Plan
 from edgetvm.measure.store import save
 from edgetvm.models.reference import Source
 from edgetvm.workflow.build import build
 from edgetvm.workflow.layer_agreement import layers_beside
 from edgetvm.workflow.subject import Binding, Subject, find_subject
 
+_RECORDED_S = 10.0
 # After these the board is not there for the next model.
 _ENDING = (
     BoardGoneError,
@@ -81,12 +85,15 @@ def bench(
     """
     plan = plan or Plan()
     check_peers(plan.peers, board)
+    if plan.peers and not board.shares_cores:
+        check_python(board)
     if plan.layers and plan.against is None:
         raise UsageError(
             "layers are compared with a float model's",
             where=subject.name,
             mend="name it: --against FLOAT.onnx",
         )
+    plan.check_bound(subject.recipe, subject.name)
     if plan.real_time is not None:
         period_ms_of(subject.recipe, plan.real_time, subject.name)
     profile = load_profile(board.profile)
@@ -97,6 +104,8 @@ def bench(
             steps.append(StepRecord(event.title, event.elapsed_s, event.detail))
 
     with listening(keep):
+        plan = _with_recording(plan, subject, board)
+        with_own_signal(subject.recipe, plan.real_time)
         original = _original(plan, subject)
         built = build(subject, profile, tuned, plan.allow_mismatch, options)
         with connected(board, f"bench {subject.name}") as session, governed([session.board]):
@@ -115,6 +124,20 @@ def bench(
         measurement = replace(measurement, layers=layers)
     save(measurement)
     return measurement
+
+
+def _with_recording(plan: Plan, subject: Subject, board: Board) -> Plan:
+    """The plan with what the board's microphone hears, where that is wanted."""
+    real_time = plan.real_time
+    if real_time is None or real_time.audio != "microphone":
+        return plan
+    stream = subject.recipe.stream if subject.recipe is not None else None
+    if stream is None:
+        raise UsageError(
+            "it takes no audio", where=subject.name, mend="name a recipe with a `stream` section"
+        )
+    path = recorded(board, real_time.seconds or _RECORDED_S, stream.sample_rate_hz)
+    return replace(plan, real_time=replace(real_time, audio=path))
 
 
 def _original(plan: Plan, subject: Subject) -> Source | None:

@@ -84,12 +84,14 @@ def build(
     }
 
     def make(folder: Path) -> None:
+        recipe = subject.recipe
+        # Before all that takes long: data that is missing is told at once.
+        chosen = samples(recipe) if recipe is not None else ()
         model = subject.load()
         artifact = compile_model(model, profile, tuned, options)
-        recipe = subject.recipe
         inputs = None
-        if recipe is not None and recipe.data is not None and recipe.stream is None:
-            inputs = prepare(recipe, samples(recipe)[0])
+        if recipe is not None and chosen and recipe.stream is None:
+            inputs = prepare(recipe, chosen[0])
         checked = check(artifact, model, inputs, allow_mismatch=allow_mismatch)
         write_package(
             folder / _FILE,

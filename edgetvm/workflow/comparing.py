@@ -19,7 +19,8 @@ from edgetvm.farm.session import connect
 from edgetvm.farm.standing_boards import standing
 from edgetvm.measure.comparing import ALPHA, Comparison, holm
 from edgetvm.measure.measurement import Measurement
-from edgetvm.measure.measuring import Plan, measure
+from edgetvm.measure.measuring import measure
+from edgetvm.measure.plan import Plan
 from edgetvm.measure.processes import (
     Difference,
     check_alike,

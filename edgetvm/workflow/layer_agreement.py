@@ -19,8 +19,8 @@ from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.standing_boards import connected
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.measurement import LayerAgreement
-from edgetvm.measure.measuring import Plan
 from edgetvm.measure.peers.graphs import fixed
+from edgetvm.measure.plan import Plan
 from edgetvm.models.correctness import rms_relative
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.models.quantising import PRODUCTS, GraphRunner

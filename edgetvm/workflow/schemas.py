@@ -1,4 +1,4 @@
-"""The published YAML formats."""
+"""The published formats: YAML that people write, and the JSON of reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from edgetvm.base.yamlfile import json_schema
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.inventory_file import InventoryFile
 from edgetvm.recipes import Pipeline, Recipe
+from edgetvm.report.document import report_schema
 
 FORMATS: dict[str, tuple[type[object], str]] = {
     "profile": (BoardProfile, "edgetvm board profile"),
@@ -18,5 +19,5 @@ FORMATS: dict[str, tuple[type[object], str]] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of one of `FORMATS`."""
-    return json_schema(*FORMATS[name])
+    """The JSON Schema of one of `FORMATS`, or of `report`."""
+    return report_schema() if name == "report" else json_schema(*FORMATS[name])

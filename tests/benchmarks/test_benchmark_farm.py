@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.farm import fleet_faults
 from benchmarks.farm.faults import FAULTS, Answer, doubled
+from benchmarks.farm.fleet import Fleet
+from benchmarks.farm.fleet_jobs import Job
 from benchmarks.farm.history import Held, double_leases
 
 
@@ -24,5 +33,36 @@ def test_a_doubled_lease_of_a_race_is_found() -> None:
     assert double_leases([first, Held("a", 1, "y", 11, 20)])
 
 
-def test_every_fault_has_a_name_of_its_own() -> None:
-    assert len({name for name, _, _ in FAULTS}) == len(FAULTS) >= 15
+@pytest.mark.parametrize("faults", [FAULTS, fleet_faults.FAULTS])
+def test_every_fault_has_a_name_of_its_own(faults: Sequence[tuple[str, int, object]]) -> None:
+    assert len({name for name, _, _ in faults}) == len(faults) >= 15
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """One without boards."""
+    fleet = Fleet(tmp_path, [], 1)
+    yield fleet
+    fleet.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "silent"),
+    [("error: board a: it is away\n", 0), ("Traceback (most recent call last):\n", 1), ("", 1)],
+)
+def test_a_job_that_fails_without_a_sentence_is_found(
+    fleet: Fleet, tmp_path: Path, said: str, silent: int
+) -> None:
+    (tmp_path / "job.err").write_text(said)
+    process = subprocess.Popen(["false"])
+    process.wait()
+    fleet._note(Job("bench", process, tmp_path / "job.err"))
+    assert fleet.found.silent_failures == silent
+    assert fleet.found.jobs == {"bench failed": 1}
+
+
+def test_a_result_that_is_gone_is_found(fleet: Fleet) -> None:
+    fleet._look()
+    fleet._kept = {7}, {"a measurement"}
+    fleet._look()
+    assert fleet.found.lost_results == 2

@@ -66,6 +66,7 @@ def test_a_board_that_is_away_costs_only_its_own_measurements(
     assert measured["measurement"]["environment"]["device"] == boards[1].name
     (failure,) = done.document["failures"]
     assert failure["model"] == f"{tiny_onnx} on {boards[0].name}"
+    assert failure["ending"] == "infrastructure error"
     assert "no SSH server listens" in done.err
 
 

@@ -199,6 +199,7 @@ def test_one_bad_model_does_not_cost_the_others_their_rows(
     document = home.edgetvm(*arguments, "--json").document
     assert [one["measurement"]["model"] for one in document["measurements"]] == ["tiny"]
     assert [one["exit_code"] for one in document["failures"]] == [3, 4]
+    assert {one["ending"] for one in document["failures"]} == {"failed"}
     alone = home.edgetvm("bench", bad, "gone")
     assert (alone.code, alone.out) == (4, "")
 

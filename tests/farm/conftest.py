@@ -1,4 +1,4 @@
-"""The boards and packages of `real_board`, for all tests here."""
+"""The boards, packages and SSH servers that tests here share."""
 
 from real_board import (  # noqa: F401 - fixtures are found by their names here
     board,
@@ -7,3 +7,4 @@ from real_board import (  # noqa: F401 - fixtures are found by their names here
     stateful_package,
     tiny_package,
 )
+from ssh_servers import own_sshd, shared_sshd, sshd  # noqa: F401

@@ -21,13 +21,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.base.errors import BoardError, ConfigurationError, UsageError
+from edgetvm.base.errors import BoardError, BoardTimeoutError, ConfigurationError, UsageError
 from edgetvm.boards import load_profile
 from edgetvm.boards.detect import profile_of
 from edgetvm.boards.profile import list_profiles, read_profile
 from edgetvm.boards.writing import profile_text, write_profile
+from edgetvm.farm import asking
 from edgetvm.farm.contradictions import contradictions
 from edgetvm.farm.facts import Facts, facts_script, parse_facts
+from edgetvm.farm.inventory import LOCAL
 
 FOLDER = Path(__file__).parent / "facts"
 CASES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -112,6 +114,15 @@ def test_this_machine_tells_what_others_say_of_it(shell: list[str]) -> None:
     local = load_profile("local")
     made = profile_of(facts.machine, "local", local.description, local.source)
     assert dataclasses.replace(made, cores=local.cores) == local
+
+
+def test_a_machine_that_does_not_say_what_it_is_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "_FACTS_DEADLINE_S", 0.2)
+    monkeypatch.setattr(asking, "facts_script", lambda: b"exec sleep 60")
+    with pytest.raises(BoardTimeoutError, match=r"board local: this machine did not say .*0\.2 s"):
+        asking.ask(LOCAL)
 
 
 @pytest.mark.parametrize("text", ["", "This account is not available.\n", "== edgetvm-facts\n2\n"])

@@ -208,7 +208,7 @@ def test_a_board_is_taken_and_given_back_by_hand(farm: ServedFarm) -> None:
     listed = edgetvm("lease", "list", "--json").document
     (board,) = [one for one in listed["boards"] if one["board"] == "a"]
     assert board["lease"]["token"] == taken.document["token"]
-    assert refused(edgetvm("lease", "take", "a"), 8, "has a for")
+    assert refused(edgetvm("lease", "take", "a"), 8, "no board is free now", "has a for")
     inside = {"EDGETVM_LEASE": taken.document["environment"]["EDGETVM_LEASE"]}
     assert inside["EDGETVM_LEASE"]
     assert edgetvm("lease", "release", "a").code == 0

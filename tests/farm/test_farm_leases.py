@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from edgetvm.base.errors import (
     UsageError,
 )
 from edgetvm.farm.leases import Lease, LeaseStore, Proof, Request, Waiting, clock, held, take
+from edgetvm.farm.leases.document import farm_document
 from edgetvm.farm.leases.queueing import AGEING_S, before, board_for, in_order
 from edgetvm.farm.tracker_client import Address
 
@@ -165,6 +167,15 @@ def test_only_a_board_proven_good_now_is_given(store: LeaseStore) -> None:
     assert not store.proven("a", proof, again=True), "a proof of a server that is gone"
 
 
+def test_a_proof_that_is_old_is_none(store: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("lease", "rows"):
+        monkeypatch.setattr(f"edgetvm.farm.leases.{module}.PROOF_AGE_S", 0.0)
+    told = "a is unknown: not proven for long: is its daemon up?"
+    with pytest.raises(BoardBusyError, match=re.escape(told)):
+        take(store, Request(("a",)), 0)
+    assert {one["health"] for one in farm_document(store.seen())["boards"]} == {"unknown"}
+
+
 def test_maintenance_is_ended_by_people_only(store: LeaseStore) -> None:
     mine = got(store, "a")
     store.maintain("a", "a new fan", begins=True)
@@ -223,6 +234,8 @@ def test_a_wait_that_is_in_vain_names_who_has_the_board(store: LeaseStore) -> No
         take(store, Request(("a",)), 0.2)
     assert "--wait" in str(caught.value)
     assert store.look().waiting == ()
+    with pytest.raises(BoardBusyError, match=r"no board is free now: ada@desk has a for"):
+        take(store, Request(("a",)), 0)
     with pytest.raises(NotFoundError, match="no such board is in the farm: c"):
         take(store, Request(("c",)), 0)
 
@@ -232,7 +245,10 @@ def test_a_heartbeat_keeps_the_board_and_tells_of_the_loss(store: LeaseStore) ->
     with held(store, Request(("a",), ttl_s=0.3), when_lost=told.append) as mine:
         time.sleep(0.8)
         mine.check()
-        assert store.kick("a", "kicked by the cleaner")
+        kicked = store.kick("a", "kicked by the cleaner")
+        assert kicked is not None
+        assert kicked.token == mine.lease.token
+        assert store.kick("a", "once more") is None, "it was over"
         assert within(5, lambda: told)
         with pytest.raises(LeaseLostError, match="kicked by the cleaner"):
             mine.check()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edgetvm.base.errors import BoardBusyError
+from edgetvm.base.errors import BoardBusyError, LeaseLostError
 from edgetvm.farm.leases import Lease, LeaseStore, Proof, Request, Waiting
-from edgetvm.farm.leases.lease import VARIABLE
+from edgetvm.farm.leases.lease import TTL_S, VARIABLE
 from edgetvm.farm.provision.apart import apart_from_farm
 from edgetvm.farm.tracker_client import Address
 
@@ -29,10 +32,24 @@ def verdict(store: LeaseStore) -> str:
 
 
 def test_nobody_is_given_the_board_meanwhile(store: LeaseStore) -> None:
-    with apart_from_farm("lab-1"):
-        assert verdict(store) == "maintenance"
+    with apart_from_farm("lab-1") as check:
+        check()
+        (lease,) = store.look().leases
+        assert (lease.board, lease.purpose, lease.key) == ("lab-1", "provisioning", None)
         assert isinstance(store.ask(Request(("lab-1",))), Waiting)
+        seen = store.seen().boards[0]
+        assert not store.claim("lab-1", "the daemon leaves it alone", seen.revision)
+        assert not store.worse("lab-1", "bad", "as well")
+        assert not store.proven("lab-1", Proof(Address("127.0.0.1", 9190), "key"))
+    assert store.look().leases == ()
     assert verdict(store) == "unknown"  # until its new server is proven
+
+
+def test_a_board_that_is_bad_can_be_mended(store: LeaseStore) -> None:
+    store.worse("lab-1", "bad", "edgetvm's program is not there")
+    with apart_from_farm("lab-1"):
+        assert len(store.look().leases) == 1
+    assert verdict(store) == "unknown"
 
 
 def test_whoever_has_the_board_keeps_it(store: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,18 +63,36 @@ def test_whoever_has_the_board_keeps_it(store: LeaseStore, monkeypatch: pytest.M
     assert verdict(store) == "good"
     monkeypatch.setenv(VARIABLE, lease.words)
     with apart_from_farm("lab-1"):
-        assert verdict(store) == "maintenance"
+        assert store.beat(lease).token == lease.token
 
 
-def test_an_admins_maintenance_stays_and_that_of_a_killed_run_ends(store: LeaseStore) -> None:
+def test_an_admins_maintenance_stays(store: LeaseStore) -> None:
     store.maintain("lab-1", "a new fan", begins=True)
     with apart_from_farm("lab-1"):
         pass
     assert verdict(store) == "maintenance"
-    store.maintain("lab-1", "it is provisioned", begins=True)
-    with apart_from_farm("lab-1"):
-        pass
-    assert verdict(store) == "unknown"
+
+
+def test_who_lost_the_board_goes_no_further(
+    store: LeaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetvm.farm.leases.holding._BEAT_EVERY_S", 0.05)
+    with apart_from_farm("lab-1") as check:
+        store.kick("lab-1", "the test")
+        with pytest.raises(LeaseLostError, match="the test"):
+            for _ in range(1000):
+                check()
+                time.sleep(0.01)
+
+
+def test_a_run_that_was_killed_gives_the_board_up(store: LeaseStore) -> None:
+    code = (
+        "import os; from edgetvm.farm.provision.apart import apart_from_farm\n"
+        "with apart_from_farm('lab-1'): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (lease,) = store.look().leases
+    assert 0 < lease.left_s <= lease.ttl_s == TTL_S
 
 
 def test_a_board_that_no_farm_serves_is_let_be(store: LeaseStore) -> None:

@@ -21,7 +21,8 @@ from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
 from edgetvm.farm import Board, LocalBoard, connect
 from edgetvm.farm.session import BoardSession
-from edgetvm.measure import Measurement, Plan, measure, summarise
+from edgetvm.measure import Measurement, Plan, highest_rate, measure, summarise
+from edgetvm.measure.measurement import from_json, to_json
 from edgetvm.measure.rpc_module import RpcModule
 from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
@@ -149,6 +150,22 @@ def test_every_scenario_runs_on_a_board(
     assert found.runs_per_query == (8 if scenario == "multi-stream" else 1)
     assert found.deadline_ms == 50.0
     assert summarise(found).p50_ms > 0
+
+
+def test_the_highest_rate_is_found_on_a_board(
+    board: Board, tiny_package: Package, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(highest_rate, "_TRIAL_S", 0.02)
+    monkeypatch.setattr(highest_rate, "_BACK_TO_BACK_S", 0.02)
+    found = measured(
+        board, tiny_package, tiny_onnx, runs=50, scenario="server", target_qps="most", bound_ms=50.0
+    )
+    assert found.rate_search is not None
+    assert found.rate_search.bound_ms == 50.0
+    assert found.target_qps is not None
+    assert 0 < found.target_qps <= max(one.qps for one in found.rate_search.trials if one.holds)
+    assert len(found.samples_ns) >= 1307
+    assert from_json(to_json(found), "here") == found
 
 
 def test_a_measurement_stops_at_its_time_limit(

@@ -221,5 +221,8 @@ def test_pictures_with_boxes_are_frames_without_words(board: Board, tiny_package
     plan = RealTimePlan(seconds=0.2, rate_hz=50.0, policy="skip")
     with connect(board) as session:
         session.open(tiny_package.data, 1)
-        run = run_in_real_time(session, tiny_package, plan, recipe=recipe, samples=samples)
+        run, window = run_in_real_time(session, tiny_package, plan, recipe=recipe, samples=samples)
+    assert window.idles
+    assert window.count == len(run.service_ns)
+    assert 0 < window.span_ns <= window.wall_ns
     assert (run.words, len(run.began_ns), run.period_ms, run.deadline_ms) == ((), 10, 20.0, 20.0)

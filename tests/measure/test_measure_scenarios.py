@@ -3,75 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_conditions import QUIET
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
 
 from made_measurements import MS, make
+from scripted_system import Scripted
 
 from edgetvm.base.errors import UsageError
 from edgetvm.measure import summarise
-from edgetvm.measure.conditions import Conditions
 from edgetvm.measure.rules import PRESETS, Rule, Scenario, rule_of
-from edgetvm.measure.scenarios import Load, Played, play, poisson_ns
-from edgetvm.measure.system_under_test import Answered, Opening, Queries
+from edgetvm.measure.scenarios import Load, Played, play, play_stream, poisson_ns
 from edgetvm.measure.warm_up import warm_up
 from edgetvm.measure.windows import reasons
-
-
-@dataclass
-class Scripted:
-    """A system that takes the times that it is told, in turn.
-
-    Attributes:
-        run_ns: of runs, over and over.
-        hot: windows that the board is throttled in, by number.
-        wake_ns: how late it begins what it waited for.
-    """
-
-    run_ns: tuple[int, ...] = (MS,)
-    hot: frozenset[int] = frozenset()
-    wake_ns: int = 0
-    name: str = "scripted"
-    runs: int = 0
-    now_ns: int = 0
-    looks: int = 0
-    opened: int = 0
-    asked: list[Queries] = field(default_factory=list)
-
-    def open(self) -> Opening:
-        self.opened += 1
-        self.now_ns += 30 * MS
-        return Opening(20 * MS + self.opened, 10 * MS)
-
-    def time_queries(self, queries: Queries) -> Answered:
-        self.asked.append(queries)
-        began, ended, now = [], [], 0
-        arrivals = queries.arrivals_ns
-        first = 0 if arrivals is None else int(arrivals[0])
-        for index in range(queries.count):
-            if arrivals is not None and int(arrivals[index]) > now:
-                now = int(arrivals[index]) + self.wake_ns
-            began.append(now)
-            for _ in range(queries.runs_per_query):
-                now += self.run_ns[self.runs % len(self.run_ns)]
-                self.runs += 1
-            ended.append(now)
-            if now > first + queries.max_s * 1e9:
-                break
-        self.now_ns += now
-        return Answered(np.asarray(began), np.asarray(ended), now, now + 3 * MS)
-
-    def conditions(self) -> Conditions:
-        window, self.looks = self.looks, self.looks + 1
-        busy = {"own_cpu_ns": self.now_ns, "busy_cpu_ns": self.now_ns}
-        flags = 0xF if window in self.hot else 0
-        return replace(QUIET, clock_ns=self.now_ns, throttled=flags, **busy)
 
 
 def played(system: Scripted, scenario: Scenario, rule: Rule, load: Load | None = None) -> Played:
@@ -219,6 +167,8 @@ def test_presets_are_mlperf_mobile_s() -> None:
         "normal": (1024, 60.0),
         "quick": (128, 10.0),
         "rapid": (64, 6.0),
+        # Not theirs: a first look.
+        "glance": (64, 1.0),
     }
 
 
@@ -249,3 +199,19 @@ def test_times_that_never_settle_are_given_up() -> None:
     growing = [int(MS * 1.1**n) for n in range(120)]
     found = warm_up(taking(growing), 2.0)
     assert not found.settled
+
+
+def test_a_stream_runs_its_signal_until_enough_of_its_chunks_count() -> None:
+    system = Scripted(hot=frozenset({1}))
+
+    def signal() -> np.ndarray:
+        system.now_ns += 30 * MS
+        return np.asarray([MS, 2 * MS, 3 * MS])
+
+    found = play_stream(system, signal, Rule(5, 0.0, 30.0))
+    # The first two passes touch the hot look; of each pass the chunks alone are its span.
+    assert [bool(reasons(one)) for one in found.windows] == [True, True, False, False]
+    assert [(one.count, one.span_ns, one.round_trip_ns) for one in found.windows[:1]] == [
+        (3, 6 * MS, 0)
+    ]
+    assert summarise(taken(found, "stream", Rule(5, 0.0, 30.0))).rpc_ms is None

@@ -1,8 +1,7 @@
-"""The store: what is kept comes back, on SQLite and on PostgreSQL, and old files come in."""
+"""The store: what is kept comes back, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
 
 from made_measurements import MS, make
 
-from edgetvm.base.errors import ConfigurationError, NotFoundError, StorageError, UsageError
+from edgetvm.base.errors import NotFoundError, StorageError, UsageError
 from edgetvm.measure import Store, latest, load, save
 from edgetvm.measure.measurement import Measurement, to_json
 from edgetvm.measure.samples import CHUNK, Samples
-from edgetvm.measure.store import documents, exported, imported, store_url
+from edgetvm.measure.store import store_url
 from edgetvm.measure.store_tables import METADATA, open_database
 
 
@@ -92,42 +91,6 @@ def test_an_unknown_id_names_the_nearest(store: Store) -> None:
     store.save(made(1))
     with pytest.raises(NotFoundError, match=r"did you mean 20260301T120000-a\?"):
         store.load("20260301T120000-b")
-
-
-def test_export_and_import(store: Store, tmp_path: Path) -> None:
-    kept = [made(1, CHUNK + 2), made(2), made(3, metrics={"error": 0.25})]
-    for one in kept:
-        store.save(one)
-    file = tmp_path / "all.jsonl"
-    file.write_bytes(b"".join(part for one in kept for part in exported(one)))
-    other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    assert imported(other, documents(file.read_bytes(), "all.jsonl")) == (3, 0)
-    assert [other.load(one.id) for one in kept] == kept
-    assert imported(other, documents(file.read_bytes(), "all.jsonl")) == (0, 3)
-
-
-def test_a_file_of_before_the_database_comes_in(store: Store) -> None:
-    document = json.loads(to_json(make()))
-    for name in ("windows", "rule", "preset", "runs_per_query", "target_qps", "settled"):
-        del document[name]
-    document["schema_version"] = 1
-    assert imported(store, documents(json.dumps(document).encode(), "old.json")) == (1, 0)
-    back = store.load(make().id)
-    assert replace(back, schema_version=2) == make()
-
-
-@pytest.mark.parametrize("data", [b"{}", b"", b"nonsense", b'{"a": 1}\n{"b": 2}\n'])
-def test_what_is_no_measurement_is_refused(store: Store, data: bytes) -> None:
-    with pytest.raises(ConfigurationError, match="not a measurement"):
-        imported(store, documents(data, "file.json"))
-    assert store.ids() == []
-
-
-def test_a_damaged_line_is_named_and_those_before_it_are_kept(store: Store) -> None:
-    data = b"".join(exported(made(1))) + b'{"schema_version": 2}\n'
-    with pytest.raises(ConfigurationError, match=r"all\.jsonl, line 2: not a measurement"):
-        imported(store, documents(data, "all.jsonl"))
-    assert store.ids() == [made(1).id]
 
 
 def test_the_user_s_store(isolated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,12 @@ def test_a_recording_takes_the_place_of_a_recipe_s_data(tmp_path: Path) -> None:
 def test_the_microphone_is_asked_for_so_many_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arecord(tmp_path, f'echo "$@" > {tmp_path}/said', monkeypatch)
+    arecord(tmp_path, f'echo "$@" > {tmp_path}/said; head -c 48000 /dev/zero', monkeypatch)
     record(tmp_path / "new.wav", 1.5, 16000)
     said = (tmp_path / "said").read_text().split()
-    assert said == f"-q -t wav -f S16_LE -c 1 -r 16000 -s 24000 {tmp_path}/new.wav".split()
+    assert said == "-q -t raw -f S16_LE -c 1 -r 16000 -s 24000 -".split()
+    with wave.open(str(tmp_path / "new.wav")) as file:
+        assert file.getparams()[:4] == (1, 2, 16000, 24000)
 
 
 def test_a_microphone_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +55,9 @@ def test_a_microphone_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monk
         tmp_path, "echo 'arecord: main: audio open error: No such file' >&2; exit 1", monkeypatch
     )
     with pytest.raises(ConfigurationError, match="audio open error"):
+        record(tmp_path / "new.wav", 0.1, 16000)
+    arecord(tmp_path, "head -c 20 /dev/zero", monkeypatch)
+    with pytest.raises(ConfigurationError, match="arecord cannot record: it ended too soon"):
         record(tmp_path / "new.wav", 0.1, 16000)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     with pytest.raises(MissingToolError, match="apt-get install alsa-utils"):

@@ -165,7 +165,7 @@ def test_csv_defuses_formulas() -> None:
 
 def test_json_holds_figures_and_raw_data(measurements: list[Measurement]) -> None:
     report = json.loads(render_json(measurements))
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == 2
     by_id = {m.id + m.model: m for m in measurements}
     order = [entry["measurement"] for entry in report["measurements"]]
     assert [(one["model"], one["id"]) for one in order] == [(m.model, m.id) for m in measurements]

@@ -18,11 +18,10 @@ from edgetvm.compile.tuned import KernelChoice
 from edgetvm.report import check_page, render_tuning
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.history import history
-from edgetvm.tune.progress import Progress
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form
-from edgetvm.tune.tuning import Tuned, TunedKernel
+from edgetvm.tune.tuning import TunedKernel
 
 _ROOFLINE = Roofline(100.0, 40.0, 1 << 20)
 _HERE = Conditions("local", "x86_64", 3)
@@ -43,7 +42,6 @@ _KERNELS = (
         "pool", "max_pool", "max_pool2d", 1, 0, 1.0, 1.0, 1, (), _ROOFLINE.bound(0, 10 << 20)
     ),
 )
-_TUNED = Tuned(5, _KERNELS, Progress((), 5, {}, {}, 1.0, None, _ROOFLINE))
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def database(tmp_path: Path) -> Iterator[TuningDatabase]:
 
 
 def test_the_curve_falls_with_each_gain_and_never_rises(database: TuningDatabase) -> None:
-    told = history(database, _HERE, _TUNED, "model")
+    told = history(database, _HERE, _KERNELS, "model")
     assert told is not None
     assert [one.kernels_ms for one in told.curve] == pytest.approx([21, 16, 11, 11, 11])
     assert told.outcomes == {"ok": 5, "timeout": 1}
@@ -81,7 +79,7 @@ def test_the_curve_falls_with_each_gain_and_never_rises(database: TuningDatabase
 
 def test_the_curve_ends_where_the_kernels_are_now(database: TuningDatabase) -> None:
     database.decide(_HERE, "conv", None, 1.0)
-    told = history(database, _HERE, _TUNED, "model")
+    told = history(database, _HERE, _KERNELS, "model")
     assert told is not None
     assert [one.kernels_ms for one in told.curve][-2:] == pytest.approx([11, told.best_ms])
     assert told.best_ms == told.default_ms
@@ -105,7 +103,10 @@ def test_pauses_between_searches_are_no_tuning(
 
 
 def test_the_page_tells_all_of_it_and_obeys_nothing(database: TuningDatabase) -> None:
-    told = [history(database, _HERE, _TUNED, f"model {HOSTILE}"), history(database, _HERE)]
+    told = [
+        history(database, _HERE, _KERNELS, f"model {HOSTILE}", _ROOFLINE),
+        history(database, _HERE),
+    ]
     page = render_tuning([one for one in told if one is not None])
     texts = " ".join(" ".join(checked(page).texts).split())
     assert HOSTILE not in page and "alert(1)" in texts
@@ -120,11 +121,14 @@ def test_the_page_tells_all_of_it_and_obeys_nothing(database: TuningDatabase) ->
 def test_a_browser_lays_it_out_for_a_phone_and_for_a_desk(
     database: TuningDatabase, tmp_path: Path
 ) -> None:
-    told = [history(database, _HERE, _TUNED, f"model {HOSTILE}"), history(database, _HERE)]
+    told = [
+        history(database, _HERE, _KERNELS, f"model {HOSTILE}", _ROOFLINE),
+        history(database, _HERE),
+    ]
     page = render_tuning([one for one in told if one is not None], "word" * 40)
     for look in looks(page, tmp_path):
         assert look.needed <= look.room
-        assert look.scripts == 0
+        assert look.scripts == 1
         for expected in (HOSTILE, "21.0 ms", "11.0 ms", "Latency over time", "Cortex-A72"):
             assert expected in look.text
         assert len(look.drawings) == 6

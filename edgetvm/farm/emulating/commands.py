@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 
 from edgetvm.base.errors import BoardError
 from edgetvm.farm.emulating.needs import program
+from edgetvm.farm.ssh.deadlines import watched
 
 _DEADLINE_S = 30.0
 
@@ -54,7 +56,7 @@ def started(
         environment: words beside those of this process.
 
     Raises:
-        BoardError: it fails before, with its last words.
+        BoardError: it fails before, with its last words; or says nothing in time.
     """
     process = subprocess.Popen(
         command,
@@ -66,9 +68,12 @@ def started(
         # Ctrl-C is its owner's to answer.
         start_new_session=True,
     )
-    first = process.stdout.readline().strip() if process.stdout else ""
+    with watched(_DEADLINE_S, lambda: os.killpg(process.pid, signal.SIGKILL)) as watch:
+        first = process.stdout.readline().strip() if process.stdout else ""
     if first.isdigit():
         return process, int(first)
     process.kill()
     last = process.communicate()[1].strip()
+    if watch.fired:
+        last = f"not done after {_DEADLINE_S:g} s"
     raise BoardError(f"it does not start: {last}", where=where, mend=mend)

@@ -143,13 +143,15 @@ class Keeper:
 
     def _support(self, lease: Lease) -> None:
         """Have the holder's server up, as long as there is hope."""
+        if lease.key is None:
+            self.way.close()  # he works on the board itself
+            return
         if self.way.is_up:
             self._away_since_s = None
             return
         since_s = self._away_since_s = self._away_since_s or time.monotonic()
         try:
-            if lease.key is not None:
-                self.way.resume(lease.key, self._times.serve_s)
+            self.way.resume(lease.key, self._times.serve_s)
             LOG.info("%s: its server is there again, for lease %d", self.board.name, lease.token)
             self._away_since_s = None
         except EdgetvmError as error:
@@ -213,12 +215,13 @@ class Keeper:
         return reason
 
     def _climb(self, rung: Rung, reason: str) -> str | None:
-        """Try one means; answers with what is still wrong."""
+        """Try one means; answers with what is still wrong that is the farm's to mend."""
         pause_s = rung.pause_s
         for count in range(1, rung.tries + 1):
             told = f"{rung.title} ({count} of {rung.tries})"
             LOG.warning("%s: %s, because: %s", self.board.name, told, reason)
-            self._store.worse(self.board.name, "unknown", f"{told}: {reason}")
+            if not self._store.worse(self.board.name, "unknown", f"{told}: {reason}"):
+                return None  # it is in somebody's hands by now
             try:
                 rung.deed(self.way, rung.deadline_s)
             except NotPossible as error:

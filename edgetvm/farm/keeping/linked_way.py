@@ -13,7 +13,7 @@ from edgetvm.farm.keeping.ways import NotPossible
 from edgetvm.farm.layout_on_board import LAYOUT
 from edgetvm.farm.link import Link
 from edgetvm.farm.powering import set_power
-from edgetvm.farm.ssh import Connection
+from edgetvm.farm.ssh import Connection, Deadlines
 from edgetvm.farm.ssh.rights import as_root
 from edgetvm.farm.tracker_client import Address
 
@@ -26,15 +26,16 @@ _AGAIN_S = 2.0
 class Linked:
     """A board elsewhere: its server is replaced there, and registered from here."""
 
-    def __init__(self, board: Board, tracker: Address) -> None:
+    def __init__(self, board: Board, tracker: Address, deadlines: Deadlines | None = None) -> None:
         """Describe it; nothing is opened.
 
         Args:
             board: with a login.
             tracker: of the farm.
+            deadlines: of SSH.
         """
         self.tracker = tracker
-        self._board = board
+        self._board, self._deadlines = board, deadlines
         self._link: Link | None = None
 
     @property
@@ -43,7 +44,7 @@ class Linked:
 
     def serve(self, key: str, deadline_s: float) -> str:
         self.close()
-        with Connection(self._board) as connection:
+        with self._connection() as connection:
             self._as_root(connection, [LAYOUT.server, "new-key"], deadline_s)
         self._open(key)
         return key
@@ -55,18 +56,18 @@ class Linked:
 
     def reconnect(self, deadline_s: float) -> None:
         self.close()
-        with Connection(self._board) as connection:
+        with self._connection() as connection:
             connection.prove_alive()
 
     def end_strays(self, deadline_s: float) -> None:
         """All that runs as the server's account, or in its control group, ends with it."""
-        with Connection(self._board) as connection:
+        with self._connection() as connection:
             self._as_root(connection, [LAYOUT.server, "restart"], deadline_s)
 
     def reboot(self, deadline_s: float) -> None:
         until_s = time.monotonic() + deadline_s
         self.close()
-        with Connection(self._board) as connection:
+        with self._connection() as connection:
             before = self._boot_id(connection)
             # It may take the connection with it before it answers.
             with suppress(BoardError):
@@ -78,7 +79,7 @@ class Linked:
             raise NotPossible("the inventory does not say how its power is switched")
         until_s, before = time.monotonic() + deadline_s, ""
         self.close()
-        with suppress(BoardError), Connection(self._board) as connection:
+        with suppress(BoardError), self._connection() as connection:
             before = self._boot_id(connection)
         set_power(self._board, "cycle")
         self._wait_for_another_boot(before, until_s)
@@ -88,8 +89,11 @@ class Linked:
         if link is not None:
             link.close()
 
+    def _connection(self) -> Connection:
+        return Connection(self._board, self._deadlines)
+
     def _open(self, key: str) -> None:
-        link = Link(replace(self._board, key=key), self.tracker)
+        link = Link(replace(self._board, key=key), self.tracker, self._deadlines)
         try:
             link.open()
         except BaseException:
@@ -121,7 +125,7 @@ class Linked:
     def _wait_for_another_boot(self, before: str, until_s: float) -> None:
         """Until its system is another than before: a connection alone may be to the dying one."""
         while time.monotonic() < until_s:
-            with suppress(BoardError), Connection(self._board) as connection:
+            with suppress(BoardError), self._connection() as connection:
                 now = self._boot_id(connection)
                 if now and now != before:
                     return

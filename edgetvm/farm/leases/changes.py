@@ -44,11 +44,15 @@ def end_leases(connection: Connection, which: Any, reason: str, now_s: float) ->
         update(LEASES).where(open_).values(ended_s=now_s, ended_at=time.time(), reason=reason)
     )
     for board, owner in rows:
-        disown(connection, board, f"{owner} had it: {reason}", true())
-        # Under maintenance, too, the former holder's server is nobody's.
-        known = BOARDS.c.board == board
-        connection.execute(update(BOARDS).where(known).values(key=None, tracker=None))
+        without_server(connection, board, f"{owner} had it: {reason}")
     return len(rows)
+
+
+def without_server(connection: Connection, board: str, detail: str) -> None:
+    """Leave a board without a server that anybody could reach, under maintenance, too."""
+    disown(connection, board, detail, true())
+    known = BOARDS.c.board == board
+    connection.execute(update(BOARDS).where(known).values(key=None, tracker=None))
 
 
 def end_what_is_over(connection: Connection, now_s: float) -> None:

@@ -24,11 +24,12 @@ def farm_document(farm: Overview) -> dict[str, Any]:
 
 
 def _board(offer: Offer, lease: Lease | None) -> dict[str, Any]:
+    health, detail = offer.health if lease is None else (offer.verdict, offer.detail)
     return {
         "board": offer.board,
         "profile": offer.profile,
-        "health": offer.verdict,
-        "detail": offer.detail,
+        "health": health,
+        "detail": detail,
         "proven_age_s": offer.age_s,
         "temperature_c": offer.temperature_c,
         "lease": None if lease is None else _lease(lease),

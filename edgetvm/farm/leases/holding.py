@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from edgetvm.base.errors import BoardBusyError, LeaseLostError, StorageError
 from edgetvm.base.steps import step
 from edgetvm.base.units import format_duration
-from edgetvm.base.words import plural
+from edgetvm.base.words import in_vain, plural
 from edgetvm.farm.leases import queueing
-from edgetvm.farm.leases.lease import Lease, Request, Waiting
+from edgetvm.farm.leases.lease import Lease, Offer, Request, Waiting
 from edgetvm.farm.leases.store import LeaseStore
 from edgetvm.farm.tracker_client import Address
 
@@ -65,6 +65,16 @@ class Held:
                 where=f"board {self.lease.board}",
                 mend="was this process paused, or the farm's database away? run it again",
             )
+
+    def prove(self) -> None:
+        """As `check`, by the database and not by the last heartbeat.
+
+        Raises:
+            LeaseLostError: as `check`.
+            StorageError: the database cannot be used.
+        """
+        self.check()
+        self._store.find(self.lease.token, self.lease.secret)
 
     def where(self) -> tuple[Address, str]:
         """Tracker and key of the board's server now.
@@ -135,26 +145,28 @@ def take(store: LeaseStore, request: Request, wait_s: float) -> Lease:
 def _busy(store: LeaseStore, request: Request, mine: Waiting, wait_s: float) -> BoardBusyError:
     farm = store.seen()
     holders = {lease.board: lease for lease in farm.leases}
-    told = []
-    for offer in farm.boards:
-        holder = holders.get(offer.board)
-        if offer.board not in request.boards:
-            continue
-        if holder is not None:
-            told.append(f"{holder.owner} has {offer.board} for {format_duration(holder.age_s)}")
-        elif offer.verdict != "good":
-            reason = f": {offer.detail}" if offer.detail else ""
-            told.append(f"{offer.board} is {offer.verdict}{reason}")
+    wanted = [offer for offer in farm.boards if offer.board in request.boards]
+    told = [words for one in wanted if (words := _why_not(one, holders.get(one.board)))]
     earlier = queueing.before(mine.number, farm.waiting) if _is_in(mine, farm.waiting) else 0
     if earlier:
         told.append(f"{plural(earlier, 'request')} before this one")
     words = f": {'; '.join(told[:_TOLD])}" if told else ""
     more = f"; and {plural(len(told) - _TOLD, 'more reason')}" if len(told) > _TOLD else ""
     return BoardBusyError(
-        f"no board became free within {wait_s:g} s{words}{more}",
+        f"no board {in_vain(wait_s)}{words}{more}",
         where=f"board {request.boards[0]}" if len(request.boards) == 1 else None,
         mend="wait longer with --wait, or see: edgetvm lease list",
     )
+
+
+def _why_not(offer: Offer, holder: Lease | None) -> str:
+    """Why a board is not to be had; nothing where only others come first."""
+    if holder is not None:
+        return f"{holder.owner} has {offer.board} for {format_duration(holder.age_s)}"
+    health, why = offer.health
+    if health == "good":
+        return ""
+    return f"{offer.board} is {health}" + (f": {why}" if why else "")
 
 
 def _is_in(mine: Waiting, waiting: tuple[Waiting, ...]) -> bool:

@@ -19,6 +19,8 @@ Verdict = Literal["good", "unknown", "bad", "maintenance"]
 # A holder that was killed is missed after this.
 TTL_S = 30.0
 LONGEST_S = 24 * 3600.0
+# A board that was proven good longer ago is given to nobody.
+PROOF_AGE_S = 60.0
 # A daemon that has been silent for so long serves no more.
 DAEMON_AGE_S = 10.0
 # A lease by its words: what commands inside `edgetvm lease run` find.
@@ -177,6 +179,13 @@ class Offer:
     temperature_c: float | None = None
     tracker: Address | None = None
     key: str | None = None
+
+    @property
+    def health(self) -> tuple[Verdict, str]:
+        """The verdict as it counts now for a board that nobody has, and why: proofs grow old."""
+        if self.verdict == "good" and (self.age_s is None or self.age_s > PROOF_AGE_S):
+            return "unknown", "not proven for long: is its daemon up?"
+        return self.verdict, self.detail
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,18 @@ from sqlalchemy import Connection, Row, and_, exists, select
 
 from edgetvm.base.errors import LeaseLostError, NotFoundError
 from edgetvm.farm.leases import queueing
-from edgetvm.farm.leases.lease import Daemon, Ended, Lease, Offer, Overview, Waiting
+from edgetvm.farm.leases.lease import (
+    PROOF_AGE_S,
+    Daemon,
+    Ended,
+    Lease,
+    Offer,
+    Overview,
+    Waiting,
+)
 from edgetvm.farm.leases.tables import BOARDS, DAEMONS, LEASES, WAITING
 from edgetvm.farm.tracker_client import Address
 
-# A board that was proven good longer ago is given to nobody.
-PROOF_AGE_S = 60.0
 # Who waits and has not said so for so long is taken for dead.
 SEEN_AGE_S = 5.0
 _SHOWN = 50

@@ -103,6 +103,24 @@ class LeaseStore:
                 mine if mine.number == number else changes.enter_queue(connection, request, now_s)
             )
 
+    def take_apart(self, board: str, request: Request) -> Lease | None:
+        """A board whatever its health, for who works on it and not with its server.
+
+        The daemon leaves it alone until the lease is over, and proves it anew then.
+
+        Returns:
+            None where somebody has it.
+
+        Raises:
+            NotFoundError: no such board is in the farm.
+        """
+        with self._turn(lasting=True) as (connection, now_s):
+            changes.check_names(connection, request)
+            lease = changes.grant(connection, request, board, now_s)
+            if lease is not None:
+                changes.without_server(connection, board, request.purpose)
+            return lease
+
     def _in_vain(self, request: Request) -> Waiting | None:
         """The request's place where nothing can be had; without a turn, for which others wait."""
         with storage_errors(self._engine), self._engine.connect() as connection:
@@ -155,10 +173,13 @@ class LeaseStore:
             which = and_(LEASES.c.token == lease.token, LEASES.c.secret == lease.secret)
             return changes.end_leases(connection, which, reason, now_s) > 0
 
-    def kick(self, board: str, reason: str) -> bool:
-        """End whatever lease a board has. False where it has none."""
+    def kick(self, board: str, reason: str) -> Lease | None:
+        """End whatever lease a board has, and answer with it; None where it has none."""
         with self._turn(lasting=True) as (connection, now_s):
-            return changes.end_leases(connection, LEASES.c.board == board, reason, now_s) > 0
+            leases = rows.open_leases(connection, now_s)
+            found = next((one for one in leases if one.board == board), None)
+            changes.end_leases(connection, LEASES.c.board == board, reason, now_s)
+            return found
 
     def sign_on(self, name: str, tracker: Address) -> None:
         """Say that a daemon serves the farm; again and again, as a sign of life."""
@@ -240,7 +261,7 @@ class LeaseStore:
         values: dict[str, Any] = {"verdict": "good", "detail": ""}
         values |= {"temperature_c": proof.temperature_c}
         values |= {"tracker": str(proof.tracker), "key": proof.key}
-        which = and_(BOARDS.c.board == board, BOARDS.c.verdict != "maintenance")
+        which = and_(BOARDS.c.board == board, BOARDS.c.verdict != "maintenance", UNHELD)
         if again:
             which = and_(which, BOARDS.c.verdict == "good", BOARDS.c.key == proof.key)
         with self._turn() as (connection, now_s):
@@ -249,15 +270,16 @@ class LeaseStore:
             )
             return done.rowcount > 0
 
-    def worse(self, board: str, verdict: Verdict, detail: str) -> None:
-        """Keep that a board that nobody has is not good, and why. Maintenance stays."""
+    def worse(self, board: str, verdict: Verdict, detail: str) -> bool:
+        """Keep that a board is not good, and why; False where somebody has it, or maintains it."""
         with self._turn() as (connection, _):
             which = and_(BOARDS.c.board == board, BOARDS.c.verdict != "maintenance", UNHELD)
-            connection.execute(
+            done = connection.execute(
                 update(BOARDS)
                 .where(which)
                 .values(verdict=verdict, detail=detail, key=None, revision=NEXT)
             )
+            return done.rowcount > 0
 
     def maintain(self, board: str, reason: str, *, begins: bool) -> None:
         """Begin or end the maintenance of a board. Its lease, if it has one, goes on.

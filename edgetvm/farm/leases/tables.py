@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -31,10 +32,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 
 from edgetvm.base.databases import database_errors, make_engine, named
-from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.errors import ConfigurationError, StorageError
+from edgetvm.farm.leases.stopped import holder_of, let_end
 
 FORMAT = 1
 _TURN_DEADLINE_S = 15.0
+# Whoever is in his turn for so long is looked at.
+_LONG_TURN_S = 1.0
 _LOCK = 0x65746C73
 
 METADATA = MetaData()
@@ -168,20 +172,50 @@ def _prepare(connection: Any, _record: object) -> None:
     _patiently(partial(connection.execute, "PRAGMA journal_mode=WAL"))
 
 
-def _patiently(ask: Callable[[], object]) -> None:
-    """Ask SQLite until nobody is in the way. Its own waiting is uneven: up to 100 ms at a time."""
-    until_s = time.monotonic() + _TURN_DEADLINE_S
-    pause_s = 0.0005
+def _patiently(ask: Callable[[], object], held_up: Callable[[], object] = lambda: None) -> None:
+    """Ask SQLite until nobody is in the way. Its own waiting is uneven: up to 100 ms at a time.
+
+    Args:
+        ask: raises as long as somebody is.
+        held_up: is called now and then while that is so.
+    """
+    began_s = time.monotonic()
+    look_at_s, pause_s = began_s + _LONG_TURN_S, 0.0005
     while True:
         try:
             ask()
         except (sqlite3.OperationalError, OperationalError) as error:
-            if "is locked" not in str(error) or time.monotonic() > until_s:
+            now_s = time.monotonic()
+            if "is locked" not in str(error) or now_s > began_s + _TURN_DEADLINE_S:
                 raise
+            if now_s > look_at_s:
+                held_up()
+                look_at_s = time.monotonic() + _LONG_TURN_S
             time.sleep(random.uniform(0, pause_s))  # noqa: S311 - who comes first is no secret
             pause_s = min(2 * pause_s, 0.01)
         else:
             return
+
+
+def _begin(connection: Connection) -> None:
+    """Take a turn in SQLite.
+
+    Raises:
+        StorageError: another process does not come to the end of its own.
+    """
+    database = Path(str(connection.engine.url.database))
+    try:
+        _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"), lambda: let_end(database))
+    except OperationalError as error:
+        pid = holder_of(database)
+        if pid is None:
+            raise
+        raise StorageError(
+            f"the farm's database cannot be used: process {pid} has been writing to it for more "
+            f"than {_TURN_DEADLINE_S:g} s",
+            where=named(connection.engine),
+            mend=f"is it stopped? kill -CONT {pid}, or end it",
+        ) from error
 
 
 @contextmanager
@@ -197,7 +231,7 @@ def turn(engine: Engine, *, lasting: bool = True) -> Iterator[Connection]:
         if engine.dialect.name == "sqlite":
             level = "FULL" if lasting else "NORMAL"
             connection.exec_driver_sql(f"PRAGMA synchronous={level}")
-            _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            _begin(connection)
         else:
             if not lasting:
                 connection.execute(text("SET LOCAL synchronous_commit = off"))

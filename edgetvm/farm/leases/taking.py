@@ -22,38 +22,24 @@ def names_of(selection: str) -> tuple[str, ...]:
         return (selection,)
 
 
-def open_lease(store: LeaseStore, board: str) -> Lease:
-    """The lease of a board.
-
-    Raises:
-        NotFoundError: the farm has no such board.
-        LeaseLostError: nobody has it.
-    """
-    farm = store.look()
-    found = next((one for one in farm.leases if one.board == board), None)
-    if found is not None:
-        return found
-    if board not in {one.board for one in farm.boards}:
-        raise no_such_board([board], [one.board for one in farm.boards])
-    last = next((one for one in farm.ended if one.board == board), None)
-    told = f"; the last lease, of {last.owner}, ended: {last.reason}" if last else ""
-    raise LeaseLostError(f"nobody has it{told}", where=f"board {board}")
-
-
 def release(store: LeaseStore, board: str) -> Lease:
     """Give back a board that this user has.
 
     Raises:
         UsageError: it is somebody else's.
-        NotFoundError, LeaseLostError: see `open_lease`.
+        NotFoundError: the farm has no such board.
+        LeaseLostError: nobody has it.
     """
-    lease = open_lease(store, board)
+    lease = next((one for one in store.look().leases if one.board == board), None)
+    if lease is None:
+        raise _nobody_has(store, board)
     if lease.owner != whoever_asks():
         raise UsageError(
             f"{board} is in the hands of {lease.owner}",
             mend=f"if you must: edgetvm lease kick {board}",
         )
-    store.end(lease)
+    if not store.end(lease):
+        raise _nobody_has(store, board)
     return lease
 
 
@@ -61,9 +47,20 @@ def kick(store: LeaseStore, board: str, reason: str) -> Lease:
     """End whoever's lease of a board, and tell him why.
 
     Raises:
-        NotFoundError, LeaseLostError: see `open_lease`.
+        NotFoundError, LeaseLostError: see `release`.
     """
-    lease = open_lease(store, board)
     told = f"kicked by {whoever_asks()}" + (f": {reason}" if reason else "")
-    store.end(lease, told)
+    lease = store.kick(board, told)
+    if lease is None:
+        raise _nobody_has(store, board)
     return lease
+
+
+def _nobody_has(store: LeaseStore, board: str) -> NotFoundError | LeaseLostError:
+    """Why there is no lease of a board."""
+    farm = store.seen()
+    if board not in {one.board for one in farm.boards}:
+        return no_such_board([board], [one.board for one in farm.boards])
+    last = next((one for one in farm.ended if one.board == board), None)
+    told = f"; the last lease, of {last.owner}, ended: {last.reason}" if last else ""
+    return LeaseLostError(f"nobody has it{told}", where=f"board {board}")

@@ -3,64 +3,71 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import BoardBusyError
 from edgetvm.farm.known_farm import is_farm_known
 
 if TYPE_CHECKING:
-    from edgetvm.farm.leases import LeaseStore
+    from edgetvm.farm.leases import Lease, LeaseStore
 
-# Tells our own maintenance, also of a run that was killed, from an admin's.
-_REASON = "it is provisioned"
+_PURPOSE = "provisioning"
 
 
 @contextmanager
-def apart_from_farm(board: str) -> Iterator[None]:
-    """Have a board under maintenance, where a farm serves it: it is given to nobody meanwhile.
+def apart_from_farm(board: str) -> Iterator[Callable[[], None]]:
+    """Have a lease of a board, good or not, where a farm serves it: nobody is given it meanwhile.
 
-    Whoever has it keeps it, unless that is the lease of `$EDGETVM_LEASE`. Maintenance that an admin
-    began stays.
+    Where this process is killed, the lease expires as any other. Whoever has the board keeps it,
+    unless that is the lease of `$EDGETVM_LEASE`. Maintenance that an admin began stays.
+
+    Yields:
+        what raises LeaseLostError where the lease is over, and nothing more is to be done.
 
     Raises:
         BoardBusyError: somebody has it.
         StorageError: the farm's database cannot be used.
     """
     if not is_farm_known():
-        yield
+        yield _go_on
         return
+    from edgetvm.farm.leases import Held, Request
     from edgetvm.farm.leases.finding import open_farm
 
     with open_farm() as store:
-        offer = next((one for one in store.look().boards if one.board == board), None)
-        if offer is None:
-            yield
+        farm = store.look()
+        holder = next((one for one in farm.leases if one.board == board), None)
+        if board not in {one.board for one in farm.boards} or _is_mine(holder):
+            yield _go_on
             return
-        _refuse_if_held(store, board)
-        if offer.verdict == "maintenance" and offer.detail != _REASON:
-            yield
-            return
-        store.maintain(board, _REASON, begins=True)
-        try:
-            # It may have been given to somebody the moment before.
-            _refuse_if_held(store, board)
-            yield
-        finally:
-            store.maintain(board, "it was provisioned", begins=False)
+        lease = store.take_apart(board, Request((board,), purpose=_PURPOSE))
+        if lease is None:
+            raise _taken(store, board)
+        with closing(Held(store, lease, None)) as held:
+            yield held.check
 
 
-def _refuse_if_held(store: LeaseStore, board: str) -> None:
+def _go_on() -> None:
+    """Nothing stands against it."""
+
+
+def _is_mine(lease: Lease | None) -> bool:
     from edgetvm.farm.leases.lease import VARIABLE, lease_of_words
 
     words = os.environ.get(VARIABLE)
-    mine = lease_of_words(words)[0] if words else None
-    for lease in store.look().leases:
-        if lease.board == board and lease.token != mine:
-            purpose = f" for {lease.purpose}" if lease.purpose else ""
-            raise BoardBusyError(
-                f"{lease.owner} has it{purpose}, and its server would go down",
-                where=f"board {board}",
-                mend=f"wait for the end of that, or: edgetvm lease kick {board}",
-            )
+    if not words or lease is None:
+        return False
+    return lease_of_words(words)[0] == lease.token
+
+
+def _taken(store: LeaseStore, board: str) -> BoardBusyError:
+    holder = next((one for one in store.seen().leases if one.board == board), None)
+    who = holder.owner if holder else "somebody"
+    purpose = f" for {holder.purpose}" if holder and holder.purpose else ""
+    return BoardBusyError(
+        f"{who} has it{purpose}, and its server would go down",
+        where=f"board {board}",
+        mend=f"wait for the end of that, or: edgetvm lease kick {board}",
+    )

@@ -108,8 +108,8 @@ class Work:
         if self._order.dry_run:
             return Provisioned(steps, is_dry=True)
         if changes(steps):
-            with apart_from_farm(self._board.name):
-                self._take(steps, found, release)
+            with apart_from_farm(self._board.name) as check:
+                self._take(steps, found, release, check)
                 self._see_that_all_is_so(release)
         return Provisioned(steps)
 
@@ -124,11 +124,18 @@ class Work:
             error.where = error.where or self._root.where
             raise
 
-    def _take(self, steps: Sequence[Step], found: Found, release: Release | None) -> None:
+    def _take(
+        self,
+        steps: Sequence[Step],
+        found: Found,
+        release: Release | None,
+        check: Callable[[], None],
+    ) -> None:
         missing = [step for step in steps if step.why]
         done = 0
         for turn in turns(missing):
             self._told(self._board.name, done, len(missing), turn[-1].title)
+            check()
             try:
                 self._take_turn(turn, found)
             except StepFailedError as failed:

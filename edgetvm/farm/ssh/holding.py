@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from typing import Any
 
-_PART_BYTES = 1 << 12
+_PART_BYTES = 1 << 15
 
 
 class Held:
@@ -19,16 +19,33 @@ class Held:
     def __init__(self, channel: Any, command: str) -> None:
         """Begin the command in a POSIX shell, and wait for its first line."""
         self._channel = channel
+        self._unread = b""
         channel.exec_command(f"exec /bin/sh -c {shlex.quote(command)}")
-        line = b""
-        while not line.endswith(b"\n") and (part := channel.recv(1)):
-            line += part
-        self.first_line = line.decode(errors="replace").strip()
+        self.first_line = self._line()
+
+    def _line(self) -> str:
+        while b"\n" not in self._unread and (part := self._channel.recv(_PART_BYTES)):
+            self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode(errors="replace").strip()
 
     def say(self, line: str) -> None:
         """Send it a line; one that is gone hears nothing."""
         with contextlib.suppress(OSError, EOFError):
             self._channel.sendall(f"{line}\n".encode())
+
+    def ask(self, line: str, deadline_s: float) -> str:
+        """Send it a line, and give the next line that it says; empty where it has ended.
+
+        Raises:
+            TimeoutError: it says none before the deadline.
+        """
+        self.say(line)
+        self._channel.settimeout(deadline_s)
+        try:
+            return self._line()
+        finally:
+            self._channel.settimeout(None)
 
     def finish(self) -> tuple[int, str]:
         """Close its standard input and wait for its end.

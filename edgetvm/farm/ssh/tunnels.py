@@ -20,7 +20,8 @@ from edgetvm.farm.ssh.deadlines import Watch, watched
 
 _PROOF_EVERY_S = 5.0
 _PART_BYTES = 1 << 16
-_ACCEPT_S = 0.5
+# After which a stream is taken again, where this process had no file or thread left for one.
+_AGAIN_S = 0.1
 
 Around = Callable[[], AbstractContextManager[None]]
 
@@ -41,6 +42,7 @@ class Tunnels:
         # Ports of the board: where each leads here, and by which transport it was granted.
         self._leads_to: dict[int, int] = {}
         self._granted_by: dict[int, Any] = {}
+        self._listeners: list[socket.socket] = []
         threading.Thread(target=self._keep, name="tunnels", daemon=True).start()
 
     def to_board(
@@ -70,10 +72,12 @@ class Tunnels:
                 where=f"board {self._connection.board.name}",
                 mend="end the other program, or give the board another port",
             ) from error
+        port = int(listener.getsockname()[1])
+        self._listeners.append(listener)
         threading.Thread(
             target=self._accept, args=(listener, board_port, around), name="to board", daemon=True
         ).start()
-        return int(listener.getsockname()[1])
+        return port
 
     def from_board(self, board_port: int, local_port: int) -> int:
         """Let programs of the board reach a port of this machine's loopback.
@@ -99,6 +103,9 @@ class Tunnels:
     def close(self) -> None:
         """End all tunnels; the connection stays."""
         self._ended.set()
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):  # closed before
+                listener.shutdown(socket.SHUT_RDWR)
         for board_port, transport in list(self._granted_by.items()):
             # A connection that broke has none left, and one that hangs is no use to anybody.
             with contextlib.suppress(Exception), self._hung_up_late(transport):
@@ -146,14 +153,21 @@ class Tunnels:
         return watched(self._connection.deadlines.channel_s, transport.close)
 
     def _accept(self, listener: socket.socket, board_port: int, around: Around) -> None:
-        listener.settimeout(_ACCEPT_S)
         with listener:
             while not self._ended.is_set():
-                with contextlib.suppress(TimeoutError):
-                    stream, _ = listener.accept()
-                    threading.Thread(
-                        target=self._outgoing, args=(stream, board_port, around), daemon=True
-                    ).start()
+                try:
+                    self._take(listener.accept()[0], board_port, around)
+                except (OSError, RuntimeError):
+                    self._ended.wait(_AGAIN_S)
+
+    def _take(self, stream: socket.socket, board_port: int, around: Around) -> None:
+        try:
+            threading.Thread(
+                target=self._outgoing, args=(stream, board_port, around), daemon=True
+            ).start()
+        except RuntimeError:  # no thread is to be had
+            stream.close()
+            raise
 
     def _outgoing(self, stream: socket.socket, board_port: int, around: Around) -> None:
         with around():

@@ -17,8 +17,8 @@ class Peer:
 
     Attributes:
         name: on the command line and in reports.
-        module: of this package, with `settings(case, threads)` and `load(task)`; neither imports
-            the runtime before it is called.
+        module: of this package, with `settings(case, threads)`, `prepare(task)` and `load(task)`;
+            none imports the runtime before it is called.
         package: that must be installed.
     """
 
@@ -56,6 +56,15 @@ def settings(peer: Peer, case: Case, threads: int) -> tuple[str, ...]:
     """
     found: tuple[str, ...] = import_module(f"{__name__}.{peer.module}").settings(case, threads)
     return found
+
+
+def prepare(task: Task) -> None:
+    """Have what the peer reads of a task made beside the case's file, where it converts models.
+
+    Raises:
+        Unavailable: it cannot be made.
+    """
+    import_module(f"{__name__}.{peer_called(task.engine).module}").prepare(task)
 
 
 def load(task: Task) -> Loaded:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,21 @@ class Case:
             return [arrays[f"output{index}"] for index in range(len(self.outputs))]
 
 
+def case_in(folder: Path, name: str) -> Case:
+    """The case that was made ready in a folder: see `edgetvm.measure.peers.preparing`."""
+    told: dict[str, Any] = json.loads((folder / "case.json").read_text())
+    return Case(
+        name=name,
+        kind=told["kind"],
+        file=folder / f"model.{told['format']}",
+        simplified=folder / "simplified.onnx" if told["simplified"] else None,
+        data=folder / "data.npz",
+        inputs=tuple(told["inputs"]),
+        outputs=tuple(told["outputs"]),
+        operators=frozenset(told["operators"]),
+    )
+
+
 @dataclass(frozen=True)
 class Task:
     """What one worker process runs.
@@ -62,12 +78,15 @@ class Task:
     Attributes:
         engine: its name in `edgetvm.measure.peers.PEERS`.
         setting: which of the engine's settings; empty for the first.
+        packages: a folder that Python looks in first, with the engine's package; None where it is
+            installed.
     """
 
     engine: str
     setting: str
     case: Case
     threads: int
+    packages: Path | None = field(default=None, kw_only=True)
 
     @property
     def title(self) -> str:

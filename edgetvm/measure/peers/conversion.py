@@ -12,9 +12,12 @@ from edgetvm.measure.peers.case import Case
 
 def converted(case: Case, name: str, make: Callable[[Path], None]) -> Path:
     """The folder that `make` filled, beside the case's file."""
+    made = case.file.parent / name
+    # On a board it was brought, and nothing is there to make it with.
+    if made.is_dir():
+        return made
     from filelock import FileLock
 
-    made = case.file.parent / name
     with FileLock(case.file.parent / f"{name}.lock"):
         if not made.is_dir():
             with tempfile.TemporaryDirectory(dir=case.file.parent) as scratch:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
-
-import psutil
 
 from edgetvm.measure.peers.case import Arrays, Task
 
@@ -23,8 +22,25 @@ _STOP_TIMEOUT_S = 5
 _TURN_GRACE_S = 120
 
 
+# Fields of proc(5)'s stat after the name, and states that are no running: stopped, and dead.
+_STATE, _USER, _SYSTEM = 0, 11, 12
+_ASLEEP = ("T", "Z")
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a child; boards have no psutil."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 class WorkerLost(Exception):
     """A worker that died, hangs or refused its model, and why."""
+
+
+def _python_path(task: Task) -> dict[str, str]:
+    if task.packages is None:
+        return {}
+    paths = (str(task.packages), os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 class Worker:
@@ -53,13 +69,13 @@ class Worker:
             process_group=0,
             env={
                 **os.environ,
+                **_python_path(task),
                 "OMP_NUM_THREADS": threads,
                 "TVM_NUM_THREADS": threads,
                 "TVM_BIND_THREADS": "0",
             },
         )
         theirs.close()
-        self._process = psutil.Process(self.process.pid)
         self.connection.send(task)
 
     def greet(self) -> None:
@@ -90,7 +106,7 @@ class Worker:
         """Stop all its threads, spinning ones too."""
         os.kill(self.process.pid, signal.SIGSTOP)
         until = time.monotonic() + _STOP_TIMEOUT_S
-        while self._process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+        while _stat(self.process.pid)[_STATE] not in _ASLEEP:
             if time.monotonic() > until:
                 raise WorkerLost("it cannot be stopped")
             time.sleep(0.001)
@@ -115,10 +131,10 @@ class Worker:
     def cpu_s(self) -> float:
         """Processor time that it has used."""
         try:
-            times = self._process.cpu_times()
-        except psutil.Error:
+            stat = _stat(self.process.pid)
+        except OSError:
             return 0.0
-        return float(times.user + times.system)
+        return (int(stat[_USER]) + int(stat[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """Kill it, if it lives, and what it started: a converter of models, say."""

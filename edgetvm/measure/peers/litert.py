@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from edgetvm.measure.peers.case import Arrays, Case, Task
@@ -12,13 +13,15 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
     return ("",) if case.format == "tflite" else ()
 
 
+def prepare(task: Task) -> None:
+    """Nothing: it reads the file as it is."""
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        from edgetvm.base.pins import installed_version
-
-        self.facts: dict[str, Any] = {"version": installed_version("ai-edge-litert")}
+        self.facts: dict[str, Any] = {"version": version("ai-edge-litert")}
         self._interpreter = Interpreter(model_path=str(task.case.file), num_threads=task.threads)
         arrays = task.case.input_arrays()
         for detail, array in zip(self._interpreter.get_input_details(), arrays, strict=True):

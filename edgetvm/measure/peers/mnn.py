@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
     return ("", "normal")
 
 
+def prepare(task: Task) -> None:
+    """MNN's converter converts the model."""
+    _files(task)
+
+
+def _files(task: Task) -> Path:
+    return converted(task.case, "mnn", lambda made: _convert(task.case, made))
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         import MNN
 
-        folder = converted(task.case, "mnn", lambda made: _convert(task.case, made))
+        folder = _files(task)
         self.facts: dict[str, Any] = {"version": MNN.version()}
         self._mnn = MNN
         self._interpreter = MNN.Interpreter(str(folder / "model.mnn"))
@@ -93,6 +103,8 @@ _TIMEOUT_S = 600
 
 
 def _convert(case: Case, made: Path) -> None:
+    if find_spec("MNN") is None:
+        raise Unavailable("MNN's converter is not installed here: pip install 'edgetvm[bench]'")
     onnx = case.format == "onnx"
     source = case.simplified if onnx and case.simplified else case.file
     target = made / "model.mnn"

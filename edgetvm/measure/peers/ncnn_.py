@@ -29,6 +29,11 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
     return ("", "direct") if case.format == "onnx" and case.kind == "fp32" else ()
 
 
+def prepare(task: Task) -> None:
+    """pnnx converts the model."""
+    files(task)
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         import ncnn

@@ -40,6 +40,11 @@ def _file(task: Task) -> Path:
     return case.simplified if task.setting == "simplified" and case.simplified else case.file
 
 
+def prepare(task: Task) -> None:
+    """A transformer's operators are fused by ONNX Runtime's tool."""
+    _file(task)
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         import onnxruntime

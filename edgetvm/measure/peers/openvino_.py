@@ -13,6 +13,10 @@ def settings(case: Case, threads: int) -> tuple[str, ...]:
     return ("", "pinned")
 
 
+def prepare(task: Task) -> None:
+    """Nothing: it reads the file as it is."""
+
+
 class _Loaded:
     def __init__(self, task: Task) -> None:
         import openvino

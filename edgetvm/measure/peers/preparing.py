@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgetvm.base import cache
 from edgetvm.base.files import sha256_of
 from edgetvm.measure.peers import graphs
-from edgetvm.measure.peers.case import Case, Unavailable
+from edgetvm.measure.peers.case import Case, Unavailable, case_in
 from edgetvm.models.importers import import_model, importer_for, source_digest
 from edgetvm.models.model import Arrays
 from edgetvm.models.reference import Source, named_outputs, reference_for
 from edgetvm.package.arrays import pack
 
 # Raise it when what is written below changes: older cases are made anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def prepared(source: Source, inputs: Arrays) -> Case:
@@ -46,17 +45,7 @@ def prepared(source: Source, inputs: Arrays) -> Case:
         "inputs": [described, sha256_of(payload)],
     }
     folder, _ = cache.get_or_make("peers", depends_on, lambda made: _make(source, inputs, made))
-    told: dict[str, Any] = json.loads((folder / "case.json").read_text())
-    return Case(
-        name=source.path.stem,
-        kind=told["kind"],
-        file=folder / f"model.{kind}",
-        simplified=folder / "simplified.onnx" if told["simplified"] else None,
-        data=folder / "data.npz",
-        inputs=tuple(told["inputs"]),
-        outputs=tuple(told["outputs"]),
-        operators=frozenset(told["operators"]),
-    )
+    return case_in(folder, source.path.stem)
 
 
 def _make(source: Source, inputs: Arrays, folder: Path) -> None:
@@ -79,6 +68,7 @@ def _make(source: Source, inputs: Arrays, folder: Path) -> None:
     arrays |= {f"output{index}": expected[name] for index, name in enumerate(results)}
     np.savez(folder / "data.npz", allow_pickle=False, **arrays)
     told = {
+        "format": importer_for(source.path).name,
         "kind": "int8" if import_model(source.path, source.options).quantised else "fp32",
         "inputs": names,
         "outputs": results,

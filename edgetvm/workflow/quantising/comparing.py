@@ -13,7 +13,7 @@ from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.standing_boards import connected, standing
 from edgetvm.measure.deployment import deploy
 from edgetvm.measure.measurement import Measurement
-from edgetvm.measure.measuring import Plan
+from edgetvm.measure.plan import Plan
 from edgetvm.measure.statistics import summarise
 from edgetvm.models.model import Arrays
 from edgetvm.workflow.bench import bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 # Past this ratio of largest to smallest, a linear axis presses most samples into one bar.
 _LOG_FROM_RATIO = 20.0
@@ -11,6 +12,36 @@ _LOG_TO_RATIO = 1e15
 # A nanosecond, in milliseconds: clocks tell nothing smaller.
 _SMALLEST = 1e-6
 _NARROWEST_SPAN = 0.02
+
+
+class Axis(Protocol):
+    """Where values lie.
+
+    Attributes:
+        start, end: pixels of the least and the largest value.
+        told: the axis in words that a script reads: kind, least and largest value, both pixels.
+    """
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def end(self) -> float: ...
+
+    @property
+    def told(self) -> str: ...
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        ...
+
+    def ticks(self) -> list[float]:
+        """Round values inside the axis."""
+        ...
+
+    def labels(self) -> list[str]:
+        """The ticks as text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,6 +62,12 @@ class Scale:
         else:
             part = (value - self.low) / (self.high - self.low)
         return self.start + part * (self.end - self.start)
+
+    @property
+    def told(self) -> str:
+        """See `Axis`."""
+        kind = "log" if self.log else "linear"
+        return f"{kind} {self.low:.6g} {self.high:.6g} {self.start:g} {self.end:g}"
 
     def ticks(self) -> list[float]:
         """Between two and nine round values inside the axis."""
@@ -85,3 +122,50 @@ def fitted(low: float, high: float, start: float, end: float, *, zero: bool = Fa
         return Scale(0.0, high * 1.05, start, end)
     margin = max((high - low) * 0.02, high * _NARROWEST_SPAN)
     return Scale(max(0.0, low - margin), high + margin, start, end)
+
+
+# Shares below it and above its counterpart are drawn at the ends.
+_LEAST_SHARE = 0.01
+_SHARES = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+
+
+@dataclass(frozen=True)
+class ShareScale:
+    """Shares, 0 to 1, by the logarithm of their odds: stretched at both ends, where tails are.
+
+    Attributes:
+        most: the largest share that has a place of its own, 0.99 at least.
+    """
+
+    most: float
+    start: float
+    end: float
+
+    @property
+    def told(self) -> str:
+        """See `Axis`."""
+        return f"odds {_odds(_LEAST_SHARE):.6g} {_odds(self.most):.6g} {self.start:g} {self.end:g}"
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a share; one outside lies on the nearer end."""
+        low, high = _odds(_LEAST_SHARE), _odds(self.most)
+        odds = _odds(min(max(value, _LEAST_SHARE), self.most))
+        return self.start + (odds - low) / (high - low) * (self.end - self.start)
+
+    def share(self, pixel: float) -> float:
+        """The share that lies on a pixel."""
+        low, high = _odds(_LEAST_SHARE), _odds(self.most)
+        odds = low + (pixel - self.start) / (self.end - self.start) * (high - low)
+        return float(1 / (1 + 10.0**-odds))
+
+    def ticks(self) -> list[float]:
+        """See `Axis`."""
+        return [share for share in _SHARES if share <= self.most * (1 + 1e-9)]
+
+    def labels(self) -> list[str]:
+        """See `Axis`."""
+        return [f"{100 * share:g} %" for share in self.ticks()]
+
+
+def _odds(share: float) -> float:
+    return math.log10(share / (1 - share))

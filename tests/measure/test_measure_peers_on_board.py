@@ -1,0 +1,119 @@
+"""Peers on a board that SSH leads to: brought, timed there, and why not."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from real_board import imported, within
+from real_sshd import Sshd
+from ssh_board import server, ssh_board  # noqa: F401 - fixtures are found by their names here
+
+from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.farm import Board
+from edgetvm.farm.ssh import Connection
+from edgetvm.measure import board_python, peers_on_board
+from edgetvm.measure.board_python import BoardPython, packages_for, python_of
+from edgetvm.measure.bringing import bring
+from edgetvm.measure.peers.case import Task
+from edgetvm.measure.peers.preparing import prepared
+from edgetvm.measure.peers_on_board import crew_on
+from edgetvm.models.reference import Source
+
+OLD_PI = BoardPython((3, 11), "armv7l", "glibc 2.36")
+
+
+@pytest.fixture
+def tasks(tiny_onnx: Path, session_cache: Path) -> list[Task]:
+    """A real peer, and one that reads no such file."""
+    case = prepared(Source.of(imported(tiny_onnx)), {"image": np.ones((1, 3, 8, 8), np.float32)})
+    return [Task(name, "", case, 1) for name in ("onnxruntime", "litert")]
+
+
+def in_place(python: BoardPython, requirement: str) -> Path:
+    """The board's Python has all packages: nothing needs to be fetched."""
+    folder = Path.cwd() / "wheels"
+    folder.mkdir(exist_ok=True)
+    (folder / "requirement").write_text(requirement)
+    return folder
+
+
+def test_a_peer_is_brought_and_timed_there(
+    server: Sshd,  # noqa: F811
+    ssh_board: Board,  # noqa: F811
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peers_on_board, "packages_for", in_place)
+    lost: dict[str, str] = {}
+    with crew_on(ssh_board, tasks, lambda task, why: lost.update({task.engine: why})) as runners:
+        (runner,) = runners
+        assert runner.task is tasks[0]
+        assert runner.error < 1e-5
+        samples = runner.turn(0.0, 0.02, 3)
+        assert len(samples) >= 3
+        assert min(samples) > 0
+        (worker,) = (one for one in server.processes() if is_worker(one))
+        # Asleep when it is not its turn.
+        assert worker.status() == psutil.STATUS_STOPPED
+    assert list(lost) == ["litert"]
+    assert within(10, lambda: not worker.is_running() or worker.status() == "zombie")
+    brought = sorted(path.name.split("-")[0] for path in (tmp_path / "brought").iterdir())
+    assert brought == ["ai", "case", "code", "onnxruntime"]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a peer is loaded in it."""
+    return "edgetvm.measure.peers.worker" in process.cmdline()
+
+
+def test_a_board_without_python_or_with_an_old_one_says_so(
+    ssh_board: Board,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Connection(ssh_board) as connection:
+        found = python_of(connection)
+        assert found.version == sys.version_info[:2]
+        monkeypatch.setattr(board_python, "PROGRAM", str(tmp_path / "none"))
+        with pytest.raises(BoardError, match=r"no .*none runs there: .*not found.*leave --peer"):
+            python_of(connection)
+        old = tmp_path / "old"
+        old.write_text('#!/bin/sh\necho \'[[3, 9], "armv7l", "glibc 2.31"]\'\n')
+        old.chmod(old.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setattr(board_python, "PROGRAM", str(old))
+        with pytest.raises(BoardError, match=r"need Python 3\.11: it has Python 3\.9, armv7l"):
+            python_of(connection)
+
+
+def test_a_folder_is_brought_once(ssh_board: Board, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "file").write_bytes(b"\0of a board\n" * 1000)
+    with Connection(ssh_board) as connection:
+        place = bring(connection, "a-1", {"x/y": tmp_path / "file", "z": b""}, "a thing")
+        there = Path(place)
+        assert (there / "x/y").read_bytes() == (tmp_path / "file").read_bytes()
+        assert sorted(path.name for path in there.parent.iterdir()) == ["a-1"]
+        (there / "z").write_bytes(b"as it was")
+        assert bring(connection, "a-1", {"z": b"another"}, "a thing") == place
+        assert (there / "z").read_bytes() == b"as it was"
+
+
+def test_wheels_are_those_of_the_board() -> None:
+    assert OLD_PI.platforms[0] == "manylinux_2_36_armv7l"
+    assert "manylinux2014_armv7l" in OLD_PI.platforms
+    assert "manylinux_2_37_armv7l" not in OLD_PI.platforms
+    assert BoardPython((3, 12), "aarch64", "").platforms == [
+        "musllinux_1_2_aarch64",
+        "musllinux_1_1_aarch64",
+    ]
+
+
+def test_a_wheel_that_there_is_not_is_told(session_cache: Path) -> None:
+    with pytest.raises(MissingToolError, match=r"no wheel of onnxruntime.* for Python 3\.11, arm"):
+        packages_for(OLD_PI, "onnxruntime==1.31.1")
