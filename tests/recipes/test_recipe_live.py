@@ -19,8 +19,10 @@ live = run_module(shipped_folder("recipes") / "series" / "live.py")
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = build(find_subject("series/sp500-lstm"), load_profile("local"))
+def package(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        built = build(find_subject("series/sp500-lstm"), load_profile("local"))
     path = tmp_path_factory.mktemp("live") / "forecast.edgetvm"
     path.write_bytes(built.package.data)
     return path
