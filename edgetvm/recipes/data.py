@@ -241,6 +241,15 @@ def _wav_signal(data: bytes, where: str) -> tuple[Signal, int]:
     return values.reshape(-1, channels).mean(axis=1, dtype=np.float32), rate_hz
 
 
+def wav_signal(data: bytes, where: str, sample_rate_hz: int) -> Signal:
+    """Samples of a PCM WAV file, channels mixed to one, at another rate.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    return _resampled(*_wav_signal(data, where), sample_rate_hz)
+
+
 def _resampled(signal: Signal, from_hz: int, to_hz: int) -> Signal:
     if from_hz == to_hz:
         return signal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,24 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.errors import ConfigurationError, MissingToolError
 from edgetvm.base.files import storage_errors
-from edgetvm.recipes.data import Line, Positive, Sample, Seconds, Signal, loud_part, spoken, wav
+from edgetvm.recipes.data import (
+    Line,
+    Positive,
+    Sample,
+    Seconds,
+    Signal,
+    loud_part,
+    spoken,
+    wav,
+    wav_signal,
+)
 from edgetvm.recipes.noise import Noise, with_noise
 from edgetvm.recipes.recipe import ModelFile
 from edgetvm.recipes.registry import DATA
+
+_FFMPEG_TIMEOUT_S = 60
 
 Voice = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+_-]*$")]
 Ratios = Annotated[
@@ -113,6 +126,118 @@ def recordings_with_texts(
         )
         found += [*shifted] if snr_db else [sample]
     return tuple(found)
+
+
+@DATA.register("common-voice")
+def common_voice(
+    *,
+    folder: Annotated[
+        str, Field(description="Of a language: Mozilla's `de`, or a split that `datasets` saved.")
+    ],
+    split: Annotated[str, Field(description="Of Mozilla's: `test` is `test.tsv`.")] = "test",
+    most: Annotated[Positive, Field(description="So many recordings, the first ones.")] = 100,
+    sample_rate_hz: Annotated[Positive, Field(description="Resampled to it.")] = 16000,
+) -> tuple[Sample, ...]:
+    """Common Voice's recordings with their sentences, marks and capitals left out.
+
+    Both forms are read: Mozilla's own (`test.tsv` beside `clips`), and a split of the data set of
+    that name as Hugging Face's `datasets` saves it to disk.
+    """
+    path = Path(folder)
+    if (path / f"{split}.tsv").is_file():
+        rows = _mozillas(path, split, most)
+    elif (path / "dataset_info.json").is_file():
+        rows = _saved_rows(path, most)
+    else:
+        raise ConfigurationError(
+            f"neither {split}.tsv nor dataset_info.json in it",
+            where=str(path),
+            mend="get a language from https://commonvoice.mozilla.org and unpack it there",
+        )
+    return tuple(
+        Sample(
+            name,
+            decoded(recording, name, sample_rate_hz),
+            plain_words(sentence),
+            {"sample_rate_hz": sample_rate_hz},
+        )
+        for name, recording, sentence in rows
+    )
+
+
+def _mozillas(path: Path, split: str, most: int) -> list[tuple[str, bytes, str]]:
+    with storage_errors(path):
+        lines = (path / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+        head = lines[0].split("\t") if lines else []
+        if not {"path", "sentence"} <= set(head):
+            raise ConfigurationError(
+                "no columns `path` and `sentence`",
+                where=f"{path / split}.tsv:1",
+                mend="is it Common Voice's?",
+            )
+        rows = [dict(zip(head, line.split("\t"), strict=False)) for line in lines[1 : most + 1]]
+        return [
+            (
+                Path(row["path"]).name,
+                (path / "clips" / Path(row["path"]).name).read_bytes(),
+                row.get("sentence", ""),
+            )
+            for row in rows
+        ]
+
+
+def _saved_rows(path: Path, most: int) -> list[tuple[str, bytes, str]]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingToolError(
+            "datasets is missing, which reads what Hugging Face saved",
+            mend="run: pip install 'edgetvm[data]'",
+        ) from error
+    saved = datasets.load_from_disk(str(path)).cast_column("audio", datasets.Audio(decode=False))
+    rows = [saved[number] for number in range(min(most, len(saved)))]
+    return [
+        (str(row["audio"]["path"] or number), row["audio"]["bytes"], row["sentence"])
+        for number, row in enumerate(rows)
+    ]
+
+
+def decoded(recording: bytes, name: str, sample_rate_hz: int) -> Signal:
+    """A recording's samples: a WAV file's, or by ffmpeg those of any other.
+
+    Raises:
+        MissingToolError: there is no ffmpeg.
+        ConfigurationError: it is no recording.
+    """
+    if recording.startswith(b"RIFF"):
+        return wav_signal(recording, name, sample_rate_hz)
+    form = ["-f", "wav", "-ac", "1", "-ar", str(sample_rate_hz), "-loglevel", "error"]
+    try:
+        done = subprocess.run(
+            ["ffmpeg", "-i", "pipe:0", *form, "pipe:1"],
+            input=recording,
+            capture_output=True,
+            timeout=_FFMPEG_TIMEOUT_S,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise MissingToolError(
+            "ffmpeg is missing, which reads compressed recordings",
+            mend="run: apt-get install ffmpeg",
+        ) from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise ConfigurationError(
+            f"not a recording: {said[-1]}", where=name, mend="leave it out of the list"
+        )
+    return wav_signal(done.stdout, name, sample_rate_hz)
+
+
+def plain_words(text: str) -> str:
+    """Small letters; all marks but apostrophes become spaces."""
+    text = text.lower().replace("\u2019", "'")
+    kept = "".join(one if one.isalnum() or one == "'" else " " for one in text)
+    return " ".join(kept.split())
 
 
 _SPHINX = re.compile(r"\s*(?:<s>)?\s*(?P<text>.*?)\s*(?:</s>)?\s*\((?P<name>[^()\s]+)\)\s*")

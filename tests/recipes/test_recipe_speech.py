@@ -130,6 +130,47 @@ def test_a_missing_list_names_the_package_that_brings_it(tmp_path: Path) -> None
     assert caught.value.mend == "run: apt-get install some-speech"
 
 
+def write_common_voice(folder: Path) -> None:
+    (folder / "clips").mkdir()
+    rows = ["client_id\tpath\tsentence_id\tsentence\tup_votes"]
+    for name, sentence in (("one.mp3", "He\u2019s here: isn't he?"), ("two.mp3", "Zwei Äpfel.")):
+        write_wav(folder / "clips" / name, 0.5 * np.ones(800))
+        rows.append(f"c\t{name}\t7\t{sentence}\t2")
+    (folder / "test.tsv").write_text("\n".join(rows) + "\n")
+
+
+def test_common_voice_as_mozilla_packs_it(tmp_path: Path) -> None:
+    write_common_voice(tmp_path)
+    found = of_source("common-voice", folder=str(tmp_path), sample_rate_hz=8000)
+    assert [(one.name, one.label) for one in found] == [
+        ("one.mp3", "he's here isn't he"),
+        ("two.mp3", "zwei äpfel"),
+    ]
+    assert [len(one.value) for one in found] == [400, 400]
+    (one,) = of_source("common-voice", folder=str(tmp_path), most=1)
+    assert one.attributes == {"sample_rate_hz": 16000}
+    (tmp_path / "test.tsv").write_text("path\tup_votes\n")
+    with pytest.raises(ConfigurationError, match="no columns `path` and `sentence`"):
+        of_source("common-voice", folder=str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"neither dev\.tsv nor dataset_info\.json"):
+        of_source("common-voice", folder=str(tmp_path), split="dev")
+
+
+def test_common_voice_as_hugging_face_saves_it(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    write_common_voice(tmp_path)
+    rows = {
+        "audio": [{"bytes": (tmp_path / "clips" / "one.mp3").read_bytes(), "path": "one.mp3"}],
+        "sentence": ["He\u2019s here."],
+    }
+    audio = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    features = datasets.Features({"audio": audio, "sentence": datasets.Value("string")})
+    made = datasets.Dataset.from_dict(rows, features=features)
+    made.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(str(tmp_path / "saved"))
+    (one,) = of_source("common-voice", folder=str(tmp_path / "saved"))
+    assert (one.name, one.label, len(one.value)) == ("one.mp3", "he's here", 800)
+
+
 STREAM = StreamSpec(16000, 8, 2, "window")
 
 
