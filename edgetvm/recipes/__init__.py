@@ -6,7 +6,7 @@ from edgetvm.recipes.data import Sample, samples, spoken, wav
 from edgetvm.recipes.enhancement import scale_invariant_ratio_db
 from edgetvm.recipes.fetch import fetch, fetch_members, model_file
 from edgetvm.recipes.gathered import with_folder
-from edgetvm.recipes.metrics import decision_agreement, score, unmet
+from edgetvm.recipes.metrics import decision_agreement, lost_pct, score, unmet
 from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.noise import with_noise
 from edgetvm.recipes.pipeline import Pipeline, Stage, Stages, list_pipelines, load_pipeline
@@ -78,6 +78,7 @@ __all__ = [
     "list_recipes",
     "load_pipeline",
     "load_recipe",
+    "lost_pct",
     "model_file",
     "noisy_speech",
     "prepare",
