@@ -4,6 +4,7 @@ there, and every run is timed there."""
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from edgetvm.base.errors import BoardError, BoardTimeoutError, MissingToolError
+from edgetvm.base.errors import (
+    BoardError,
+    BoardStorageError,
+    BoardTimeoutError,
+    MissingToolError,
+)
 from edgetvm.base.files import sha256_of
 from edgetvm.base.pins import installed_version
 from edgetvm.farm.inventory import Board
@@ -130,7 +136,7 @@ class _There:
 def _brought(
     connection: Connection, python: BoardPython, tasks: Sequence[Task], lost: Lost
 ) -> dict[Task, str]:
-    """Tasks whose model is converted, with the folder of the board that has their package."""
+    """Tasks whose model is converted, with the folders of the board that have their packages."""
     found: dict[Task, str] = {}
     for task in tasks:
         package = peer_called(task.engine).package
@@ -139,20 +145,36 @@ def _brought(
         try:
             prepare(task)
             wheels = packages_for(python, requirement)
-        except (Unavailable, MissingToolError) as error:
+            found[task] = _bring_wheels(connection, wheels, requirement)
+        except (Unavailable, MissingToolError, BoardStorageError) as error:
             lost(task, str(error))
-            continue
-        name = f"{package.lower()}-{wheels.name}"
-        found[task] = bring(connection, name, files_in(wheels), requirement)
     return found
+
+
+def _bring_wheels(connection: Connection, wheels: Path, requirement: str) -> str:
+    """The folders of a package, as in PYTHONPATH; numpy, which all need, has one of its own."""
+    parts: dict[str, dict[str, Path | bytes]] = {requirement: {}, "numpy": {}}
+    for name, path in files_in(wheels).items():
+        is_numpy = re.match(r"numpy(\.libs|-[^/]*)?/", name) is not None
+        parts["numpy" if is_numpy else requirement][name] = path
+    return ":".join(
+        bring(connection, f"{what.partition('=')[0].lower()}-{_digest(files)}", files, what)
+        for what, files in parts.items()
+        if files
+    )
+
+
+def _digest(files: Mapping[str, Path | bytes]) -> str:
+    """Of names and sizes: what wheels hold is told by them, versions and platforms included."""
+    told = [(name, path.stat().st_size) for name, path in files.items() if isinstance(path, Path)]
+    return sha256_of(repr(told).encode())[:12]
 
 
 def _bring_case(connection: Connection, case: Case) -> str:
     """The case's folder as it is now: with other peers it may get more conversions."""
     here = case.file.parent
     files = files_in(here)
-    name = f"case-{here.name}-{sha256_of(repr(list(files)).encode())[:12]}"
-    return bring(connection, name, files, f"{case.name} for peers")
+    return bring(connection, f"case-{here.name}-{_digest(files)}", files, f"{case.name} for peers")
 
 
 def _bring_code(connection: Connection) -> str:
