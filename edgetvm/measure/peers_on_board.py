@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,7 +32,7 @@ from edgetvm.measure.peers import peer_called, prepare
 from edgetvm.measure.peers.case import Case, Task, Unavailable
 from edgetvm.measure.peers.crew import WorkerLost
 
-_BEGIN_S = 60.0
+_BEGIN_S = 120.0
 _TURN_GRACE_S = 180.0
 _MODULE = "edgetvm.measure.peers"
 
@@ -49,28 +49,34 @@ def check_python(board: Board) -> None:
 
 @contextmanager
 def crew_on(board: Board, tasks: Sequence[Task], lost: Lost) -> Iterator[list[Runner]]:
-    """Runners on a board, until the block ends or the connection breaks.
+    """Runners on a board, until the block ends.
 
     Args:
         board: that the inventory has a login for.
         tasks: of one case, as this machine has it.
-        lost: told of tasks that cannot be brought or loaded.
-
-    Raises:
-        BoardError: it has no Python for them, or failed.
+        lost: told of tasks that cannot be brought or loaded; of all where the board cannot run
+            any: what else was measured there is not lost with them.
     """
-    with Connection(board) as connection:
-        python = python_of(connection)
-        there = _brought(connection, python, tasks, lost)
-        if not there:
-            yield []
-            return
-        case = next(iter(there)).case
-        folder = _bring_case(connection, case)
-        with connection.held(_command(connection, there), deadline_s=_BEGIN_S) as held:
-            talk = _Talk(held, board)
-            talk.check_begun()
-            yield _started(talk, folder, there, lost)
+    with ExitStack() as open_:
+        runners: list[Runner] = []
+        try:
+            runners = _loaded(open_, board, tasks, lost)
+        except BoardError as error:
+            for task in tasks:
+                lost(task, str(error))
+        yield runners
+
+
+def _loaded(open_: ExitStack, board: Board, tasks: Sequence[Task], lost: Lost) -> list[Runner]:
+    connection = open_.enter_context(Connection(board))
+    there = _brought(connection, python_of(connection), tasks, lost)
+    if not there:
+        return []
+    folder = _bring_case(connection, next(iter(there)).case)
+    command = connection.held(_command(connection, there), deadline_s=_BEGIN_S)
+    talk = _Talk(open_.enter_context(command), board)
+    talk.check_begun()
+    return _started(talk, folder, there, lost)
 
 
 @dataclass(frozen=True)
@@ -120,14 +126,11 @@ class _There:
 
     def turn(self, warm_s: float, seconds: float, least: int) -> list[int]:
         """See `Runner`."""
-        told = self.talk.ask(
-            warm_s + seconds + _TURN_GRACE_S,
-            do="turn",
-            worker=self.number,
-            warm_s=warm_s,
-            seconds=seconds,
-            least=least,
-        )
+        asked = {"worker": self.number, "warm_s": warm_s, "seconds": seconds, "least": least}
+        try:
+            told = self.talk.ask(warm_s + seconds + _TURN_GRACE_S, do="turn", **asked)
+        except BoardError as error:
+            raise WorkerLost(str(error)) from error
         if "lost" in told:
             raise WorkerLost(told["lost"])
         return [int(one) for one in told["samples_ns"]]

@@ -68,6 +68,28 @@ def test_a_peer_is_brought_and_timed_there(
     assert brought == ["ai", "case", "code", "onnxruntime"]
 
 
+def test_a_board_that_runs_no_peer_costs_only_the_peers(
+    ssh_board: Board,  # noqa: F811
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its Python has no numpy: a wheel of another system's, say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peers_on_board, "packages_for", in_place)
+    broken = (
+        f'#!/bin/sh\ncase "$*" in *on_board) set -- -S "$@";; esac\nexec {sys.executable} "$@"\n'
+    )
+    (tmp_path / "python").write_text(broken)
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(board_python, "PROGRAM", str(tmp_path / "python"))
+    lost: dict[str, str] = {}
+    with crew_on(ssh_board, tasks, lambda task, why: lost.update({task.engine: why})) as runners:
+        assert runners == []
+    assert set(lost) == {"onnxruntime", "litert"}
+    assert "what runs peers there has ended: ModuleNotFoundError" in lost["onnxruntime"]
+
+
 def is_worker(process: psutil.Process) -> bool:
     """Whether a peer is loaded in it."""
     return "edgetvm.measure.peers.worker" in process.cmdline()
