@@ -16,14 +16,15 @@ from edgetvm.measure.early_stopping import least_queries, most_over
 from edgetvm.measure.rules import TOLD_PERCENTILES, Rule
 from edgetvm.measure.samples import Chunk, Samples
 from edgetvm.measure.scenarios import Load, Played, play, poisson_ns
-from edgetvm.measure.system_under_test import Queries, SystemUnderTest
-from edgetvm.measure.windows import reasons
+from edgetvm.measure.system_under_test import SystemUnderTest
+from edgetvm.measure.windows import reasons, valid_samples
 
 _PERCENTILE = TOLD_PERCENTILES["server"]
 _LEAST_QUERIES, _TRIAL_S = 500, 2.0
 # Of the long run: with fewer only a board far below its bound can be told to keep it.
 _LEAST_OF_LONG_RUN = least_queries(_PERCENTILE, 5)
-_LEAST_BACK_TO_BACK, _BACK_TO_BACK_S = 64, 1.0
+# Queries back to back, which tell what one takes.
+_ALONE = Rule(64, 1.0, 60.0)
 _SIMULATED = 20_000
 # Rates nearer to each other than this are one; the first steps from what was computed are larger.
 _APART, _STEP = 1.02, 1.1
@@ -89,7 +90,7 @@ def play_highest_rate(
         BoardError: the board failed, or does not keep the bound at any rate.
     """
     with step(f"the highest rate that keeps {format_ms(bound_ms)}") as this:
-        trials = _search(system, bound_ms, this)
+        trials = _search(system, bound_ms, judged, this)
         qps = max(one.qps for one in trials if one.holds)
         this.detail = f"{qps:.4g} queries a second, of {plural(len(trials), 'trial')}"
     at_least = max(rule.least_count, _LEAST_OF_LONG_RUN)
@@ -108,13 +109,16 @@ def _is_kept(run: RateTrial) -> bool:
     return run.over <= most_over(run.queries, _PERCENTILE)
 
 
-def _search(system: SystemUnderTest, bound_ms: float, this: Step) -> tuple[RateTrial, ...]:
+def _search(
+    system: SystemUnderTest, bound_ms: float, judged: bool, this: Step
+) -> tuple[RateTrial, ...]:
     """Trials of which the highest that holds and the lowest that does not lie close together."""
-    service_ns = system.time_queries(Queries(_SIMULATED, _BACK_TO_BACK_S)).service_ns
-    if len(service_ns) < _LEAST_BACK_TO_BACK:
-        service_ns = system.time_queries(Queries(_LEAST_BACK_TO_BACK, 60.0)).service_ns
+    alone = play(system, "single-stream", _ALONE, Load(), judged=judged)
+    disturbed = judged and all(reasons(window) for window in alone.windows)
+    valid = valid_samples(alone.samples_ns, alone.windows if judged else ())
+    service_ns = np.concatenate(list((valid if len(valid) else alone.samples_ns).chunks()))
     if float(np.quantile(service_ns, _PERCENTILE)) > bound_ms * 1e6:
-        raise _too_slow(system, bound_ms)
+        raise _too_slow(system, bound_ms, disturbed)
     trials: list[RateTrial] = []
     held, over = 0.0, np.inf
     qps, factor = simulated_rate(service_ns, bound_ms), _STEP
@@ -131,7 +135,7 @@ def _search(system: SystemUnderTest, bound_ms: float, this: Step) -> tuple[RateT
         qps = _next(held, over, factor)
         factor *= factor
     if not held:
-        raise _too_slow(system, bound_ms)
+        raise _too_slow(system, bound_ms, disturbed)
     return tuple(trials)
 
 
@@ -141,10 +145,12 @@ def _next(held: float, over: float, factor: float) -> float:
     return held * factor if over == np.inf else float(np.sqrt(held * over))
 
 
-def _too_slow(system: SystemUnderTest, bound_ms: float) -> BoardError:
+def _too_slow(system: SystemUnderTest, bound_ms: float, disturbed: bool) -> BoardError:
+    why = "other work disturbed the board all the time: wait until it is idle"
+    otherwise = "allow more (--bound), or see what one query takes: --scenario single-stream"
     return BoardError(
         f"{system.name} keeps {format_ms(bound_ms)} for 99% of its queries at no rate",
-        mend="allow more (--bound), or see what one query takes: --scenario single-stream",
+        mend=why if disturbed else otherwise,
     )
 
 
