@@ -51,7 +51,9 @@ def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], 
     found = connection.run(find, deadline_s=_DEADLINE_S)
     place = found.out.decode(errors="replace").strip()
     if not place:
-        raise storage_fault(found, where) or BoardError(f"no folder is made: {found.last_words}")
+        raise storage_fault(found, where) or BoardError(
+            f"no folder is made there: {found.last_words}", where=where
+        )
     folder = f"{place}/{name}"
     if found.exit_code:
         with step(f"bring {what} to {connection.board.name}") as this:

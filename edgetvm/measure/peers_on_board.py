@@ -87,8 +87,7 @@ class _Talk:
     board: Board
 
     def check_begun(self) -> None:
-        if not self.held.first_line:
-            raise self._ended()
+        self._told(self.held.first_line)
 
     def ask(self, deadline_s: float, **request: object) -> dict[str, Any]:
         try:
@@ -99,9 +98,19 @@ class _Talk:
                 where=f"board {self.board.name}",
                 mend="is it overloaded? run the same command again",
             ) from error
-        if not answer:
+        return self._told(answer)
+
+    def _told(self, line: str) -> dict[str, Any]:
+        if not line:
             raise self._ended()
-        found: dict[str, Any] = json.loads(answer)
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise BoardError(
+                f"what runs peers there says {line[:100]!r}",
+                where=f"board {self.board.name}",
+                mend="an account whose shell says nothing by itself",
+            ) from error
         return found
 
     def _ended(self) -> BoardError:
