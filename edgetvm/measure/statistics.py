@@ -118,7 +118,8 @@ def _warnings(
 ) -> tuple[str, ...]:
     environment = measurement.environment
     found = list(_validity(measurement))
-    quiet = not _is_disturbed(measurement)
+    # Where that is why times are spread, or they say nothing anyway, it is not told again.
+    quiet = not _is_disturbed(measurement) and not environment.emulated
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
     if not measurement.settled and quiet:
