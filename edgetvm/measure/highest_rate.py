@@ -20,7 +20,9 @@ from edgetvm.measure.system_under_test import SystemUnderTest
 from edgetvm.measure.windows import reasons, valid_samples
 
 _PERCENTILE = TOLD_PERCENTILES["server"]
-_LEAST_QUERIES, _TRIAL_S = 500, 2.0
+# A trial lasts so long, or has so many queries; of a slow model fewer, for they take minutes.
+_TRIAL_S, _ENOUGH_QUERIES = 2.0, 500
+_LONG_TRIAL_S, _LEAST_QUERIES = 20.0, 100
 # Of the long run: with fewer only a board far below its bound can be told to keep it.
 _LEAST_OF_LONG_RUN = least_queries(_PERCENTILE, 5)
 # Queries back to back, which tell what one takes.
@@ -74,8 +76,9 @@ def play_highest_rate(
     """Find the highest rate that keeps a bound, and play the server scenario at it.
 
     A first rate is computed from service times back to back; trials of two seconds, or 500
-    queries, close in from there, to 2%. The long run must keep the bound by early stopping's rule,
-    which is more than trials must; where it does not, it is made again at a rate 5% lower.
+    queries (fewer where they would take over 20 seconds), close in from there, to 2%. The long run
+    must keep the bound by early stopping's rule, which is more than trials must; where it does
+    not, it is made again at a rate 5% lower.
 
     Args:
         system: open, its inputs set and warm.
@@ -99,14 +102,16 @@ def play_highest_rate(
     while True:
         played = play(system, "server", long_rule, Load(target_qps=qps), judged=judged)
         left -= 1
-        if not left or _is_kept(_trial(qps, played.samples_ns, bound_ms)):
+        if not left or not _is_lost(_trial(qps, played.samples_ns, bound_ms), at_least):
             return played, qps, RateSearch(bound_ms, trials)
         qps *= _BACK
 
 
-def _is_kept(run: RateTrial) -> bool:
-    """Whether 99% are in time, with 99% confidence."""
-    return run.over <= most_over(run.queries, _PERCENTILE)
+def _is_lost(run: RateTrial, wanted: int) -> bool:
+    """Whether its rate is too high: it is not with 99% confidence that 99% are in time, and that is
+    not only because time was over before all queries ran."""
+    sure = run.over <= most_over(run.queries, _PERCENTILE)
+    return not sure and (run.queries >= wanted or not run.holds)
 
 
 def _search(
@@ -156,7 +161,8 @@ def _too_slow(system: SystemUnderTest, bound_ms: float, disturbed: bool) -> Boar
 
 def _tried(system: SystemUnderTest, qps: float, bound_ms: float) -> RateTrial:
     """One trial; where it is not held and was disturbed, it is made again."""
-    count = max(_LEAST_QUERIES, int(qps * _TRIAL_S))
+    fit = min(_ENOUGH_QUERIES, int(qps * _LONG_TRIAL_S))
+    count = max(_LEAST_QUERIES, fit, int(qps * _TRIAL_S))
     rule = Rule(count, 0.0, 2 * count / qps + bound_ms / 1e3)
     for _ in range(_ATTEMPTS):
         played = play(system, "server", rule, Load(target_qps=qps))

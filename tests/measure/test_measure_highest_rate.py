@@ -55,6 +55,16 @@ def test_a_bound_below_one_query_is_kept_at_no_rate() -> None:
         play_highest_rate(always_hot, RULE, 0.9)
 
 
+def test_a_slow_model_is_tried_with_fewer_queries_and_not_lowered_for_lack_of_time() -> None:
+    """A quarter of a second a query: the long run's time is over after some hundreds."""
+    system = Scripted(run_ns=(250 * MS,))
+    played, qps, search = play_highest_rate(system, Rule(64, 6.0, 60.0), 2000.0)
+    assert max(one.queries for one in search.trials) < 120
+    # Too few to be sure of 99%, and none of them late: a lower rate would tell no more.
+    assert len(played.samples_ns) < 300
+    assert qps > 0.9 * max(one.qps for one in search.trials if one.holds)
+
+
 def test_trials_of_a_disturbed_board_are_made_again() -> None:
     # A second back to back, and a look before and after the first trial.
     system = Scripted(hot=frozenset({3}))
