@@ -29,6 +29,7 @@ COMMANDS = {
     "results": "results",
     "compare": "compare",
     "gate": "gate",
+    "experiment": "experiment",
     "devices": "devices",
     "provision": "provision",
     "farm": "farm",

@@ -6,6 +6,7 @@ from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.comparing import Contest, Turn, compare_in_turns, compare_stored
 from edgetvm.workflow.estimating import estimate, estimate_package
+from edgetvm.workflow.experimenting import plan_experiment, run_experiment, stored_experiment
 from edgetvm.workflow.farm_serving import serve_farm
 from edgetvm.workflow.gating import GatePlan, gate
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
@@ -72,10 +73,13 @@ __all__ = [
     "package_for",
     "package_path",
     "page_path",
+    "plan_experiment",
     "quantize",
     "read_inputs",
     "run",
+    "run_experiment",
     "serve_farm",
+    "stored_experiment",
     "tune",
     "tune_estimated",
     "tuned_schedules",
