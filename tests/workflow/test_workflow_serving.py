@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.executors import Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 from edgetvm.workflow.serving.served import Models, Offer, ServedModel, Share, open_models
+from edgetvm.workflow.web import listener_at
 
 TINY, STATEFUL = "/v2/models/tiny", "/v2/models/stateful"
 
@@ -257,6 +259,15 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
     wrong = Package(tiny_package.manifest, lying, tiny_package.data, 0, b"", None)
     with pytest.raises(NumericError):
         open_models([Offer(wrong)], Share())
+
+
+def test_no_answer_waits_for_an_acknowledgement() -> None:
+    """asyncio sets TCP_NODELAY where it knows the protocol; accepted sockets have the listener's."""
+    with listener_at(0) as listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        with client, accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
 
 
 def test_executors_share_the_cores_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
