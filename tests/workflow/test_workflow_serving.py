@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -262,12 +263,22 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
 
 
 def test_no_answer_waits_for_an_acknowledgement() -> None:
-    """asyncio sets TCP_NODELAY where it knows the protocol; accepted sockets have the listener's."""
-    with listener_at(0) as listener:
-        client = socket.create_connection(listener.getsockname())
-        accepted, _ = listener.accept()
-        with client, accepted:
-            assert accepted.proto == socket.IPPROTO_TCP
+    """TCP_NODELAY is set where asyncio knows that a listener speaks TCP."""
+    undelayed = asyncio.Queue[int]()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        undelayed.put_nowait(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def asked() -> int:
+        listener = listener_at(0)
+        async with await asyncio.start_server(accept, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.close()
+            return await undelayed.get()
+
+    assert asyncio.run(asked()) == 1
 
 
 def test_executors_share_the_cores_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
