@@ -57,6 +57,7 @@ class _Entry(Generic[Result]):
     record: type[Any]
     parameters: TypeAdapter[Any]
     needs_stream: bool
+    needs_text: bool
     reads: str | None
     best: float | None
     whole: bool
@@ -85,6 +86,7 @@ class Registry(Generic[Result]):
         name: str,
         *,
         needs_stream: bool = False,
+        needs_text: bool = False,
         reads: str | None = None,
         best: float | None = None,
         whole: bool = False,
@@ -95,7 +97,9 @@ class Registry(Generic[Result]):
 
         Args:
             needs_stream: whether a recipe that names it must have a `stream`.
-            reads: for a metric, the postprocess whose prediction it reads.
+            needs_text: whether a preprocess reads the `text` among a sample's attributes.
+            reads: for a metric, the postprocess whose prediction it reads; for a pipeline, the one
+                whose keys its predictions have.
             best: for a metric, its value where all is right; None for a figure that is no score.
             whole: whether a metric takes the predictions of all samples, and these, at once.
             agreement: for a postprocess, how far two of its predictions agree; all or nothing
@@ -119,6 +123,7 @@ class Registry(Generic[Result]):
                 record,
                 TypeAdapter(record),
                 needs_stream,
+                needs_text,
                 reads,
                 best,
                 whole,
@@ -133,9 +138,17 @@ class Registry(Generic[Result]):
         """All names, or those of metrics that read one postprocess."""
         return sorted(name for name, entry in self._entries.items() if reads in (None, entry.reads))
 
+    def reads(self, name: str) -> str:
+        """The postprocess whose keys the predictions have that a function reads or makes."""
+        return self._entries[name].reads or ""
+
     def needs_stream(self, name: str) -> bool:
         """Whether a recipe that names it must have a `stream`."""
         return self._entries[name].needs_stream
+
+    def needs_text(self, name: str) -> bool:
+        """Whether a preprocess reads the `text` among a sample's attributes."""
+        return self._entries[name].needs_text
 
     def best(self, name: str) -> float | None:
         """A metric's value where all is right; None for a figure that is no score."""
@@ -318,3 +331,4 @@ PREPROCESS: Registry[dict[str, NDArray[np.generic]]] = Registry("preprocess")
 POSTPROCESS: Registry[Prediction] = Registry("postprocess")
 METRICS: Registry[float] = Registry("metric")
 MODELS: Registry[None] = Registry("model")
+PIPELINES: Registry[Prediction] = Registry("pipeline")

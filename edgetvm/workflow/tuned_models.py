@@ -15,6 +15,7 @@ from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import BoardSession, connect
 from edgetvm.measure.deployment import deploy
+from edgetvm.models.model import Model
 from edgetvm.package.archive import Package
 from edgetvm.tune.choosing import MARGIN
 from edgetvm.tune.database import TuningDatabase
@@ -27,8 +28,10 @@ from edgetvm.workflow.subject import Subject
 # runs of a turn find cold caches.
 _TURNS = 5
 _RUNS = 200
-_TURN_S = 2.0
+_TURN_S = 0.5
 _WARM = 5
+# What is slower than the fastest by this much is out: no turn more makes up for it.
+_HOPELESS = 1.15
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def choose_layout(
     board: Board,
     database: TuningDatabase,
     options: CompileOptions = DEFAULTS,
+    model: Model | None = None,
 ) -> None:
     """Measure the model, untuned, in each layout, and keep which is the fastest, once and for all.
 
@@ -68,6 +72,7 @@ def choose_layout(
         board: whose server is up.
         database: for what is found.
         options: how the model is compiled.
+        model: as the subject loads it, where that is known already.
 
     Raises:
         ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
@@ -77,10 +82,10 @@ def choose_layout(
     conditions = conditions_of(profile, options)
     if options.layout != "auto" or options.level.rules != "all":
         return
-    plain = build(subject, profile, options=options).package
-    model = plain.manifest.provenance.sha256
+    plain = build(subject, profile, options=options, model=model).package
+    sha256 = plain.manifest.provenance.sha256
     has_images = any(one.layout for one in plain.manifest.targets[0].kernels)
-    if model in database.layouts(conditions) or not has_images:
+    if sha256 in database.layouts(conditions) or not has_images:
         return
     with step("compare layouts") as this, connect(board) as session:
         packages = {"auto": plain}
@@ -88,12 +93,12 @@ def choose_layout(
             if layout not in packages:
                 forced = replace(options, layout=layout)
                 with contextlib.suppress(NumericError):
-                    packages[layout] = build(subject, profile, options=forced).package
+                    packages[layout] = build(subject, profile, options=forced, model=model).package
         times_ms = dict(zip(packages, _p50_ms(session, list(packages.values())), strict=True))
         best = min(LAYOUTS, key=lambda one: times_ms.get(one, math.inf))
         gain = times_ms["auto"] / times_ms[best]
         chosen = best if gain > 1 / MARGIN else "auto"
-        database.choose_layout(conditions, model, chosen, gain if chosen == best else 1.0)
+        database.choose_layout(conditions, sha256, chosen, gain if chosen == best else 1.0)
         told = ", ".join(f"{one} {ms:.4g} ms" for one, ms in times_ms.items())
         this.detail = f"{told}: {chosen} is taken"
 
@@ -104,6 +109,7 @@ def confirm(
     database: TuningDatabase,
     tuned: Tuned,
     options: CompileOptions = DEFAULTS,
+    model: Model | None = None,
 ) -> Outcome:
     """Compare the whole model, tuned and untuned, in turns on a board.
 
@@ -117,6 +123,7 @@ def confirm(
         database: with the verdicts.
         tuned: of `tune_model`.
         options: how the model is compiled.
+        model: as the subject loads it, where that is known already.
 
     Raises:
         ModelError, CompileError, NumericError: the untuned model cannot be built, or is wrong.
@@ -124,14 +131,14 @@ def confirm(
     """
     profile = load_profile(board.profile)
     conditions = conditions_of(profile, options)
-    plain = build(subject, profile, options=options).package
-    model = plain.manifest.provenance.sha256
+    plain = build(subject, profile, options=options, model=model).package
+    sha256 = plain.manifest.provenance.sha256
     kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
     with step("compare the whole model") as this, connect(board) as session:
         schedules = database.schedules(conditions)
-        while kept or model in schedules.layouts:
+        while kept or sha256 in schedules.layouts:
             try:
-                package = build(subject, profile, schedules, options=options)
+                package = build(subject, profile, schedules, options=options, model=model)
                 default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
             except NumericError as error:
                 warn(f"tuned, its answers are wrong: {error.what}")
@@ -143,7 +150,7 @@ def confirm(
                     f"{default_ms:.4g} ms: what saves least is taken back"
                 )
             if not kept:
-                database.choose_layout(conditions, model, "auto", 1.0)
+                database.choose_layout(conditions, sha256, "auto", 1.0)
             kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
             for one in dropped:
                 database.decide(conditions, one.key, None, 1.0)
@@ -168,12 +175,22 @@ def _taken_back(kernel: TunedKernel) -> TunedKernel:
 
 
 def _p50_ms(session: BoardSession, packages: Sequence[Package]) -> list[float]:
-    """The median latency of each, opened anew in turns."""
+    """The median latency of each, opened anew in turns; of those without hope by fewer turns than
+    of the first and the others."""
     runs: list[list[float]] = [[] for _ in packages]
     for package in packages:
         deploy(session, package)
+    going = list(range(len(packages)))
     for _ in range(_TURNS):
-        for package, mine in zip(packages, runs, strict=True):
-            session.open(package.data, None)
-            mine.extend(session.time_runs(_RUNS, _TURN_S)[_WARM:] / 1e6)
+        for at in going:
+            session.open(packages[at].data, None)
+            times_ms = session.time_runs(_RUNS, _TURN_S) / 1e6
+            runs[at].extend(times_ms[min(_WARM, len(times_ms) // 2) :])
+        going = _with_hope(going, [median(mine) for mine in runs])
     return [median(mine) for mine in runs]
+
+
+def _with_hope(going: Sequence[int], p50_ms: Sequence[float]) -> list[int]:
+    """The first, which all are compared with, and those that may still be the fastest."""
+    limit_ms = _HOPELESS * min(p50_ms)
+    return [at for at in going if at == 0 or p50_ms[at] < limit_ms]

@@ -89,7 +89,7 @@ def tune(
         up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
         open_.enter_context(governed(up))
         first = _first_there(up)
-        choose_layout(subject, first, mine, options)
+        choose_layout(subject, first, mine, options, model)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(
             model, profile, up, mine, budget,
@@ -97,7 +97,7 @@ def tune(
             builder=builder, sources=others, how=how, told=told, resume=resume,
             roofline=_roofline(first, profile),
         )  # fmt: skip
-        return confirm(subject, tuned.boards[0], mine, tuned, options)
+        return confirm(subject, tuned.boards[0], mine, tuned, options, model)
 
 
 def tune_estimated(

@@ -45,7 +45,7 @@ from edgetvm.workflow import (
     tuned_schedules,
     write_outputs,
 )
-from edgetvm.workflow.tuned_models import choose_layout
+from edgetvm.workflow.tuned_models import _with_hope, choose_layout
 
 QUICK = Plan(runs=12, warmup=2, max_s=5.0)
 
@@ -411,3 +411,8 @@ def test_boards_of_several_profiles_are_not_tuned_at_once(tiny_onnx: Path) -> No
     boards = [Board("a", "rpi4"), Board("b", "rpi5"), Board("c", "rpi4")]
     with pytest.raises(UsageError, match=r"of several profiles: rpi4, rpi5 .*profile=rpi4"):
         tune(find_subject(tiny_onnx), boards)
+
+
+def test_what_is_hopelessly_slow_gets_no_more_turns_but_the_first_always_does() -> None:
+    assert _with_hope([0, 1, 2, 3], [1.0, 2.0, 0.8, 0.9]) == [0, 2, 3]
+    assert _with_hope([0, 2, 3], [1.0, 2.0, 0.8, 0.95]) == [0, 2]
