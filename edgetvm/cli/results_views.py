@@ -86,6 +86,7 @@ def document_of(measurement: Measurement) -> Iterator[str]:
 def described(measurement: Measurement) -> dict[str, object]:
     """Everything that is worth a line; what is not known has none."""
     from edgetvm.measure import summarise
+    from edgetvm.report.conditions import energy_told, looks_told
 
     summary, place = summarise(measurement), measurement.environment
     rows: dict[str, object | None] = {
@@ -107,7 +108,7 @@ def described(measurement: Measurement) -> dict[str, object]:
         else f"{format_ms(summary.rpc_ms)} a call, not in times",
         "roofline": _roofline(measurement),
         "memory": format_bytes(measurement.peak_memory_bytes),
-        **_looks(measurement),
+        **looks_told(measurement),
         "energy": energy_told(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
         "threads": f"{place.threads} of {plural(place.cores, 'core')}",
@@ -187,29 +188,3 @@ def _percentiles(summary: Summary) -> dict[str, str]:
         name = f"p{summary.early_stopping_percentile * 100:g} at most"
         rows[name] = f"{format_ms(summary.early_stopping_ms)} (early stopping, 99%)"
     return rows
-
-
-def _looks(measurement: Measurement) -> dict[str, str | None]:
-    """What the looks at the board found, from the first to the last."""
-    windows = measurement.windows
-    if not windows:
-        return {}
-    looks = [windows[0].before, *(window.after for window in windows)]
-    heat = [look.temperature_c for look in looks if look.temperature_c is not None]
-    clocks = [clock for look in looks for clock in look.frequencies_khz]
-    switches = looks[-1].involuntary_switches - looks[0].involuntary_switches
-    return {
-        "governor": ", ".join(dict.fromkeys(g for look in looks for g in look.governors)) or None,
-        "clock": f"{min(clocks) / 1e3:.0f} to {max(clocks) / 1e3:.0f} MHz" if clocks else None,
-        "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else None,
-        "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
-        "preempted": plural(switches, "time"),
-    }
-
-
-def energy_told(measurement: Measurement) -> str | None:
-    """What meters told of the valid windows, by run; None without a meter."""
-    from edgetvm.measure.energy import energy_mj
-
-    found = energy_mj(measurement)
-    return None if found is None else f"{found:.3g} mJ a run, of the whole board's meter"

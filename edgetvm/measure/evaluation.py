@@ -107,14 +107,31 @@ def evaluate(
     metrics = {name: fmean(values) for name, values in figures.items()}
     if predictions:
         metrics = {**score(recipe, predictions, samples), **metrics}
-    # Metrics compare with labels: where there are some, the labels are of their sort.
-    form = form_of(recipe) if recipe.metrics else ""
     return Evaluation(
         worst,
         metrics,
-        confusion(predictions, samples) if form == "top-k" else None,
-        track(predictions, samples) if form == "values" else None,
+        confusion(predictions, samples) if _compares(recipe, "top-k") else None,
+        track(predictions, samples) if _compares(recipe, "values") else None,
     )
+
+
+def score_reference(
+    signature: Signature, reference: Reference, recipe: Recipe, samples: tuple[Sample, ...]
+) -> tuple[dict[str, float], Confusion | None]:
+    """The recipe's metrics of the reference's own answers, and its confusion of classes."""
+    if recipe.postprocess is None:
+        return {}, None
+    predictions = [
+        interpret(recipe, _expected(signature, recipe, reference, prepare(recipe, sample)), sample)
+        for sample in samples
+    ]
+    confused = confusion(predictions, samples) if _compares(recipe, "top-k") else None
+    return score(recipe, predictions, samples), confused
+
+
+def _compares(recipe: Recipe, form: str) -> bool:
+    """Whether its metrics compare predictions of that form, so that its labels are of its sort."""
+    return form_of(recipe) == form and bool(recipe.metrics)
 
 
 def _answers(
