@@ -19,8 +19,9 @@ with the p50 and the package at each level. A picture is drawn of what was measu
 
     <!-- picture confusion vision/digits ../images/digits.svg -->
 
-`confusion` is of classes, `track` of numbers, `latency` of the recipes of all tables. Times need a
-quiet machine. Ends with
+`confusion` is of classes, `track` of numbers, `latency` of the recipes of all tables. Pipelines
+have tables and pictures of their own: `benchmarks.pipeline_tables`. Times need a quiet machine.
+Ends with
 
     result: pages=… recipes=… failed=…
 """
@@ -33,6 +34,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import pipeline_tables
+from benchmarks.pipeline_tables import Ran
 from benchmarks.recipes import emulated
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.units import format_bytes, format_ms
@@ -40,6 +43,7 @@ from edgetvm.compile.options import DEFAULTS, OPT_LEVELS, CompileOptions
 from edgetvm.farm import Board, find_board
 from edgetvm.measure import Plan, summarise
 from edgetvm.measure.measurement import Measurement
+from edgetvm.measure.pipelines import PipelineRun
 from edgetvm.measure.statistics import percentile
 from edgetvm.recipes import load_recipe
 from edgetvm.report import charts
@@ -71,26 +75,37 @@ def main() -> None:
     names = arguments.pages or [path.stem for path in sorted(PAGES.glob("*.md"))]
     pages = {PAGES / f"{name}.md": (PAGES / f"{name}.md").read_text() for name in names}
     wanted = {name: None for text in pages.values() for name in _recipes_in(text)}
-    found = _measured(list(wanted), arm=not arguments.no_arm)
+    piped = pipeline_tables.pipelines_in(pages.values())
+    found, ran = _measured(list(wanted), piped, arm=not arguments.no_arm)
     for path, text in pages.items():
         _draw(path, text, found)
+        pipeline_tables.draw(path, text, ran)
         filled = _TABLE.sub(lambda table: _table(table, found), text)
-        path.write_text(_LEVELS.sub(_levels, filled))
-    failed = sum(one.here is None for one in found.values())
-    print(f"result: pages={len(pages)} recipes={len(found)} failed={failed}")
+        path.write_text(_LEVELS.sub(_levels, pipeline_tables.filled(filled, ran)))
+    failed = sum(one.here is None for one in [*found.values(), *ran.values()])
+    print(f"result: pages={len(pages)} recipes={len(found) + len(ran)} failed={failed}")
 
 
 def _recipes_in(text: str) -> list[str]:
     return [name for table in _TABLE.finditer(text) for name in table[1].split()]
 
 
-def _measured(names: Sequence[str], arm: bool) -> dict[str, Found]:
+def _measured(
+    names: Sequence[str], piped: Sequence[str], arm: bool
+) -> tuple[dict[str, Found], dict[str, Ran]]:
+    """Recipes and pipelines, here and on the emulated board."""
     here = {name: _one(name, find_board("local"), _plan(name)) for name in names}
+    ran_here = pipeline_tables.run_here(piped)
     there: dict[str, Measurement | None] = {}
+    ran_there: dict[str, PipelineRun | None] = {}
     if arm:
         with emulated("aarch64") as board:
             there = {name: _one(name, board, Plan(runs=1, warmup=0)) for name in names}
-    return {name: Found(here[name], there.get(name)) for name in names}
+            ran_there = {name: pipeline_tables.run_one(name, board) for name in piped}
+    return (
+        {name: Found(here[name], there.get(name)) for name in names},
+        {name: Ran(ran_here[name], ran_there.get(name)) for name in piped},
+    )
 
 
 def _plan(name: str) -> Plan:

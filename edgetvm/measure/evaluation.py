@@ -110,8 +110,8 @@ def evaluate(
     return Evaluation(
         worst,
         metrics,
-        confusion(predictions, samples) if _compares(recipe, "top-k") else None,
-        track(predictions, samples) if _compares(recipe, "values") else None,
+        confusion(predictions, samples) if _labelled_form(recipe) == "top-k" else None,
+        track(predictions, samples) if _labelled_form(recipe) == "values" else None,
     )
 
 
@@ -125,13 +125,13 @@ def score_reference(
         interpret(recipe, _expected(signature, recipe, reference, prepare(recipe, sample)), sample)
         for sample in samples
     ]
-    confused = confusion(predictions, samples) if _compares(recipe, "top-k") else None
+    confused = confusion(predictions, samples) if _labelled_form(recipe) == "top-k" else None
     return score(recipe, predictions, samples), confused
 
 
-def _compares(recipe: Recipe, form: str) -> bool:
-    """Whether its metrics compare predictions of that form, so that its labels are of its sort."""
-    return form_of(recipe) == form and bool(recipe.metrics)
+def _labelled_form(recipe: Recipe) -> str:
+    """Metrics compare with labels: where there are some, the labels are of this form."""
+    return form_of(recipe) if recipe.metrics else ""
 
 
 def _answers(

@@ -167,7 +167,7 @@ def _error_rate_pct(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> flo
     return 100.0 if edits else 0.0
 
 
-@METRICS.register("false_accepts_per_hour", reads="speech-probability", whole=True)
+@METRICS.register("false_accepts_per_hour", reads="speech-probability", best=0.0, whole=True)
 def false_accepts_per_hour(predictions: Predictions, samples: Samples) -> float:
     """Detections outside all labelled spans and the second after each, in an hour of signal.
 
