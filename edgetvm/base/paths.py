@@ -31,7 +31,7 @@ def data_folder() -> Path:
 
 
 def shipped_folder(kind: str) -> Path:
-    """The folder of board profiles (`devices`) or `recipes` that comes with edgetvm."""
+    """The folder of board profiles (`devices`), `recipes` or `experiments` that edgetvm ships."""
     inside_wheel = _PACKAGE / "_data" / kind
     return inside_wheel if inside_wheel.is_dir() else _PACKAGE.parent / kind
 
@@ -43,10 +43,10 @@ def shipped_file(name: str) -> Path:
 
 
 def search_folders(kind: str) -> list[Path]:
-    """Folders to look in for `devices` or `recipes`, the first one winning.
+    """Folders to look in for `devices`, `recipes` or `experiments`, the first one winning.
 
-    `$EDGETVM_DEVICES` or `$EDGETVM_RECIPES` (folders joined by `:`), `./devices` or `./recipes`,
-    the user's configuration folder, and what edgetvm ships.
+    `$EDGETVM_DEVICES` and so on (folders joined by `:`), `./devices` and so on, the user's
+    configuration folder, and what edgetvm ships.
     """
     chosen = [*_named_folders(kind), Path.cwd() / kind, *_own_folders(kind)]
     return list(dict.fromkeys(folder.resolve() for folder in chosen if folder.is_dir()))

@@ -16,6 +16,7 @@ from edgetvm.base.version import __version__
 COMMANDS = {
     "bench": "bench",
     "run": "run",
+    "serve": "serve",
     "import": "import_",
     "compile": "compile_",
     "inspect": "inspect",
@@ -28,6 +29,7 @@ COMMANDS = {
     "results": "results",
     "compare": "compare",
     "gate": "gate",
+    "experiment": "experiment",
     "devices": "devices",
     "provision": "provision",
     "farm": "farm",

@@ -8,10 +8,15 @@ import click
 
 
 @click.command("schema", short_help="Print the JSON Schema of a YAML format, or of reports.")
-@click.argument("name", type=click.Choice(["profile", "inventory", "recipe", "report"]))
+@click.argument(
+    "name",
+    type=click.Choice(
+        ["profile", "inventory", "recipe", "experiment", "report", "experiment-report"]
+    ),
+)
 def command(name: str) -> None:
     """Print the JSON Schema of a YAML format, for editors that complete and check as you type; or
-    of the JSON that `edgetvm report --output FILE.json` writes, for programs that read it."""
+    of the JSON that reports are written in, for programs that read it."""
     from edgetvm.workflow.schemas import schema
 
     click.echo(json.dumps(schema(name), indent=1))

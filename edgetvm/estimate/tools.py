@@ -71,6 +71,11 @@ def emulator(architecture: str) -> str:
     return found
 
 
+def can_emulate(architecture: str) -> bool:
+    """Whether QEMU has a program for an architecture, be it installed or not."""
+    return architecture in _EMULATORS
+
+
 @functools.cache
 def version_of(program: str) -> tuple[int, int]:
     """The first two numbers of the version that a program tells."""

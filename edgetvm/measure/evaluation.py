@@ -107,6 +107,20 @@ def evaluate(
     return Evaluation(worst, metrics, confused)
 
 
+def score_reference(
+    signature: Signature, reference: Reference, recipe: Recipe, samples: tuple[Sample, ...]
+) -> tuple[dict[str, float], Confusion | None]:
+    """The recipe's metrics of the reference's own answers, and its confusion of classes."""
+    if recipe.postprocess is None:
+        return {}, None
+    predictions = [
+        interpret(recipe, _expected(signature, recipe, reference, prepare(recipe, sample)), sample)
+        for sample in samples
+    ]
+    confused = confusion(predictions, samples) if _has_classes(recipe) else None
+    return score(recipe, predictions, samples), confused
+
+
 def _has_classes(recipe: Recipe) -> bool:
     """Whether its metrics compare classes, so that its labels are some."""
     return form_of(recipe) == "top-k" and bool(recipe.metrics)

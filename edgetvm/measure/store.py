@@ -50,6 +50,11 @@ class Store:
         """
         self._engine = _engine(url or store_url())
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for what is kept beside measurements."""
+        return self._engine
+
     def save(self, measurement: Measurement) -> None:
         """Keep a measurement with all its samples: on the disk when this returns, or not at all."""
         samples = measurement.samples_ns

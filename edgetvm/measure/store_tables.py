@@ -48,6 +48,18 @@ SAMPLES = Table(
     Column("piece", Integer, primary_key=True),
     Column("values_ns", LargeBinary, nullable=False),
 )
+# What came of the parts of experiments, in the order noted: see `measure.experiment.ledger`.
+EXPERIMENTS = Table(
+    "experiments",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False),
+    Column("part", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Index("experiments_of_a_key", EXPERIMENTS.c.key)
 
 
 def open_database(url: str) -> Engine:

@@ -4,7 +4,7 @@ from edgetvm.recipes.accuracy import Confusion, confusion
 from edgetvm.recipes.data import Sample, samples
 from edgetvm.recipes.fetch import fetch, model_file
 from edgetvm.recipes.gathered import with_folder
-from edgetvm.recipes.metrics import decision_agreement, score, unmet
+from edgetvm.recipes.metrics import decision_agreement, lost_pct, score, unmet
 from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.postprocess import Prediction, interpret
 from edgetvm.recipes.preprocess import prepare
@@ -51,6 +51,7 @@ __all__ = [
     "label_names",
     "list_recipes",
     "load_recipe",
+    "lost_pct",
     "model_file",
     "prepare",
     "processing_of",

@@ -56,6 +56,14 @@ def unmet(recipe: Recipe, metrics: Mapping[str, float]) -> list[str]:
     return found
 
 
+def lost_pct(before: float, after: float, best: float | None) -> float | None:
+    """What of a metric is lost, in percent of its best value; of errors, whose best is 0 percent,
+    how many more there are. None for a figure that is no score, and has no best."""
+    if best is None:
+        return None
+    return 100 * (before - after) / best if best else after - before
+
+
 def _scored(recipe: Recipe, name: str, *arguments: object) -> float:
     try:
         return METRICS.run(Processing(name), *arguments)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
-import re
 from collections.abc import Iterable, Sequence
 
 from edgetvm.base.units import format_bytes, format_ms
-from edgetvm.base.words import printable, told_nodes
+from edgetvm.base.words import told_nodes
 from edgetvm.measure.beside import Beside
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.operators import operator_times
 from edgetvm.measure.real_time import RealTime
 from edgetvm.report.across import Matrix, board_rows, matrix_of
 from edgetvm.report.background import NO_BACKGROUND, Background
+from edgetvm.report.escaping import csv_cell, markdown_section, markdown_text
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
 from edgetvm.report.real_time import real_time_lines
 from edgetvm.report.results import Result, results
@@ -23,7 +22,6 @@ from edgetvm.report.table import warning_lines
 from edgetvm.report.verdict import verdicts
 from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
-_MARKDOWN = re.compile(r"[\\`*\[\]|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _MOST_OPERATORS = 5
 _HEAD = (
     "Model",
@@ -47,10 +45,6 @@ _HOW = (
 )
 
 
-def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\g<0>", html.escape(text, quote=False))
-
-
 def _markdown_table(rows: Iterable[Result]) -> list[str]:
     lines = [" | ".join(_HEAD), "|".join([":--"] * 2 + ["--:"] * 7 + [":--"] * 2)]
     for result in rows:
@@ -69,7 +63,7 @@ def _markdown_table(rows: Iterable[Result]) -> list[str]:
             "; ".join(f"{shown(n)} {format_figure(v)}" for n, v in measurement.metrics.items())
             or NONE,
         ]
-        lines.append(" | ".join(_markdown(cell) for cell in cells))
+        lines.append(" | ".join(markdown_text(cell) for cell in cells))
     return [f"| {line} |" for line in lines]
 
 
@@ -77,7 +71,7 @@ def _markdown_real_time(result: Result, run: RealTime) -> list[str]:
     title = f"{result.model} in real time on {result.device}, {result.setting}"
     lines = real_time_lines(run, result.measurement.judged_windows)
     told = [(line.name, line.value, line.meaning) for line in lines]
-    return _markdown_section(title, ("Figure", "Value", "Meaning"), told)
+    return markdown_section(title, ("Figure", "Value", "Meaning"), told)
 
 
 def _markdown_peers(result: Result, beside: Beside) -> list[str]:
@@ -86,7 +80,7 @@ def _markdown_peers(result: Result, beside: Beside) -> list[str]:
         cells = (*row.cells, row.why) if row.why else row.cells
         told.append((*cells, *[NONE] * (len(PEER_HEAD) - len(cells))))
     title = f"{result.model} beside peers on {result.device}"
-    return [*_markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
+    return [*markdown_section(title, PEER_HEAD, told), "", PEER_HOW]
 
 
 def _markdown_matrix(matrix: Matrix) -> list[str]:
@@ -94,7 +88,7 @@ def _markdown_matrix(matrix: Matrix) -> list[str]:
         (model, *(NONE if one.p50_ms is None else format_ms(one.p50_ms) for one in cells))
         for model, cells in matrix.rows
     ]
-    table = _markdown_section("Models by boards", ("p50", *matrix.boards), rows)
+    table = markdown_section("Models by boards", ("p50", *matrix.boards), rows)
     return [*table, "", "Of several settings the fastest that answers rightly."]
 
 
@@ -114,7 +108,7 @@ def _markdown_operators(result: Result) -> list[str]:
     ]
     title = f"{result.model} by operators on {result.device}, {result.setting}"
     head = ("Slowest operators", "All calls of a run", "Share", "GFLOP/s", "Roofline")
-    return ["", *_markdown_section(title, head, rows)]
+    return ["", *markdown_section(title, head, rows)]
 
 
 def _markdown_boards(found: Sequence[Result], background: Background) -> list[str]:
@@ -123,13 +117,7 @@ def _markdown_boards(found: Sequence[Result], background: Background) -> list[st
         (one.board, one.facts, one.state, one.hottest, f"{one.windows} {one.why}", one.health)
         for one in board_rows(found, background.boards)
     ]
-    return _markdown_section("Boards", head, rows)
-
-
-def _markdown_section(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    table = [" | ".join(head), "|".join(["---"] * len(head))]
-    table += [" | ".join(_markdown(cell) for cell in row) for row in rows]
-    return [f"## {_markdown(title)}", "", *(f"| {line} |" for line in table)]
+    return markdown_section("Boards", head, rows)
 
 
 def render_markdown(
@@ -143,7 +131,7 @@ def render_markdown(
     found = results(measurements)
     lines = ["# edgetvm report", ""]
     lines += [
-        f"- {verdict.mark}: **{_markdown(verdict.model)}**: {_markdown(verdict.sentence)}"
+        f"- {verdict.mark}: **{markdown_text(verdict.model)}**: {markdown_text(verdict.sentence)}"
         for verdict in verdicts(found)
     ]
     real = [result for result in found if not result.emulated]
@@ -167,20 +155,8 @@ def render_markdown(
     lines += ["", *_markdown_boards(found, background)]
     warnings = warning_lines(measurements)
     if warnings:
-        lines += ["", "## Warnings", "", *(f"- {_markdown(line)}" for line in warnings)]
+        lines += ["", "## Warnings", "", *(f"- {markdown_text(line)}" for line in warnings)]
     return "\n".join(lines) + "\n"
-
-
-def _csv_cell(value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        clean = printable(value)
-        # A spreadsheet would run such a cell as a formula.
-        return f"'{clean}" if clean.startswith(("=", "+", "-", "@")) else clean
-    return value
 
 
 def _csv_row(result: Result) -> dict[str, object]:
@@ -251,6 +227,6 @@ def render_csv(measurements: Sequence[Measurement], background: Background = NO_
     names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in names])
-    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
+    writer.writerow([csv_cell(name) for name in names])
+    writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
     return file.getvalue()

@@ -6,6 +6,7 @@ from edgetvm.workflow.calibrating import calibrate_on
 from edgetvm.workflow.checking import check_model
 from edgetvm.workflow.comparing import Contest, Turn, compare_in_turns, compare_stored
 from edgetvm.workflow.estimating import estimate, estimate_package
+from edgetvm.workflow.experimenting import plan_experiment, run_experiment, stored_experiment
 from edgetvm.workflow.farm_serving import serve_farm
 from edgetvm.workflow.gating import GatePlan, gate
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
@@ -13,6 +14,15 @@ from edgetvm.workflow.package_files import check_replaceable, keep_package, pack
 from edgetvm.workflow.packaging import package_for
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
+from edgetvm.workflow.serving import (
+    Limits,
+    Offer,
+    Server,
+    Share,
+    offer,
+    open_server,
+    page_path,
+)
 from edgetvm.workflow.subject import (
     Subject,
     find_profile,
@@ -29,8 +39,12 @@ __all__ = [
     "Contest",
     "GatePlan",
     "Inspection",
+    "Limits",
+    "Offer",
     "Quantized",
     "RunResult",
+    "Server",
+    "Share",
     "Subject",
     "Turn",
     "bench",
@@ -54,12 +68,18 @@ __all__ = [
     "inspect_package",
     "keep_package",
     "new_recipe",
+    "offer",
+    "open_server",
     "package_for",
     "package_path",
+    "page_path",
+    "plan_experiment",
     "quantize",
     "read_inputs",
     "run",
+    "run_experiment",
     "serve_farm",
+    "stored_experiment",
     "tune",
     "tune_estimated",
     "tuned_schedules",

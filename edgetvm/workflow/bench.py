@@ -41,7 +41,7 @@ from edgetvm.workflow.subject import Binding, Subject, find_subject
 
 _RECORDED_S = 10.0
 # After these the board is not there for the next model.
-_ENDING = (
+ENDING = (
     BoardGoneError,
     BoardTimeoutError,
     BoardBusyError,
@@ -258,7 +258,7 @@ def _measured(
     for index, (name, subject) in enumerate(subjects):
         try:
             found.append(measured(subject))
-        except _ENDING as error:
+        except ENDING as error:
             failures |= {left: error for left, _ in subjects[index:]}
             break
         except EdgetvmError as error:

@@ -70,18 +70,7 @@ def build(
         ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
         StorageError: the cache folder cannot be written.
     """
-    depends_on = {
-        "model": source_digest(subject.path),
-        "name": subject.name,
-        "options": asdict(subject.options),
-        "profile": asdict(profile),
-        "compile": asdict(options),
-        "tuning": digest(tuned),
-        "recipe": _recipe_digest(subject.recipe) if subject.recipe else "",
-        "allow_mismatch": allow_mismatch,
-        "versions": {package: installed_version(package) for package in _PACKAGES},
-        "code": _code_digest(),
-    }
+    depends_on = depending_on(subject, profile, tuned, allow_mismatch, options)
 
     def make(folder: Path) -> None:
         recipe = subject.recipe
@@ -116,6 +105,32 @@ def build(
         if GUESSED in change:
             warn(f"{change}: give its real shape with --shape, or it is this one that is measured")
     return Built(package, Source(subject.path, subject.options, package.manifest.signature))
+
+
+def depending_on(
+    subject: Subject,
+    profile: BoardProfile,
+    tuned: TunedSchedules = UNTUNED,
+    allow_mismatch: bool = False,
+    options: CompileOptions = DEFAULTS,
+) -> dict[str, object]:
+    """All that shapes the package which `build` makes of the same: what it is kept under.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    return {
+        "model": source_digest(subject.path),
+        "name": subject.name,
+        "options": asdict(subject.options),
+        "profile": asdict(profile),
+        "compile": asdict(options),
+        "tuning": digest(tuned),
+        "recipe": _recipe_digest(subject.recipe) if subject.recipe else "",
+        "allow_mismatch": allow_mismatch,
+        "versions": {package: installed_version(package) for package in _PACKAGES},
+        "code": _code_digest(),
+    }
 
 
 def _notes(recipe: Recipe | None, tuned: TunedSchedules) -> Notes:

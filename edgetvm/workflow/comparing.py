@@ -123,13 +123,16 @@ def at_work(board: Board, wait_s: float, purpose: str) -> Iterator[Board]:
         yield up
 
 
-def measurer(board: Board, package: Package, turn: Turn) -> Callable[[], Measurement]:
+def measurer(
+    board: Board, package: Package, turn: Turn, profile: BoardProfile | None = None
+) -> Callable[[], Measurement]:
     """Measures a package once in a fresh process of the board; nothing is kept.
 
     Args:
         board: that stands, see `at_work`.
+        profile: that the package is for; the board's without it.
     """
-    profile = load_profile(board.profile)
+    profile = profile or load_profile(board.profile)
     manifest = package.manifest
     # Only a recipe's data and peers need the file itself, and here are neither.
     source = Source(Path(manifest.provenance.file_name), ImportOptions(), manifest.signature)

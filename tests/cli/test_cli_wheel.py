@@ -62,7 +62,7 @@ def said(command: Path, *arguments: str, folder: Path) -> str:
 def test_the_wheel_holds_what_the_folder_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for kind in ("devices", "recipes"):
+    for kind in ("devices", "recipes", "experiments"):
         files = {path.relative_to(ROOT) for path in (ROOT / kind).rglob("*.yaml")}
         assert files
         assert {f"edgetvm/_data/{path}" for path in files} <= names

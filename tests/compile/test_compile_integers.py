@@ -63,7 +63,7 @@ def summed(
 
 def profiles() -> list[BoardProfile]:
     """Boards whose code runs here, one for each instruction that this machine has."""
-    return [load_profile("local"), load_profile("x86-avx2")]
+    return [load_profile(name) for name in ("local", "x86-avx2", "x86-64")]
 
 
 def scheduled(

@@ -228,6 +228,7 @@ DOTS = (
         _pmaddwd("llvm.x86.avx512.pmaddw.d.512", 16),
     ),
     Dot("pmaddwd_256", ("avx2",), 8, 2, "int16", "int16", 2, _pmaddwd("llvm.x86.avx2.pmadd.wd", 8)),
+    Dot("pmaddwd_128", ("sse2",), 4, 2, "int16", "int16", 2, _pmaddwd("llvm.x86.sse2.pmadd.wd", 4)),
     Dot("sdot", ("dotprod",), 4, 4, "int8", "int8", 1, _sdot, together=4),
     Dot("usdot", _I8MM, 4, 4, "uint8", "int8", 1, _usdot, together=4),
     Dot("smmla", _I8MM, 4, 8, "int8", "int8", 2, _mmla("smmla"), together=2, points=2),

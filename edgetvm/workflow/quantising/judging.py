@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetvm.models.model import Arrays
-from edgetvm.recipes import METRICS, Recipe, decision_agreement, interpret, score
+from edgetvm.recipes import METRICS, Recipe, decision_agreement, interpret, lost_pct, score
 from edgetvm.workflow.quantising.data import Case
 
 Answer = Callable[[Arrays], Mapping[str, NDArray[np.generic]]]
@@ -91,7 +91,7 @@ class Judge:
         for name in recipe.metrics:
             a, b, best = before[name], after[name], METRICS.best(name)
             told = METRICS.summary(name).rstrip(".")
-            figures.append(Figure(name, told, a, b, _lost_pct(a, b, best), len(chosen)))
+            figures.append(Figure(name, told, a, b, lost_pct(a, b, best), len(chosen)))
         return figures
 
     def _decisions(self, found: list[dict[str, Any]]) -> list[Figure]:
@@ -108,13 +108,6 @@ class Judge:
         value = fmean(agreed)
         told = "Percent of the float model's decisions that are shared"
         return [Figure("decision_agreement_pct", told, None, value, 100 - value, len(agreed))]
-
-
-def _lost_pct(before: float, after: float, best: float | None) -> float | None:
-    """In percent of the best value; of errors, whose best is 0 percent, how many more there are."""
-    if best is None:
-        return None
-    return 100 * (before - after) / best if best else after - before
 
 
 def _errors(

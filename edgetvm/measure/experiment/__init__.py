@@ -1,0 +1,1 @@
+"""Experiments: variants of models that are compiled, measured in turns, and compared."""
