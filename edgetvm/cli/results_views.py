@@ -119,15 +119,25 @@ def described(measurement: Measurement) -> dict[str, object]:
 
 
 def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
-    """One measurement: facts, and where the time of a run goes."""
+    """One measurement: facts, its streams, peers and layers, and where the time of a run goes."""
     from rich.console import Group
 
+    from edgetvm.report import layer_tables, peer_tables, real_time_tables
+
+    found: list[RenderableType] = [fact_table(described(measurement))]
+    for tables in (real_time_tables, peer_tables, layer_tables):
+        found += tables([measurement])
+    operators = _operators(measurement, most_rows)
+    return Group(*found, *(() if operators is None else ("", operators)))
+
+
+def _operators(measurement: Measurement, most_rows: int) -> Table | None:
     from edgetvm.base.words import told_nodes
     from edgetvm.measure.operators import operator_times
 
-    facts, found = fact_table(described(measurement)), operator_times(measurement)
+    found = operator_times(measurement)
     if not found:
-        return facts
+        return None
     numbers = ("share", "µs", "calls", "GFLOP/s", "GB/s", "of bound")
     table = new_table(*numbers, "bound by", "nodes", right=numbers, folded=("nodes",))
     for one in found[:most_rows]:
@@ -141,7 +151,7 @@ def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
             one.bound_by or "",
         )
         add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
-    return Group(facts, "", table)
+    return table
 
 
 def _of_rule(measurement: Measurement) -> str:

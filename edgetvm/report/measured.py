@@ -78,6 +78,7 @@ class Drawings:
     stream: str
     latencies: str
     confusion: str
+    track: str
     history: str
 
 
@@ -155,6 +156,7 @@ def _drawings(
         worst_chunks(run) if run is not None else "",
         latencies(run, detail.marks) if run is not None else "",
         _confusion(measurement, detail.classes),
+        _track(measurement),
         charts.history(days, f"p50 of {len(days)} measurements") if len(days) > 1 else "",
     )
 
@@ -202,6 +204,14 @@ def _confusion(measurement: Measurement, most: int) -> str:
     right = sum(found.counts[at][at] for at in range(len(found.classes)))
     title = f"{right} of {total} as they are labelled, {len(found.classes)} classes"
     return charts.confusion_matrix(found.classes, found.counts, title)
+
+
+def _track(measurement: Measurement) -> str:
+    found = measurement.track
+    if found is None:
+        return ""
+    title = f"The last of {len(found.labels)} numbers, and what was predicted of each"
+    return charts.track(found.labels, found.values, title)
 
 
 def _confused(measurement: Measurement) -> list[str]:

@@ -183,6 +183,22 @@ def test_no_label_of_a_scatter_lies_on_another_or_outside(
         assert x + wide <= x2 or x2 + wide2 <= x or abs(y - y2) >= 13
 
 
+def test_what_came_and_what_was_predicted_are_two_lines_of_the_last_steps() -> None:
+    came = [100 + 10 * math.sin(step / 20) for step in range(400)]
+    drawing = charts.track(came, [one + 1 for one in came], "t")
+    real, _, predicted, _ = re.findall(r'<path [^>]*transform[^>]* d="([^"]*)"', drawing)
+    rows = []
+    for path in (real, predicted):
+        moves = [int(one) for one in re.findall(r"-?\d+", path)]
+        assert len(moves) == 2 * 250
+        rows.append(list(itertools.accumulate(moves[1::2])))
+    # One lies above the other, as far everywhere but for half a pixel.
+    apart = {below - above for below, above in zip(*rows, strict=True)}
+    assert min(apart) > 5 and max(apart) - min(apart) <= 1
+    for value in (-5.0, 0.0, 7.0):
+        parsed(charts.track([value] * 10, [value] * 10, "t"))
+
+
 def test_a_matrix_of_confusion_has_each_count_in_its_cell() -> None:
     drawing = charts.confusion_matrix(["cat", "dog"], [[7, 11], [0, 17]], "t")
     assert {"cat", "dog", "7", "11", "17"} <= set(texts(drawing)) and "0" not in texts(drawing)
