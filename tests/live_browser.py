@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,13 @@ class Page:
 
 
 @contextmanager
-def page_at(url: str, folder: Path) -> Iterator[Page]:
+def page_at(url: str, folder: Path, flags: Sequence[str] = ()) -> Iterator[Page]:
     """A page in a browser of its own.
 
     Args:
         url: that it shows.
         folder: for the browser's files; empty.
+        flags: more for the browser.
     """
     browser = next((one for one in map(shutil.which, _NAMES) if one), None)
     if browser is None:
@@ -91,7 +92,7 @@ def page_at(url: str, folder: Path) -> Iterator[Page]:
     # It reads from descriptor 3 and writes to 4.
     words = ["bash", "-c", f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$@"', "bash", browser]
     with subprocess.Popen(
-        [*words, *_FLAGS, f"--user-data-dir={folder}"],
+        [*words, *_FLAGS, *flags, f"--user-data-dir={folder}"],
         pass_fds=[theirs_in, theirs_out],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from edgetvm.compile.options import DEFAULTS
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.estimate.replaying import Program
 from edgetvm.tune.building import BuildJob, build_candidate
-from edgetvm.tune.running import Tensor
+from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.space import Space
 from edgetvm.tune.tasks import Task, tasks_of
 

@@ -32,7 +32,7 @@ from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 
 TTL_S = 3.0
-_CONDITIONS = Conditions(PROFILE, "x86_64", 3, False)
+_CONDITIONS = Conditions(PROFILE, "x86_64", 3, 1)
 _CALL_S = 4.0
 
 

@@ -26,7 +26,7 @@ from benchmarks.tuning.figures import Part
 from benchmarks.tuning.processes import edgetvm, finished, kill_tree
 from edgetvm.farm import LocalBoard
 from edgetvm.tune import TuningDatabase
-from edgetvm.tune.database import digest
+from edgetvm.tune.choosing import digest
 
 _BOARD = "survivor"
 _LOOK_S = 0.1

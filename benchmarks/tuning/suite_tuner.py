@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgetvm.tune.building import Builder, LocalBuilder
 
 # Of all the time, what the first turns of all models get together.
-_FIRST = 0.6
+_FIRST = 0.85
 # A model that gained nothing may have been unlucky.
 _LEAST_HOPE = 0.002
 _FADING = 0.5

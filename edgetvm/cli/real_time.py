@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MOST = "most"
-_MICROPHONE = "microphone"
+_MICROPHONE: Literal["microphone"] = "microphone"
 # What only means something together with --real-time.
 _ITS_OWN = {
     "streams": "--streams",
@@ -116,11 +116,12 @@ def _plan(
 ) -> Any:
     from edgetvm.measure import RealTimePlan
 
+    heard = None if audio is None else _MICROPHONE if audio == _MICROPHONE else Path(audio)
     return RealTimePlan(
         streams=1 if streams is None else streams or None,
         seconds=seconds,
         policy="skip" if skip else "queue",
         rate_hz=rate_hz,
         video=video,
-        audio=Path(audio) if audio not in (None, _MICROPHONE) else audio,
+        audio=heard,
     )

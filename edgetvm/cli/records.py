@@ -144,16 +144,17 @@ def _view(found: list[TaskSummary]) -> Table:
     from edgetvm.cli.tables import add_row, new_table
 
     table = new_table(
-        *("task", "profile", "level", "trials", "failed", "default", "best", "gain", "rule"),
-        right=("level", "trials", "failed", "default", "best", "gain"),
+        "task", "profile", "level", "cores", "trials", "failed", "default", "best", "gain", "rule",
+        right=("level", "cores", "trials", "failed", "default", "best", "gain"),
         folded=("task", "rule"),
-    )
+    )  # fmt: skip
     for one in found:
         add_row(
             table,
             f"{one.task[:8]} {one.description}"[:60],
             one.conditions.profile,
             str(one.conditions.level),
+            str(one.conditions.cores),
             str(one.trials),
             str(one.failed),
             *("" if ms is None else format_ms(ms) for ms in (one.default_ms, one.best_ms)),

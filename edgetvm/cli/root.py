@@ -16,6 +16,7 @@ from edgetvm.base.version import __version__
 COMMANDS = {
     "bench": "bench",
     "run": "run",
+    "serve": "serve",
     "import": "import_",
     "compile": "compile_",
     "inspect": "inspect",

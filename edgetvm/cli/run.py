@@ -53,6 +53,13 @@ if TYPE_CHECKING:
     metavar="FILE.npz",
     help="Write the outputs, arrays by name.",
 )
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Show the N largest elements of each output, with their places.",
+)
 @threads_option
 @subject_options
 @compile_options
@@ -65,6 +72,7 @@ def command(
     fill_mode: str,
     seed: int,
     output: Path | None,
+    top: int,
     threads: int | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     bindings: tuple[tuple[str, Bound], ...],
@@ -103,7 +111,7 @@ def command(
         result = run(package, inputs, board, threads, allow_mismatch)
         if output is not None:
             write_outputs(output, result.outputs)
-    terminal.result(run_document(result, output), run_view(result, output))
+    terminal.result(run_document(result, output, top), run_view(result, output, top))
 
 
 def _refuse_fixing(model: str, shapes: bool, bindings: bool) -> None:

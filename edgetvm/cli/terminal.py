@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,9 @@ class Terminal:
         self._last_shown_s = 0.0
         self._tasks: list[TaskID] = []
         self._last_sign_s: dict[str, float] = {}
+        # Titles of steps that have begun and not ended, and when; and when a line was written.
+        self._under_way: list[tuple[str, float]] = []
+        self._last_line_s = 0.0
         # A package that is needed twice tells twice what speaks against it.
         self._told: set[tuple[str, str]] = set()
 
@@ -102,7 +106,7 @@ class Terminal:
     def steps(self) -> Iterator[None]:
         """Show the steps that happen inside the block."""
         if not self._log.is_terminal:
-            with listening(self._plain):
+            with listening(self._plain), self._signs_of_life():
                 yield
             return
         with (
@@ -132,16 +136,43 @@ class Terminal:
         if self._log.is_terminal:
             self._shown = shown
         elif time.monotonic() - self._last_shown_s > _SHOWN_EVERY_S:
-            self._last_shown_s = time.monotonic()
+            self._last_shown_s = self._last_line_s = time.monotonic()
             self._log.print(f"… {printable(sentence)}")
 
     def _plain(self, event: StepEvent) -> None:
         if event.state in ("note", "warning"):
             self._sentence(event)
+        elif event.state == "started":
+            self._under_way.append((event.title, time.monotonic()))
         elif event.state == "advanced":
             self._sign_of_life(event)
-        elif event.state in ("finished", "failed"):
+        else:
+            self._under_way.pop()
             self._log.print(self._line(event))
+            self._last_line_s = time.monotonic()
+
+    @contextmanager
+    def _signs_of_life(self) -> Iterator[None]:
+        """Where nothing was told for long, say every now and then what is under way."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(_SIGN_EVERY_S / 10):
+                now_s = time.monotonic()
+                if now_s - self._last_line_s < _SIGN_EVERY_S:
+                    continue
+                for title, began_s in self._under_way[-1:]:
+                    self._log.print(f"… {printable(title)}  {format_duration(now_s - began_s)}")
+                    self._last_line_s = now_s
+
+        self._last_line_s = time.monotonic()
+        looking = threading.Thread(target=look, name="signs of life", daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
 
     def _live(self, event: StepEvent) -> None:
         if event.state in ("note", "warning"):
@@ -164,6 +195,7 @@ class Terminal:
         """A line now and then about work that takes long."""
         if event.elapsed_s - self._last_sign_s.get(event.title, 0.0) > _SIGN_EVERY_S:
             self._last_sign_s[event.title] = event.elapsed_s
+            self._last_line_s = time.monotonic()
             share = f"  {event.done} of {event.total}" if event.total else ""
             self._log.print(f"… {printable(event.title)}{share}  {printable(event.detail)}")
 

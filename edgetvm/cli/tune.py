@@ -142,7 +142,7 @@ def command(
     from edgetvm.report import check_page, render_tuning
     from edgetvm.tune import Budget, TuningDatabase, conditions_of, default_database
     from edgetvm.tune.history import history
-    from edgetvm.tune.running import How
+    from edgetvm.tune.jobs import How
     from edgetvm.workflow import explain, find_profile, find_subject, tune, tune_estimated
 
     terminal = Terminal(as_json)

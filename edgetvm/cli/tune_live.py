@@ -41,7 +41,7 @@ class LiveTuning:
     def __call__(self, progress: Progress) -> None:
         """Show it."""
         self._last = progress
-        for sentence in complaints(progress.environments):
+        for sentence in complaints(progress.environments, progress.cores):
             if sentence not in self._warned:
                 self._warned.add(sentence)
                 warn(sentence)
@@ -59,8 +59,13 @@ class LiveTuning:
         return f"stopped by Ctrl-C; the same command again goes on from here: {kept}"
 
 
-def complaints(environments: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """What makes a board's times doubtful, by what it says of itself."""
+def complaints(environments: Mapping[str, Mapping[str, object]], cores: int) -> list[str]:
+    """What makes a board's times doubtful, by what it says of itself.
+
+    Args:
+        environments: of the boards, by name.
+        cores: that trials are kept for.
+    """
     found = []
     for name, told in environments.items():
         board = name.partition("#")[0]
@@ -71,6 +76,16 @@ def complaints(environments: Mapping[str, Mapping[str, object]]) -> list[str]:
             )
         if told.get("throttled"):
             found.append(f"{board}: it is too hot or lacks power, and throttles its clock: cool it")
+        if told.get("slowed"):
+            found.append(
+                f"{board}: default schedules take longer than they did: it throttles its clock, or "
+                "something else runs there"
+            )
+        if told.get("cores", cores) != cores:
+            found.append(
+                f"{board}: its server may use {told['cores']} cores, and its profile has {cores}: "
+                "start the server on all of them, or tune with a profile of its own"
+            )
     return list(dict.fromkeys(found))
 
 

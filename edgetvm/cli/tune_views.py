@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgetvm.tune import Tuned, TunedKernel
     from edgetvm.tune.explaining import Explained
     from edgetvm.tune.progress import TaskProgress
-    from edgetvm.workflow.tuning import Outcome
+    from edgetvm.workflow.tuned_models import Outcome
 
 
 # The kernels' sum by the whole model's time.
@@ -68,8 +68,8 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
             one.name,
             f"{_share(one, tuned):.1%}",
             str(one.calls),
-            format_ms(one.default_ms),
-            format_ms(one.best_ms) if one.gain > 1 else "as default",
+            format_ms(one.default_ms) if one.default_ms else "not tried",
+            format_ms(one.best_ms) if one.gain > 1 else "as default" if one.default_ms else "",
             f"{one.gain:.2f}" if one.gain > 1 else "",
             f"{one.gflops:.1f}" if one.gflops else "",
             near_roofline(one),
@@ -78,7 +78,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
     progress = tuned.progress
     facts = {
         **_estimated(outcome),
-        "kernels": _taken(tuned.default_ms, tuned.best_ms),
+        "kernels": _taken(tuned.default_ms, tuned.best_ms) + _left_out(tuned),
         "whole model": _taken(outcome.default_ms, outcome.tuned_ms),
         **_apart(outcome),
         "looked faster": _fates(tuned),
@@ -116,6 +116,12 @@ def _taken(default_ms: float, tuned_ms: float) -> str:
     if tuned_ms < default_ms:
         return lowered(default_ms, tuned_ms)
     return f"{format_ms(default_ms)}, with the default schedules: nothing is faster"
+
+
+def _left_out(tuned: Tuned) -> str:
+    """How many kernels the budget did not reach."""
+    unknown = sum(not one.default_ms for one in tuned.kernels)
+    return f"; {plural(unknown, 'smaller kernel')} not measured" if unknown else ""
 
 
 def _apart(outcome: Outcome) -> dict[str, str]:

@@ -18,6 +18,9 @@ from edgetvm.base.words import plural
 from edgetvm.cli.tables import add_row, fact_table, new_table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgetvm.base.cache import CacheEntry
     from edgetvm.base.errors import EdgetvmError
     from edgetvm.boards import BoardProfile
@@ -114,7 +117,7 @@ def _by_dtype(counts: Mapping[str, int]) -> str:
     return f"{total} ({told})"
 
 
-def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:
+def run_document(result: RunResult, path: Path | None, top: int = 0) -> dict[str, Any]:
     """`edgetvm run --json`: outputs are described; `--output` keeps them whole."""
     return {
         "duration_ns": result.duration_ns,
@@ -125,6 +128,7 @@ def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:
                 "min": float(array.min()) if array.size else None,
                 "max": float(array.max()) if array.size else None,
                 "mean": float(array.mean()) if array.size else None,
+                "top": [[place, float(array.reshape(-1)[place])] for place in _top(array, top)],
             }
             for name, array in result.outputs.items()
         },
@@ -132,19 +136,33 @@ def run_document(result: RunResult, path: Path | None) -> dict[str, Any]:
     }
 
 
-def run_view(result: RunResult, path: Path | None) -> RenderableType:
+def _top(array: NDArray[np.generic], count: int) -> list[int]:
+    """Where an output's largest elements lie, counted row by row, the largest first."""
+    flat = -array.reshape(-1).astype("float64")
+    return [int(place) for place in flat.argsort(kind="stable")[:count]]
+
+
+def run_view(result: RunResult, path: Path | None, top: int = 0) -> RenderableType:
     """`edgetvm run`."""
     table = new_table("output", "tensor", "min", "max", "mean", right=("min", "max", "mean"))
-    for name, entry in run_document(result, path)["outputs"].items():
+    outputs = run_document(result, path, top)["outputs"]
+    for name, entry in outputs.items():
         tensor = f"{entry['dtype']}[{', '.join(map(str, entry['shape']))}]"
         figures = [
             "—" if entry[key] is None else f"{entry[key]:.5g}" for key in ("min", "max", "mean")
         ]
         add_row(table, name, tensor, *figures)
+    parts: list[RenderableType] = [table, ""]
+    if top:
+        largest = new_table("output", "index", "value", right=("index", "value"))
+        for name, entry in outputs.items():
+            for place, value in entry["top"]:
+                add_row(largest, name, str(place), f"{value:.5g}")
+        parts += [largest, ""]
     facts: dict[str, object] = {"this run": format_ms(result.duration_ns / 1e6)}
     if path is not None:
         facts["written to"] = path
-    return Group(table, "", fact_table(facts))
+    return Group(*parts, fact_table(facts))
 
 
 def failure_document(failures: Mapping[str, EdgetvmError]) -> list[dict[str, Any]]:

@@ -126,6 +126,7 @@ def compile_model(
         UsageError: the board has no arithmetic for the precision.
         CompileError: a pass, code generation or the linker refused the model.
     """
+    layout = tuned.layout_for(model.provenance.sha256, options)
     options = tuned.options_for(model.provenance.sha256, options)
     if not emulate:
         _check_precision(profile, options)
@@ -143,8 +144,8 @@ def compile_model(
     with step(f"generate code for {profile.name}") as this:
         built = _built(job, scheduled, native, this)
         this.detail = f"{profile.triple}, {profile.cpu}, {options}"
-    if tuned.kernels:
-        note(tuned_summary(kernels))
+    if tuned.kernels or layout != "auto":
+        note(tuned_summary(kernels, layout))
     return Artifact(
         name=model.name,
         library=built.library,

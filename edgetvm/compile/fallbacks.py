@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgetvm.base.words import plural, told_nodes
 from edgetvm.compile.artifact import Kernel
-from edgetvm.compile.options import LEVELS, CompileOptions
+from edgetvm.compile.options import LEVELS, CompileOptions, Layout
 
 # The rules of kernels that are left as they are, or whose loops only run on all cores.
 FALLBACKS = ("none", "parallel loops")
@@ -30,14 +30,19 @@ def work_shares(kernels: Sequence[Kernel]) -> list[float]:
     ]
 
 
-def tuned_summary(kernels: Sequence[Kernel]) -> str:
-    """How much is tuned: `12 of 40 kernels are tuned, with 80 % of the multiply-adds`."""
+def tuned_summary(kernels: Sequence[Kernel], layout: Layout) -> str:
+    """How much is tuned: `12 of 40 kernels are tuned, with 80 % of the multiply-adds`.
+
+    Args:
+        kernels: of a compiled model.
+        layout: that tuning found for the whole model; `auto` for none.
+    """
     products = [kernel.multiply_adds * kernel.calls for kernel in kernels]
     tuned = [kernel.schedule == "tuned" for kernel in kernels]
     share = sum(itertools.compress(products, tuned)) / max(sum(products), 1)
     return (
         f"{sum(tuned)} of {len(kernels)} kernels are tuned, with {100 * share:.0f} % of the "
-        "multiply-adds"
+        "multiply-adds" + ("" if layout == "auto" else f"; the layout {layout} is tuned too")
     )
 
 

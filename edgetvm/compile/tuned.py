@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
+# What stands for the rule of a kernel that none has: it stays in plain loops.
+NO_RULE = "none"
+
+
 @dataclass(frozen=True)
 class KernelChoice:
     """The schedule of one kernel.
@@ -46,8 +50,12 @@ class TunedSchedules:
 
     def options_for(self, model_sha256: str, options: CompileOptions) -> CompileOptions:
         """How a model is compiled: its layout is the tuned one unless another is forced."""
-        layout = self.layouts.get(model_sha256, "auto") if options.layout == "auto" else "auto"
+        layout = self.layout_for(model_sha256, options)
         return options if layout == "auto" else replace(options, layout=layout)
+
+    def layout_for(self, model_sha256: str, options: CompileOptions) -> Layout:
+        """The layout that tuning found for a model; `auto` for none, and where one is forced."""
+        return self.layouts.get(model_sha256, "auto") if options.layout == "auto" else "auto"
 
 
 UNTUNED = TunedSchedules()

@@ -6,7 +6,7 @@ from edgetvm.base.errors import BoardTimeoutError, EdgetvmError
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.estimate.estimating import Estimate, core_of, estimate_kernel
 from edgetvm.farm.inventory import Board
-from edgetvm.tune.running import Loadable, Ran, RunJob
+from edgetvm.tune.jobs import Loadable, Ran, RunJob
 
 
 class EstimateRunner:

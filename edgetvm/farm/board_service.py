@@ -26,8 +26,8 @@ from edgetvm.package.archive import verify_package
 from edgetvm.package.arrays import pack, unpack
 from edgetvm.package.cores import keep_apart
 from edgetvm.package.crossbuild import BuiltRuntime
-from edgetvm.package.deployed import DeployedModel, runs_in_c
-from edgetvm.package.executor import Executor, fitting_target
+from edgetvm.package.deployed import opened, runs_in_c
+from edgetvm.package.executor import fitting_target
 from edgetvm.package.running import RunningModel
 
 Answer = tuple[dict[str, Any], bytes]
@@ -110,15 +110,9 @@ def open_package(request: dict[str, Any], _payload: bytes) -> Answer:
     began_ns = time.perf_counter_ns()
     package = verify_package(Path(request["file"]).read_bytes(), request["file"])
     target = fitting_target(package.manifest)
-    executor: RunningModel
     if runtime is not None and runs_in_c(target):
         began_ns = time.perf_counter_ns()  # it verifies the package itself
-        executor = DeployedModel(
-            Path(request["file"]), package, target, runtime, request["threads"]
-        )
-    else:
-        library, signature = package.members[target.library], package.manifest.signature
-        executor = Executor(library, signature, request["threads"])
+    executor = opened(Path(request["file"]), package, target, runtime, request["threads"])
     open_ns = time.perf_counter_ns() - began_ns
     executor.set_inputs(package.sample_inputs)
     first_run_ns = executor.run_ns()

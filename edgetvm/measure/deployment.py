@@ -8,6 +8,7 @@ from edgetvm.base.steps import step
 from edgetvm.farm.session import BoardSession
 from edgetvm.farm.session_records import Opened
 from edgetvm.models.correctness import Correctness, worst_error
+from edgetvm.models.model import Arrays
 from edgetvm.package.archive import Package
 from edgetvm.package.gate import refusal, tolerance_of
 from edgetvm.package.manifest import PackagedTarget
@@ -50,24 +51,35 @@ def deploy(
     with step("deploy and self-test") as this:
         opened = session.open(package.data, threads)
         target = package.manifest.target(opened.profile)
-        checked = target.correctness
-        error = worst_error(
-            opened.outputs, package.sample_outputs, package.manifest.signature.quanta
-        )
-        rounds = checked is not None and checked.rms_relative_error is not None
-        correctness = Correctness(
-            reference=checked.reference if checked else "the package's sample",
-            max_abs_error=error.max_abs_error,
-            max_relative_error=error.max_relative_error,
-            tolerance=checked.tolerance if checked else tolerance_of(target.options),
-            worst_output=error.output,
-            samples=1,
-            inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",
-            checked_on=f"board {session.board.name}",
-            rms_relative_error=error.rms_relative_error if rounds else None,
-        )
+        correctness = correctness_of(package, target, opened.outputs, f"board {session.board.name}")
         open_ms, first_run_ms = opened.open_ns / 1e6, opened.first_run_ns / 1e6
         this.detail = f"open {open_ms:.1f} ms, first run {first_run_ms:.1f} ms"
         if not correctness.passed and not allow_mismatch:
             raise refusal(correctness, package.manifest.name)
     return Deployment(opened, target, correctness)
+
+
+def correctness_of(
+    package: Package, target: PackagedTarget, outputs: Arrays, checked_on: str
+) -> Correctness:
+    """How far a machine's answers to a package's sample lie from those that it brings.
+
+    Args:
+        target: of the package, that the machine took.
+        outputs: that it gave.
+        checked_on: names the machine.
+    """
+    checked = target.correctness
+    error = worst_error(outputs, package.sample_outputs, package.manifest.signature.quanta)
+    rounds = checked is not None and checked.rms_relative_error is not None
+    return Correctness(
+        reference=checked.reference if checked else "the package's sample",
+        max_abs_error=error.max_abs_error,
+        max_relative_error=error.max_relative_error,
+        tolerance=checked.tolerance if checked else tolerance_of(target.options),
+        worst_output=error.output,
+        samples=1,
+        inputs=f"the package's sample ({checked.inputs})" if checked else "the sample",
+        checked_on=checked_on,
+        rms_relative_error=error.rms_relative_error if rounds else None,
+    )

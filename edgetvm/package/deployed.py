@@ -90,3 +90,24 @@ class DeployedModel(RunningModel):
     @cached_property
     def _watched(self) -> Executor:
         return Executor(self._library, self.signature, self.threads)
+
+
+def opened(
+    path: Path,
+    package: Package,
+    target: PackagedTarget,
+    runtime: BuiltRuntime | None,
+    threads: int | None = None,
+) -> RunningModel:
+    """A package ready to run: in the C runtime, or in TVM's where only that can run it.
+
+    Args:
+        runtime: for this machine; TVM's runtime runs the package without it.
+        path, package, target, threads: as `DeployedModel` takes them.
+
+    Raises:
+        PackageError: the runtime refuses it; says why.
+    """
+    if runtime is not None and runs_in_c(target):
+        return DeployedModel(path, package, target, runtime, threads)
+    return Executor(package.members[target.library], package.manifest.signature, threads)

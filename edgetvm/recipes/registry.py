@@ -57,6 +57,7 @@ class _Entry(Generic[Result]):
     record: type[Any]
     parameters: TypeAdapter[Any]
     needs_stream: bool
+    needs_text: bool
     reads: str | None
     best: float | None
     whole: bool
@@ -85,6 +86,7 @@ class Registry(Generic[Result]):
         name: str,
         *,
         needs_stream: bool = False,
+        needs_text: bool = False,
         reads: str | None = None,
         best: float | None = None,
         whole: bool = False,
@@ -95,6 +97,7 @@ class Registry(Generic[Result]):
 
         Args:
             needs_stream: whether a recipe that names it must have a `stream`.
+            needs_text: whether a preprocess reads the `text` among a sample's attributes.
             reads: for a metric, the postprocess whose prediction it reads.
             best: for a metric, its value where all is right; None for a figure that is no score.
             whole: whether a metric takes the predictions of all samples, and these, at once.
@@ -119,6 +122,7 @@ class Registry(Generic[Result]):
                 record,
                 TypeAdapter(record),
                 needs_stream,
+                needs_text,
                 reads,
                 best,
                 whole,
@@ -136,6 +140,10 @@ class Registry(Generic[Result]):
     def needs_stream(self, name: str) -> bool:
         """Whether a recipe that names it must have a `stream`."""
         return self._entries[name].needs_stream
+
+    def needs_text(self, name: str) -> bool:
+        """Whether a preprocess reads the `text` among a sample's attributes."""
+        return self._entries[name].needs_text
 
     def best(self, name: str) -> float | None:
         """A metric's value where all is right; None for a figure that is no score."""

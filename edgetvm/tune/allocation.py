@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edgetvm.boards.roofline import Roofline, gflops_of
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.tune.generic import Draw, GenericSpace, is_uncovered
+from edgetvm.tune.jobs import Loadable
+from edgetvm.tune.progress import TaskProgress
 from edgetvm.tune.records import Trial
-from edgetvm.tune.running import Loadable
 from edgetvm.tune.space import Key, Space, candidate_of, key_of
 from edgetvm.tune.tasks import Form, Task
 
@@ -143,6 +145,22 @@ class TaskState:
     def expected_ms(self) -> float:
         """What a run of the model may gain by its next trials."""
         return float(self.weight_ms * _HOPE * _FADING**self.dry)
+
+    def progress(self, total_ms: float, roofline: Roofline) -> TaskProgress:
+        """How far it is, in a model that takes so long untuned."""
+        task, best_ms = self.task, self.best_ms
+        return TaskProgress(
+            task.name,
+            task.description,
+            task.calls,
+            task.calls * self.default_ms / total_ms,
+            self.trials,
+            self.default_ms,
+            best_ms,
+            gflops_of(task.multiply_adds, best_ms),
+            task.bound(roofline),
+            self.left,
+        )
 
     def next_space(self) -> Space | GenericSpace:
         """The space to draw from: the least explored that has something left."""

@@ -22,7 +22,7 @@ from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
-from edgetvm.compile.tuned import KernelChoice
+from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.drawing import DrawJob, draw_traces
 
 _TIMEOUT_S = 60.0
@@ -111,18 +111,14 @@ def scheduled_kernel(
         UsageError: the schedule is no choice for this kernel.
     """
     from edgetvm.base.native import native_words_kept_back
-    from edgetvm.compile.schedules import all_rules, apply_rule, scheduled_as
+    from edgetvm.compile.schedules import scheduled_as
     from edgetvm.compile.target import target_for
 
     function, decisions = _kernel(kernel), Decisions(choice.decisions)
-    rule = dict(all_rules()).get(choice.rule) if choice.trace is None else None
+    if choice == KernelChoice(NO_RULE):
+        return function, decisions
     with native_words_kept_back(), target_for(profile, options):
-        if rule is not None:
-            scheduled = apply_rule(rule, function, profile, decisions)
-        elif choice.trace is not None:
-            scheduled = scheduled_as(function, profile, choice)
-        else:
-            return function, decisions
+        scheduled = scheduled_as(function, profile, choice, decisions)
     if scheduled is None:
         raise UsageError(f"{choice.rule!r} has no such schedule for this kernel")
     return scheduled, decisions

@@ -12,7 +12,8 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.models.model import Model
 from edgetvm.tune.building import scheduled_kernel
-from edgetvm.tune.database import TuningDatabase, best_of
+from edgetvm.tune.choosing import best_of
+from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Trial
 from edgetvm.tune.tasks import Task, Tasks, tasks_of
 from edgetvm.tune.tuning import conditions_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
-from edgetvm.compile.tuned import KernelChoice
+from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.space import Key, Ranking, chance_of, key_of, picked
 from edgetvm.tune.tasks import Form
 
 TITLE = "MetaSchedule"
 # The rules that leave a kernel as it is, or nearly so.
-_UNCOVERED = frozenset({"none", "parallel loops"})
+_UNCOVERED = frozenset({NO_RULE, "parallel loops"})
 # Schedules that are drawn at a time, and those of them that the next ones are drawn from.
 LOT = 32
 _PARENTS = 8

@@ -11,7 +11,7 @@ from edgetvm.boards.roofline import Roofline
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.summary import TaskSummary, summaries
-from edgetvm.tune.tuning import TunedKernel
+from edgetvm.tune.verdicts import TunedKernel
 
 # Between two trials that lie further apart nobody was tuning.
 _PAUSE_S = 120.0
@@ -47,7 +47,7 @@ class TaskHistory:
 
 @dataclass(frozen=True)
 class History:
-    """All of a profile and level, or what of it belongs to a model.
+    """All under the same conditions, or what of it belongs to a model.
 
     Attributes:
         conditions: of the trials.
@@ -90,7 +90,7 @@ def history(
     model: str = "",
     roofline: Roofline | None = None,
 ) -> History | None:
-    """What the database tells of a profile and level; None where that has no trials.
+    """What the database tells of trials under the same conditions; None where there are none.
 
     Args:
         database: with the trials.

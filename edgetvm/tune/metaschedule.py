@@ -23,7 +23,7 @@ from edgetvm.compile.schedules import all_rules, scheduled_as
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.schedules.traces import trace_of
 from edgetvm.compile.target import target_for
-from edgetvm.compile.tuned import KernelChoice
+from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.generic import TITLE
 from edgetvm.tune.records import Conditions, Trial
@@ -146,7 +146,7 @@ class _Export:
         self._kernels: dict[str, tuple[int, Any, Any] | None] = {}
 
     def add(self, conditions: Conditions) -> None:
-        """Add the trials of a profile and level."""
+        """Add the trials under these conditions."""
         profile = load_profile(conditions.profile)
         target = target_for(profile, CompileOptions(opt_level=conditions.level))
         told = json.loads(str(target))
@@ -192,7 +192,7 @@ class _Export:
 def _trace(choice: KernelChoice, function: Any, profile: BoardProfile) -> str | None:
     if choice.trace is not None:
         return choice.trace
-    if choice.rule == "none":
+    if choice.rule == NO_RULE:
         return _NO_TRACE
     rule = dict(all_rules()).get(choice.rule)
     try:

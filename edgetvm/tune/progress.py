@@ -62,6 +62,7 @@ class Progress:
         left_s: estimated until the budget is used up; None where it is not known.
         roofline: of the boards.
         environments: what each board last said of itself, by name.
+        cores: that trials are kept for.
         estimated: whether all times are estimates, and nothing is measured.
     """
 
@@ -73,6 +74,7 @@ class Progress:
     left_s: float | None
     roofline: Roofline
     environments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    cores: int = 0
     estimated: bool = False
 
     @property

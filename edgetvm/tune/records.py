@@ -24,13 +24,20 @@ class Conditions:
         profile: name of the board profile.
         architecture: of its cores, as `aarch64`.
         level: of optimisation, as `-O` takes it.
+        cores: that a kernel is shared among; with another number another schedule is fastest.
         estimated: times come from a model of the core, not from a board.
     """
 
     profile: str
     architecture: str
     level: OptLevel
+    cores: int
     estimated: bool = False
+
+    @property
+    def key(self) -> tuple[str, OptLevel, int, bool]:
+        """What trials must share to be compared: all but what follows from the profile."""
+        return self.profile, self.level, self.cores, self.estimated
 
 
 @dataclass(frozen=True)

@@ -5,151 +5,19 @@ The process can be killed where a candidate hangs; the board's server then ends 
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import median
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from edgetvm.base.errors import BoardBusyError, BoardError, BoardGoneError
-from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
+from edgetvm.base.workers import Worker, WorkerLate, WorkerLost
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.linking import fault_of
-from edgetvm.farm.tracker_client import Address, request_board
-from edgetvm.tune.records import Outcome
+from edgetvm.tune.jobs import Ran, RunJob
+from edgetvm.tune.runner_process import Ended, Open, answering
 
-# A session is given back after so long. The board ends one that lasts longer than this and its last
-# job may, and a little more: that is how it gets rid of a candidate that hangs, after its host has.
-_SESSION_S = 6.0
-_GRACE_S = 3.0
 _WAIT_FOR_BOARD_S = 20.0
 # Beside the wait for a board: starting the process, connecting.
 _PATIENCE_S = 20.0
-# The default is timed again after so long, so that a candidate has a yardstick of its own time; on
-# a slow board only after so many times as long as it takes.
-_YARDSTICK_S = 2.0
-_YARDSTICK_AGE = 5.0
-_REPETITIONS = 5
-# Kernels that take longer are timed so often, and once only: two dozen runs would take minutes.
-_SLOW_MS = 300.0
-_SLOW_REPETITIONS = 3
-# Runs of the default that a candidate may take as long as: the yardstick's, and its own.
-_RUNS = 30
-# Where the default's latency is not known, a job may take so many times as long.
-_UNKNOWN = 3
-# A candidate whose first run takes so many times as long as the default is run no more, and one
-# whose first repetition does is not repeated: most candidates lose, and need not be known better.
-_HOPELESS = 3.0
-_LOSING = 1.4
-# Repetitions that differ by so much are repeated.
-_UNSTEADY = 1.3
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A kernel's argument: shape and dtype."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-
-@dataclass(frozen=True)
-class Loadable:
-    """A kernel as a board takes it.
-
-    Attributes:
-        library: a shared object with the kernel as `main`.
-        arguments: of the kernel.
-    """
-
-    library: bytes
-    arguments: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
-class How:
-    """How candidates are timed.
-
-    Attributes:
-        least_ms: shortest time of one repetition; short kernels are run many times in it.
-        cold: flush the caches before every repetition, which then runs the kernel once.
-        timeout_s: that one candidate of a quick kernel may take on the board.
-    """
-
-    least_ms: float = 4.0
-    cold: bool = False
-    timeout_s: float = 10.0
-
-
-@dataclass(frozen=True)
-class RunJob:
-    """A candidate to time.
-
-    Attributes:
-        default: the task's default kernel, the yardstick.
-        candidate: the same as `default` to time that.
-        how: it is timed.
-        rounds: times that default and candidate take turns; 1 for a trial.
-        compare: whether the answers are compared too; they must take the same arguments.
-        default_ms: latency of the default; 0 where it is not known.
-    """
-
-    default: Loadable
-    candidate: Loadable
-    how: How
-    rounds: int = 1
-    compare: bool = False
-    default_ms: float = 0.0
-
-    @property
-    def allowed_s(self) -> float:
-        """How long the board may take for it."""
-        timeout_s = self.how.timeout_s
-        times = math.ceil(_RUNS * self.default_ms / 1000 / timeout_s) or _UNKNOWN
-        return timeout_s * times * self.rounds
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What became of a candidate on a board; as in `Trial`.
-
-    Attributes:
-        error_ratio: largest difference from the default's answers over their largest value.
-        begun: whether the board was there when it began; else the candidate has no part in it.
-    """
-
-    outcome: Outcome
-    times_ms: tuple[float, ...] = ()
-    default_ms: float = 0.0
-    error: str = ""
-    environment: Mapping[str, object] | None = None
-    error_ratio: float = 0.0
-    begun: bool = True
-
-
-@dataclass(frozen=True)
-class _Open:
-    """To the runner's process: have a session for a job that may take so long.
-
-    Attributes:
-        wait_s: for the board, where another one has it or it is not there.
-        tracker, key: of its server; a session with another is not kept.
-    """
-
-    allowed_s: float
-    wait_s: float
-    tracker: str
-    key: str
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """From it: the session ended in the middle of a job; why, TVM's words do not tell."""
-
-    words: str
 
 
 class Runner(Protocol):
@@ -191,7 +59,7 @@ class BoardRunner:
         except BoardError as error:
             return Ran("board lost", error=error.what, begun=False)
         try:
-            answer: Ran | _Ended = self._worker.ask(job, allowed_s)
+            answer: Ran | Ended = self._worker.ask(job, allowed_s)
         except WorkerLate:
             return Ran("timeout", error=f"no answer within {allowed_s:g} s")
         except WorkerLost as error:
@@ -201,7 +69,7 @@ class BoardRunner:
     def _open(self, allowed_s: float) -> Mapping[str, object]:
         """What the board says of itself."""
         there = self.board.now()
-        wanted = _Open(allowed_s, _WAIT_FOR_BOARD_S, str(there.tracker), there.key)
+        wanted = Open(allowed_s, _WAIT_FOR_BOARD_S, str(there.tracker), there.key)
         try:
             facts: Mapping[str, object] = self._worker.ask(wanted, wanted.wait_s + _PATIENCE_S)
         except BoardBusyError as error:
@@ -210,7 +78,7 @@ class BoardRunner:
             raise BoardGoneError(f"it could not be reached: {error}") from error
         return facts
 
-    def _explained(self, ended: _Ended, allowed_s: float) -> Ran:
+    def _explained(self, ended: Ended, allowed_s: float) -> Ran:
         """Whether the candidate's process died on the board, or the board with it."""
         try:
             facts = self._open(allowed_s)
@@ -223,202 +91,3 @@ class BoardRunner:
     def close(self) -> None:
         """Give the board back."""
         self._worker.close()
-
-
-class _Session:
-    """In the runner's process: a session with the board, renewed now and then."""
-
-    def __init__(self) -> None:
-        self._remote: Any = None
-        self._key = ""
-        self._until_s = self._allowed_s = 0.0
-        self._kept: dict[object, Any] = {}
-        # By library: the latency of a default, and when it is old.
-        self._yardsticks: dict[bytes, tuple[float, float]] = {}
-        self.environment: Mapping[str, object] = {}
-
-    def open(self, wanted: _Open) -> Mapping[str, object]:
-        """Have one as it is wanted."""
-        late = time.monotonic() > self._until_s or wanted.allowed_s != self._allowed_s
-        if self._remote is None or late or wanted.key != self._key:
-            self.drop()
-            self._connect(wanted)
-        return self.environment
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the board's end of it still answers."""
-        try:
-            self._remote.get_function("tvm.rpc.server.upload")
-        except Exception:  # whatever TVM raises on a connection that broke
-            return False
-        return True
-
-    def drop(self) -> None:
-        self._kept.clear()
-        self._remote = None
-
-    def _connect(self, wanted: _Open) -> None:
-        from tvm import rpc
-
-        self._key = wanted.key
-        address, key = request_board(Address.parse(wanted.tracker), wanted.key, wanted.wait_s)
-        limit_s = math.ceil(_SESSION_S + wanted.allowed_s + _GRACE_S)
-        try:
-            self._remote = rpc.connect(address.host, address.port, key, session_timeout=limit_s)
-            self.environment = self._ask("facts")
-        except Exception as error:  # whatever TVM's client raises: the board is not there
-            self.drop()
-            raise BoardGoneError(f"its server at {address} does not answer") from error
-        self._until_s, self._allowed_s = time.monotonic() + _SESSION_S, wanted.allowed_s
-
-    def _ask(self, function: str) -> Mapping[str, object]:
-        from edgetvm.farm.board_service import decode, encode
-
-        try:
-            ask = self._remote.get_function(f"edgetvm.{function}")
-        except (AttributeError, RuntimeError):
-            if not self.is_alive:
-                raise
-            return {}  # a stock server
-        return decode(bytes(ask(encode({}, b""))))[0]
-
-    def module(self, library: bytes) -> Any:
-        kept = self._kept.get(library)
-        if kept is None:
-            name = f"candidate{len(self._kept)}.so"
-            self._remote.upload(bytearray(library), name)
-            kept = self._kept[library] = self._remote.load_module(name)
-        return kept
-
-    def arguments(self, tensors: tuple[Tensor, ...]) -> list[Any]:
-        from tvm import runtime
-
-        kept = self._kept.get(tensors)
-        if kept is None:
-            held = [one for one in self._kept if isinstance(one, tuple)]
-            for key in held[: max(0, len(held) - 1)]:
-                del self._kept[key]  # of kernels before: the board's memory is small
-            device = self._remote.cpu()
-            kept = [runtime.tensor(_values(one, at), device) for at, one in enumerate(tensors)]
-            self._kept[tensors] = kept
-        return list(kept)
-
-    def times_ms(
-        self, kernel: Loadable, how: How, default_ms: float = math.inf
-    ) -> tuple[float, ...]:
-        """One repetition after the other; only one where the kernel loses to the default."""
-        module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
-        device = self._remote.cpu()
-        self._ask("threads")
-        flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
-
-        def timed(number: int, repeat: int) -> tuple[float, ...]:
-            evaluate = module.time_evaluator(
-                "main", device, number=number, repeat=repeat, f_preproc=flush
-            )
-            return tuple(1000 * one for one in evaluate(*arguments).results)
-
-        first_ms = min(timed(1, 2))
-        if first_ms > _HOPELESS * default_ms:
-            return (first_ms,)
-        number = 1 if how.cold else max(1, int(how.least_ms / max(first_ms, 1e-5)))
-        if first_ms > _SLOW_MS:
-            return timed(1, _SLOW_REPETITIONS)
-        found = timed(number, 1)
-        if found[0] > _LOSING * default_ms:
-            return found
-        found += timed(number, _REPETITIONS - 1)
-        if max(found) > _UNSTEADY * min(found):
-            # Something else ran meanwhile: the median of twice as many leaves more of it out.
-            found += timed(number, _REPETITIONS)
-        return found
-
-    def yardstick_ms(self, kernel: Loadable, how: How) -> float:
-        latency_ms, old_at_s = self._yardsticks.get(kernel.library, (0.0, -math.inf))
-        if time.monotonic() < old_at_s:
-            return latency_ms
-        return median(self.yardstick_times_ms(kernel, how))
-
-    def yardstick_times_ms(self, kernel: Loadable, how: How) -> tuple[float, ...]:
-        """Of the default, which is the yardstick from now on."""
-        began_s = time.monotonic()
-        times_ms = self.times_ms(kernel, how)
-        now_s = time.monotonic()
-        age_s = max(_YARDSTICK_S, _YARDSTICK_AGE * (now_s - began_s))
-        self._yardsticks[kernel.library] = median(times_ms), now_s + age_s
-        return times_ms
-
-    def answers(self, kernel: Loadable) -> Any:
-        arguments = self.arguments(kernel.arguments)
-        self.module(kernel.library)["main"](*arguments)
-        return np.asarray(arguments[-1].numpy())
-
-
-def _values(tensor: Tensor, seed: int) -> Any:
-    """Arguments that suit every kernel: small whole numbers where they may be indices."""
-    random = np.random.default_rng(seed)
-    kind = np.dtype(tensor.dtype if tensor.dtype != "bool" else "int8")
-    if kind.kind == "f":
-        return random.uniform(-1, 1, tensor.shape).astype(kind)
-    if kind.itemsize == 1 and tensor.dtype != "bool":
-        info = np.iinfo(kind)
-        return random.integers(info.min, info.max, tensor.shape, endpoint=True).astype(kind)
-    return random.integers(0, 2, tensor.shape).astype(tensor.dtype)
-
-
-def _run(session: _Session, job: RunJob) -> Ran:
-    if job.rounds > 1:
-        return _in_turns(session, job)
-    if job.candidate == job.default:
-        times_ms = session.yardstick_times_ms(job.default, job.how)
-        return Ran("ok", times_ms, median(times_ms), environment=session.environment)
-    default_ms = session.yardstick_ms(job.default, job.how)
-    times_ms = session.times_ms(job.candidate, job.how, default_ms)
-    return Ran("ok", times_ms, default_ms, environment=session.environment)
-
-
-def _in_turns(session: _Session, job: RunJob) -> Ran:
-    error_ratio = 0.0
-    if job.compare:
-        expected, found = session.answers(job.default), session.answers(job.candidate)
-        error_ratio = _difference(expected, found)
-    mine: list[float] = []
-    others: list[float] = []
-    for _ in range(job.rounds):
-        others += session.times_ms(job.default, job.how)
-        mine += session.times_ms(job.candidate, job.how)
-    return Ran("ok", tuple(mine), median(others), "", session.environment, error_ratio)
-
-
-def _difference(expected: Any, found: Any) -> float:
-    if expected.dtype.kind != "f":
-        return float(np.max(np.abs(expected.astype("int64") - found.astype("int64")), initial=0))
-    if not np.isfinite(found[np.isfinite(expected)]).all():
-        return float("inf")
-    scale = float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))) or 1.0
-    return float(np.max(np.abs(expected - found), initial=0, where=np.isfinite(expected))) / scale
-
-
-def answering() -> Answer:
-    """In the runner's process: answers jobs for one board."""
-    from tvm import rpc  # noqa: F401 - it takes seconds, which the first job need not wait for
-
-    session = _Session()
-
-    def answer(asked: _Open | RunJob) -> Mapping[str, object] | Ran | _Ended:
-        if isinstance(asked, _Open):
-            return session.open(asked)
-        try:
-            return _run(session, asked)
-        except Exception as error:  # what the candidate raises, or TVM when the session ends
-            words = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            alive = session.is_alive
-            session.drop()
-            return (
-                Ran("crash", error=words, environment=session.environment)
-                if alive
-                else _Ended(words)
-            )
-
-    return answer

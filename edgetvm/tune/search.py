@@ -6,211 +6,31 @@ import queue
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
 
-from edgetvm.base.errors import BoardGoneError, MissingToolError
-from edgetvm.base.steps import warn
-from edgetvm.base.workers import WorkerLate, WorkerLost
-from edgetvm.boards.profile import BoardProfile
-from edgetvm.boards.roofline import Roofline, gflops_of
-from edgetvm.compile.options import CompileOptions
-from edgetvm.compile.tuned import KernelChoice
+from edgetvm.base.errors import MissingToolError
+from edgetvm.base.steps import note, warn
 from edgetvm.farm.inventory import Board
 from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
-from edgetvm.tune.building import Builder, BuildJob, Built
+from edgetvm.tune.asked import Search
+from edgetvm.tune.board_threads import BoardThreads, all_gone
+from edgetvm.tune.building import Builder, BuildJob
+from edgetvm.tune.candidates import Candidate, Event, build_failure, told_built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.progress import BoardState, Progress, TaskProgress
-from edgetvm.tune.ready import Ready
-from edgetvm.tune.records import Conditions, Outcome, Trial
-from edgetvm.tune.running import BoardRunner, How, Loadable, Ran, RunJob, Runner
-from edgetvm.tune.tasks import Form, Tasks
+from edgetvm.tune.jobs import Loadable, Ran
+from edgetvm.tune.progress import Progress
+from edgetvm.tune.records import Outcome, Trial
+from edgetvm.tune.steadiness import Steadiness
+from edgetvm.tune.tasks import Form
 
 # A candidate whose board was lost is run on others, so many times in all.
 _ATTEMPTS = 3
-# A board that was lost is asked again after so long, twice as long each time, up to the limit.
-_RETRY_S = 2.0
-_RETRY_LIMIT_S = 60.0
 # With no board for so long the search ends.
 _ALL_LOST_S = 120.0
 _TICK_S = 0.25
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a search ends; it always does when nothing is left to try.
-
-    Attributes:
-        trials: measured at most, failed ones included; None for no limit.
-        time_s: that it may take; None for no limit.
-        until_flat: end when no task gains any more; without it, flat tasks get the rest.
-    """
-
-    trials: int | None = None
-    time_s: float | None = None
-    until_flat: bool = True
-
-    def __str__(self) -> str:
-        parts = []
-        if self.trials is not None:
-            parts.append(f"{self.trials} trials")
-        if self.time_s is not None:
-            parts.append(f"{self.time_s:g} s")
-        if self.until_flat:
-            parts.append("until flat")
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched, where, and how.
-
-    Attributes:
-        tasks: of the model.
-        profile: of the boards.
-        options: how the model is compiled.
-        boards: to run on; each may be lost and come back.
-        roofline: of the boards.
-        conditions: under which trials are kept.
-        how: candidates are timed.
-        budget: when it ends.
-        more_forms: other forms of the tasks, by task key, one lot after the other.
-        seeds: choices that were best elsewhere, by task key: tried first.
-        runner: of each board.
-    """
-
-    tasks: Tasks
-    profile: BoardProfile
-    options: CompileOptions
-    boards: Sequence[Board]
-    roofline: Roofline
-    conditions: Conditions
-    how: How
-    budget: Budget
-    more_forms: Iterator[Mapping[str, Form]]
-    seeds: Mapping[str, Sequence[KernelChoice]] = field(default_factory=dict)
-    runner: Callable[[Board], Runner] = BoardRunner
-
-
-@dataclass
-class _Candidate:
-    state: TaskState
-    form: Form
-    choice: KernelChoice
-    library: bytes = b""
-    attempts: int = 0
-
-    @property
-    def is_default(self) -> bool:
-        form = self.state.task.form
-        return self.form is form and self.choice == default_choice(form)
-
-
-@dataclass(frozen=True)
-class _Event:
-    """Something that ended: a build, or a run."""
-
-    candidate: _Candidate
-    built: Built | None = None
-    ran: Ran | None = None
-    error: Exception | None = None
-    board: str = ""
-
-
-@dataclass
-class _Boards:
-    """A thread for each board, all fed from one queue."""
-
-    boards: Sequence[Board]
-    runner: Callable[[Board], Runner]
-    how: How
-    builder: Builder
-    # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
-    quiet: threading.Lock
-    events: queue.SimpleQueue[_Event]
-    ready: Ready[_Candidate] = field(default_factory=lambda: Ready(_task_of))
-    states: dict[str, BoardState] = field(default_factory=dict)
-    over: threading.Event = field(default_factory=threading.Event)
-    lost_since_s: float | None = None
-
-    def start(self) -> None:
-        self._runners = [self.runner(board) for board in self.boards]
-        self._threads = [
-            threading.Thread(target=self._serve, args=(one, _name(one.board, at)), daemon=True)
-            for at, one in enumerate(self._runners)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _serve(self, runner: Runner, name: str) -> None:
-        pause_s = _RETRY_S
-        self.states[name] = "idle"
-        with suppress(WorkerLost):  # the search has ended already
-            runner.begin()
-        while not self.over.is_set():
-            candidate = self.ready.take(name, _TICK_S)
-            if candidate is None:
-                continue
-            if self.states[name] != "lost":
-                self.states[name] = "busy"
-            ran = self._run(runner, candidate)
-            if ran.outcome == "board lost":
-                self.states[name] = "lost"
-                self.events.put(_Event(candidate, ran=ran, board=name))
-                self.over.wait(pause_s)
-                pause_s = min(2 * pause_s, _RETRY_LIMIT_S)
-                continue
-            pause_s = _RETRY_S
-            self.states[name] = "idle"
-            self.events.put(_Event(candidate, ran=ran, board=name))
-
-    def _run(self, runner: Runner, candidate: _Candidate) -> Ran:
-        job = _job(candidate, self.how)
-        if not runner.board.shares_cores:
-            return runner.run(job)
-        with self.quiet:
-            return undisturbed(runner, job, self.builder)
-
-    @property
-    def standing(self) -> list[Board]:
-        """Those that are not lost."""
-        named = {_name(board, at): board for at, board in enumerate(self.boards)}
-        return [board for name, board in named.items() if self.states.get(name) != "lost"]
-
-    @property
-    def all_lost(self) -> bool:
-        return bool(self.states) and set(self.states.values()) == {"lost"}
-
-    def stop(self) -> None:
-        self.over.set()
-        for runner in self._runners:
-            runner.close()
-        for thread in self._threads:
-            thread.join(timeout=5)
-
-
-def _name(board: Board, at: int) -> str:
-    return f"{board.name}#{at}"
-
-
-def _task_of(candidate: _Candidate) -> str:
-    return candidate.state.task.key
-
-
-def undisturbed(runner: Runner, job: RunJob, builder: Builder) -> Ran:
-    """A run while nothing is built on the board's own cores."""
-    with builder.paused() if runner.board.shares_cores else nullcontext():
-        return runner.run(job)
-
-
-def _job(candidate: _Candidate, how: How) -> RunJob:
-    mine = Loadable(candidate.library, candidate.form.arguments)
-    default_ms = candidate.state.default_ms
-    return RunJob(candidate.state.default or mine, mine, how, default_ms=default_ms)
 
 
 class Loop:
@@ -238,19 +58,20 @@ class Loop:
         self._search, self._database, self._builder = search, database, builder
         self._model, self._run, self._told = model, run, told
         self.states = {task.key: TaskState.of(task, self._draw) for task in search.tasks.tasks}
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._quiet = threading.Lock()
-        self._boards = _Boards(
+        self._boards = BoardThreads(
             search.boards, search.runner, search.how, builder, self._quiet, self._events
         )
-        self._to_build: deque[_Candidate] = deque()
+        self._to_build: deque[Candidate] = deque()
         # Built, and their task's default is not; by its key.
-        self._held: dict[str, list[_Candidate]] = defaultdict(list)
+        self._held: dict[str, list[Candidate]] = defaultdict(list)
         self._waiting = 0
         self._done = database.trials_in(run)
         self._spent_s = database.spent_s(run)
         self._outcomes: Counter[str] = Counter()
         self._complained: set[tuple[str, str]] = set()
+        self._steadiness = Steadiness()
         self._environments: dict[str, Mapping[str, object]] = {}
         # The last trial that was read, and those after it that this search has made itself.
         self._read, self._mine = 0, set[int]()
@@ -282,9 +103,8 @@ class Loop:
         self._boards.start()
         last_told_s = 0.0
         try:
-            for state in self.states.values():
-                if not state.default_ms:
-                    self._ask_for_default(state)
+            for state in self._first_asked():
+                self._ask_for_default(state)
             self._sow()
             while not self._is_over():
                 with self._quiet:
@@ -301,15 +121,30 @@ class Loop:
             self._variants.shutdown(wait=False, cancel_futures=True)
         return self.progress()
 
+    def _first_asked(self) -> list[TaskState]:
+        """Tasks whose defaults are not known and are measured first: all of them, or, of a budget
+        that would be used up by that, as many of the largest as leave half of it."""
+        unknown = [one for one in self.states.values() if not one.default_ms]
+        trials = self._search.budget.trials
+        if trials is None or trials - self._done >= 2 * len(unknown):
+            return unknown
+        most = max(1, (trials - self._done) // 2)
+        if most < len(unknown):
+            note(
+                f"{trials} trials are few for {len(self.states)} kernels: of those that were never "
+                f"measured, only the {most} with most work are tuned now"
+            )
+        return sorted(unknown, key=lambda one: -one.task.calls * one.task.work)[:most]
+
     def _sow(self) -> None:
         """Propose first what was best for the same kernels elsewhere."""
         for key, choices in self._search.seeds.items():
             state = self.states[key]
             for choice in choices:
                 if state.take(choice):
-                    self._want(_Candidate(state, state.task.form, choice))
+                    self._want(Candidate(state, state.task.form, choice))
 
-    def _want(self, candidate: _Candidate) -> None:
+    def _want(self, candidate: Candidate) -> None:
         """Build it, after its task's default."""
         self._ask_for_default(candidate.state)
         self._to_build.append(candidate)
@@ -319,7 +154,7 @@ class Loop:
         if not state.default_asked:
             state.default_asked = True
             form = state.task.form
-            self._to_build.append(_Candidate(state, form, default_choice(form)))
+            self._to_build.append(Candidate(state, form, default_choice(form)))
 
     def _read_trials(self) -> None:
         """Learn from what was measured before, and from what other processes measure meanwhile."""
@@ -369,7 +204,7 @@ class Loop:
             job = BuildJob(
                 candidate.form.kernel, candidate.choice, self._search.profile, self._search.options
             )
-            self._builder.submit(job).add_done_callback(_told_built(self._events, candidate))
+            self._builder.submit(job).add_done_callback(told_built(self._events, candidate))
 
     def _draw(
         self, form: Form, count: int, seed: int, parents: tuple[str, ...]
@@ -392,7 +227,7 @@ class Loop:
             return False
         space = state.next_space()
         for choice in space.propose(min(BATCH, room), self._model):
-            self._want(_Candidate(state, space.form, choice))
+            self._want(Candidate(state, space.form, choice))
         if state.left == 0 or state.is_flat:
             self._ask_for_forms()
         return bool(self._to_build)
@@ -429,7 +264,7 @@ class Loop:
             except queue.Empty:
                 return
 
-    def _handle(self, event: _Event) -> None:
+    def _handle(self, event: Event) -> None:
         candidate = event.candidate
         if event.ran is not None:
             self._ran(candidate, event.ran, event.board)
@@ -447,7 +282,7 @@ class Loop:
             candidate.library = event.built.library
             self._built(candidate)
 
-    def _built(self, candidate: _Candidate) -> None:
+    def _built(self, candidate: Candidate) -> None:
         state = candidate.state
         if candidate.is_default:
             state.default = Loadable(candidate.library, candidate.form.arguments)
@@ -465,20 +300,26 @@ class Loop:
         else:
             self._boards.ready.put(candidate)
 
-    def _wait_no_longer(self, candidate: _Candidate) -> None:
+    def _wait_no_longer(self, candidate: Candidate) -> None:
         candidate.state.waiting -= 1
         self._waiting -= 1
 
-    def _ran(self, candidate: _Candidate, ran: Ran, board: str) -> None:
+    def _ran(self, candidate: Candidate, ran: Ran, board: str) -> None:
         candidate.attempts += ran.begun
         if ran.outcome == "board lost":
             self._complain(board, ran.error)
         if ran.outcome == "board lost" and candidate.attempts < _ATTEMPTS:
             self._boards.ready.put(candidate)
             return
-        if ran.environment:
-            self._environments[board] = ran.environment
+        self._look_at(board, candidate.state.task.key, ran)
         self._keep(candidate, ran.outcome, ran.error, ran, board)
+
+    def _look_at(self, board: str, task: str, ran: Ran) -> None:
+        """Keep what a board says of itself, and whether it has become slower."""
+        self._steadiness.saw(board, task, ran.default_ms)
+        if ran.environment:
+            slowed = self._steadiness.slowed(board)
+            self._environments[board] = {**ran.environment, "slowed": slowed}
 
     def _complain(self, board: str, why: str) -> None:
         """Once for each board and reason."""
@@ -488,7 +329,7 @@ class Loop:
 
     def _keep(
         self,
-        candidate: _Candidate,
+        candidate: Candidate,
         outcome: Outcome,
         error: str,
         ran: Ran | None = None,
@@ -527,7 +368,7 @@ class Loop:
         total_ms = sum(one.task.calls * one.default_ms for one in states) or 1.0
         roofline = self._search.roofline
         return Progress(
-            tuple(_of_task(one, total_ms, roofline) for one in states),
+            tuple(one.progress(total_ms, roofline) for one in states),
             self._done,
             dict(self._outcomes),
             dict(self._boards.states),
@@ -535,6 +376,7 @@ class Loop:
             self._left_s(),
             roofline,
             dict(self._environments),
+            self._search.conditions.cores,
             self._search.conditions.estimated,
         )
 
@@ -551,53 +393,3 @@ def _ahead(boards: int) -> int:
     """Candidates that are ready, or nearly so. One board needs the next; of several, each stays
     longest with its task where a lot of candidates waits for it."""
     return 2 if boards == 1 else BATCH * boards
-
-
-def _of_task(state: TaskState, total_ms: float, roofline: Roofline) -> TaskProgress:
-    best_ms = state.best_ms
-    return TaskProgress(
-        state.task.name,
-        state.task.description,
-        state.task.calls,
-        state.task.calls * state.default_ms / total_ms,
-        state.trials,
-        state.default_ms,
-        best_ms,
-        gflops_of(state.task.multiply_adds, best_ms),
-        state.task.bound(roofline),
-        state.left,
-    )
-
-
-def _told_built(
-    events: queue.SimpleQueue[_Event], candidate: _Candidate
-) -> Callable[[Future[Built]], None]:
-    def told(future: Future[Built]) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
-        if isinstance(error, Exception):
-            events.put(_Event(candidate, error=error))
-        elif error is None:
-            events.put(_Event(candidate, built=future.result()))
-
-    return told
-
-
-def all_gone(names: str) -> BoardGoneError:
-    """What to raise where no board is left."""
-    return BoardGoneError(
-        "all boards of this search are gone",
-        where=names,
-        mend="run the same command again: what was measured is kept",
-    )
-
-
-def build_failure(error: Exception | None) -> tuple[Outcome, str]:
-    """What became of a candidate that could not be built, and why."""
-    if isinstance(error, WorkerLate):
-        return "timeout", f"while it was built: {error}"
-    if isinstance(error, WorkerLost):
-        return "build error", f"the builder died: {error}"
-    words = str(error).strip().splitlines() or [type(error).__name__]
-    return "build error", words[-1]

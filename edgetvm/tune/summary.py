@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetvm.tune.database import TuningDatabase, Verdict, best_of
+from edgetvm.tune.choosing import Verdict, best_of
+from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.records import Conditions, Trial
 
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """One task under one profile and level.
+    """One task under the same conditions.
 
     Attributes:
         conditions: of its trials.

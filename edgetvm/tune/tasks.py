@@ -16,9 +16,9 @@ from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import apply_rule, rules_of
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.target import target_for
-from edgetvm.compile.tuned import OperatorChoices, workload_key
+from edgetvm.compile.tuned import NO_RULE, OperatorChoices, workload_key
 from edgetvm.models.model import Model
-from edgetvm.tune.running import Tensor
+from edgetvm.tune.jobs import Tensor
 
 Operators = Mapping[str, Mapping[str, str]]
 
@@ -82,6 +82,12 @@ class Task:
     def key(self) -> str:
         """Of its default kernel."""
         return self.form.workload
+
+    @property
+    def work(self) -> int:
+        """Of one call, to compare kernels before any was measured: a core multiplies about as many
+        numbers as it moves bytes."""
+        return self.multiply_adds + self.moved_bytes
 
     def bound(self, roofline: Roofline) -> Bound | None:
         """What one call can take at least."""
@@ -187,7 +193,7 @@ def form_of(
     arguments = _arguments(function)
     if arguments is None:
         return None
-    rule, decisions = "none", Decisions()
+    rule, decisions = NO_RULE, Decisions()
     with target_for(profile, options):
         for title, one in rules_of(options):
             decisions = Decisions()

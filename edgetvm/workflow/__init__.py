@@ -14,6 +14,15 @@ from edgetvm.workflow.package_files import check_replaceable, keep_package, pack
 from edgetvm.workflow.packaging import package_for
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
+from edgetvm.workflow.serving import (
+    Limits,
+    Offer,
+    Server,
+    Share,
+    offer,
+    open_server,
+    page_path,
+)
 from edgetvm.workflow.subject import (
     Subject,
     find_profile,
@@ -30,8 +39,12 @@ __all__ = [
     "Contest",
     "GatePlan",
     "Inspection",
+    "Limits",
+    "Offer",
     "Quantized",
     "RunResult",
+    "Server",
+    "Share",
     "Subject",
     "Turn",
     "bench",
@@ -55,8 +68,11 @@ __all__ = [
     "inspect_package",
     "keep_package",
     "new_recipe",
+    "offer",
+    "open_server",
     "package_for",
     "package_path",
+    "page_path",
     "plan_experiment",
     "quantize",
     "read_inputs",

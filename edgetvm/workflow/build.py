@@ -19,12 +19,13 @@ from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.models.imported import GUESSED
 from edgetvm.models.importers import source_digest
+from edgetvm.models.model import Model
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package, read_package
 from edgetvm.package.assembly import Notes, write_package
 from edgetvm.package.gate import check
 from edgetvm.recipes import Recipe, label_names, prepare, processing_of, samples
-from edgetvm.tune.database import digest
+from edgetvm.tune.choosing import digest
 from edgetvm.workflow.subject import Subject
 
 _FILE = "model.edgetvm"
@@ -56,6 +57,7 @@ def build(
     tuned: TunedSchedules = UNTUNED,
     allow_mismatch: bool = False,
     options: CompileOptions = DEFAULTS,
+    model: Model | None = None,
 ) -> Built:
     """Import, compile, check against the reference, package; or take it from the cache.
 
@@ -65,6 +67,7 @@ def build(
         tuned: schedules; see `edgetvm.workflow.tuned_schedules`.
         allow_mismatch: package a model that is wrong all the same.
         options: how it is compiled.
+        model: as the subject loads it, where that is known already.
 
     Raises:
         ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
@@ -76,12 +79,12 @@ def build(
         recipe = subject.recipe
         # Before all that takes long: data that is missing is told at once.
         chosen = samples(recipe) if recipe is not None else ()
-        model = subject.load()
-        artifact = compile_model(model, profile, tuned, options)
+        loaded = model or subject.load()
+        artifact = compile_model(loaded, profile, tuned, options)
         inputs = None
         if recipe is not None and chosen and recipe.stream is None:
             inputs = prepare(recipe, chosen[0])
-        checked = check(artifact, model, inputs, allow_mismatch=allow_mismatch)
+        checked = check(artifact, loaded, inputs, allow_mismatch=allow_mismatch)
         write_package(
             folder / _FILE,
             artifact,
@@ -97,8 +100,9 @@ def build(
     path = folder / _FILE
     package = read_package(path)
     (target,) = package.manifest.targets
-    if was_there and tuned.kernels:
-        note(tuned_summary(target.kernels))
+    layout = tuned.layout_for(package.manifest.provenance.sha256, options)
+    if was_there and (tuned.kernels or layout != "auto"):
+        note(tuned_summary(target.kernels, layout))
     for sentence in schedule_warnings(target.kernels, target.options):
         warn(sentence)
     for change in package.manifest.provenance.changes:

@@ -15,7 +15,8 @@ from edgetvm.farm.inventory import Board
 from edgetvm.farm.standing_boards import standing
 from edgetvm.tune.allocation import default_choice
 from edgetvm.tune.building import BuildJob, build_candidate
-from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob
+from edgetvm.tune.jobs import How, Loadable, RunJob
+from edgetvm.tune.running import BoardRunner
 from edgetvm.tune.tasks import Task, tasks_of
 from edgetvm.workflow.subject import Subject
 

@@ -16,7 +16,8 @@ from edgetvm.tune.database import TuningDatabase, default_database
 from edgetvm.tune.history import history
 from edgetvm.tune.records import Conditions
 from edgetvm.tune.summary import summaries
-from edgetvm.tune.tuning import TunedKernel, conditions_of
+from edgetvm.tune.tuning import conditions_of
+from edgetvm.tune.verdicts import TunedKernel
 
 _MOST_PAST = 20
 _MOST_ENDINGS = 3

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
-from edgetvm.base.errors import BoardError, NumericError, TrackerUnreachableError, UsageError
+from edgetvm.base.errors import BoardError, TrackerUnreachableError, UsageError
 from edgetvm.base.steps import note, step, warn
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.boards.roofline import Roofline, roofline_of
-from edgetvm.compile.options import DEFAULTS, LAYOUTS, CompileOptions
+from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.estimate.estimating import calibrated, estimate_model
 from edgetvm.estimate.runner import EstimateRunner
@@ -23,51 +20,22 @@ from edgetvm.farm.governing import governed
 from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import LOCAL, Board
 from edgetvm.farm.memory_rate import roofline_on
-from edgetvm.farm.session import BoardSession, connect
+from edgetvm.farm.session import connect
 from edgetvm.farm.standing_boards import all_standing, is_there
 from edgetvm.farm.tracker_client import registered_keys
-from edgetvm.measure.deployment import deploy
-from edgetvm.package.archive import Package
+from edgetvm.tune.budget import Budget
 from edgetvm.tune.building import Builder
-from edgetvm.tune.database import MARGIN, TuningDatabase, default_database
+from edgetvm.tune.database import TuningDatabase, default_database
 from edgetvm.tune.explaining import Explained, explain_task
+from edgetvm.tune.jobs import How
 from edgetvm.tune.progress import Progress
-from edgetvm.tune.running import How
-from edgetvm.tune.search import Budget
-from edgetvm.tune.tuning import Fate, Tuned, TunedKernel, conditions_of, tune_model
-from edgetvm.workflow.build import build
+from edgetvm.tune.tuning import conditions_of, tune_model
 from edgetvm.workflow.estimating import code_of
 from edgetvm.workflow.subject import Subject
+from edgetvm.workflow.tuned_models import Outcome, choose_layout, confirm
 
-# Of the comparison of whole models: turns, runs in each, and seconds that those may take; the first
-# runs of a turn find cold caches.
-_TURNS = 5
-_RUNS = 200
-_TURN_S = 2.0
-_WARM = 5
 # What stands for a board in records of estimates.
 _ESTIMATE = "estimate"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What tuning a model came to.
-
-    Attributes:
-        tuned: the trials and what is taken of them.
-        default_ms, tuned_ms: median latency of the whole model, compared in turns on one board.
-        estimated: whether all of it was estimated, and nothing measured.
-    """
-
-    tuned: Tuned
-    default_ms: float
-    tuned_ms: float
-    estimated: bool = False
-
-    @property
-    def has_gained(self) -> bool:
-        """Whether the model is faster with what is taken now."""
-        return self.tuned_ms < self.default_ms
 
 
 def tune(
@@ -121,7 +89,7 @@ def tune(
         up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
         open_.enter_context(governed(up))
         first = _first_there(up)
-        choose_layout(subject, first, mine, options)
+        choose_layout(subject, first, mine, options, model)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(
             model, profile, up, mine, budget,
@@ -129,7 +97,7 @@ def tune(
             builder=builder, sources=others, how=how, told=told, resume=resume,
             roofline=_roofline(first, profile),
         )  # fmt: skip
-        return confirm(subject, tuned.boards[0], mine, tuned, options)
+        return confirm(subject, tuned.boards[0], mine, tuned, options, model)
 
 
 def tune_estimated(
@@ -239,133 +207,6 @@ def _roofline(board: Board, profile: BoardProfile) -> Roofline:
         warn(f"how fast {board.name} reads its memory is not known: {error.what}")
         return roofline_of(profile)
     return found
-
-
-def choose_layout(
-    subject: Subject,
-    board: Board,
-    database: TuningDatabase,
-    options: CompileOptions = DEFAULTS,
-) -> None:
-    """Measure the model, untuned, in each layout, and keep which is the fastest, once and for all.
-
-    What a layout gains in one kernel it may lose in the transposes around it: whole models are
-    compared. A model whose layout is forced, or that has no image in it, is left alone.
-
-    Args:
-        subject: to be tuned.
-        board: whose server is up.
-        database: for what is found.
-        options: how the model is compiled.
-
-    Raises:
-        ModelError, CompileError, NumericError: the model cannot be built, or is wrong.
-        BoardError: the board failed.
-    """
-    profile = load_profile(board.profile)
-    conditions = conditions_of(profile, options)
-    if options.layout != "auto" or options.level.rules != "all":
-        return
-    plain = build(subject, profile, options=options).package
-    model = plain.manifest.provenance.sha256
-    has_images = any(one.layout for one in plain.manifest.targets[0].kernels)
-    if model in database.layouts(conditions) or not has_images:
-        return
-    with step("compare layouts") as this, connect(board) as session:
-        packages = {"auto": plain}
-        for layout in LAYOUTS:
-            if layout not in packages:
-                forced = replace(options, layout=layout)
-                with contextlib.suppress(NumericError):
-                    packages[layout] = build(subject, profile, options=forced).package
-        times_ms = dict(zip(packages, _p50_ms(session, list(packages.values())), strict=True))
-        best = min(LAYOUTS, key=lambda one: times_ms.get(one, math.inf))
-        gain = times_ms["auto"] / times_ms[best]
-        chosen = best if gain > 1 / MARGIN else "auto"
-        database.choose_layout(conditions, model, chosen, gain if chosen == best else 1.0)
-        told = ", ".join(f"{one} {ms:.4g} ms" for one, ms in times_ms.items())
-        this.detail = f"{told}: {chosen} is taken"
-
-
-def confirm(
-    subject: Subject,
-    board: Board,
-    database: TuningDatabase,
-    tuned: Tuned,
-    options: CompileOptions = DEFAULTS,
-) -> Outcome:
-    """Compare the whole model, tuned and untuned, in turns on a board.
-
-    A kernel that wins by itself may lose inside the model. Where the tuned model is not faster, or
-    its answers are wrong, the verdicts that save least are taken back, half of them at a time, and
-    a layout at last.
-
-    Args:
-        subject: that was tuned.
-        board: whose server is up.
-        database: with the verdicts.
-        tuned: of `tune_model`.
-        options: how the model is compiled.
-
-    Raises:
-        ModelError, CompileError, NumericError: the untuned model cannot be built, or is wrong.
-        BoardError: the board failed.
-    """
-    profile = load_profile(board.profile)
-    conditions = conditions_of(profile, options)
-    plain = build(subject, profile, options=options).package
-    model = plain.manifest.provenance.sha256
-    kept = sorted((one for one in tuned.kernels if one.saved_ms > 0), key=lambda one: -one.saved_ms)
-    with step("compare the whole model") as this, connect(board) as session:
-        schedules = database.schedules(conditions)
-        while kept or model in schedules.layouts:
-            try:
-                package = build(subject, profile, schedules, options=options)
-                default_ms, tuned_ms = _p50_ms(session, [plain, package.package])
-            except NumericError as error:
-                warn(f"tuned, its answers are wrong: {error.what}")
-            else:
-                if tuned_ms < default_ms:
-                    break
-                note(
-                    f"with what won, the whole model takes {tuned_ms:.4g} ms, without "
-                    f"{default_ms:.4g} ms: what saves least is taken back"
-                )
-            if not kept:
-                database.choose_layout(conditions, model, "auto", 1.0)
-            kept, dropped = kept[: len(kept) // 2], kept[len(kept) // 2 :]
-            for one in dropped:
-                database.decide(conditions, one.key, None, 1.0)
-            schedules = database.schedules(conditions)
-        else:
-            default_ms = tuned_ms = _p50_ms(session, [plain])[0]
-        this.detail = (
-            f"{default_ms:.4g} ms, tuned {tuned_ms:.4g} ms"
-            if tuned_ms < default_ms
-            else f"{default_ms:.4g} ms; nothing is faster than the defaults"
-        )
-    still = {one.key for one in kept}
-    kernels = tuple(one if one.key in still else _taken_back(one) for one in tuned.kernels)
-    return Outcome(replace(tuned, kernels=kernels), default_ms, tuned_ms)
-
-
-def _taken_back(kernel: TunedKernel) -> TunedKernel:
-    """It keeps its default schedule after all."""
-    back: Fate = "taken back: the whole model was no faster with it"
-    fates = tuple(back if fate == "taken" else fate for fate in kernel.fates)
-    return replace(kernel, best_ms=kernel.default_ms, fates=fates)
-
-
-def _p50_ms(session: BoardSession, packages: Sequence[Package]) -> list[float]:
-    """The median latency of each, opened anew in turns."""
-    runs: list[list[float]] = [[] for _ in packages]
-    for package in packages:
-        deploy(session, package)
-    for _ in range(_TURNS):
-        for package, mine in zip(packages, runs, strict=True):
-            session.open(package.data, None)
-            mine.extend(session.time_runs(_RUNS, _TURN_S)[_WARM:] / 1e6)
-    return [median(mine) for mine in runs]
 
 
 def tuned_schedules(

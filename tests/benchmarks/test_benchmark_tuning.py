@@ -28,10 +28,11 @@ from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm import Board, connect
 from edgetvm.measure.peers.case import Case
 from edgetvm.tune import TuningDatabase
+from edgetvm.tune.jobs import How, Loadable, RunJob, Tensor
 from edgetvm.tune.records import Conditions, Trial
-from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor
+from edgetvm.tune.running import BoardRunner
 
-HERE = Conditions("local", "x86_64", 3)
+HERE = Conditions("local", "x86_64", 3, 2)
 
 
 def test_the_result_line_has_all_keys_whatever_was_run() -> None:

@@ -142,15 +142,17 @@ def test_a_package_comes_with_its_runtime_without_and_as_one_program(
 def test_run_with_inputs_of_one_s_own(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
     image = np.random.default_rng(2).standard_normal((1, 3, 8, 8), np.float32)
     np.savez(tmp_path / "in.npz", image=image)
-    found = ask(
-        home, "run", home.package, "--inputs", tmp_path / "in.npz", "-o", tmp_path / "out.npz"
-    )
+    words = ["--inputs", tmp_path / "in.npz", "-o", tmp_path / "out.npz", "--top", "2"]
+    found = ask(home, "run", home.package, *words)
     expected = onnx_runtime(tiny_onnx, {"image": image})["scores"]
     with np.load(tmp_path / "out.npz") as archive:
         np.testing.assert_allclose(archive["scores"], expected, rtol=1e-3, atol=1e-4)
     assert found["duration_ns"] > 0
     assert found["outputs"]["scores"]["shape"] == [1, 5]
     assert found["outputs"]["scores"]["max"] == pytest.approx(float(expected.max()), rel=1e-3)
+    places, values = zip(*found["outputs"]["scores"]["top"], strict=True)
+    assert list(places) == np.argsort(-expected[0])[:2].tolist()
+    assert list(values) == pytest.approx(np.sort(expected[0])[:-3:-1].tolist(), rel=1e-3)
 
 
 @pytest.mark.board

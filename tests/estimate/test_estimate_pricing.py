@@ -65,6 +65,40 @@ def test_the_table_of_the_a53_counts_as_a_person_does(window: list[str], cycles:
 
 
 @pytest.mark.parametrize(
+    ("window", "cycles"),
+    [
+        # Four are taken up a cycle, and three integer units take them: 0, 0, 0, 1, 1, 1.
+        ([f"add\tx{at}, x9, #1" for at in range(6)], 2),
+        # What waits for a load does not hold up what comes after it: 0 to 4, and 4 to 5.
+        (["ldr\tx0, [x9]", "add\tx1, x0, #1", "add\tx2, x9, #1", "add\tx3, x2, #1"], 5),
+        # Two loads of vectors a cycle: 0, 0, 1, and 5 cycles more.
+        ([f"ldr\tq{at}, [x0]" for at in range(3)], 6),
+        # The guide's 4(2): one that is added to again waits 2 of its 4 cycles; 0, 2, 4.
+        (["fmla\tv0.4s, v1.4s, v2.4s"] * 3, 8),
+        # One that is multiplied waits for all of them.
+        (["fmla\tv0.4s, v1.4s, v2.4s", "fmla\tv3.4s, v0.4s, v2.4s"], 8),
+        # Products of bytes go to one of the two vector units: 0, 1, 2.
+        ([f"smull\tv{at}.8h, v9.8b, v8.8b" for at in range(3)], 6),
+        # The store of a whole vector takes two of the load units' slots: 0, 1, and 2 cycles more.
+        (["str\tq0, [x0]", "str\tq1, [x1]"], 3),
+        # An address that moves on is there in the next cycle.
+        (["ldr\tq0, [x0], #16", "ldr\tq1, [x0], #16"], 6),
+    ],
+)
+def test_the_table_of_the_a76_counts_as_a_person_does(window: list[str], cycles: int) -> None:
+    assert table_cycles_of([window], "cortex-a76") == [cycles]
+
+
+def test_a_core_that_reorders_has_only_so_many_instructions_in_hand() -> None:
+    """Four divisions that wait for one another take 80 cycles. Meanwhile 124 additions are done;
+    of 256, three a cycle, the others begin only when the last division is."""
+    waits = ["sdiv\tx0, x1, x2", *["sdiv\tx0, x0, x2"] * 3]
+    others = [f"add\tx{at % 8 + 8}, x4, x5" for at in range(256)]
+    windows = [[*waits, *others[:count]] for count in (124, 256)]
+    assert table_cycles_of(windows, "cortex-a76") == [80, pytest.approx(80 + 132 / 3, abs=2)]
+
+
+@pytest.mark.parametrize(
     ("architecture", "window", "share"),
     [
         ("aarch64", ["str\tq3, [sp, #32]", "ldr\tq3, [sp, #32]"], 1 / 2),

@@ -26,11 +26,11 @@ def test_ratios_are_of_the_medians_of_each_round() -> None:
     assert times_as_long(beside, peer) == (2.2, 0.5, 3.0)
 
 
-def test_unknown_peers_and_other_machines_are_refused() -> None:
+def test_unknown_peers_and_boards_without_a_login_are_refused() -> None:
     check_peers(["onnxruntime", "ncnn"], LOCAL)
     with pytest.raises(UsageError, match="no peer is called 'tensorrt'; there are onnxruntime"):
         check_peers(["tensorrt"], LOCAL)
-    with pytest.raises(UsageError, match="peers run on this machine only"):
+    with pytest.raises(UsageError, match="nothing says how to log in to this one"):
         check_peers(["onnxruntime"], replace(LOCAL, name="my-rpi4"))
 
 
@@ -91,7 +91,7 @@ def test_a_peer_that_is_missing_or_wrong_says_so(
             return measure_beside(session, source, sample, ["onnxruntime"], 1).peers[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr("edgetvm.measure.beside.answer_error", lambda *_: 0.5)
+        patch.setattr("edgetvm.measure.peer_crews.answer_error", lambda *_: 0.5)
         assert beside().why == "its answers are wrong, by 0.5 of their spread"
     monkeypatch.setattr("edgetvm.measure.beside.installed_version", lambda _: None)
     assert beside().why == "onnxruntime is not installed: pip install 'edgetvm[bench]'"

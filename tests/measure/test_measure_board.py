@@ -107,11 +107,12 @@ def test_a_measurement_records_all_that_it_was_taken_in(
     assert environment.versions["apache-tvm"] == "0.27.0.post1"
     assert {"onnx", "edgetvm", "apache-tvm"} <= set(environment.versions)
     titles = [event.title for event in events if event.state == "finished"]
-    assert titles[-4:] == [
+    assert titles[-5:] == [
         "deploy and self-test",
         f"time {tiny_package.manifest.name}, single-stream",
         "compare with one thread on local",
         "time the kernels on local",
+        "time the memory of local",
     ]
     progress = [event for event in events if event.state == "advanced"]
     assert progress[-1].total == 23

@@ -18,13 +18,13 @@ from edgetvm.compile.tuned import KernelChoice
 from edgetvm.report import check_page, render_tuning
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.history import history
+from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Trial
-from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form
-from edgetvm.tune.tuning import TunedKernel
+from edgetvm.tune.verdicts import TunedKernel
 
 _ROOFLINE = Roofline(100.0, 40.0, 1 << 20)
-_HERE = Conditions("local", "x86_64", 3)
+_HERE = Conditions("local", "x86_64", 3, 2)
 _KERNELS = (
     TunedKernel(
         "conv",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgetvm.compile.tuned import KernelChoice
+from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Outcome, Trial
-from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form
 
-HERE = Conditions("local", "x86_64", 3)
+HERE = Conditions("local", "x86_64", 3, 2)
 
 
 def made_trial(

@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from edgetvm.compile.tuned import KernelChoice
-from edgetvm.tune import tuning
+from edgetvm.tune import transfer
 from edgetvm.tune.cost_model import CostModel, features, learn_all
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.generic import TITLE
+from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import OUTCOMES, Conditions, Outcome, Trial
-from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form, Task, Tasks
 
 _SIZES = (1, 2, 4, 8, 16, 32)
@@ -210,8 +210,8 @@ def test_boards_of_another_profile_teach_less_than_the_own_and_their_best_are_tr
     tasks = Tasks((Task("kernel", 1, ("node",), "matmul", 0, 0, form),), {})
     model = CostModel()
     with TuningDatabase(tmp_path / "mine") as mine, TuningDatabase(tmp_path / "others") as others:
-        elsewhere = Conditions("another", HERE.architecture, HERE.level)
-        foreign = Conditions("third", "aarch64", HERE.level)
+        elsewhere = Conditions("another", HERE.architecture, HERE.level, HERE.cores)
+        foreign = Conditions("third", "aarch64", HERE.level, HERE.cores)
         for database in (mine, others):
             database.add_workload(form, "matmul")
         for trial in contradicting(form, "points"):
@@ -219,7 +219,7 @@ def test_boards_of_another_profile_teach_less_than_the_own_and_their_best_are_tr
             others.append(None, foreign, replace(trial, times_ms=(1e-6,)))
         for trial in contradicting(form, "features"):
             others.append(None, HERE, trial)
-        seeds = tuning._learn_from_others(model, [mine, others], tasks, HERE)
+        seeds = transfer.learn_from_others(model, [mine, others], tasks, HERE)
     predicted = model.predict(form, [KernelChoice("rule", {"order": one}) for one in _ORDERS])
     assert predicted is not None and predicted[0] > 0.2 > -0.2 > predicted[1]
     (choices,) = seeds.values()

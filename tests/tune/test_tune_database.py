@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 from made_trials import HERE, made_form, made_trial
 
 from edgetvm.base.errors import ConfigurationError, EdgetvmError, StorageError
+from edgetvm.boards import load_profile
 from edgetvm.compile.tuned import KernelChoice
-from edgetvm.tune.database import FORMAT, MARGIN, TuningDatabase
+from edgetvm.tune import conditions_of
+from edgetvm.tune.choosing import MARGIN
+from edgetvm.tune.database import TuningDatabase
+from edgetvm.tune.database_file import FORMAT
 from edgetvm.tune.records import OUTCOMES, Conditions, Trial
 
 _KILLS = 20
@@ -71,16 +75,31 @@ def test_trials_come_back_as_they_were(trials: list[Trial]) -> None:
 
 def test_trials_of_other_conditions_are_apart(database: TuningDatabase) -> None:
     others = [
-        Conditions("rpi4", "aarch64", 3),
-        Conditions("local", "x86_64", 2),
-        Conditions("local", "x86_64", 3, estimated=True),
-        Conditions("server", "x86_64", 3),
+        Conditions("rpi4", "aarch64", 3, 2),
+        Conditions("local", "x86_64", 2, 2),
+        Conditions("local", "x86_64", 3, 2, estimated=True),
+        Conditions("server", "x86_64", 3, 2),
+        Conditions("local", "x86_64", 3, 1),
     ]
     for at, conditions in enumerate([HERE, *others]):
         database.append(None, conditions, made_trial(f"task {at}"))
     assert [one.task for one in database.trials(HERE)] == ["task 0"]
     assert [one.task for one in database.trials(others[2])] == ["task 3"]
-    assert [one.task for one in database.trials_of_architecture(HERE)] == ["task 4"]
+    assert [one.task for one in database.trials_of_architecture(HERE)] == ["task 4", "task 5"]
+
+
+def test_with_fewer_cores_it_is_another_search() -> None:
+    """`taskset` leaves this machine's profile fewer cores: nothing of the two is mixed."""
+    profile = load_profile("local")
+    alone = replace(profile, cores=profile.cores + 1)
+    assert conditions_of(profile).key != conditions_of(alone).key
+
+
+def test_a_run_is_of_its_conditions(database: TuningDatabase) -> None:
+    estimated = replace(HERE, estimated=True)
+    run = database.begin_run("model", estimated, "4 trials")
+    assert database.unfinished_runs("model", HERE) == {}
+    assert database.unfinished_runs("model", estimated) == {run: "4 trials"}
 
 
 def test_a_kernel_is_kept_once_with_how_it_may_be_scheduled(database: TuningDatabase) -> None:

@@ -12,7 +12,8 @@ from served_boards import PROFILE, ServedFarm, served_farm
 
 from edgetvm.farm.hands import in_hand
 from edgetvm.farm.inventory import Board
-from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor
+from edgetvm.tune.jobs import How, Loadable, RunJob, Tensor
+from edgetvm.tune.running import BoardRunner
 
 _HOW = How(timeout_s=5.0, least_ms=0.1)
 _SOURCE = "int __tvm_ffi_main(void *self, void *arguments, int count, void *result) { return 0; }"

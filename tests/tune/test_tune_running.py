@@ -13,7 +13,8 @@ import pytest
 from made_kernels import compiled
 
 from edgetvm.farm import LocalBoard
-from edgetvm.tune.running import BoardRunner, How, Loadable, RunJob, Tensor
+from edgetvm.tune.jobs import How, Loadable, RunJob, Tensor
+from edgetvm.tune.running import BoardRunner
 
 pytestmark = pytest.mark.board
 

@@ -201,13 +201,26 @@ class _Builder(LocalBuilder):
         return refused
 
 
+def test_a_budget_below_the_number_of_kernels_tries_something_all_the_same(
+    tiny_onnx: Path, path: Path
+) -> None:
+    model, builder = imported(tiny_onnx), _Builder()
+    tasks = tasks_of(model, _PROFILE, DEFAULTS).tasks
+    with LocalBoard() as local, TuningDatabase(path) as database:
+        tune_model(model, _PROFILE, [local.board], database, Budget(2), builder=lambda: builder)
+        trials = database.trials(_HERE)
+    assert len(tasks) > 2
+    assert [one.is_default for one in trials[:2]] == [True, False]
+    assert {one.task for one in trials} == {max(tasks, key=lambda one: one.calls * one.work).key}
+
+
 def test_defaults_that_were_measured_before_are_built_when_they_are_needed(
     tiny_onnx: Path, path: Path
 ) -> None:
     model, builder, refusing = imported(tiny_onnx), _Builder(), _Builder(refuses=True)
     tasks = tasks_of(model, _PROFILE, DEFAULTS).tasks
     with LocalBoard() as local, TuningDatabase(path) as database:
-        boards, budget = [local.board], Budget(len(tasks), until_flat=False)
+        boards, budget = [local.board], Budget(2 * len(tasks), until_flat=False)
         tune_model(model, _PROFILE, boards, database, budget, builder=lambda: builder)
         assert len(builder.defaults) == len(tasks)
         before = len(database.trials(_HERE))

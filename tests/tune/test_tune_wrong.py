@@ -16,7 +16,7 @@ from edgetvm.farm import Board
 from edgetvm.package.executor import Executor
 from edgetvm.tune import Budget, TuningDatabase, conditions_of, tune_model
 from edgetvm.tune.building import LocalBuilder
-from edgetvm.tune.database import MARGIN
+from edgetvm.tune.choosing import MARGIN
 
 pytestmark = pytest.mark.board
 

@@ -19,8 +19,8 @@ from edgetvm.farm.leases import LeaseStore, Request
 from edgetvm.measure import Measurement, Store
 from edgetvm.report import render_html
 from edgetvm.tune.database import TuningDatabase, default_database
+from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Trial
-from edgetvm.tune.running import Tensor
 from edgetvm.tune.tasks import Form
 from edgetvm.workflow.reporting import background_of
 
@@ -84,7 +84,7 @@ def test_a_farm_that_cannot_be_read_is_a_warning(
 
 
 def test_the_curve_is_of_the_kernels_that_the_measurement_has(store: Store) -> None:
-    here = Conditions("rpi4", "aarch64", 3)
+    here = Conditions("rpi4", "aarch64", 3, 4)
     default_database().parent.mkdir(parents=True, exist_ok=True)
     with TuningDatabase(default_database()) as database:
         for task, told in (("conv", "conv2d 1x3"), ("other", "softmax 10")):

@@ -19,7 +19,7 @@ from edgetvm.compile.schedules.tiled import tiled
 from edgetvm.compile.schedules.traces import replayed
 from edgetvm.compile.schedules.winograd import winograd
 from edgetvm.compile.schedules.written import columns, elements, rows
-from edgetvm.compile.tuned import UNTUNED, KernelChoice, TunedSchedules, workload_key
+from edgetvm.compile.tuned import NO_RULE, UNTUNED, KernelChoice, TunedSchedules, workload_key
 
 if TYPE_CHECKING:
     from tvm.ir import IRModule
@@ -133,7 +133,7 @@ def _schedule(
         made = apply_rule(rule, function, profile, decisions)
         if made is not None:
             return made, Scheduled("default", title, decisions.taken)
-    return None, Scheduled("default", "none")
+    return None, Scheduled("default", NO_RULE)
 
 
 def apply_rule(
@@ -150,15 +150,23 @@ def apply_rule(
 
 
 def scheduled_as(
-    function: PrimFunc, profile: BoardProfile, choice: KernelChoice
+    function: PrimFunc,
+    profile: BoardProfile,
+    choice: KernelChoice,
+    decisions: Decisions | None = None,
 ) -> PrimFunc | None:
-    """The kernel as tuning chose; None where that is no choice for it any more."""
+    """The kernel as tuning chose; None where that is no choice for it any more.
+
+    Args:
+        decisions: those of the choice; learns all that were taken.
+    """
     if choice.trace is not None:
         return replayed(function, choice.trace)
     rule = dict(all_rules()).get(choice.rule)
     if rule is None:
         return None
     try:
-        return apply_rule(rule, function, profile, Decisions(choice.decisions))
+        taken = Decisions(choice.decisions) if decisions is None else decisions
+        return apply_rule(rule, function, profile, taken)
     except UsageError:
         return None

@@ -12,6 +12,7 @@ import json
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ class _Peers:
 def main() -> None:
     """Answer requests until there are no more."""
     peers = _Peers()
-    answering = {"start": peers.start, "turn": peers.turn}
+    answering: dict[str, Callable[..., dict[str, Any]]] = {
+        "start": peers.start,
+        "turn": peers.turn,
+    }
     _say({"ready": True})
     try:
         while select.select([sys.stdin], [], [], _SILENCE_S)[0] and (line := sys.stdin.readline()):

@@ -8,12 +8,20 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.base.errors import EdgetvmError, MissingToolError, UsageError
+from edgetvm.base.errors import EdgetvmError, UsageError
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.farm.leases.taking import kick
-from edgetvm.farm.listening import LOOPBACK, listening_socket
 from edgetvm.report.farm_page import render_farm_page
 from edgetvm.workflow.farm_serving.document import page_document
+from edgetvm.workflow.web import (
+    HEADERS,
+    LOOPBACK_HOSTS,
+    extra_of,
+    json_answer,
+    listener_at,
+    page_answer,
+    run_application,
+)
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -21,9 +29,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _EVERY_S = 1.0
-# Of the Host header: a page of another site whose name leads here by a trick is not answered.
-_HOSTS = [LOOPBACK, "localhost", "::1"]
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_EXTRA = "farm"
 
 
 def serve_farm(url: str, port: int, token: str | None) -> None:
@@ -38,27 +44,10 @@ def serve_farm(url: str, port: int, token: str | None) -> None:
         MissingToolError: Starlette or uvicorn is not installed.
         UsageError: another process has the port, or the token is empty.
     """
-    try:
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from error
-    try:
-        listener = listening_socket(port)
-    except OSError as error:
-        raise UsageError(
-            f"port {port}: {(error.strerror or str(error)).lower()}", mend="choose another: --port"
-        ) from error
-    with listener, LeaseStore(url) as store:
-        config = uvicorn.Config(
-            make_app(store, token), log_level="warning", timeout_graceful_shutdown=1
-        )
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _not_installed(error: ModuleNotFoundError) -> MissingToolError:
-    return MissingToolError(
-        f"the Python package {error.name} is not installed", mend="pip install 'edgetvm[farm]'"
-    )
+    with extra_of(_EXTRA):
+        import uvicorn  # noqa: F401 - told before the farm's database is opened
+    with listener_at(port) as listener, LeaseStore(url) as store:
+        run_application(make_app(store, token), listener, 1)
 
 
 def make_app(store: LeaseStore, token: str | None) -> Starlette:
@@ -74,13 +63,11 @@ def make_app(store: LeaseStore, token: str | None) -> Starlette:
     """
     if token == "":
         raise UsageError("the token is empty", mend="give one that nobody guesses, or none")
-    try:
+    with extra_of(_EXTRA):
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
         from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.routing import Route
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from error
     site = _Site(store, token)
     return Starlette(
         routes=[
@@ -89,7 +76,7 @@ def make_app(store: LeaseStore, token: str | None) -> Starlette:
             Route("/api/events", site.events),
             Route("/api/boards/{board}/{deed}", site.act, methods=["POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_HOSTS)],
     )
 
 
@@ -103,30 +90,23 @@ class _Site:
         }
 
     async def page(self, _request: Request) -> Response:
-        from starlette.responses import HTMLResponse
-
-        nonce = secrets.token_urlsafe(16)
-        policy = (
-            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        text = render_farm_page(nonce, may_act=self._token is not None)
-        return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})
+        may_act = self._token is not None
+        return page_answer(lambda nonce: render_farm_page(nonce, may_act=may_act))
 
     async def _document(self) -> dict[str, Any]:
         return await asyncio.to_thread(page_document, self._store)
 
     async def farm(self, _request: Request) -> Response:
         try:
-            return _json(await self._document())
+            return json_answer(await self._document())
         except EdgetvmError as error:
-            return _json({"error": str(error)}, 503)
+            return json_answer({"error": str(error)}, 503)
 
     async def events(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
 
         return StreamingResponse(
-            self._told(request), media_type="text/event-stream", headers=_HEADERS
+            self._told(request), media_type="text/event-stream", headers=HEADERS
         )
 
     async def _told(self, request: Request) -> AsyncIterator[str]:
@@ -140,21 +120,15 @@ class _Site:
 
     async def act(self, request: Request) -> Response:
         if self._token is None:
-            return _json({"error": "this page only shows: edgetvm farm serve --token …"}, 403)
+            return json_answer({"error": "this page only shows: edgetvm farm serve --token …"}, 403)
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not secrets.compare_digest(given.encode(), self._token.encode()):
-            return _json({"error": "that is not the token"}, 401)
+            return json_answer({"error": "that is not the token"}, 401)
         board, deed = request.path_params["board"], request.path_params["deed"]
         if deed not in self._deeds:
-            return _json({"error": f"nobody can {deed} a board"}, 404)
+            return json_answer({"error": f"nobody can {deed} a board"}, 404)
         try:
             await asyncio.to_thread(self._deeds[deed], board)
         except EdgetvmError as error:
-            return _json({"error": str(error)}, 409)
-        return _json({"done": f"{deed}: {board}"})
-
-
-def _json(document: dict[str, Any], status: int = 200) -> Response:
-    from starlette.responses import JSONResponse
-
-    return JSONResponse(document, status, headers=_HEADERS)
+            return json_answer({"error": str(error)}, 409)
+        return json_answer({"done": f"{deed}: {board}"})

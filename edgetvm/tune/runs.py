@@ -1,0 +1,110 @@
+"""The runs of searches in the file of tuning records: what goes on, and who works on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from edgetvm.base.files import storage_errors
+from edgetvm.tune.database_file import SAME, SAME_COLUMNS, DatabaseFile
+from edgetvm.tune.records import Conditions
+
+
+class Runs(DatabaseFile):
+    """Runs, each kept from other processes while a living one works on it."""
+
+    _locks: int | None = None
+
+    def begin_run(self, what: str, conditions: Conditions, budget: str) -> int:
+        """The number of a new run."""
+        with self._errors():
+            cursor = self._connection.execute(
+                f"INSERT INTO runs (what, {SAME_COLUMNS}, budget, began_at)"  # noqa: S608
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (what, *conditions.key, budget, time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def unfinished_runs(self, what: str, conditions: Conditions) -> dict[int, str]:
+        """The budgets of runs that did not end, by number, the latest first."""
+        with self._errors():
+            rows = self._connection.execute(
+                f"SELECT id, budget FROM runs WHERE what = ? AND {SAME}"  # noqa: S608
+                " AND finished_at IS NULL ORDER BY id DESC",
+                (what, *conditions.key),
+            ).fetchall()
+        return {int(run): budget for run, budget in rows}
+
+    def work_on(self, run: int) -> bool:
+        """Keep other processes off a run; False where a living one works on it.
+
+        The system lets go of it when this process ends, however it ends.
+        """
+        with storage_errors(self._locks_path):
+            if self._locks is None:
+                self._locks = os.open(
+                    self._locks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+                )
+            try:
+                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, run)
+            except (BlockingIOError, PermissionError):
+                return False
+        return True
+
+    def is_another_at_work(self, mine: int, conditions: Conditions) -> bool:
+        """Whether a living process works on another run of the profile."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT id FROM runs WHERE profile = ? AND finished_at IS NULL AND id != ?",
+                (conditions.profile, mine),
+            ).fetchall()
+        return any(self._is_held(int(run)) for (run,) in rows)
+
+    def _is_held(self, run: int) -> bool:
+        if not self.work_on(run):
+            return True
+        if self._locks is not None:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, run)
+        return False
+
+    @property
+    def _locks_path(self) -> Path:
+        """A byte of it stands for each run; it has no bytes, only locks."""
+        return self.path.with_name(f"{self.path.name}-runs")
+
+    def spend(self, run: int, seconds: float) -> None:
+        """Say how much time a run has taken so far, all its beginnings together."""
+        with self._errors():
+            self._connection.execute("UPDATE runs SET spent_s = ? WHERE id = ?", (seconds, run))
+
+    def spent_s(self, run: int) -> float:
+        """How much time a run has taken so far."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT spent_s FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+        return float(row[0])
+
+    def finish_run(self, run: int) -> None:
+        """Say that a run came to its end."""
+        with self._errors():
+            self._connection.execute(
+                "UPDATE runs SET finished_at = ? WHERE id = ?", (time.time(), run)
+            )
+
+    def trials_in(self, run: int) -> int:
+        """How many trials a run has made."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT COUNT(*) FROM trials WHERE run = ?", (run,)
+            ).fetchone()
+        return int(row[0])
+
+    def close(self) -> None:
+        """Close the file, and let go of its runs."""
+        super().close()
+        if self._locks is not None:
+            os.close(self._locks)
+            self._locks = None

@@ -1,0 +1,151 @@
+"""The web application of `edgetvm serve`: the Open Inference Protocol over REST, and metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from edgetvm.base.errors import InputError
+from edgetvm.base.version import __version__
+from edgetvm.workflow.serving.asking import Limits, admitted, in_time, ran
+from edgetvm.workflow.serving.metrics import CONTENT_TYPE, exposed
+from edgetvm.workflow.serving.pages import page_routes
+from edgetvm.workflow.serving.protocol import (
+    EXTENSIONS,
+    HEADER_LENGTH,
+    described,
+    read_request,
+    written,
+)
+from edgetvm.workflow.serving.served import Models, ServedModel
+from edgetvm.workflow.web import HEADERS, body_of, extra_of, json_answer, refused
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
+    """The application. It closes the models when it ends.
+
+    Args:
+        hosts: that the Host header may name; `*` is any.
+
+    Raises:
+        MissingToolError: Starlette is not installed.
+    """
+    with extra_of("serve"):
+        from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+        from starlette.routing import Route
+    server = _Server(models, limits)
+    of_model = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+    return Starlette(
+        routes=[
+            Route("/v2", server.metadata),
+            Route("/v2/health/live", server.live),
+            Route("/v2/health/ready", server.ready),
+            *(Route(path, server.model) for path in of_model),
+            *(Route(f"{path}/ready", server.model_ready) for path in of_model),
+            *(Route(f"{path}/infer", server.infer, methods=["POST"]) for path in of_model),
+            Route("/metrics", server.metrics),
+            *page_routes(models, limits),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        exception_handlers={HTTPException: _told},
+        lifespan=server.lifespan,
+    )
+
+
+def _told(_request: Request, error: Exception) -> Response:
+    """Paths and methods that are none are refused as all else is: in JSON, with a sentence."""
+    from starlette.exceptions import HTTPException
+
+    known = error if isinstance(error, HTTPException) else HTTPException(500)
+    return json_answer({"error": known.detail}, known.status_code)
+
+
+class _Server:
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self._models, self._limits = models, limits
+
+    @asynccontextmanager
+    async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
+        yield
+        self._models.close()
+
+    async def metadata(self, _request: Request) -> Response:
+        told = {"name": "edgetvm", "version": __version__, "extensions": list(EXTENSIONS)}
+        return json_answer(told)
+
+    async def live(self, _request: Request) -> Response:
+        return json_answer({"live": True})
+
+    async def ready(self, _request: Request) -> Response:
+        return json_answer({"ready": True})  # there is an event loop once all models are open
+
+    async def model(self, request: Request) -> Response:
+        one = self._found(request)
+        return json_answer(
+            {
+                "name": one.name,
+                "versions": self._models.versions(one.name),
+                "platform": "edgetvm",
+                "inputs": described(one.signature.inputs),
+                "outputs": described(one.signature.outputs),
+            }
+        )
+
+    async def model_ready(self, request: Request) -> Response:
+        return json_answer({"name": self._found(request).name, "ready": True})
+
+    async def metrics(self, _request: Request) -> Response:
+        from starlette.responses import Response
+
+        told = {(one.name, one.version): one.metrics for one in self._models.all}
+        return Response(exposed(told), media_type=CONTENT_TYPE, headers=HEADERS)
+
+    async def infer(self, request: Request) -> Response:
+        from starlette.exceptions import HTTPException
+
+        one, began_s = self._found(request), time.monotonic()
+        try:
+            async with admitted(one, self._limits) as until_s:
+                answer = await self._answered(one, request, until_s)
+        except HTTPException as refusal:
+            answer = json_answer({"error": refusal.detail}, refusal.status_code)
+        one.metrics.answered[answer.status_code] += 1
+        one.metrics.seconds["request"].add(time.monotonic() - began_s)
+        return answer
+
+    def _found(self, request: Request) -> ServedModel:
+        name, version = request.path_params["model"], request.path_params.get("version")
+        one = self._models.find(name, version)
+        if one is None:
+            known = ", ".join(f"{one.name} (version {one.version})" for one in self._models.all)
+            raise refused(404, f"there is no such model: there are {known}")
+        return one
+
+    async def _answered(self, one: ServedModel, request: Request, until_s: float) -> Response:
+        from starlette.responses import Response
+
+        body = await in_time(
+            body_of(request, self._limits.body_bytes), until_s, 408, "the request did not end"
+        )
+        try:
+            asked = read_request(body, request.headers.get(HEADER_LENGTH), one.signature)
+            outputs = (await ran(one, asked.inputs, until_s)).outputs
+            beside = {"model_name": one.name, "model_version": one.version}
+            told = beside if asked.id is None else {**beside, "id": asked.id}
+            content, header_length = written(told, outputs, asked.outputs)
+        except InputError as error:
+            raise refused(400, str(error)) from error
+        if header_length is None:
+            return Response(content, media_type="application/json", headers=HEADERS)
+        headers = {**HEADERS, HEADER_LENGTH: str(header_length)}
+        return Response(content, media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,133 @@
+"""What our web applications share: who may ask, what pages may do, and how they are run."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from edgetvm.base.errors import MissingToolError, UsageError
+from edgetvm.farm.listening import LOOPBACK
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+# Of the Host header: a page of another site whose name leads here by a trick is not answered.
+LOOPBACK_HOSTS = (LOOPBACK, "localhost")
+# Bodies so many times too large are read to their end: who still sends does not hear the refusal.
+_DROPPED = 8
+HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+@contextmanager
+def extra_of(name: str) -> Iterator[None]:
+    """Imports of what one of edgetvm's extras installs.
+
+    Raises:
+        MissingToolError: it is not installed; says how.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingToolError(
+            f"the Python package {error.name} is not installed",
+            mend=f"pip install 'edgetvm[{name}]'",
+        ) from error
+
+
+def listener_at(port: int, host: str = LOOPBACK) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        UsageError: another process has the port, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        place = f"port {port}" if host == LOOPBACK else f"{host}, port {port}"
+        said = (error.strerror or str(error)).lower()
+        raise UsageError(f"{place}: {said}", mend="choose another: --port") from error
+
+
+def run_application(application: Starlette, listener: socket.socket, grace_s: int) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests that are under way then have so long to end."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        application,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace_s,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def refused(status: int, sentence: str) -> HTTPException:
+    """What to raise for a request that gets a sentence and no answer."""
+    from starlette.exceptions import HTTPException
+
+    return HTTPException(status, sentence)
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes:
+    """A request's body, of which no more is read than is allowed.
+
+    Raises:
+        HTTPException: it is larger, or compressed, or the client is gone.
+    """
+    from starlette.requests import ClientDisconnect
+
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise refused(415, "send the body as it is, without a Content-Encoding")
+    told = request.headers.get("Content-Length", "0")
+    size = int(told) if told.isdigit() else 0
+    try:
+        body = b"" if size > _DROPPED * most_bytes else await _read(request, most_bytes)
+    except ClientDisconnect as error:
+        raise refused(400, "the client is gone") from error
+    if body is None or size > most_bytes:
+        raise refused(413, f"a request has {most_bytes} bytes at most")
+    return body
+
+
+async def _read(request: Request, most_bytes: int) -> bytes | None:
+    """A body; None where it is too large: then it is read further, and dropped."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most_bytes:
+            parts.append(part)
+        elif size > _DROPPED * most_bytes:
+            break
+    return b"".join(parts) if size <= most_bytes else None
+
+
+def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:
+    """A document, for nobody to keep."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(document, status, headers=HEADERS)
+
+
+def page_answer(render: Callable[[str], str], scripts: str = "") -> Response:
+    """A page that loads nothing from elsewhere, and asks only the server that it came from.
+
+    Args:
+        render: makes the page's text, given the nonce that its own script may run by.
+        scripts: sources of others that it may run.
+    """
+    from starlette.responses import HTMLResponse
+
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}' {scripts}; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(render(nonce), headers={**HEADERS, "Content-Security-Policy": policy})
