@@ -3,10 +3,10 @@
     python -m benchmarks.recipes
     python -m benchmarks.recipes --only tiny/ --arch armv7l
 
-Each recipe is built, deployed, compared with its reference runtime on all of its data, and held to
-the accuracy that it accepts. The board is one that this machine plays (`edgetvm farm emulate`),
-provisioned as any other: what is right there is told, and no time. Models and data come from
-`EDGETVM_MODELS` and `EDGETVM_DATA`, else from where the recipes say. Ends with
+Each recipe and each pipeline is built, deployed, compared with its reference runtime on all of its
+data, and held to the accuracy that it accepts. The board is one that this machine plays
+(`edgetvm farm emulate`), provisioned as any other: what is right there is told, and no time. Models
+and data come from `EDGETVM_MODELS` and `EDGETVM_DATA`, else from where the recipes say. Ends with
 
     result: recipes=… passed=… emulated_arm_passed=…
 """
@@ -26,8 +26,8 @@ from edgetvm.farm import Board, find_board
 from edgetvm.farm.emulating import ARCHITECTURES, emulated_boards
 from edgetvm.farm.provision import Order, provision
 from edgetvm.measure import Plan
-from edgetvm.recipes import list_recipes
-from edgetvm.workflow import bench_each
+from edgetvm.recipes import list_pipelines, list_recipes, load_pipeline
+from edgetvm.workflow import bench_each, work_through
 
 
 def main() -> None:
@@ -39,16 +39,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     names = [one.name for one in list_recipes() if one.name.startswith(arguments.only)]
-    here = _passed(names, find_board("local"), Plan(runs=arguments.runs))
-    with _emulated(arguments.arch) as board:
-        there = _passed(names, board, Plan(runs=1, warmup=0))
+    piped = [one.name for one in list_pipelines() if one.name.startswith(arguments.only)]
+    local = find_board("local")
+    here = _passed(names, local, Plan(runs=arguments.runs)) | _worked(piped, local)
+    with emulated(arguments.arch) as board:
+        there = _passed(names, board, Plan(runs=1, warmup=0)) | _worked(piped, board)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps({"local": here, arguments.arch: there}, indent=1))
-    print(f"result: recipes={len(names)} passed={_count(here)} emulated_arm_passed={_count(there)}")
+    print(f"result: recipes={len(here)} passed={_count(here)} emulated_arm_passed={_count(there)}")
 
 
 @contextmanager
-def _emulated(architecture: str) -> Iterator[Board]:
+def emulated(architecture: str) -> Iterator[Board]:
     """A provisioned board, whose host key is noted in a home of the benchmark's own."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
@@ -73,6 +75,21 @@ def _passed(names: Sequence[str], board: Board, plan: Plan) -> dict[str, str]:
             metrics = next((one.metrics for one in benched.measurements), {})
             told = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
             print(f"{board.name:12} {name:36} {found[name]}  {told}", flush=True)
+    return found
+
+
+def _worked(names: Sequence[str], board: Board) -> dict[str, str]:
+    """For each pipeline "passed", or why not."""
+    found = {}
+    for name in names:
+        try:
+            metrics = work_through(load_pipeline(name), board).metrics
+        except EdgetvmError as error:
+            metrics, found[name] = {}, str(error)
+        else:
+            found[name] = "passed"
+        told = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        print(f"{board.name:12} {name:36} {found[name]}  {told}", flush=True)
     return found
 
 

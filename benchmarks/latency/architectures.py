@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.latency.layers import Net
-from benchmarks.latency.making import INT64
+from edgetvm.recipes.graphs import INT64
 
 
 def resnet18(_file: Path) -> Any:

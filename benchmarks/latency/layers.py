@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.latency.making import FLOAT, Graph
+from edgetvm.recipes.graphs import FLOAT, Graph
 
 Array = NDArray[Any]
 

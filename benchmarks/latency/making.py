@@ -8,98 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.latency.weights import Weights, safetensors, torch_weights
-
-_OPSET = 17
-Array = NDArray[Any]
-
-
-class Graph:
-    """Nodes in order; each method gives the name of what it computes."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, array: Array) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
-        return name
-
-    def node(self, kind: str, *inputs: str | Array, outputs: int = 1, **attributes: Any) -> str:
-        from onnx import helper
-
-        names = [one if isinstance(one, str) else self.constant(one) for one in inputs]
-        index = len(self.nodes)
-        made = [f"{kind.lower()}{index}" + (f"_{n}" if n else "") for n in range(outputs)]
-        self.nodes.append(helper.make_node(kind, names, made, f"{kind}_{index}", **attributes))
-        return made[0]
-
-    def model(self, inputs: list[tuple[str, Any, list[int]]], outputs: dict[str, str]) -> Any:
-        """The checked model; `outputs` gives the names by which what is computed is known."""
-        from onnx import checker, helper, shape_inference
-
-        for name, source in outputs.items():
-            self.nodes.append(helper.make_node("Identity", [source], [name], f"to_{name}"))
-        graph = helper.make_graph(
-            self.nodes,
-            "main",
-            [helper.make_tensor_value_info(*entry) for entry in inputs],
-            [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
-            self.constants,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
-        model.ir_version = 8
-        model = shape_inference.infer_shapes(model)
-        checker.check_model(model)
-        return model
+from edgetvm.base.paths import shipped_folder
+from edgetvm.recipes import run_module
+from edgetvm.recipes.graphs import FLOAT, INT64, Array, Graph, convolved
+from edgetvm.recipes.weights import safetensors, torch_weights
 
 
-FLOAT, INT64 = 1, 7  # onnx.TensorProto's
-
-
-def _convolved(
-    graph: Graph,
-    x: str,
-    weights: Weights,
-    convolution: str,
-    norm: str,
-    stride: int = 1,
-    padding: tuple[int, int] | None = None,
-    epsilon: float = 1e-5,
-    clipped: bool = True,
-) -> str:
-    """A convolution with its batch normalisation folded in, and ReLU6."""
-    kernel = weights[f"{convolution}.weight"]
-    scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + epsilon)
-    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
-    before, after = padding or (kernel.shape[2] // 2,) * 2
-    result = graph.node(
-        "Conv",
-        x,
-        (kernel * scale[:, None, None, None]).astype(np.float32),
-        bias.astype(np.float32),
-        kernel_shape=list(kernel.shape[2:]),
-        pads=[before, before, after, after],
-        strides=[stride, stride],
-        group=kernel.shape[0] if kernel.shape[1] == 1 and kernel.shape[0] > 1 else 1,
-    )
-    return (
-        graph.node("Clip", result, np.array(0, np.float32), np.array(6, np.float32))
-        if clipped
-        else result
-    )
+def efficientnet_lite0(file: Path) -> Any:
+    """EfficientNet-Lite0, as its recipe makes it."""
+    module = run_module(shipped_folder("recipes") / "vision" / "efficientnet_lite0.py")
+    return module.efficientnet_lite0(file)
 
 
 def mobilenet_v2(file: Path) -> Any:
     """MobileNetV2 1.0 without its classifier: 224x224 to 1280 features."""
     weights = torch_weights(file)
     graph = Graph()
-    x = _convolved(graph, "input", weights, "features.0.0", "features.0.1", 2)
+    x = convolved(graph, "input", weights, "features.0.0", "features.0.1", 2)
     strides = {2: 2, 4: 2, 7: 2, 14: 2}
     for index in range(1, 18):
         before, at = x, f"features.{index}.conv"
@@ -110,53 +36,15 @@ def mobilenet_v2(file: Path) -> Any:
             last = position == len(convolutions) - 1
             stride = strides.get(index, 1) if depthwise else 1
             norm = f"{at}.{step + 1}"
-            x = _convolved(graph, x, weights, f"{at}.{step}", norm, stride, clipped=not last)
+            x = convolved(graph, x, weights, f"{at}.{step}", norm, stride, clipped=not last)
         first = weights[f"{at}.{convolutions[0]}.weight"]
         channels = first.shape[1] if first.shape[1] > 1 else first.shape[0]
         last_channels = weights[f"{at}.{convolutions[-1]}.weight"].shape[0]
         if index not in strides and channels == last_channels:
             x = graph.node("Add", before, x)
-    x = _convolved(graph, x, weights, "features.18.0", "features.18.1")
+    x = convolved(graph, x, weights, "features.18.0", "features.18.1")
     x = graph.node("ReduceMean", x, axes=[2, 3], keepdims=0)
     return graph.model([("input", FLOAT, [1, 3, 224, 224])], {"features": x})
-
-
-_LITE0_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
-
-
-def efficientnet_lite0(file: Path) -> Any:
-    """EfficientNet-Lite0: 224x224 to 1000 classes, padded as TensorFlow does."""
-    weights = torch_weights(file)
-    graph = Graph()
-    size = 224
-
-    def convolved(
-        x: str, convolution: str, norm: str, stride: int = 1, clipped: bool = True
-    ) -> str:
-        nonlocal size
-        kernel = weights[f"{convolution}.weight"].shape[2]
-        result_size = -(-size // stride)
-        whole = max(0, (result_size - 1) * stride + kernel - size)
-        padding = whole // 2, whole - whole // 2
-        size = result_size
-        return _convolved(graph, x, weights, convolution, norm, stride, padding, 1e-3, clipped)
-
-    x = convolved("input", "_conv_stem", "_bn0", 2)
-    for index, stride in enumerate(_LITE0_STRIDES):
-        before, at = x, f"_blocks.{index}"
-        expands = f"{at}._expand_conv.weight" in weights
-        if expands:
-            x = convolved(x, f"{at}._expand_conv", f"{at}._bn0")
-        x = convolved(x, f"{at}._depthwise_conv", f"{at}._bn1", stride)
-        x = convolved(x, f"{at}._project_conv", f"{at}._bn2", clipped=False)
-        if expands and stride == 1:
-            channels = weights[f"{at}._expand_conv.weight"].shape[1]
-            if channels == weights[f"{at}._project_conv.weight"].shape[0]:
-                x = graph.node("Add", before, x)
-    x = convolved(x, "_conv_head", "_bn1")
-    x = graph.node("Flatten", graph.node("GlobalAveragePool", x))
-    x = graph.node("Gemm", x, weights["_fc.weight"], weights["_fc.bias"], transB=1)
-    return graph.model([("input", FLOAT, [1, 3, 224, 224])], {"logits": x})
 
 
 _TOKENS, _WIDTH, _HEADS, _LAYERS = 128, 384, 12, 6

@@ -36,6 +36,7 @@ COMMANDS = {
     "lease": "lease",
     "profiles": "profiles",
     "recipes": "recipes",
+    "pipelines": "pipelines",
     "passes": "passes",
     "doctor": "doctor",
     "cache": "cache",

@@ -22,6 +22,7 @@ from edgetvm.compile.memory.scratch import scratch_as_arguments
 from edgetvm.compile.memory.views import reshapes_as_views
 from edgetvm.compile.options import PRECISIONS, CompileOptions, Precision
 from edgetvm.compile.origins import fuse_named, mark_variables, tell_variables_apart
+from edgetvm.compile.outputs import copy_shared_outputs
 from edgetvm.compile.simplify import fold_pads, fold_scales, unfold_batch_norm
 from edgetvm.compile.subpixels import phases_as_features
 from edgetvm.compile.tuned import OperatorChoices
@@ -110,6 +111,7 @@ KERNEL_PASSES = (
     Pass("turn reshapes into views", lambda *_: reshapes_as_views, level=1),
     Pass("fuse loops", _relax("FuseTIR"), level=1),
     Pass("drop what is unused", _relax("DeadCodeElimination"), level=1),
+    Pass("copy outputs that are no tensors of their own", lambda *_: copy_shared_outputs),
 )
 
 # On fused kernels, those that are tuned without regard to where their tensors lie.

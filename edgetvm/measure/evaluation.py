@@ -18,12 +18,14 @@ from edgetvm.recipes import (
     Prediction,
     Recipe,
     Sample,
+    Track,
     confusion,
     decision_agreement,
     form_of,
     interpret,
     prepare,
     score,
+    track,
 )
 
 
@@ -35,11 +37,13 @@ class Evaluation:
         correctness: the worst of all samples.
         metrics: the recipe's, and how far the decisions are the reference's.
         confusion: of the classes, where the recipe's metrics compare some.
+        track: of the numbers, likewise.
     """
 
     correctness: Correctness
     metrics: Mapping[str, float]
     confusion: Confusion | None = None
+    track: Track | None = None
 
 
 def evaluate(
@@ -103,8 +107,12 @@ def evaluate(
     metrics = {name: fmean(values) for name, values in figures.items()}
     if predictions:
         metrics = {**score(recipe, predictions, samples), **metrics}
-    confused = confusion(predictions, samples) if _has_classes(recipe) else None
-    return Evaluation(worst, metrics, confused)
+    return Evaluation(
+        worst,
+        metrics,
+        confusion(predictions, samples) if _labelled_form(recipe) == "top-k" else None,
+        track(predictions, samples) if _labelled_form(recipe) == "values" else None,
+    )
 
 
 def score_reference(
@@ -117,13 +125,13 @@ def score_reference(
         interpret(recipe, _expected(signature, recipe, reference, prepare(recipe, sample)), sample)
         for sample in samples
     ]
-    confused = confusion(predictions, samples) if _has_classes(recipe) else None
+    confused = confusion(predictions, samples) if _labelled_form(recipe) == "top-k" else None
     return score(recipe, predictions, samples), confused
 
 
-def _has_classes(recipe: Recipe) -> bool:
-    """Whether its metrics compare classes, so that its labels are some."""
-    return form_of(recipe) == "top-k" and bool(recipe.metrics)
+def _labelled_form(recipe: Recipe) -> str:
+    """Metrics compare with labels: where there are some, the labels are of this form."""
+    return form_of(recipe) if recipe.metrics else ""
 
 
 def _answers(

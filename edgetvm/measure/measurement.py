@@ -26,7 +26,7 @@ from edgetvm.measure.rules import Rule, Scenario
 from edgetvm.measure.samples import Samples
 from edgetvm.measure.windows import Window
 from edgetvm.models.correctness import Correctness, JsonFloat
-from edgetvm.recipes.accuracy import Confusion
+from edgetvm.recipes.accuracy import Confusion, Track
 
 SCHEMA_VERSION = 2
 # What was written before scenarios had rules and windows is read as it was.
@@ -152,6 +152,7 @@ class Measurement:
         roofline: of the board on so many threads, its memory measured after all else; None where
             its times say nothing.
         confusion: of the classes of the recipe's data, where it has some.
+        track: of the numbers of the recipe's data, where it has some.
         layers: of the float model that it was made from, where that was asked for.
         beside: peers that were timed in turns with it; None without any.
         real_time: what became of each chunk of the scenario `real-time`.
@@ -194,6 +195,7 @@ class Measurement:
     real_time: RealTime | None = None
     beside: Beside | None = None
     confusion: Confusion | None = None
+    track: Track | None = None
     layers: tuple[LayerAgreement, ...] = field(default_factory=tuple)
     schema_version: int = SCHEMA_VERSION
 

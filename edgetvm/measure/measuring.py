@@ -36,6 +36,7 @@ from edgetvm.recipes import (
     Recipe,
     Sample,
     StreamSpec,
+    Track,
     prepare,
     samples,
     unmet,
@@ -143,6 +144,7 @@ def measure(
         real_time=taken.real_time,
         beside=beside,
         confusion=data.confusion,
+        track=data.track,
     )
 
 
@@ -162,6 +164,7 @@ class _Data:
     chosen: tuple[Sample, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     confusion: Confusion | None = None
+    track: Track | None = None
 
 
 def _with_data(
@@ -204,6 +207,7 @@ def _with_data(
         chosen,
         evaluation.metrics,
         evaluation.confusion,
+        evaluation.track,
     )
 
 

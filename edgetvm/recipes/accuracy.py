@@ -26,6 +26,7 @@ _NUMBERS = TypeAdapter(float | list[float])
 # MLPerf Tiny, streaming wake word.
 _GRACE_S = 1.0
 _SAME_BOX = 0.5  # intersection over union
+_SHORTEST_TRACK, _LONGEST_TRACK = 10, 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,19 @@ class Confusion:
 
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """Numbers in their order, beside those that were predicted: of a series, its last ones.
+
+    Attributes:
+        labels: what came.
+        values: what was predicted.
+    """
+
+    labels: tuple[float, ...]
+    values: tuple[float, ...]
 
 
 def confusion(predictions: Predictions, samples: Samples) -> Confusion:
@@ -58,6 +72,23 @@ def confusion(predictions: Predictions, samples: Samples) -> Confusion:
         tuple(known),
         tuple(tuple(counted[label, found] for found in known) for label in known),
     )
+
+
+def track(predictions: Predictions, samples: Samples) -> Track | None:
+    """Of one number for each sample, or many for the only one; None of other numbers.
+
+    Raises:
+        ValidationError: a label is no number.
+    """
+    labels = [np.ravel(_NUMBERS.validate_python(one.label)) for one in samples]
+    values = [np.asarray(one["values"], np.float64) for one in predictions]
+    if len(samples) > 1 and any(len(one) != 1 for one in labels):
+        return None
+    came, predicted = np.concatenate(labels), np.concatenate(values)
+    if len(came) != len(predicted) or len(came) < _SHORTEST_TRACK:
+        return None
+    last = slice(-_LONGEST_TRACK, None)
+    return Track(tuple(came[last].tolist()), tuple(predicted[last].tolist()))
 
 
 def _label_name(sample: Sample, names: Mapping[int, str]) -> str:
@@ -136,7 +167,7 @@ def _error_rate_pct(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> flo
     return 100.0 if edits else 0.0
 
 
-@METRICS.register("false_accepts_per_hour", reads="speech-probability", whole=True)
+@METRICS.register("false_accepts_per_hour", reads="speech-probability", best=0.0, whole=True)
 def false_accepts_per_hour(predictions: Predictions, samples: Samples) -> float:
     """Detections outside all labelled spans and the second after each, in an hour of signal.
 

@@ -25,6 +25,8 @@ from edgetvm.recipes.registry import DATA
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
+    from edgetvm.recipes.pipeline import Pipeline
+
 Array: TypeAlias = NDArray[Any]
 Signal: TypeAlias = NDArray[np.float32]
 Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
@@ -56,7 +58,7 @@ class Sample:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def samples(recipe: Recipe) -> tuple[Sample, ...]:
+def samples(recipe: Recipe | Pipeline) -> tuple[Sample, ...]:
     """The samples of a recipe; none where it has no `data`. The same ones at every call.
 
     Raises:
@@ -173,17 +175,23 @@ def espeak(
     pieces = [silence]
     spans = []
     for phrase in phrases:
-        spoken = _resampled(*_spoken(phrase, voice), sample_rate_hz)
+        piece = spoken(phrase, voice, sample_rate_hz)
         start = sum(len(piece) for piece in pieces)
-        first, last = _loud_part(spoken, sample_rate_hz)
+        first, last = loud_part(piece, sample_rate_hz)
         if last > first:
             spans.append([(start + first) / sample_rate_hz, (start + last) / sample_rate_hz])
-        pieces += [spoken, silence]
+        pieces += [piece, silence]
     attributes = {"sample_rate_hz": sample_rate_hz, "phrases": list(phrases)}
     return (Sample("speech", np.concatenate(pieces), spans, attributes),)
 
 
-def _spoken(phrase: str, voice: str) -> tuple[Signal, int]:
+def spoken(phrase: str, voice: str, sample_rate_hz: int) -> Signal:
+    """A line as espeak-ng says it.
+
+    Raises:
+        MissingToolError: there is no espeak-ng, or it does not answer.
+        ConfigurationError: it does not know the voice.
+    """
     try:
         done = subprocess.run(
             ["espeak-ng", "-v", voice, "--stdin", "--stdout"],
@@ -208,7 +216,7 @@ def _spoken(phrase: str, voice: str) -> tuple[Signal, int]:
             where="data.voice",
             mend="see: espeak-ng --voices",
         )
-    return _wav_signal(done.stdout, "espeak-ng")
+    return _resampled(*_wav_signal(done.stdout, "espeak-ng"), sample_rate_hz)
 
 
 def _wav_signal(data: bytes, where: str) -> tuple[Signal, int]:
@@ -233,6 +241,15 @@ def _wav_signal(data: bytes, where: str) -> tuple[Signal, int]:
     return values.reshape(-1, channels).mean(axis=1, dtype=np.float32), rate_hz
 
 
+def wav_signal(data: bytes, where: str, sample_rate_hz: int) -> Signal:
+    """Samples of a PCM WAV file, channels mixed to one, at another rate.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    return _resampled(*_wav_signal(data, where), sample_rate_hz)
+
+
 def _resampled(signal: Signal, from_hz: int, to_hz: int) -> Signal:
     if from_hz == to_hz:
         return signal
@@ -243,7 +260,7 @@ def _resampled(signal: Signal, from_hz: int, to_hz: int) -> Signal:
     return np.asarray(np.clip(result, -1, 1), np.float32)
 
 
-def _loud_part(signal: Signal, sample_rate_hz: int) -> tuple[int, int]:
+def loud_part(signal: Signal, sample_rate_hz: int) -> tuple[int, int]:
     """From which sample to which a signal is not silent, in frames of 10 ms."""
     frame = max(1, round(_FRAME_S * sample_rate_hz))
     whole = np.pad(signal, (0, -len(signal) % frame)).reshape(-1, frame)

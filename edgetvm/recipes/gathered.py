@@ -20,6 +20,8 @@ from edgetvm.recipes.folders import csv_rows
 from edgetvm.recipes.recipe import PACKAGE, ModelFile, Recipe
 from edgetvm.recipes.registry import DATA, Processing
 
+_PICTURES = ("picture", "package-pictures", "rendered-page", "folder")
+_OF_FILES = (*_PICTURES, "wav", "espeak", "noisy-speech")
 _LABELS = ("y_labels.csv", "labels.csv")
 
 
@@ -175,7 +177,7 @@ def with_folder(recipe: Recipe, folder: Path) -> Recipe:
     given = recipe.data.parameters if recipe.data else {}
     if recipe.data is not None and DATA.takes(name, "folder"):
         return _with(recipe, Processing(name, {**given, "folder": str(folder.absolute())}))
-    if name not in ("picture", "package-pictures", "rendered-page", "folder", "wav", "espeak"):
+    if name not in _OF_FILES:
         raise UsageError(
             f"its data ({name}) does not come from a folder",
             where=recipe.name,

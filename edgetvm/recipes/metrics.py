@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -23,8 +23,24 @@ TEXT = TypeAdapter(str)
 _FOUND_SHARE = 0.5  # of a label's area that a predicted box must cover
 
 
+class Scored(Protocol):
+    """What has metrics: a recipe, or a pipeline of several."""
+
+    @property
+    def name(self) -> str:
+        """See `Recipe`."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """See `Recipe`."""
+
+    @property
+    def accept(self) -> dict[str, float]:
+        """See `Recipe`."""
+
+
 def score(
-    recipe: Recipe, predictions: Sequence[Prediction], samples: Sequence[Sample]
+    recipe: Scored, predictions: Sequence[Prediction], samples: Sequence[Sample]
 ) -> dict[str, float]:
     """The recipe's metrics by name: of all samples, or the mean of what each one's is.
 
@@ -44,7 +60,7 @@ def score(
     return scores
 
 
-def unmet(recipe: Recipe, metrics: Mapping[str, float]) -> list[str]:
+def unmet(recipe: Scored, metrics: Mapping[str, float]) -> list[str]:
     """What the recipe asks for and the figures do not reach, each in words."""
     found = []
     for name, bound in recipe.accept.items():
@@ -64,7 +80,7 @@ def lost_pct(before: float, after: float, best: float | None) -> float | None:
     return 100 * (before - after) / best if best else after - before
 
 
-def _scored(recipe: Recipe, name: str, *arguments: object) -> float:
+def _scored(recipe: Scored, name: str, *arguments: object) -> float:
     try:
         return METRICS.run(Processing(name), *arguments)
     except ValidationError as error:

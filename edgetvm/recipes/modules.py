@@ -10,7 +10,19 @@ from pathlib import Path
 from types import ModuleType
 
 from edgetvm.base.errors import ConfigurationError, EdgetvmError
-from edgetvm.recipes.registry import DATA, METRICS, MODELS, POSTPROCESS, PREPROCESS, failure_of
+from edgetvm.base.paths import chosen_folders
+from edgetvm.base.yamlfile import Keys
+from edgetvm.recipes.registry import (
+    DATA,
+    METRICS,
+    MODELS,
+    PIPELINES,
+    POSTPROCESS,
+    PREPROCESS,
+    failure_of,
+)
+
+_REGISTRIES = (MODELS, DATA, PREPROCESS, POSTPROCESS, METRICS, PIPELINES)
 
 
 def run_module(path: Path) -> ModuleType:
@@ -30,7 +42,7 @@ def run_module(path: Path) -> ModuleType:
     module = sys.modules[name] = module_from_spec(spec)
     try:
         with ExitStack() as registries:
-            for registry in (MODELS, DATA, PREPROCESS, POSTPROCESS, METRICS):
+            for registry in _REGISTRIES:
                 registries.enter_context(registry.unchanged_by_failure())
             spec.loader.exec_module(module)
     except EdgetvmError:
@@ -40,3 +52,31 @@ def run_module(path: Path) -> ModuleType:
         del sys.modules[name]
         raise failure_of(path, error) from error
     return module
+
+
+def with_code(path: Path, keys: Keys) -> Keys:
+    """A recipe's keys, once the functions of its module that they may name are there."""
+    module = keys.get("module")
+    if isinstance(module, str) and module.endswith(".py"):
+        run_module(path.absolute().parent / module)
+    return keys
+
+
+def refused_code(path: Path, keys: Keys) -> Keys:
+    """The keys of a recipe that nobody chose.
+
+    Raises:
+        ConfigurationError: it has a module.
+    """
+    if "module" in keys:
+        raise ConfigurationError(
+            "it has code of its own, which is not run because it lies in the current folder",
+            where=str(path),
+            mend="name its file to run it, or its folder in $EDGETVM_RECIPES",
+        )
+    return keys
+
+
+def is_chosen(path: Path, kind: str) -> bool:
+    """Whether a file lies in a folder that the user chose; what the current folder holds is not."""
+    return any(path.is_relative_to(folder) for folder in chosen_folders(kind))

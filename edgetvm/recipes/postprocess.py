@@ -46,7 +46,7 @@ def interpret(recipe: Recipe, outputs: Mapping[str, Array], sample: Sample) -> P
     return POSTPROCESS.run(recipe.postprocess, recipe, outputs, sample)
 
 
-def _chosen(recipe: Recipe, outputs: Mapping[str, Array], name: str | None) -> Array:
+def chosen_output(recipe: Recipe, outputs: Mapping[str, Array], name: str | None) -> Array:
     """The output that is meant: by name, or the only one that is no state of a stream."""
     states = recipe.stream.states.values() if recipe.stream else ()
     open_names = [known for known in outputs if known not in states]
@@ -61,7 +61,8 @@ def _chosen(recipe: Recipe, outputs: Mapping[str, Array], name: str | None) -> A
     return outputs[name]
 
 
-def _unfit(recipe: Recipe, found: Array, wanted: str) -> ConfigurationError:
+def unfit(recipe: Recipe, found: Array, wanted: str) -> ConfigurationError:
+    """What to raise where a postprocess cannot read an output."""
     return ConfigurationError(
         f"postprocess takes {wanted}, and the output has shape {list(found.shape)}",
         where=f"recipe {recipe.name}: postprocess.name",
@@ -91,10 +92,10 @@ def text_boxes(
     """
     from scipy import ndimage
 
-    found = _chosen(recipe, outputs, output)
+    found = chosen_output(recipe, outputs, output)
     picture = sample.value
     if isinstance(picture, dict) or found.ndim != 4 or found.shape[:2] != (1, 1):
-        raise _unfit(recipe, found, "one map [1, 1, height, width] of a picture")
+        raise unfit(recipe, found, "one map [1, 1, height, width] of a picture")
     heat = found[0, 0]
     height, width = heat.shape
     parameters = recipe.preprocess.parameters if recipe.preprocess else {}
@@ -129,17 +130,21 @@ def speech_probability(
     sample: Sample,
     *,
     threshold: Annotated[Share, Field(description="Speech is where it is reached.")] = 0.5,
+    scale: Annotated[float, Field(gt=0, description="Makes probabilities of whole numbers.")] = 1.0,
+    mean_of: Annotated[int, Field(ge=1, description="So many chunks, the last ones.")] = 1,
     output: Output = None,
 ) -> Prediction:
     """Whether each chunk of a stream holds speech, from one probability a chunk.
 
     `probabilities` and `speech` have a value a chunk; `spans_s` are [start, end] in seconds.
     """
-    found = _chosen(recipe, outputs, output)
+    found = chosen_output(recipe, outputs, output)
     if recipe.stream is None or found.ndim == 0 or found.size != len(found):
-        raise _unfit(recipe, found, "one number for each chunk of a stream")
+        raise unfit(recipe, found, "one number for each chunk of a stream")
     chunk_s = recipe.stream.chunk_ms / 1000
-    probabilities = [float(value) for value in found.reshape(-1)]
+    # Chunks before the first count as silent.
+    whole = np.pad(found.reshape(-1).astype(np.float64) * scale, (mean_of - 1, 0))
+    probabilities = np.convolve(whole, np.full(mean_of, 1 / mean_of), "valid").tolist()
     speech = [value >= threshold for value in probabilities]
     edges = np.flatnonzero(np.diff([False, *speech, False]))
     spans = [[round(int(edge) * chunk_s, 6) for edge in pair] for pair in edges.reshape(-1, 2)]
@@ -166,7 +171,7 @@ def top_k(
 ) -> Prediction:
     """The classes of highest score: `classes`, each with `index`, `label` and `score`."""
     # In floats: the least number of an integer type has no opposite.
-    scores = _chosen(recipe, outputs, output).reshape(-1)[background:].astype(np.float64)
+    scores = chosen_output(recipe, outputs, output).reshape(-1)[background:].astype(np.float64)
     if labels is not None and len(labels) != len(scores):
         raise ConfigurationError(
             f"{len(labels)} labels for {len(scores)} classes",
@@ -195,7 +200,7 @@ def plain_values(
     output: Output = None,
 ) -> Prediction:
     """The numbers of an output as they are, row by row: `values`."""
-    found = _chosen(recipe, outputs, output)
+    found = chosen_output(recipe, outputs, output)
     return {"values": [float(value) for value in found.reshape(-1)]}
 
 
@@ -216,9 +221,9 @@ def ctc_text(
 
     Source: Graves et al., Connectionist Temporal Classification, ICML 2006.
     """
-    found = _chosen(recipe, outputs, output)
+    found = chosen_output(recipe, outputs, output)
     if found.ndim != 3 or found.shape[0] != 1:
-        raise _unfit(recipe, found, "distributions [1, steps, characters]")
+        raise unfit(recipe, found, "distributions [1, steps, characters]")
     characters = ["", *_characters(model_file(recipe), metadata_key), " "]
     if found.shape[2] != len(characters):
         raise ConfigurationError(

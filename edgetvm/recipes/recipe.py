@@ -25,9 +25,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError, NotFoundError
-from edgetvm.base.paths import chosen_folders, search_folders
+from edgetvm.base.paths import search_folders
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.modules import run_module
+from edgetvm.recipes.modules import is_chosen, refused_code, with_code
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -43,6 +43,7 @@ _STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$"
 _WORD = "[a-z0-9][a-z0-9._-]*"
+NAME = f"^{_WORD}(/{_WORD})*$"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -158,7 +159,7 @@ class Recipe:
     name: Annotated[
         str,
         Field(
-            pattern=f"^{_WORD}(/{_WORD})*$",
+            pattern=NAME,
             description="Equals the file's path below `recipes`: `vision/ppocr-det`.",
         ),
     ]
@@ -268,9 +269,10 @@ class Recipe:
                 )
 
 
-def _recipe_files() -> dict[str, Path]:
+def files_of(kind: str) -> dict[str, Path]:
+    """The YAML files of the search path by name: by their paths below its folders."""
     found: dict[str, Path] = {}
-    for folder in search_folders("recipes"):
+    for folder in search_folders(kind):
         for path in sorted(folder.rglob("*.yaml")):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return found
@@ -291,47 +293,43 @@ def _without_code(keys: Keys) -> Keys:
     return {key: value for key, value in keys.items() if key not in _CHOSEN}
 
 
-def _with_code(path: Path, keys: Keys) -> Keys:
-    """The keys, once the functions that they may name are there."""
-    module = keys.get("module")
-    if isinstance(module, str) and module.endswith(".py"):
-        run_module(path.absolute().parent / module)
-    return keys
-
-
-def _refused_code(path: Path, keys: Keys) -> Keys:
-    if "module" in keys:
-        raise ConfigurationError(
-            "it has code of its own, which is not run because it lies in the current folder",
-            where=str(path),
-            mend="name its file to run it, or its folder in $EDGETVM_RECIPES",
-        )
-    return keys
-
-
 def _read_recipe(path: Path, before: Callable[[Keys], Keys]) -> Recipe:
     recipe = read_yaml(path, Recipe, before)
-    if not path.absolute().with_suffix("").as_posix().endswith("/" + recipe.name):
-        raise ConfigurationError(
-            f"name is {recipe.name!r}",
-            where=str(path),
-            mend=f"it should end in {path.stem!r}: the path below the recipes folder",
-        )
+    check_name(recipe.name, path)
     folder = path.absolute().parent
-    data = recipe.data and Processing(
-        recipe.data.name,
-        {
-            key: _anchored(value, folder) if isinstance(value, ModelFile) else value
-            for key, value in recipe.data.parameters.items()
-        },
-    )
+    data = anchored_data(recipe.data, folder)
     module = recipe.module and folder / recipe.module
     return replace(recipe, model=_anchored(recipe.model, folder), data=data, module=module)
 
 
+def check_name(name: str, path: Path) -> None:
+    """Refuse a file whose name for itself is not that of its place.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    if not path.absolute().with_suffix("").as_posix().endswith("/" + name):
+        raise ConfigurationError(
+            f"name is {name!r}",
+            where=str(path),
+            mend=f"it should end in {path.stem!r}: the path below the recipes folder",
+        )
+
+
+def anchored_data(data: Processing | None, folder: Path) -> Processing | None:
+    """The same, files in it looked for from a folder on."""
+    return data and Processing(
+        data.name,
+        {
+            key: _anchored(value, folder) if isinstance(value, ModelFile) else value
+            for key, value in data.parameters.items()
+        },
+    )
+
+
 def find_recipe(name: str) -> Path | None:
     """The file of the recipe of that name on the search path, or None."""
-    return _recipe_files().get(name)
+    return files_of("recipes").get(name)
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -348,15 +346,15 @@ def load_recipe(name_or_path: str) -> Recipe:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise NotFoundError("no such recipe file", where=name_or_path, mend="check the path")
-        return _read_recipe(path, partial(_with_code, path))
-    files = _recipe_files()
+        return _read_recipe(path, partial(with_code, path))
+    files = files_of("recipes")
     if name_or_path not in files:
         near = difflib.get_close_matches(name_or_path, files, n=1)
         mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list"
         raise NotFoundError(f"no recipe is called {name_or_path!r}", mend=mend)
     path = files[name_or_path]
-    is_chosen = any(path.is_relative_to(folder) for folder in chosen_folders("recipes"))
-    return _read_recipe(path, partial(_with_code if is_chosen else _refused_code, path))
+    prepared = with_code if is_chosen(path, "recipes") else refused_code
+    return _read_recipe(path, partial(prepared, path))
 
 
 def list_recipes() -> list[Recipe]:
@@ -367,7 +365,7 @@ def list_recipes() -> list[Recipe]:
     Raises:
         ConfigurationError: one of the files cannot be used.
     """
-    return [_read_recipe(path, _without_code) for _, path in sorted(_recipe_files().items())]
+    return [_read_recipe(path, _without_code) for _, path in sorted(files_of("recipes").items())]
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -98,7 +98,8 @@ class Registry(Generic[Result]):
         Args:
             needs_stream: whether a recipe that names it must have a `stream`.
             needs_text: whether a preprocess reads the `text` among a sample's attributes.
-            reads: for a metric, the postprocess whose prediction it reads.
+            reads: for a metric, the postprocess whose prediction it reads; for a pipeline, the one
+                whose keys its predictions have.
             best: for a metric, its value where all is right; None for a figure that is no score.
             whole: whether a metric takes the predictions of all samples, and these, at once.
             agreement: for a postprocess, how far two of its predictions agree; all or nothing
@@ -136,6 +137,10 @@ class Registry(Generic[Result]):
     def names(self, reads: str | None = None) -> list[str]:
         """All names, or those of metrics that read one postprocess."""
         return sorted(name for name, entry in self._entries.items() if reads in (None, entry.reads))
+
+    def reads(self, name: str) -> str:
+        """The postprocess whose keys the predictions have that a function reads or makes."""
+        return self._entries[name].reads or ""
 
     def needs_stream(self, name: str) -> bool:
         """Whether a recipe that names it must have a `stream`."""
@@ -326,3 +331,4 @@ PREPROCESS: Registry[dict[str, NDArray[np.generic]]] = Registry("preprocess")
 POSTPROCESS: Registry[Prediction] = Registry("postprocess")
 METRICS: Registry[float] = Registry("metric")
 MODELS: Registry[None] = Registry("model")
+PIPELINES: Registry[Prediction] = Registry("pipeline")

@@ -9,6 +9,12 @@ from edgetvm.report.google_benchmark import render_google_benchmark
 from edgetvm.report.html import render_html
 from edgetvm.report.layers import layer_tables
 from edgetvm.report.peers import peer_lines, peer_tables
+from edgetvm.report.pipelines import (
+    pictures,
+    pipeline_document,
+    pipeline_facts,
+    render_pipeline,
+)
 from edgetvm.report.real_time import real_time_tables
 from edgetvm.report.table import summary_table, warning_lines
 from edgetvm.report.tables import report_tables
@@ -27,6 +33,9 @@ __all__ = [
     "merged",
     "peer_lines",
     "peer_tables",
+    "pictures",
+    "pipeline_document",
+    "pipeline_facts",
     "read_report",
     "real_time_tables",
     "render_csv",
@@ -34,6 +43,7 @@ __all__ = [
     "render_html",
     "render_json",
     "render_markdown",
+    "render_pipeline",
     "render_tuning",
     "report_tables",
     "summary_table",

@@ -51,26 +51,31 @@ def environment() -> Environment:
     return jinja
 
 
-def render(template: str, **values: object) -> str:
-    """A page by its template, which extends `page.html.j2`."""
+def render(template: str, *, pictures: bool = False, **values: object) -> str:
+    """A page by its template, which extends `page.html.j2`.
+
+    Args:
+        pictures: whether it holds some, as `data:` addresses.
+    """
     from markupsafe import Markup
 
     style, script = (Markup(_text(name)) for name in ("page.css", "page.js"))  # noqa: S704
     return (
         environment()
         .get_template(template)
-        .render(style=style, script=script, policy=content_policy(), **values)
+        .render(style=style, script=script, policy=content_policy(pictures), **values)
     )
 
 
 @cache
-def content_policy() -> str:
-    """What a browser may do with a page: nothing but use its own style and script.
+def content_policy(pictures: bool = False) -> str:
+    """What a browser may do with a page: nothing but use its own style and script, and pictures.
 
     Source: W3C, Content Security Policy Level 3, section 2.3.1 (hash-source).
     """
     style, script = (_hash(_text(name)) for name in ("page.css", "page.js"))
-    return f"default-src 'none'; style-src '{style}'; script-src '{script}'"
+    images = "; img-src data:" if pictures else ""
+    return f"default-src 'none'; style-src '{style}'; script-src '{script}'{images}"
 
 
 @cache

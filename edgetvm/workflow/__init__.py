@@ -12,6 +12,7 @@ from edgetvm.workflow.gating import GatePlan, gate
 from edgetvm.workflow.inspecting import Inspection, inspect, inspect_package
 from edgetvm.workflow.package_files import check_replaceable, keep_package, package_path
 from edgetvm.workflow.packaging import package_for
+from edgetvm.workflow.pipelines import work_through
 from edgetvm.workflow.quantising import Comparison, Quantized, compare, quantize
 from edgetvm.workflow.running import RunResult, read_inputs, run, write_outputs
 from edgetvm.workflow.serving import (
@@ -83,5 +84,6 @@ __all__ = [
     "tune",
     "tune_estimated",
     "tuned_schedules",
+    "work_through",
     "write_outputs",
 ]

@@ -9,7 +9,7 @@ from edgetvm.base.yamlfile import json_schema
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.farm.inventory_file import InventoryFile
 from edgetvm.measure.experiment.file import Experiment
-from edgetvm.recipes import Recipe
+from edgetvm.recipes import Pipeline, Recipe
 from edgetvm.report.document import JSON_SCHEMA_VERSION, report_schema
 from edgetvm.report.experiment.document import SCHEMA_VERSION, experiment_report_schema
 
@@ -17,6 +17,7 @@ FORMATS: dict[str, tuple[type[object], str]] = {
     "profile": (BoardProfile, "edgetvm board profile"),
     "inventory": (InventoryFile, "edgetvm inventory of boards"),
     "recipe": (Recipe, "edgetvm recipe"),
+    "pipeline": (Pipeline, "edgetvm pipeline"),
     "experiment": (Experiment, "edgetvm experiment"),
 }
 

@@ -105,11 +105,19 @@ def test_the_bash_script_parses_and_completes() -> None:
     assert "bench" in done.out
 
 
+# A schema knows no functions that recipes bring themselves.
+WITHOUT_CODE = [
+    path
+    for path in shipped_folder("recipes").rglob("*.yaml")
+    if "module" not in yaml.safe_load(path.read_text())
+]
+
+
 @pytest.mark.parametrize(
     ("name", "files"),
     [
         ("profile", sorted(shipped_folder("devices").glob("*.yaml"))),
-        ("recipe", sorted(shipped_folder("recipes").rglob("*.yaml"))),
+        ("recipe", sorted(WITHOUT_CODE)),
     ],
 )
 def test_a_schema_is_one_and_takes_what_is_shipped(name: str, files: list[Path]) -> None:

@@ -32,6 +32,7 @@ from edgetvm.recipes import (
     confusion,
     interpret,
     score,
+    track,
 )
 from edgetvm.recipes.accuracy import average_precision
 
@@ -294,3 +295,17 @@ def test_rows_of_arrays_are_samples(tmp_path: Path) -> None:
     np.savez(path, x=np.float32(1), y=np.asarray([2, 0]))
     with pytest.raises(ConfigurationError, match="0 and 2 rows"):
         DATA.run(Processing("npz", chosen))
+
+
+def test_numbers_in_their_order() -> None:
+    labels = [float(one) for one in range(1200)]
+    one_by_one = [{"values": [one + 0.5]} for one in labels]
+    found = track(one_by_one, samples(*labels))
+    assert found is not None
+    assert (len(found.labels), found.labels[0], found.values[-1]) == (1000, 200.0, 1199.5)
+    at_once = track([{"values": [one + 0.5 for one in labels]}], samples(labels))
+    assert at_once == found
+    # Neither a few nor numbers that stand side by side are a series.
+    assert track(one_by_one[:9], samples(*labels[:9])) is None
+    pairs = [{"values": [1.0, 2.0]}] * 20
+    assert track(pairs, samples(*[[1.0, 2.0]] * 20)) is None

@@ -8,6 +8,7 @@ from edgetvm.report.charts.over_time import MOST_MARKS, Course, Strip, over_time
 from edgetvm.report.charts.roofline import Work, roofline
 from edgetvm.report.charts.scatter import Spot, pareto_front, scatter
 from edgetvm.report.charts.stream import ChunkTimes, stream_timeline
+from edgetvm.report.charts.track import track
 
 __all__ = [
     "MOST_MARKS",
@@ -32,4 +33,5 @@ __all__ = [
     "samples_per_mark",
     "scatter",
     "stream_timeline",
+    "track",
 ]

@@ -73,10 +73,11 @@ def line(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(moves).replace("l ", "l").replace(" -", "-").removesuffix("l")
 
 
-def drawn_line(path: str, extra: str = "", width: int = 3) -> str:
+def drawn_line(path: str, extra: str = "", width: int = 3, colour: int = 0) -> str:
     """What `line` or `strokes` gave, as an element; `width` in half pixels."""
+    name = f"c{colour} open" if colour else "stroke"
     return (
-        f'<path class="stroke" fill="none" stroke="{COLOURS[0]}" stroke-width="{width}"'
+        f'<path class="{name}" fill="none" stroke="{COLOURS[colour]}" stroke-width="{width}"'
         f'{extra} transform="scale(.5)" d="{path}"/>'
     )
 
@@ -106,5 +107,5 @@ def y_axis(scale: Axis, name: str) -> list[str]:
     return [
         f'<path stroke="currentColor" stroke-opacity=".15" d="{lines}"/>',
         f'<g text-anchor="end">{"".join(labels)}</g>',
-        text(0, min(scale.start, scale.end) - 10, name, ""),
+        text(0, min(scale.start, scale.end) - 13, name, ""),
     ]
