@@ -25,6 +25,7 @@ from edgetvm.models.model import Signature, State, TensorSpec
 from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare
 from edgetvm.workflow.serving.dictation import Dictation
 from edgetvm.workflow.serving.live import LiveStream
+from edgetvm.workflow.serving.offers import offer
 
 RATE_HZ, HOP = 16000, 1600
 RECIPE = """
@@ -317,3 +318,17 @@ def test_the_page_says_of_a_text_what_it_is(server: Server, tmp_path: Path) -> N
         )
         assert page.value("document.querySelectorAll('#classes tr').length") == 2
         assert "the run took" in page.value("document.getElementById('times').innerText")
+
+
+def test_a_package_is_served_without_a_page_where_its_recipe_is_of_nobody(
+    tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = offer(str(write_mood(tmp_path)))
+    assert made.recipe is not None
+    path = tmp_path / "mood.edgetvm"
+    path.write_bytes(made.package.data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EDGETVM_RECIPES", raising=False)
+    assert offer(str(path)).recipe is None
+    monkeypatch.setenv("EDGETVM_RECIPES", str(tmp_path / "recipes"))
+    assert offer(str(path)).recipe == made.recipe
