@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from ssh_board import server, ssh_board  # noqa: F401 - fixtures are found by th
 from edgetvm.base.errors import BoardError, BoardStorageError, MissingToolError
 from edgetvm.farm import Board
 from edgetvm.farm.ssh import Connection
-from edgetvm.measure import board_python, peers_on_board
+from edgetvm.measure import board_python, bringing, peers_on_board
 from edgetvm.measure.board_python import BoardPython, packages_for, python_of
 from edgetvm.measure.bringing import bring
 from edgetvm.measure.peers import crew
@@ -125,6 +127,23 @@ def test_a_folder_is_brought_once(ssh_board: Board, tmp_path: Path) -> None:  # 
         (there / "z").write_bytes(b"as it was")
         assert bring(connection, "a-1", {"z": b"another"}, "a thing") == place
         assert (there / "z").read_bytes() == b"as it was"
+
+
+def test_two_that_bring_the_same_at_once_do_not_mix_it(tmp_path: Path) -> None:
+    files: dict[str, Path | bytes] = {f"{at}": os.urandom(1 << 18) for at in range(4)}
+    data, folder = bringing._packed(files), tmp_path / "a thing"
+    command = ["sh", "-c", bringing._unpacking(str(folder))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as slow:
+        assert slow.stdin is not None
+        slow.stdin.write(data[: len(data) // 2])
+        slow.stdin.flush()
+        assert within(20, lambda: list(tmp_path.glob("*/0")))
+        assert subprocess.run(command, input=data, check=False).returncode == 0
+        slow.stdin.write(data[len(data) // 2 :])
+        slow.stdin.close()
+        assert slow.wait(20) == 0
+    assert list(tmp_path.iterdir()) == [folder]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
 
 
 def test_wheels_are_those_of_the_board() -> None:
