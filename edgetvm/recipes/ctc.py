@@ -111,11 +111,12 @@ def ctc_letters(
 def _middles(windows: Steps, hop: float) -> Steps:
     """The steps in the middle of each window, where it hears what was before and what comes after.
 
-    Of the last window all that follows, too: nothing comes after it.
+    Of the last window all that follows, too: nothing comes after it. What lies before the signal's
+    first sample is left out.
     """
     count = windows.shape[1]
     new = round(count * hop)
     begin = (count - new) // 2
     parts = [*windows[:-1, begin : begin + new], windows[-1, begin:]]
-    found: Steps = np.concatenate(parts)
+    found: Steps = np.concatenate(parts)[begin:]
     return found
