@@ -50,7 +50,7 @@ from edgetvm.measure.system_under_test import (
 from edgetvm.package import Package
 from edgetvm.workflow import offer
 
-MODELS = ("vision/ppocr-cls", "vision/ppocr-det")
+MODELS = ("speech/silero-vad", "vision/ppocr-cls")
 _DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int8": "INT8", "int64": "INT64"}
 _UP_S = 60.0
 _CONNECTIONS = 200

@@ -86,6 +86,7 @@ def document_of(measurement: Measurement) -> Iterator[str]:
 def described(measurement: Measurement) -> dict[str, object]:
     """Everything that is worth a line; what is not known has none."""
     from edgetvm.measure import summarise
+    from edgetvm.report.conditions import energy_told, looks_told
 
     summary, place = summarise(measurement), measurement.environment
     rows: dict[str, object | None] = {
@@ -107,7 +108,7 @@ def described(measurement: Measurement) -> dict[str, object]:
         else f"{format_ms(summary.rpc_ms)} a call, not in times",
         "roofline": _roofline(measurement),
         "memory": format_bytes(measurement.peak_memory_bytes),
-        **_looks(measurement),
+        **looks_told(measurement),
         "energy": energy_told(measurement),
         "device": f"{place.device}, {place.cpu}, {place.machine}, Linux {place.kernel}",
         "threads": f"{place.threads} of {plural(place.cores, 'core')}",
@@ -118,15 +119,25 @@ def described(measurement: Measurement) -> dict[str, object]:
 
 
 def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
-    """One measurement: facts, and where the time of a run goes."""
+    """One measurement: facts, its streams, peers and layers, and where the time of a run goes."""
     from rich.console import Group
 
+    from edgetvm.report import layer_tables, peer_tables, real_time_tables
+
+    found: list[RenderableType] = [fact_table(described(measurement))]
+    for tables in (real_time_tables, peer_tables, layer_tables):
+        found += tables([measurement])
+    operators = _operators(measurement, most_rows)
+    return Group(*found, *(() if operators is None else ("", operators)))
+
+
+def _operators(measurement: Measurement, most_rows: int) -> Table | None:
     from edgetvm.base.words import told_nodes
     from edgetvm.measure.operators import operator_times
 
-    facts, found = fact_table(described(measurement)), operator_times(measurement)
+    found = operator_times(measurement)
     if not found:
-        return facts
+        return None
     numbers = ("share", "µs", "calls", "GFLOP/s", "GB/s", "of bound")
     table = new_table(*numbers, "bound by", "nodes", right=numbers, folded=("nodes",))
     for one in found[:most_rows]:
@@ -140,7 +151,7 @@ def shown(measurement: Measurement, most_rows: int = 12) -> RenderableType:
             one.bound_by or "",
         )
         add_row(table, *figures, told_nodes(one.nodes) if one.nodes else one.name)
-    return Group(facts, "", table)
+    return table
 
 
 def _of_rule(measurement: Measurement) -> str:
@@ -187,29 +198,3 @@ def _percentiles(summary: Summary) -> dict[str, str]:
         name = f"p{summary.early_stopping_percentile * 100:g} at most"
         rows[name] = f"{format_ms(summary.early_stopping_ms)} (early stopping, 99%)"
     return rows
-
-
-def _looks(measurement: Measurement) -> dict[str, str | None]:
-    """What the looks at the board found, from the first to the last."""
-    windows = measurement.windows
-    if not windows:
-        return {}
-    looks = [windows[0].before, *(window.after for window in windows)]
-    heat = [look.temperature_c for look in looks if look.temperature_c is not None]
-    clocks = [clock for look in looks for clock in look.frequencies_khz]
-    switches = looks[-1].involuntary_switches - looks[0].involuntary_switches
-    return {
-        "governor": ", ".join(dict.fromkeys(g for look in looks for g in look.governors)) or None,
-        "clock": f"{min(clocks) / 1e3:.0f} to {max(clocks) / 1e3:.0f} MHz" if clocks else None,
-        "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else None,
-        "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
-        "preempted": plural(switches, "time"),
-    }
-
-
-def energy_told(measurement: Measurement) -> str | None:
-    """What meters told of the valid windows, by run; None without a meter."""
-    from edgetvm.measure.energy import energy_mj
-
-    found = energy_mj(measurement)
-    return None if found is None else f"{found:.3g} mJ a run, of the whole board's meter"

@@ -49,6 +49,9 @@ _WAIT_FOR_BOARD_S = 60.0
 # The board's own limit is the last resort against a session whose host vanished without a word.
 _SESSION_LIMIT_S = 24 * 3600.0
 _RETURN_DEADLINE_S = 6.0
+# A farm that is started anew serves after that.
+_TRACKER_BACK_S = 20.0
+_AGAIN_S = 0.2
 
 # What a board says of a session that ended in the middle of its work; the next one learns why.
 _DIED = "the session's process died"
@@ -91,12 +94,7 @@ class BoardSession:
     def _connect(self, wait_s: float = _WAIT_FOR_BOARD_S) -> None:
         from tvm import rpc
 
-        board = self.board.now()
-        try:
-            address, key = request_board(_tracker_of(board), board.key, wait_s)
-        except BoardBusyError as error:
-            self.board.now()  # that its lease was over meanwhile says more
-            raise fault_of(board) or error from error
+        address, key = self._requested(wait_s)
         # The number, not the name: the session's socket is found by it when it must be shut.
         try:
             self._address = Address(socket.gethostbyname(address.host), address.port)
@@ -114,6 +112,24 @@ class BoardSession:
             "connecting",
             _CONNECT_DEADLINE_S,
         )
+
+    def _requested(self, wait_s: float) -> tuple[Address, str]:
+        """The board's server and what lets in there. A farm's tracker comes back when it went."""
+        until_s = time.monotonic() + min(wait_s, _TRACKER_BACK_S)
+        while True:
+            board = self.board.now()
+            try:
+                return request_board(_tracker_of(board), board.key, wait_s)
+            except BoardBusyError as error:
+                self.board.now()  # that its lease was over meanwhile says more
+                raise fault_of(board) or error from error
+            except TrackerUnreachableError as error:
+                if board.hand is None:
+                    raise
+                if time.monotonic() > until_s:
+                    error.mend = "see whether the farm is up: edgetvm farm status"
+                    raise
+            time.sleep(_AGAIN_S)
 
     def facts(self, deadline_s: float = 20.0) -> dict[str, Any]:
         """What the board is and how it stands: see `board_service.facts`."""

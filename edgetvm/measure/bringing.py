@@ -11,13 +11,21 @@ from pathlib import Path
 from edgetvm.base.errors import BoardError
 from edgetvm.base.steps import step
 from edgetvm.base.units import format_bytes
-from edgetvm.farm.ssh import Connection, upload
+from edgetvm.farm.ssh import Connection
 from edgetvm.farm.ssh.upload import storage_fault
 from edgetvm.measure import board_python
 
 # In the account's home; whatever lies in it can be brought again.
 _PLACE = ".cache/edgetvm/brought"
 _DEADLINE_S = 300.0
+# A board of the slowest kind still takes so much.
+_LEAST_BYTES_A_S = 20_000
+# The archive itself is never on the board's disk. One that was cut off has no right end.
+_UNPACK = """
+import sys, tarfile
+with tarfile.open(fileobj=sys.stdin.buffer, mode="r|gz") as archive:
+    archive.extractall(sys.argv[1])
+"""
 
 
 def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], what: str) -> str:
@@ -43,14 +51,15 @@ def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], 
     found = connection.run(find, deadline_s=_DEADLINE_S)
     place = found.out.decode(errors="replace").strip()
     if not place:
-        raise storage_fault(found, where) or BoardError(f"no folder is made: {found.last_words}")
+        raise storage_fault(found, where) or BoardError(
+            f"no folder is made there: {found.last_words}", where=where
+        )
     folder = f"{place}/{name}"
     if found.exit_code:
         with step(f"bring {what} to {connection.board.name}") as this:
             data = _packed(files)
             this.detail = format_bytes(len(data))
-            upload(connection, data, f"{folder}.tar.gz")
-            done = connection.run(_unpacking(folder), deadline_s=_DEADLINE_S)
+            done = connection.run(_unpacking(folder), deadline_s=_time_for(data), stdin=data)
             if done.exit_code:
                 raise storage_fault(done, where) or BoardError(
                     f"it cannot unpack {what}: {done.last_words}", where=where
@@ -59,11 +68,14 @@ def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], 
 
 
 def _unpacking(folder: str) -> str:
-    """A command that makes the folder of the archive beside it: whole, or not at all."""
-    archive, aside, whole = (shlex.quote(f"{folder}{end}") for end in (".tar.gz", ".new", ""))
-    unpack = f"rm -rf {aside}; {board_python.PROGRAM} -m tarfile -e {archive} {aside}"
-    unpack += f" && mv {aside} {whole}"
-    return f"{unpack}; code=$?; rm -rf {archive} {aside}; exit $code"
+    """A command that makes a folder of the archive that it reads: whole, or not at all."""
+    aside, whole = (shlex.quote(f"{folder}{end}") for end in (".new", ""))
+    unpack = f"rm -rf {aside}; mkdir {aside} && {board_python.PROGRAM} -c {shlex.quote(_UNPACK)}"
+    return f"{unpack} {aside} && mv {aside} {whole}; code=$?; rm -rf {aside}; exit $code"
+
+
+def _time_for(data: bytes) -> float:
+    return _DEADLINE_S + len(data) / _LEAST_BYTES_A_S
 
 
 def files_in(folder: Path) -> dict[str, Path | bytes]:

@@ -16,14 +16,17 @@ from edgetvm.measure.early_stopping import least_queries, most_over
 from edgetvm.measure.rules import TOLD_PERCENTILES, Rule
 from edgetvm.measure.samples import Chunk, Samples
 from edgetvm.measure.scenarios import Load, Played, play, poisson_ns
-from edgetvm.measure.system_under_test import Queries, SystemUnderTest
-from edgetvm.measure.windows import reasons
+from edgetvm.measure.system_under_test import SystemUnderTest
+from edgetvm.measure.windows import reasons, valid_samples
 
 _PERCENTILE = TOLD_PERCENTILES["server"]
-_LEAST_QUERIES, _TRIAL_S = 500, 2.0
+# A trial lasts so long, or has so many queries; of a slow model fewer, for they take minutes.
+_TRIAL_S, _ENOUGH_QUERIES = 2.0, 500
+_LONG_TRIAL_S, _LEAST_QUERIES = 20.0, 100
 # Of the long run: with fewer only a board far below its bound can be told to keep it.
 _LEAST_OF_LONG_RUN = least_queries(_PERCENTILE, 5)
-_LEAST_BACK_TO_BACK, _BACK_TO_BACK_S = 64, 1.0
+# Queries back to back, which tell what one takes.
+_ALONE = Rule(64, 1.0, 60.0)
 _SIMULATED = 20_000
 # Rates nearer to each other than this are one; the first steps from what was computed are larger.
 _APART, _STEP = 1.02, 1.1
@@ -73,8 +76,9 @@ def play_highest_rate(
     """Find the highest rate that keeps a bound, and play the server scenario at it.
 
     A first rate is computed from service times back to back; trials of two seconds, or 500
-    queries, close in from there, to 2%. The long run must keep the bound by early stopping's rule,
-    which is more than trials must; where it does not, it is made again at a rate 5% lower.
+    queries (fewer where they would take over 20 seconds), close in from there, to 2%. The long run
+    must keep the bound by early stopping's rule, which is more than trials must; where it does
+    not, it is made again at a rate 5% lower.
 
     Args:
         system: open, its inputs set and warm.
@@ -89,7 +93,7 @@ def play_highest_rate(
         BoardError: the board failed, or does not keep the bound at any rate.
     """
     with step(f"the highest rate that keeps {format_ms(bound_ms)}") as this:
-        trials = _search(system, bound_ms, this)
+        trials = _search(system, bound_ms, judged, this)
         qps = max(one.qps for one in trials if one.holds)
         this.detail = f"{qps:.4g} queries a second, of {plural(len(trials), 'trial')}"
     at_least = max(rule.least_count, _LEAST_OF_LONG_RUN)
@@ -98,23 +102,28 @@ def play_highest_rate(
     while True:
         played = play(system, "server", long_rule, Load(target_qps=qps), judged=judged)
         left -= 1
-        if not left or _is_kept(_trial(qps, played.samples_ns, bound_ms)):
+        if not left or not _is_lost(_trial(qps, played.samples_ns, bound_ms), at_least):
             return played, qps, RateSearch(bound_ms, trials)
         qps *= _BACK
 
 
-def _is_kept(run: RateTrial) -> bool:
-    """Whether 99% are in time, with 99% confidence."""
-    return run.over <= most_over(run.queries, _PERCENTILE)
+def _is_lost(run: RateTrial, wanted: int) -> bool:
+    """Whether its rate is too high: it is not with 99% confidence that 99% are in time, and that is
+    not only because time was over before all queries ran."""
+    sure = run.over <= most_over(run.queries, _PERCENTILE)
+    return not sure and (run.queries >= wanted or not run.holds)
 
 
-def _search(system: SystemUnderTest, bound_ms: float, this: Step) -> tuple[RateTrial, ...]:
+def _search(
+    system: SystemUnderTest, bound_ms: float, judged: bool, this: Step
+) -> tuple[RateTrial, ...]:
     """Trials of which the highest that holds and the lowest that does not lie close together."""
-    service_ns = system.time_queries(Queries(_SIMULATED, _BACK_TO_BACK_S)).service_ns
-    if len(service_ns) < _LEAST_BACK_TO_BACK:
-        service_ns = system.time_queries(Queries(_LEAST_BACK_TO_BACK, 60.0)).service_ns
+    alone = play(system, "single-stream", _ALONE, Load(), judged=judged)
+    disturbed = judged and all(reasons(window) for window in alone.windows)
+    valid = valid_samples(alone.samples_ns, alone.windows if judged else ())
+    service_ns = np.concatenate(list((valid if len(valid) else alone.samples_ns).chunks()))
     if float(np.quantile(service_ns, _PERCENTILE)) > bound_ms * 1e6:
-        raise _too_slow(system, bound_ms)
+        raise _too_slow(system, bound_ms, disturbed)
     trials: list[RateTrial] = []
     held, over = 0.0, np.inf
     qps, factor = simulated_rate(service_ns, bound_ms), _STEP
@@ -131,7 +140,7 @@ def _search(system: SystemUnderTest, bound_ms: float, this: Step) -> tuple[RateT
         qps = _next(held, over, factor)
         factor *= factor
     if not held:
-        raise _too_slow(system, bound_ms)
+        raise _too_slow(system, bound_ms, disturbed)
     return tuple(trials)
 
 
@@ -141,16 +150,19 @@ def _next(held: float, over: float, factor: float) -> float:
     return held * factor if over == np.inf else float(np.sqrt(held * over))
 
 
-def _too_slow(system: SystemUnderTest, bound_ms: float) -> BoardError:
+def _too_slow(system: SystemUnderTest, bound_ms: float, disturbed: bool) -> BoardError:
+    why = "other work disturbed the board all the time: wait until it is idle"
+    otherwise = "allow more (--bound), or see what one query takes: --scenario single-stream"
     return BoardError(
         f"{system.name} keeps {format_ms(bound_ms)} for 99% of its queries at no rate",
-        mend="allow more (--bound), or see what one query takes: --scenario single-stream",
+        mend=why if disturbed else otherwise,
     )
 
 
 def _tried(system: SystemUnderTest, qps: float, bound_ms: float) -> RateTrial:
     """One trial; where it is not held and was disturbed, it is made again."""
-    count = max(_LEAST_QUERIES, int(qps * _TRIAL_S))
+    fit = min(_ENOUGH_QUERIES, int(qps * _LONG_TRIAL_S))
+    count = max(_LEAST_QUERIES, fit, int(qps * _TRIAL_S))
     rule = Rule(count, 0.0, 2 * count / qps + bound_ms / 1e3)
     for _ in range(_ATTEMPTS):
         played = play(system, "server", rule, Load(target_qps=qps))

@@ -67,6 +67,15 @@ class RealTimePlan:
     audio: Path | Literal["microphone"] | None = None
     video: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            UsageError: both a recording and a video.
+        """
+        if self.audio is not None and self.video is not None:
+            raise UsageError("a model is fed with one of them", where="--audio, --video")
+
 
 @dataclass(frozen=True)
 class Feed:

@@ -4,15 +4,21 @@ there, and every run is timed there."""
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from edgetvm.base.errors import BoardError, BoardTimeoutError, MissingToolError
+from edgetvm.base.errors import (
+    BoardError,
+    BoardStorageError,
+    BoardTimeoutError,
+    MissingToolError,
+)
 from edgetvm.base.files import sha256_of
 from edgetvm.base.pins import installed_version
 from edgetvm.farm.inventory import Board
@@ -26,7 +32,7 @@ from edgetvm.measure.peers import peer_called, prepare
 from edgetvm.measure.peers.case import Case, Task, Unavailable
 from edgetvm.measure.peers.crew import WorkerLost
 
-_BEGIN_S = 60.0
+_BEGIN_S = 120.0
 _TURN_GRACE_S = 180.0
 _MODULE = "edgetvm.measure.peers"
 
@@ -43,28 +49,34 @@ def check_python(board: Board) -> None:
 
 @contextmanager
 def crew_on(board: Board, tasks: Sequence[Task], lost: Lost) -> Iterator[list[Runner]]:
-    """Runners on a board, until the block ends or the connection breaks.
+    """Runners on a board, until the block ends.
 
     Args:
         board: that the inventory has a login for.
         tasks: of one case, as this machine has it.
-        lost: told of tasks that cannot be brought or loaded.
-
-    Raises:
-        BoardError: it has no Python for them, or failed.
+        lost: told of tasks that cannot be brought or loaded; of all where the board cannot run
+            any: what else was measured there is not lost with them.
     """
-    with Connection(board) as connection:
-        python = python_of(connection)
-        there = _brought(connection, python, tasks, lost)
-        if not there:
-            yield []
-            return
-        case = next(iter(there)).case
-        folder = _bring_case(connection, case)
-        with connection.held(_command(connection, there), deadline_s=_BEGIN_S) as held:
-            talk = _Talk(held, board)
-            talk.check_begun()
-            yield _started(talk, folder, there, lost)
+    with ExitStack() as open_:
+        runners: list[Runner] = []
+        try:
+            runners = _loaded(open_, board, tasks, lost)
+        except BoardError as error:
+            for task in tasks:
+                lost(task, str(error))
+        yield runners
+
+
+def _loaded(open_: ExitStack, board: Board, tasks: Sequence[Task], lost: Lost) -> list[Runner]:
+    connection = open_.enter_context(Connection(board))
+    there = _brought(connection, python_of(connection), tasks, lost)
+    if not there:
+        return []
+    folder = _bring_case(connection, next(iter(there)).case)
+    command = connection.held(_command(connection, there), deadline_s=_BEGIN_S)
+    talk = _Talk(open_.enter_context(command), board)
+    talk.check_begun()
+    return _started(talk, folder, there, lost)
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,7 @@ class _Talk:
     board: Board
 
     def check_begun(self) -> None:
-        if not self.held.first_line:
-            raise self._ended()
+        self._told(self.held.first_line)
 
     def ask(self, deadline_s: float, **request: object) -> dict[str, Any]:
         try:
@@ -87,9 +98,19 @@ class _Talk:
                 where=f"board {self.board.name}",
                 mend="is it overloaded? run the same command again",
             ) from error
-        if not answer:
+        return self._told(answer)
+
+    def _told(self, line: str) -> dict[str, Any]:
+        if not line:
             raise self._ended()
-        found: dict[str, Any] = json.loads(answer)
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise BoardError(
+                f"what runs peers there says {line[:100]!r}",
+                where=f"board {self.board.name}",
+                mend="an account whose shell says nothing by itself",
+            ) from error
         return found
 
     def _ended(self) -> BoardError:
@@ -114,14 +135,11 @@ class _There:
 
     def turn(self, warm_s: float, seconds: float, least: int) -> list[int]:
         """See `Runner`."""
-        told = self.talk.ask(
-            warm_s + seconds + _TURN_GRACE_S,
-            do="turn",
-            worker=self.number,
-            warm_s=warm_s,
-            seconds=seconds,
-            least=least,
-        )
+        asked = {"worker": self.number, "warm_s": warm_s, "seconds": seconds, "least": least}
+        try:
+            told = self.talk.ask(warm_s + seconds + _TURN_GRACE_S, do="turn", **asked)
+        except BoardError as error:
+            raise WorkerLost(str(error)) from error
         if "lost" in told:
             raise WorkerLost(told["lost"])
         return [int(one) for one in told["samples_ns"]]
@@ -130,7 +148,7 @@ class _There:
 def _brought(
     connection: Connection, python: BoardPython, tasks: Sequence[Task], lost: Lost
 ) -> dict[Task, str]:
-    """Tasks whose model is converted, with the folder of the board that has their package."""
+    """Tasks whose model is converted, with the folders of the board that have their packages."""
     found: dict[Task, str] = {}
     for task in tasks:
         package = peer_called(task.engine).package
@@ -139,20 +157,36 @@ def _brought(
         try:
             prepare(task)
             wheels = packages_for(python, requirement)
-        except (Unavailable, MissingToolError) as error:
+            found[task] = _bring_wheels(connection, wheels, requirement)
+        except (Unavailable, MissingToolError, BoardStorageError) as error:
             lost(task, str(error))
-            continue
-        name = f"{package.lower()}-{wheels.name}"
-        found[task] = bring(connection, name, files_in(wheels), requirement)
     return found
+
+
+def _bring_wheels(connection: Connection, wheels: Path, requirement: str) -> str:
+    """The folders of a package, as in PYTHONPATH; numpy, which all need, has one of its own."""
+    parts: dict[str, dict[str, Path | bytes]] = {requirement: {}, "numpy": {}}
+    for name, path in files_in(wheels).items():
+        is_numpy = re.match(r"numpy(\.libs|-[^/]*)?/", name) is not None
+        parts["numpy" if is_numpy else requirement][name] = path
+    return ":".join(
+        bring(connection, f"{what.partition('=')[0].lower()}-{_digest(files)}", files, what)
+        for what, files in parts.items()
+        if files
+    )
+
+
+def _digest(files: Mapping[str, Path | bytes]) -> str:
+    """Of names and sizes: what wheels hold is told by them, versions and platforms included."""
+    told = [(name, path.stat().st_size) for name, path in files.items() if isinstance(path, Path)]
+    return sha256_of(repr(told).encode())[:12]
 
 
 def _bring_case(connection: Connection, case: Case) -> str:
     """The case's folder as it is now: with other peers it may get more conversions."""
     here = case.file.parent
     files = files_in(here)
-    name = f"case-{here.name}-{sha256_of(repr(list(files)).encode())[:12]}"
-    return bring(connection, name, files, f"{case.name} for peers")
+    return bring(connection, f"case-{here.name}-{_digest(files)}", files, f"{case.name} for peers")
 
 
 def _bring_code(connection: Connection) -> str:

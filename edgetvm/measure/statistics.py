@@ -118,7 +118,8 @@ def _warnings(
 ) -> tuple[str, ...]:
     environment = measurement.environment
     found = list(_validity(measurement))
-    quiet = not _is_disturbed(measurement)
+    # Where that is why times are spread, or they say nothing anyway, it is not told again.
+    quiet = not _is_disturbed(measurement) and not environment.emulated
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
     if not measurement.settled and quiet:
@@ -127,9 +128,10 @@ def _warnings(
             "until the board is idle, or give it longer (--max-time)"
         )
     if count < _FEWEST_FOR_P99:
+        how = "--seconds" if measurement.scenario == "real-time" else "--runs, --preset"
         found.append(
             f"p99 of {count} samples is little more than the maximum: "
-            f"measure at least {_FEWEST_FOR_P99} (--runs, --preset)"
+            f"measure at least {_FEWEST_FOR_P99} ({how})"
         )
     if p90_ms > 1.25 * p50_ms and measurement.scenario not in WITH_WAITING and quiet:
         found.append("p90 is over 1.25 times p50: something else ran; close it and measure again")

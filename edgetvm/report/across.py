@@ -43,7 +43,7 @@ class Matrix:
 def matrix_of(found: Sequence[Result]) -> Matrix | None:
     """Real boards only; None where there are not two of them and two models."""
     real = [one for one in found if not one.emulated]
-    boards = list(dict.fromkeys(one.measurement.environment.device for one in real))
+    boards = sorted({one.measurement.environment.device for one in real})
     models = list(dict.fromkeys(one.model for one in real))
     if len(boards) < 2 or len(models) < 2:
         return None

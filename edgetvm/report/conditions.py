@@ -33,13 +33,12 @@ def looks_told(measurement: Measurement) -> dict[str, str]:
         "temperature": f"{heat[0]:.1f} °C before, {max(heat):.1f} °C most" if heat else "",
         "load": f"{looks[0].load_average:.2f} before, {looks[-1].load_average:.2f} after",
         "preempted": plural(switches, "time"),
-        "energy": energy_told(measurement) or "",
     }
     return {name: words for name, words in told.items() if words}
 
 
 def energy_told(measurement: Measurement) -> str | None:
-    """What the board's own meters counted in the valid windows, by run; None without a meter."""
+    """What meters told of the valid windows, by run; None without a meter."""
     found = energy_mj(measurement)
     return None if found is None else f"{found:.3g} mJ a run, of the whole board's meter"
 

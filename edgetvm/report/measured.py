@@ -16,7 +16,7 @@ from edgetvm.measure.samples import spaced
 from edgetvm.measure.windows import valid_samples
 from edgetvm.report import charts
 from edgetvm.report.background import Background
-from edgetvm.report.conditions import course_of, looks_told, windows_told
+from edgetvm.report.conditions import course_of, energy_told, looks_told, windows_told
 from edgetvm.report.operators import operator_bars, operator_roofline
 from edgetvm.report.peers import PeerRow, peer_rows
 from edgetvm.report.real_time import Line, real_time_lines
@@ -60,7 +60,8 @@ DETAILS = (
     Detail(20, 150, 100, 10, 20, True, 24),
     Detail(8, 100, 100, 8, 20, True, 12),
     Detail(0, 80, 100, 6, 12, False, 12),
-    Detail(0, 60, 60, 5, 12, False, 12),
+    Detail(0, 50, 100, 5, 10, False, 12),
+    Detail(0, 50, 60, 4, 8, False, 0),
     Detail(0, 40, 30, 3, 8, False, 0),
 )
 
@@ -256,16 +257,17 @@ def _facts(measurement: Measurement, usual: Environment) -> list[tuple[str, str]
         ("Load before the first run", f"{place.load_average:.2f} (one-minute average)"),
         ("Windows", windows_told(measurement) or "nobody looked at the board meanwhile"),
         *((f"Meanwhile: {name}", told) for name, told in looks_told(measurement).items()),
+        ("Energy", energy_told(measurement) or "no meter"),
         ("Taken at", measurement.taken_at),
         ("Measurement", measurement.id),
         ("Package SHA-256", measurement.package_sha256),
     ]
-    same = dict(board_facts(usual))
-    facts += [(name, told) for name, told in board_facts(place) if same.get(name) != told]
+    same = dict(_board_facts(usual))
+    facts += [(name, told) for name, told in _board_facts(place) if same.get(name) != told]
     return [(shown(name), shown(told, 120)) for name, told in facts]
 
 
-def board_facts(place: Environment) -> list[tuple[str, str]]:
+def _board_facts(place: Environment) -> list[tuple[str, str]]:
     """What is mostly the same in all measurements of a board."""
     return [
         ("Profile", place.profile),

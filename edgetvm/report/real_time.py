@@ -39,7 +39,7 @@ def real_time_lines(run: RealTime, windows: Sequence[Window] = ()) -> list[Line]
     wrong = [*figures.invalid, *(reason for window in windows for reason in reasons(window))]
     told = f"INVALID: {'; '.join(wrong)}" if wrong else "VALID"
     return [
-        Line("Verdict", told, "where its own clock was late, or the board was busy, it counts not"),
+        Line("Verdict", told, "a run whose clock was late or whose board was busy does not count"),
         *_pace(run, figures),
         *_times(figures),
         *_words(figures),

@@ -20,6 +20,8 @@ from edgetvm.tune.tuning import conditions_of
 from edgetvm.tune.verdicts import TunedKernel
 
 _MOST_PAST = 20
+# Of a large store so many are looked at, whatever their setting.
+_MOST_LOOKED_AT = 60
 _MOST_ENDINGS = 3
 
 
@@ -38,7 +40,8 @@ def _history(measurements: Sequence[Measurement], store: Store) -> tuple[Past, .
     found: dict[str, Past] = {}
     for measurement in measurements:
         count = 0
-        for one in reversed(store.ids(measurement.model, measurement.environment.device)):
+        ids = store.ids(measurement.model, measurement.environment.device)
+        for one in reversed(ids[-_MOST_LOOKED_AT:]):
             past = found.get(one) or _past(store.load(one))
             if past.is_of(measurement):
                 found[one] = past
@@ -111,22 +114,7 @@ def _tuning(measurements: Sequence[Measurement]) -> tuple[TuningCurve, ...]:
 def _curve(
     database: TuningDatabase, measurement: Measurement, conditions: Conditions
 ) -> TuningCurve | None:
-    """Tasks are the measurement's where they compute the same on the same shapes."""
-    kernels = {one.workload: one for one in measurement.kernels if one.workload}
-    tuned = tuple(
-        TunedKernel(
-            one.task,
-            kernels[one.description].name,
-            one.description,
-            kernels[one.description].calls,
-            kernels[one.description].multiply_adds,
-            one.default_ms or 0.0,
-            one.best_ms or 0.0,
-            one.trials,
-        )
-        for one in summaries(database, conditions.profile)
-        if one.conditions == conditions and one.description in kernels
-    )
+    tuned = _tuned(database, measurement, conditions)
     told = history(database, conditions, tuned, measurement.model) if tuned else None
     if told is None:
         return None
@@ -139,3 +127,24 @@ def _curve(
         sum(told.outcomes.values()),
         tuple((point.elapsed_s / 60, point.kernels_ms) for point in told.curve),
     )
+
+
+def _tuned(
+    database: TuningDatabase, measurement: Measurement, conditions: Conditions
+) -> list[TunedKernel]:
+    """Tasks are the measurement's where they compute the same on the same shapes."""
+    kernels = {one.workload: one for one in measurement.kernels if one.workload}
+    return [
+        TunedKernel(
+            one.task,
+            kernels[one.description].name,
+            one.description,
+            kernels[one.description].calls,
+            kernels[one.description].multiply_adds,
+            one.default_ms or 0.0,
+            one.best_ms or 0.0,
+            one.trials,
+        )
+        for one in summaries(database, conditions.profile)
+        if one.conditions == conditions and one.description in kernels
+    ]

@@ -160,7 +160,7 @@ def main() -> None:
     held = films[9::10]
     trained_on = [row for at, row in enumerate(films) if at % 10 != 9]
     shuffled = np.random.default_rng(0).permutation(len(held))[:KEPT]
-    lines = [json.dumps({"text": held[at][0], "label": held[at][1]}) for at in sorted(shuffled)]
+    lines = [json.dumps({"text": held[at][0], "label": held[at][1]}) for at in shuffled]
     sentiment.REVIEWS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     others = [row for rows in found.values() for row in rows]
     write_lstm(trained_on + others, held, arguments.epochs)

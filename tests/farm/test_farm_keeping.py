@@ -6,6 +6,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from edgetvm.base.errors import (
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.keeping import raising
 from edgetvm.farm.keeping.ways import NotPossible
-from edgetvm.farm.leases import Request, held, take
+from edgetvm.farm.leases import LeaseStore, Request, held, take
 from edgetvm.farm.listening import listening_socket
 from edgetvm.farm.probing import probe
 from edgetvm.farm.session import connect
@@ -283,6 +285,22 @@ def test_leases_outlive_the_daemon_and_are_served_by_the_next(tmp_path: Path) ->
         assert farm.store.end(lease)
         with held(farm.store, Request(("a",)), wait_s=10):
             pass
+
+
+def test_a_holder_goes_on_when_the_daemon_is_started_anew(tmp_path: Path) -> None:
+    def asked(mine: object) -> object:
+        with connect(board_of(mine)) as session:
+            return session.facts()["cores"]
+
+    with ExitStack() as open_:
+        store = open_.enter_context(LeaseStore(f"sqlite:///{tmp_path}/farm.sqlite"))
+        with served_farm(tmp_path, ("a",)):
+            mine = open_.enter_context(held(store, Request(("a",)), wait_s=5))
+        pool = open_.enter_context(ThreadPoolExecutor(1))
+        cores = pool.submit(asked, mine)
+        assert not cores.done(), "nobody serves it"
+        with served_farm(tmp_path, ("a",)):
+            assert cores.result(30)
 
 
 def test_a_lease_whose_board_stays_away_ends_with_the_reason(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_the_highest_rate_is_found_on_a_board(
     board: Board, tiny_package: Package, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(highest_rate, "_TRIAL_S", 0.02)
-    monkeypatch.setattr(highest_rate, "_BACK_TO_BACK_S", 0.02)
+    monkeypatch.setattr(highest_rate, "_ALONE", Rule(64, 0.0, 1.0))
     found = measured(
         board, tiny_package, tiny_onnx, runs=50, scenario="server", target_qps="most", bound_ms=50.0
     )

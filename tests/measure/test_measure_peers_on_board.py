@@ -13,7 +13,7 @@ from real_board import imported, within
 from real_sshd import Sshd
 from ssh_board import server, ssh_board  # noqa: F401 - fixtures are found by their names here
 
-from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.base.errors import BoardError, BoardStorageError, MissingToolError
 from edgetvm.farm import Board
 from edgetvm.farm.ssh import Connection
 from edgetvm.measure import board_python, peers_on_board
@@ -68,6 +68,28 @@ def test_a_peer_is_brought_and_timed_there(
     assert brought == ["ai", "case", "code", "onnxruntime"]
 
 
+def test_a_board_that_runs_no_peer_costs_only_the_peers(
+    ssh_board: Board,  # noqa: F811
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its Python has no numpy: a wheel of another system's, say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peers_on_board, "packages_for", in_place)
+    broken = (
+        f'#!/bin/sh\ncase "$*" in *on_board) set -- -S "$@";; esac\nexec {sys.executable} "$@"\n'
+    )
+    (tmp_path / "python").write_text(broken)
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(board_python, "PROGRAM", str(tmp_path / "python"))
+    lost: dict[str, str] = {}
+    with crew_on(ssh_board, tasks, lambda task, why: lost.update({task.engine: why})) as runners:
+        assert runners == []
+    assert set(lost) == {"onnxruntime", "litert"}
+    assert "what runs peers there has ended: ModuleNotFoundError" in lost["onnxruntime"]
+
+
 def is_worker(process: psutil.Process) -> bool:
     """Whether a peer is loaded in it."""
     return "edgetvm.measure.peers.worker" in process.cmdline()
@@ -117,3 +139,22 @@ def test_wheels_are_those_of_the_board() -> None:
 def test_a_wheel_that_there_is_not_is_told(session_cache: Path) -> None:
     with pytest.raises(MissingToolError, match=r"no wheel of onnxruntime.* for Python 3\.11, arm"):
         packages_for(OLD_PI, "onnxruntime==1.31.1")
+
+
+def test_a_full_disk_costs_one_peer_and_leaves_nothing(
+    ssh_board: Board,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = tmp_path / "full"
+    full.write_text(
+        '#!/bin/sh\ncase "$1" in -c) echo "No space left on device" >&2; exit 1;; esac\n'
+    )
+    full.chmod(full.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(board_python, "PROGRAM", str(full))
+    with (
+        Connection(ssh_board) as connection,
+        pytest.raises(BoardStorageError, match="its disk is full"),
+    ):
+        bring(connection, "a-1", {"z": b""}, "a thing")
+    assert list((tmp_path / "brought").iterdir()) == []

@@ -24,7 +24,7 @@ from edgetvm.measure import (
     words_heard,
 )
 from edgetvm.measure.measurement import from_json, to_json
-from edgetvm.measure.pacing import Feed, most_streams
+from edgetvm.measure.pacing import Feed, most_streams, with_own_signal
 from edgetvm.measure.real_time_figures import binomial_interval
 from edgetvm.models.reference import Source
 from edgetvm.package.archive import Package
@@ -226,3 +226,11 @@ def test_pictures_with_boxes_are_frames_without_words(board: Board, tiny_package
     assert window.count == len(run.service_ns)
     assert 0 < window.span_ns <= window.wall_ns
     assert (run.words, len(run.began_ns), run.period_ms, run.deadline_ms) == ((), 10, 20.0, 20.0)
+
+
+def test_a_signal_of_ones_own_needs_a_recipe_and_is_one_thing() -> None:
+    with pytest.raises(UsageError, match="--video: a model file alone does not tell"):
+        with_own_signal(None, RealTimePlan(video=Path("clip.mp4")))
+    assert with_own_signal(None, RealTimePlan()) is None
+    with pytest.raises(UsageError, match="--audio, --video: a model is fed with one of them"):
+        RealTimePlan(audio="microphone", video=Path("clip.mp4"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.executors import Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 from edgetvm.workflow.serving.served import Models, Offer, ServedModel, Share, open_models
+from edgetvm.workflow.web import listener_at
 
 TINY, STATEFUL = "/v2/models/tiny", "/v2/models/stateful"
 
@@ -257,6 +260,25 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
     wrong = Package(tiny_package.manifest, lying, tiny_package.data, 0, b"", None)
     with pytest.raises(NumericError):
         open_models([Offer(wrong)], Share())
+
+
+def test_no_answer_waits_for_an_acknowledgement() -> None:
+    """TCP_NODELAY is set where asyncio knows that a listener speaks TCP."""
+    undelayed = asyncio.Queue[int]()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        undelayed.put_nowait(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def asked() -> int:
+        listener = listener_at(0)
+        async with await asyncio.start_server(accept, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.close()
+            return await undelayed.get()
+
+    assert asyncio.run(asked()) == 1
 
 
 def test_executors_share_the_cores_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from edgetvm.models.model import Signature, State, TensorSpec
 from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare
+from edgetvm.workflow.serving.dictation import Dictation
 from edgetvm.workflow.serving.live import LiveStream
 
 RATE_HZ, HOP = 16000, 1600
@@ -182,9 +183,28 @@ def test_a_listener_hears_when_it_is_loud(server: Server) -> None:
             answer = json.loads(socket.recv(20))
             events += answer["events"]
             assert answer["run_ms"] > 0
-    assert [(one["word"], one["begins"]) for one in events] == [("loud", True), ("loud", False)]
+    assert [(one["word"], one["what"]) for one in events] == [
+        ("loud", "begins"),
+        ("loud", "is over"),
+    ]
     assert 0.5 <= events[0]["at_s"] <= 0.8
     assert 1.1 <= events[1]["at_s"] <= 1.4
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["", "o", "one", "one t", "one two", "one two"], ["one", "two"]),
+        (["one two", "one two", "one three", "one three four"], ["one", "two", "three"]),
+        (["one two three", "two three four", "three four five", "three four five"],
+         ["one", "two", "three", "four", "five"]),
+        (["one two", "one two", "one", "one"], ["one", "two"]),
+        (["five", "five", "five five", "five five", "", ""], ["five", "five"]),
+    ],
+)  # fmt: skip
+def test_each_word_is_told_once_when_it_is_settled(texts: list[str], told: list[str]) -> None:
+    dictation = Dictation()
+    assert [word for text in texts for word in dictation.heard(text)] == told
 
 
 def test_what_is_no_chunk_ends_the_stream(server: Server) -> None:

@@ -78,15 +78,15 @@ class Task:
     Attributes:
         engine: its name in `edgetvm.measure.peers.PEERS`.
         setting: which of the engine's settings; empty for the first.
-        packages: a folder that Python looks in first, with the engine's package; None where it is
-            installed.
+        packages: folders that Python looks in first, as in PYTHONPATH, with the engine's package;
+            empty where it is installed.
     """
 
     engine: str
     setting: str
     case: Case
     threads: int
-    packages: Path | None = field(default=None, kw_only=True)
+    packages: str = field(default="", kw_only=True)
 
     @property
     def title(self) -> str:

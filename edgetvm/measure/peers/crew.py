@@ -37,9 +37,9 @@ class WorkerLost(Exception):
 
 
 def _python_path(task: Task) -> dict[str, str]:
-    if task.packages is None:
+    if not task.packages:
         return {}
-    paths = (str(task.packages), os.environ.get("PYTHONPATH", ""))
+    paths = (task.packages, os.environ.get("PYTHONPATH", ""))
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

@@ -36,7 +36,7 @@ class _Peers:
         """Load a case's tasks. Answers with those that are `ready`, and why others are `lost`."""
         case = case_in(Path(folder), name)
         made = [
-            Task(one["engine"], one["setting"], case, threads, packages=Path(one["packages"]))
+            Task(one["engine"], one["setting"], case, threads, packages=one["packages"])
             for one in tasks
         ]
         lost: list[dict[str, str]] = []

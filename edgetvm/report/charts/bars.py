@@ -32,7 +32,7 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
     """A bar for each, all from zero, its bound marked on it. The title tells the values too."""
     values = [one.value if math.isfinite(one.value) and one.value > 0 else 0.0 for one in rows]
     longest = max(values, default=0.0) or 1.0
-    room = WIDTH - label_width - told_width
+    room, letters = WIDTH - label_width - told_width, label_width // 8
     drawn, marked, labels = [], [], []
     for index, (one, value) in enumerate(zip(rows, values, strict=True)):
         y = _ROW * index
@@ -41,9 +41,9 @@ def bars(rows: Sequence[Bar], title: str, label_width: int = 120, told_width: in
         if one.bound is not None:
             at = label_width + min(1.0, one.bound / longest) * room
             marked.append(f"M{at:.1f} {y + 1}v20")
-        labels.append(text(0, y + 15, shown(one.label, label_width // 8)))
+        labels.append(text(0, y + 15, shown(one.label, letters)))
         labels.append(text(label_width + length + 8, y + 15, shown(one.told, told_width // 7)))
-    told = "; ".join(f"{shown(one.label)} {shown(one.told)}" for one in rows)
+    told = "; ".join(f"{shown(one.label, letters)} {shown(one.told)}" for one in rows)
     parts = [f'<path class="data" fill="{COLOURS[0]}" d="{"".join(drawn)}"/>', *labels]
     if marked:
         parts.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from edgetvm.report.charts.drawing import COLOURS, WIDTH, drawing, text
 from edgetvm.report.words import shown
@@ -29,8 +28,8 @@ def confusion_matrix(classes: Sequence[str], counts: Sequence[Sequence[int]], ti
         colour = 2 if right else 1
         for shade, path in sorted(_shaded(counts, cell, right).items()):
             parts.append(
-                f'<path class="c{colour}" fill="{COLOURS[colour]}" '
-                f'stroke="none" fill-opacity="{0.1 + 0.6 * shade / _SHADES:.2f}" d="{path}"/>'
+                f'<path class="f{colour}" fill="{COLOURS[colour]}" '
+                f'fill-opacity="{0.1 + 0.6 * shade / _SHADES:.2g}" d="{path}"/>'
             )
     side = cell * count
     parts.append(
@@ -67,12 +66,12 @@ def _names(classes: Sequence[str], cell: int) -> list[str]:
         for at, name in enumerate(classes)
     )
     columns = "".join(
-        f'<text transform="translate({_LABELS + (at + 0.5) * cell + size * 0.35:.1f} '
-        f'{_HEAD - 5})rotate(-90)">{escape(shown(name, 12))}</text>'
+        text(5 - _HEAD, _LABELS + (at + 0.5) * cell + size * 0.35, shown(name, 12))
         for at, name in enumerate(classes)
     )
-    return [f'<g font-size="{size:g}" text-anchor="end">{rows}</g>'] + [
-        f'<g font-size="{size:g}">{columns}</g>'
+    return [
+        f'<g font-size="{size:g}" text-anchor="end">{rows}</g>',
+        f'<g font-size="{size:g}" transform="rotate(-90)">{columns}</g>',
     ]
 
 

@@ -24,7 +24,7 @@ from edgetvm.report.charts.scale import Scale, fitted
 
 _TOP, _BOTTOM = 30, 190
 _LOW = 100
-_MOST_STEPS = 60
+_MOST_STEPS = 40
 
 
 def descent(points: Sequence[tuple[float, float]], title: str, x_name: str, y_name: str) -> str:
@@ -75,7 +75,6 @@ def history(days: Sequence[Day], title: str) -> str:
     good = [(at, middle) for counts, at, middle, _ in spots if counts]
     parts = [drawn_line(strokes([one[1:] for one in spots]), extra=' stroke-opacity=".4"')]
     if good:
-        parts.append(drawn_line(line(good), extra=' stroke-opacity=".5"'))
         dots = strokes([(at, middle, middle) for at, middle in good])
         parts.append(drawn_line(dots, extra=' stroke-linecap="round"', width=14))
     bad = "".join(

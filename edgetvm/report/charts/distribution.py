@@ -64,7 +64,7 @@ def distribution(
     x = fitted(ordered[0], highest, LEFT, RIGHT)
     y = ShareScale(max(0.99, 1 - 0.5 / len(ordered)), _BOTTOM, _TOP)
     path = line([(x(value), y(share)) for share, value in _thinned(ordered, y, most_points)])
-    parts = y_axis(y, f"share of {run}s that took no longer")
+    parts = y_axis(y, f"% of the {run}s took no longer")
     parts.append(drawn_line(path))
     parts.append(_marks(percentiles, x, y))
     parts += [_label(one, x, y) for one in percentiles]

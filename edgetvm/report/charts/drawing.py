@@ -107,5 +107,5 @@ def y_axis(scale: Axis, name: str) -> list[str]:
     return [
         f'<path stroke="currentColor" stroke-opacity=".15" d="{lines}"/>',
         f'<g text-anchor="end">{"".join(labels)}</g>',
-        text(0, min(scale.start, scale.end) - 10, name, ""),
+        text(0, min(scale.start, scale.end) - 13, name, ""),
     ]

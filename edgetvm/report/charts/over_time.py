@@ -143,12 +143,14 @@ def _strip(strip: Strip, x: Axis, top: float) -> list[str]:
     y = Scale(low - margin, high + margin, top + _STRIP, top)
     upper = [(x(at), y(most)) for at, _, most in strip.points]
     lower = [(x(at), y(least)) for at, least, _ in reversed(strip.points)]
+    is_line = all(least == most for _, least, most in strip.points)
+    path = line(upper) if is_line else line([*upper, *lower]) + "z"
+    fill = "none" if is_line else COLOURS[1]
     told = f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
-    band = line([*upper, *lower])
     return [
         f'<path stroke="currentColor" stroke-opacity=".15" '
         f'd="M{LEFT} {top}H{RIGHT}M{LEFT} {top + _STRIP}H{RIGHT}"/>',
-        f'<path class="c1" fill="{COLOURS[1]}" stroke="{COLOURS[1]}" fill-opacity=".25" '
-        f'stroke-width="3" transform="scale(.5)" d="{band}z"/>',
+        f'<path class="strip" fill="{fill}" stroke="{COLOURS[1]}" fill-opacity=".25" '
+        f'stroke-width="3" transform="scale(.5)" d="{path}"/>',
         text(0, top - 7, f"{strip.name}: {told}", ""),
     ]

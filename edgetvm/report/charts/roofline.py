@@ -5,6 +5,7 @@ Source: Williams, Waterman and Patterson, Roofline: An Insightful Visual Perform
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -45,27 +46,28 @@ def roofline(
         bandwidth_gbs: gigabytes a second of the board's memory; None where it is not known.
     """
     ridge = [peak_gflops / bandwidth_gbs] if bandwidth_gbs else []
-    at = [one.flop_per_byte for one in works]
-    x = Scale(min([*at, *ridge]) / 2, max([*at, *ridge]) * 2, LEFT, RIGHT, log=True)
+    at = [*(one.flop_per_byte for one in works), *ridge]
     speeds = [one.gflops for one in works]
+    x = Scale(min(at) / 2, max(at) * 2, LEFT, RIGHT, log=True)
     y = Scale(min(speeds) / 2, max([*speeds, peak_gflops]) * 1.6, _BOTTOM, _TOP, log=True)
-    roof = [(x(x.low), y(min(peak_gflops, x.low * (bandwidth_gbs or 1e30))))]
-    roof += [(x(ridge[0]), y(peak_gflops))] if ridge else []
-    roof.append((x(x.high), y(peak_gflops)))
-    told = f"{peak_gflops:.4g} GFLOP/s"
-    told += f", {bandwidth_gbs:.4g} GB/s" if bandwidth_gbs else ""
+    bends = [x.low, *ridge, x.high]
+    roof = [(x(one), y(min(peak_gflops, one * (bandwidth_gbs or math.inf)))) for one in bends]
+    told = f"{peak_gflops:.4g} GFLOP/s" + (f", {bandwidth_gbs:.4g} GB/s" if bandwidth_gbs else "")
     parts = [
         *y_axis(y, "GFLOP/s, logarithmic"),
         f'<path class="mark" fill="none" stroke="currentColor" stroke-width="3" '
         f'transform="scale(.5)" d="{line(roof)}"/>',
         text(RIGHT, y(peak_gflops) - 6, told, ' text-anchor="end"'),
+        *(_circle(one, x, y) for one in sorted(works, key=lambda work: -work.share)),
+        *x_axis(x, _BOTTOM, "operations for each byte moved, logarithmic"),
     ]
-    for one in sorted(works, key=lambda work: -work.share):
-        radius = max(_LEAST_AREA, _MOST_AREA * one.share) ** 0.5
-        parts.append(
-            f'<circle class="c0" fill="{COLOURS[0]}" stroke="{COLOURS[0]}" fill-opacity=".45" '
-            f'cx="{x(one.flop_per_byte):.1f}" cy="{y(one.gflops):.1f}" r="{radius:.1f}">'
-            f"<title>{escape(shown(one.told, 200))}</title></circle>"
-        )
-    parts += x_axis(x, _BOTTOM, "operations for each byte moved, logarithmic")
     return drawing(_BOTTOM + 38, title, parts)
+
+
+def _circle(work: Work, x: Scale, y: Scale) -> str:
+    radius = max(_LEAST_AREA, _MOST_AREA * work.share) ** 0.5
+    return (
+        f'<circle class="c0" fill="{COLOURS[0]}" stroke="{COLOURS[0]}" fill-opacity=".45" '
+        f'cx="{x(work.flop_per_byte):.1f}" cy="{y(work.gflops):.1f}" r="{radius:.1f}">'
+        f"<title>{escape(shown(work.told, 200))}</title></circle>"
+    )

@@ -163,8 +163,8 @@ class ShareScale:
         return [share for share in _SHARES if share <= self.most * (1 + 1e-9)]
 
     def labels(self) -> list[str]:
-        """See `Axis`."""
-        return [f"{100 * share:g} %" for share in self.ticks()]
+        """In percent."""
+        return [f"{100 * share:g}" for share in self.ticks()]
 
 
 def _odds(share: float) -> float:

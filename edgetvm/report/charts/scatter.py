@@ -105,12 +105,9 @@ def scatter(
         x_name, y_name: with units.
         front: places of those that a line joins, by growing x: see `pareto_front`.
     """
-    kept = [
-        at
-        for at, one in enumerate(spots)
-        if all(abs(value) <= _LARGEST_VALUE for value in (one.x, one.y))
-    ]
-    groups = list(dict.fromkeys(spots[at].group for at in kept if spots[at].group))
+    kept = [at for at, one in enumerate(spots) if _has_place(one)]
+    # By name: a group has the same colour in drawings of the same groups.
+    groups = sorted({spots[at].group for at in kept if spots[at].group})
     top = 30 + 20 * math.ceil(len(groups) / 2 if len(groups) > 1 else 0)
     bottom = top + _HEIGHT
     xs, ys = [spots[at].x for at in kept] or [0.0], [spots[at].y for at in kept] or [0.0]
@@ -118,20 +115,29 @@ def scatter(
     x = fitted(min(xs), max(xs), LEFT + 24, RIGHT - 60)
     y = fitted(min(ys), max(ys), bottom - 20, top + 20)
     places = {at: (x(spots[at].x), y(spots[at].y), _radius(spots, at)) for at in kept}
-    parts = [
-        *y_axis(y, _axis_name(y, y_name)),
-        _front([places[at] for at in front if at in places]),
-    ]
-    for at, (cx, cy, r) in sorted(places.items(), key=lambda one: -one[1][2]):
-        colour = groups.index(spots[at].group) % len(COLOURS) if spots[at].group else 0
-        parts.append(
-            f'<circle class="c{colour}" fill="{COLOURS[colour]}" stroke="{COLOURS[colour]}" '
-            f'fill-opacity=".45" cx="{cx:.1f}" cy="{cy:.1f}" r="{r:.1f}">'
-            f"<title>{escape(shown(spots[at].told, 300))}</title></circle>"
-        )
+    parts = y_axis(y, _axis_name(y, y_name))
+    parts.append(_front([places[at] for at in front if at in places]))
+    # The smaller ones lie on the larger.
+    for at, place in sorted(places.items(), key=lambda one: -one[1][2]):
+        parts.append(_circle(spots[at], place, groups))
     parts += _labels(spots, places, top, bottom)
     parts += _legend(groups) if len(groups) > 1 else []
-    return drawing(bottom + 38, title, [*parts, *x_axis(x, bottom, _axis_name(x, x_name))])
+    parts += x_axis(x, bottom, _axis_name(x, x_name))
+    return drawing(bottom + 38, title, parts)
+
+
+def _has_place(spot: Spot) -> bool:
+    return all(abs(value) <= _LARGEST_VALUE for value in (spot.x, spot.y))
+
+
+def _circle(spot: Spot, place: tuple[float, float, float], groups: Sequence[str]) -> str:
+    at = groups.index(spot.group) % len(COLOURS) if spot.group else 0
+    x, y, radius = place
+    return (
+        f'<circle class="c{at}" fill="{COLOURS[at]}" stroke="{COLOURS[at]}" fill-opacity=".45" '
+        f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+        f"<title>{escape(shown(spot.told, 300))}</title></circle>"
+    )
 
 
 def _axis_name(scale: Scale, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgetvm.base.errors import UsageError
 from edgetvm.models.model import Arrays, Signature
 from edgetvm.recipes import POSTPROCESS, Prediction, Recipe, Sample, interpret, prepare
+from edgetvm.workflow.serving.dictation import Dictation
 
 Signal = NDArray[np.float32]
 
@@ -41,14 +42,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Event:
-    """A word begins, or is over.
+    """A word.
 
     Attributes:
+        what: became of it; nothing of one that was written down.
         at_s: the end of the chunk that told, since the stream's begin.
     """
 
     word: str
-    begins: bool
+    what: Literal["begins", "is over", ""]
     at_s: float
 
 
@@ -71,7 +73,7 @@ class LiveStream:
         self._reader = _READERS[_form(recipe)]
         kept = max(1, round(1000 * self._reader.kept_s / self._stream.chunk_ms))
         self._answers: deque[Arrays] = deque(maxlen=kept)
-        self._count, self._word = 0, ""
+        self._count, self._word, self._dictation = 0, "", Dictation()
 
     @property
     def hop(self) -> int:
@@ -110,17 +112,21 @@ class LiveStream:
         prediction = interpret(self._recipe, stacked, self._sample)
         said = self._reader.read(self._recipe, prediction)
         self._count += 1
-        return said, self._events(said.word)
+        return said, self._events(said)
 
     @property
     def _sample(self) -> Sample:
         return Sample("live", self._heard, attributes={"sample_rate_hz": self._rate_hz})
 
-    def _events(self, word: str) -> list[Event]:
-        before, self._word = self._word, word
+    def _events(self, said: Said) -> list[Event]:
         at_s = self._count * self.hop / self._rate_hz
-        changed = [(before, False), (word, True)] if before != word else []
-        return [Event(one, begins, at_s) for one, begins in changed if one]
+        written = [Event(word, "", at_s) for word in self._dictation.heard(said.text)]
+        before, self._word = self._word, said.word
+        if before == said.word:
+            return written
+        over = [Event(before, "is over", at_s)] if before else []
+        begun = [Event(said.word, "begins", at_s)] if said.word else []
+        return [*over, *begun, *written]
 
 
 def is_live(recipe: Recipe) -> bool:

@@ -16,7 +16,6 @@ from edgetvm.recipes import POSTPROCESS, PREPROCESS, Recipe, Sample, interpret, 
 from edgetvm.report.live_page import chunks_script, render_live_page
 from edgetvm.report.text_page import render_text_page
 from edgetvm.workflow.serving.asking import Limits, admitted, in_time, ran
-from edgetvm.workflow.serving.executors import Ran
 from edgetvm.workflow.serving.live import LiveStream, Signal, is_live
 from edgetvm.workflow.serving.served import Models, ServedModel
 from edgetvm.workflow.web import HEADERS, body_of, json_answer, page_answer, refused
@@ -114,6 +113,8 @@ class _Pages:
 
     async def chunks(self, socket: WebSocket) -> None:
         """A stream: a chunk of float32 samples in each message, and an answer to each."""
+        from starlette.exceptions import HTTPException
+
         one = self._models.find(socket.path_params["model"])
         if one is None or one.recipe is None or not is_live(one.recipe) or _is_foreign(socket):
             await socket.close(_FORBIDDEN)
@@ -126,13 +127,25 @@ class _Pages:
                 await socket.close(_NO_CHUNK, f"send {stream.hop} float32 samples at a time")
                 return
             try:
-                heard, answer = await asyncio.to_thread(_heard, one, stream, chunk)
-            except EdgetvmError as error:
-                await socket.send_json({"error": str(error)})
+                answer = await self._heard(one, stream, chunk)
+            except (EdgetvmError, HTTPException) as error:
+                told = error.detail if isinstance(error, HTTPException) else str(error)
+                await socket.send_json({"error": told})
                 await socket.close()
                 return
-            one.metrics.ran(heard.queue_s, heard.run_s)
             await socket.send_json(answer)
+
+    async def _heard(self, one: ServedModel, stream: LiveStream, chunk: Signal) -> dict[str, Any]:
+        async with admitted(one, self._limits) as until_s:
+            inputs = await asyncio.to_thread(stream.inputs, chunk)
+            found = await ran(one, inputs, until_s)
+            said, events = await asyncio.to_thread(stream.answered, found.outputs)
+        return {
+            **asdict(said),
+            "events": [asdict(event) for event in events],
+            "queue_ms": 1000 * found.queue_s,
+            "run_ms": 1000 * found.run_s,
+        }
 
 
 def _text(body: bytes) -> str:
@@ -158,14 +171,3 @@ def _signal(data: bytes | None, hop: int) -> Signal | None:
         return None
     loud: Signal = np.clip(np.nan_to_num(np.frombuffer(data, "<f4")), -1, 1).astype(np.float32)
     return loud
-
-
-def _heard(one: ServedModel, stream: LiveStream, chunk: Signal) -> tuple[Ran, dict[str, Any]]:
-    found = one.executors.submit(stream.inputs(chunk)).result()
-    said, events = stream.answered(found.outputs)
-    return found, {
-        **asdict(said),
-        "events": [asdict(event) for event in events],
-        "queue_ms": 1000 * found.queue_s,
-        "run_ms": 1000 * found.run_s,
-    }
