@@ -289,8 +289,10 @@ def quotes_as_they_come(recipe: Recipe, sample: Sample) -> Mapping[str, NDArray[
 def next_close(recipe: Recipe, outputs: Mapping[str, NDArray[Any]], sample: Sample) -> Prediction:
     """The forecast return, in percent, added to the last close."""
     (returns_pct,) = outputs.values()
-    closes = np.array(sample.attributes["close"])
-    forecast = closes * np.exp(returns_pct.reshape(-1).astype(np.float64) / 100)
+    returns = returns_pct.reshape(-1).astype(np.float64) / 100
+    # In real time a part of the feed is run, or it begins anew where it ends.
+    closes = np.resize(np.array(sample.attributes["close"]), len(returns))
+    forecast = closes * np.exp(returns)
     return {"values": [float(value) for value in forecast]}
 
 

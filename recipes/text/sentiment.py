@@ -196,13 +196,13 @@ def _rows_of_parquet(path: Path) -> list[Any]:
 Length = Annotated[int, Field(ge=4, description="Of the input; longer texts are cut.")]
 
 
-@PREPROCESS.register("words")
+@PREPROCESS.register("words", needs_text=True)
 def words(recipe: Recipe, sample: Sample, *, length: Length = 40) -> dict[str, NDArray[np.int64]]:
     """A text as numbers of its words."""
     return {"words": word_numbers(sample.attributes["text"], _known_words(), length)}
 
 
-@PREPROCESS.register("word-pieces")
+@PREPROCESS.register("word-pieces", needs_text=True)
 def word_pieces(
     recipe: Recipe, sample: Sample, *, length: Length = 48
 ) -> dict[str, NDArray[np.int64]]:

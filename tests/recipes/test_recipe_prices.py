@@ -103,6 +103,10 @@ def test_a_folder_of_quotes_and_their_scores(tmp_path: Path) -> None:
     # The feed is the same days in one sample.
     (feed,) = prices.price_feed(days=20, folder=str(tmp_path))
     np.testing.assert_array_equal(feed.value["window"][-1], window)
-    assert score(recipe, [interpret(recipe, {"y": np.array(right)}, feed)], [feed])[
-        "direction_pct"
-    ] == pytest.approx(100)
+    whole = interpret(recipe, {"y": np.array(right)}, feed)
+    assert score(recipe, [whole], [feed])["direction_pct"] == pytest.approx(100)
+    # A part of it, and more than it, as real time may run.
+    part = interpret(recipe, {"y": np.array(right[:7])}, feed)["values"]
+    more = interpret(recipe, {"y": np.array(right * 2)}, feed)["values"]
+    assert part == whole["values"][:7]
+    assert more == whole["values"] * 2
