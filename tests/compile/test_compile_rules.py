@@ -338,7 +338,7 @@ def test_matrix_products_are_left_to_tiles() -> None:
 
 @pytest.mark.parametrize(("side", "written"), [(8, True), (64, False)])
 def test_what_parts_keep_for_each_other_must_fit_the_stack(side: int, written: bool) -> None:
-    """A pool whose channels are padded after it, as BlazeFace has it: nothing else holds its sums."""
+    """A pool whose channels are padded after it, as BlazeFace has it."""
 
     def pool_and_pad(x: Any) -> Any:
         from tvm import topi as operators
