@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import getpass
 import os
 import secrets
@@ -10,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -30,6 +33,21 @@ _NUMBERS = count()
 # What the tests may change of a board's file system, by its name there.
 _CPUS = "/sys/devices/system/cpu"
 _OWN_FOLDERS = ("/opt", "/var/lib", "/run", _CPUS)
+
+
+@cache
+def _net() -> str:
+    """Of this process's boards, of RFC 2544's range for tests of networks: no other process has it.
+
+    The lock is held until this process ends.
+    """
+    for number in range(256):
+        lock = os.open(f"/tmp/edgetvm-test-net-{number}", os.O_CREAT | os.O_RDWR, 0o600)
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return f"198.19.{number}"
+        os.close(lock)
+    raise RuntimeError("all networks for tests are taken")
 
 
 def _ip(*words: str) -> int:
@@ -54,9 +72,8 @@ class FarBoard:
         self.port = 9090
         self._profile = PROFILES[architecture]
         self._command = program_command(architecture)
-        # RFC 2544's range for tests of networks.
-        self._net = f"198.19.{os.getpid() % 250}.{4 * number % 252}"
-        self.address = f"{self._net.rpartition('.')[0]}.{4 * number % 252 + 2}"
+        self._first = 4 * number % 252
+        self.address = f"{_net()}.{self._first + 2}"
         self.server: subprocess.Popen[bytes] | None = None
         binds = "; ".join(f"mount --bind {self.files}{one} {one}" for one in _OWN_FOLDERS)
         self.inside = (
@@ -72,7 +89,7 @@ class FarBoard:
         """
         if _IP is None or _ip("netns", "add", self.network):
             pytest.skip("this user may not make network namespaces")
-        near = f"{self._net.rpartition('.')[0]}.{int(self._net.rpartition('.')[2]) + 1}/30"
+        near = f"{_net()}.{self._first + 1}/30"
         made = [
             _ip(*f"link add {self.network} type veth peer name eth0 netns {self.network}".split()),
             _ip("addr", "add", near, "dev", self.network),

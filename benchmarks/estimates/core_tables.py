@@ -35,7 +35,7 @@ def main() -> None:
     names = parser.parse_args().models.split(",")
     profile = load_profile(_PROFILE)
     own = core_of(profile)
-    llvm = dataclasses.replace(own, table="", llvm=_LLVM, dispatch=4)
+    llvm = dataclasses.replace(own, table="", llvm=_LLVM)
     whole, without = list[float](), list[float]()
     for name in names:
         code = _code(name, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +37,7 @@ def run_zig(*arguments: str, folder: Path | None = None) -> None:
         raise CompileError(f"{arguments[0]} failed: {reason}", mend="run: edgetvm doctor")
 
 
+@functools.cache
 def zig_folder() -> Path:
     """Where the ziglang package lies, with the sources and licences of the libraries it builds.
 

@@ -88,7 +88,7 @@ class Section:
 
     Attributes:
         samples_per_mark: consecutive samples in one mark of the samples over time.
-        in_time: whether these lie on a line of time, and not by their number.
+        drawn_every: of very many samples only every so many are drawn.
         real_time: figures of a run in real time; empty for others.
         peers: rows of those timed beside it; likewise.
         confused: classes that were taken for others most often.
@@ -100,7 +100,7 @@ class Section:
     drawings: Drawings
     facts: list[tuple[str, str]]
     samples_per_mark: int
-    in_time: bool
+    drawn_every: int
     real_time: list[Line]
     peers: list[PeerRow]
     confused: list[str]
@@ -127,13 +127,14 @@ def section_of(
     course = course_of(measurement, result.run, _MOST_DRAWN)
     days = _days(measurement, background)[-detail.days :]
     run = measurement.real_time
+    every = -(-len(measurement.samples_ns) // _MOST_DRAWN)
     return Section(
         anchor,
         result,
         _drawings(result, course, days, detail),
         _facts(measurement, usual),
-        charts.samples_per_mark(result.summary.count, detail.marks),
-        course.unit == "s",
+        charts.samples_per_mark(len(course.samples_ms), detail.marks) * every,
+        every,
         real_time_lines(run, measurement.judged_windows) if run is not None else [],
         peer_rows(measurement.beside) if measurement.beside is not None else [],
         _confused(measurement),

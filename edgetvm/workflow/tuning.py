@@ -139,6 +139,7 @@ def tune_estimated(
             model, profile, boards, mine, budget, options,
             builder=builder, sources=others, told=told, resume=resume,
             estimator=lambda board: EstimateRunner(board, priced),
+            roofline=roofline_of(priced, threads=1),
         )  # fmt: skip
         conditions = replace(conditions_of(profile, options), estimated=True)
         schedules = mine.schedules(conditions)

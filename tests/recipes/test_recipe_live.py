@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
-from test_recipe_prices import CLOSE, OLD, prices, rows
+from test_recipe_prices import CLOSE, NEW, OLD, prices, rows
 
+from edgetvm.base.errors import MissingToolError
 from edgetvm.base.paths import shipped_folder
 from edgetvm.boards import load_profile
 from edgetvm.recipes import load_recipe, model_file, run_module
@@ -65,3 +68,21 @@ def test_a_table_that_is_none_is_told(
     (tmp_path / "quotes.csv").write_text("a,b\n1,2\n")
     assert live.main([str(package), "--replay", str(tmp_path / "quotes.csv")]) == 3
     assert "no column Close" in capsys.readouterr().err
+
+
+def test_quotes_are_asked_for_until_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as yfinance writes them, from a stand-in: the real one needs Yahoo."""
+    tables = [rows("%Y-%m-%d")[:-1], rows("%Y-%m-%d")[:-1], rows("%Y-%m-%d")]
+    asked = []
+
+    def download(symbol: str, **_: object) -> SimpleNamespace:
+        asked.append(symbol)
+        return SimpleNamespace(to_csv=lambda: "\n".join([*NEW, *tables[len(asked) - 1]]))
+
+    monkeypatch.setitem(sys.modules, "yfinance", SimpleNamespace(download=download))
+    feed = live.polled("^GSPC", 0)
+    assert [next(feed).close[-1], next(feed).close[-1]] == pytest.approx(CLOSE[-2:])
+    assert asked == ["^GSPC"] * 3
+    monkeypatch.setitem(sys.modules, "yfinance", None)
+    with pytest.raises(MissingToolError, match=r"edgetvm\[data\]"):
+        next(live.polled("^GSPC", 0))

@@ -225,3 +225,5 @@ def test_the_longest_names_stay_small(letter: str) -> None:
 def test_a_small_report_tells_thirty_kernels_and_each_sample() -> None:
     page = render_html([make(kernels=31, samples_ns=(MS,) * 300)])
     assert "… and 1 more." in page and "Each dot is one run." in page
+    many = render_html([make(samples_ns=(MS,) * 250_001)])
+    assert "slowest of 834 consecutive runs" in many and "One of 3 is drawn, evenly." in many

@@ -133,12 +133,10 @@ def _sizes(first: _Side, second: _Side) -> list[str]:
     before, after = first.row.size_bytes, second.row.size_bytes
     if not before or not after:
         return []
-    if before == after:
-        return [f"What is deployed has {format_bytes(after)} for both."]
-    return [
-        f"What is deployed has {format_bytes(after)} instead of {format_bytes(before)} "
-        f"({after / before:.2f} times)."
-    ]
+    told = [format_bytes(one) for one in (before, after)]
+    if told[0] == told[1]:
+        return [f"What is deployed has {told[1]} for both."]
+    return [f"What is deployed has {told[1]} instead of {told[0]} ({after / before:.2f} times)."]
 
 
 def _remarks(first: _Side, second: _Side) -> list[str]:

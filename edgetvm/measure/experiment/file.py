@@ -236,11 +236,6 @@ def _experiment_files() -> dict[str, Path]:
     return found
 
 
-def experiment_names() -> list[str]:
-    """The names of all experiments on the search path."""
-    return sorted(_experiment_files())
-
-
 def load_experiment(name_or_path: str) -> Experiment:
     """An experiment by its file, or by name from the search path.
 

@@ -55,11 +55,10 @@ def _shown_in_front(told: Told, accuracy: str) -> list[Row]:
 
 
 def _front(told: Told, title: str, accuracy: str = "") -> str:
-    """Each variant by its time and size, or by its time and accuracy; empty for fewer than two."""
-    rows = _shown_in_front(told, accuracy)
-    if len(rows) < 2:
+    """Each variant by its time and size, or by its time and accuracy; empty where none differs."""
+    spots = [_spot(told, row, accuracy) for row in _shown_in_front(told, accuracy)]
+    if len({spot.y for spot in spots}) < 2:
         return ""
-    spots = [_spot(told, row, accuracy) for row in rows]
     return charts.scatter(
         spots,
         f"{title}: {names_told([spot.told for spot in spots], 12)}",

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import step, unheard, warn
 from edgetvm.measure.experiment.file import Experiment
-from edgetvm.measure.experiment.ledger import Ledger
+from edgetvm.measure.experiment.ledger import Ledger, Part
 from edgetvm.measure.experiment.reading import Slot, document_of
 from edgetvm.measure.experiment.remarks import remarks
 from edgetvm.measure.experiment.rows import Built as BuiltRow
@@ -33,9 +33,9 @@ class Work:
     ledger: Ledger
     session: str
 
-    def has(self, slot: Slot, *parts: str) -> bool:
-        """Whether some part of a variant is noted."""
-        return any(one.part in parts for one in self.ledger.entries(slot.key))
+    def has(self, slot: Slot, part: Part) -> bool:
+        """Whether a part of a variant is noted."""
+        return self.ledger.last(slot.key, part) is not None
 
     def failed(self, slot: Slot, error: EdgetvmError) -> None:
         """Note that a variant failed, and go on."""
