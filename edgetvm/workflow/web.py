@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import MissingToolError, UsageError
@@ -61,6 +62,14 @@ def listener_at(port: int, host: str = LOOPBACK) -> socket.socket:
         said = (error.strerror or str(error)).lower()
         raise UsageError(f"{place}: {said}", mend="choose another: --port") from error
     return listener
+
+
+def hosts_at(listener: socket.socket) -> tuple[str, ...]:
+    """What the Host header may name of who asks there; `*` is any, where other machines may ask."""
+    address = listener.getsockname()[0]
+    if not ip_address(address).is_loopback:
+        return ("*",)
+    return (*LOOPBACK_HOSTS, address, f"[{address}]")
 
 
 def run_application(application: Starlette, listener: socket.socket, grace_s: int) -> None:
