@@ -10,7 +10,7 @@ from edgetvm.cli.options import json_option, store_option, wait_option
 
 _EPILOG = """
 \b
-Exit codes of this command: 0 done, 1 no variant meets the goals; others as usual.
+Exit codes here: 0 done, 1 no variant meets the goals; others as usual.
 A variant that fails says why in its row.
 """
 

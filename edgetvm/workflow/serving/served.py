@@ -88,7 +88,9 @@ def served(offer: Offer, share: Share) -> ServedModel:
     name = package.manifest.name.replace("/", "-")
     with step(f"open {name}") as this:
         executors = _executors(name, package, share)
-        this.detail = f"{plural(share.executors, 'executor')}, {share.threads_each} threads each"
+        this.detail = (
+            f"{plural(share.executors, 'executor')}, {plural(share.threads_each, 'thread')} each"
+        )
     version = package.sha256[:_VERSION_DIGITS]
     metrics = ModelMetrics(lambda: executors.waiting)
     return ServedModel(name, version, package.manifest.signature, offer.recipe, executors, metrics)
