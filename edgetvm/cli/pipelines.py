@@ -85,9 +85,17 @@ def run_command(
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board
     from edgetvm.recipes import load_pipeline
-    from edgetvm.report import pictures, pipeline_document, pipeline_facts, render_pipeline
+    from edgetvm.report import (
+        check_page,
+        pictures,
+        pipeline_document,
+        pipeline_facts,
+        render_pipeline,
+    )
     from edgetvm.workflow import work_through
 
+    if output is not None:
+        check_page(output)
     terminal = Terminal(as_json)
     with terminal.steps():
         pipeline = load_pipeline(name)
