@@ -87,8 +87,7 @@ def command(
     terminal = Terminal()
     with terminal.steps():
         limits = Limits(body_mb * _MB, most_waiting, timeout_s)
-        offers = [offer(model) for model in models]
-        server = open_server(offers, Share(executors, threads), limits, host, port)
+        server = open_server(map(offer, models), Share(executors, threads), limits, host, port)
     for one in server.models.all:
         terminal.say(f"{server.address}/v2/models/{one.name} (version {one.version})")
         if path := page_path(one):

@@ -84,7 +84,7 @@ CASES = [
     Bad("report --output {folder}/r.doc", 2, ("html",)),
     Bad("experiment compiler-lab --report {folder}/r.gbench.json", 2, ("html, md, csv, json",)),
     Bad("pipelines run vision/read-text -o {folder}/r.pdf", 2, ("html",)),
-    Bad("serve {package} --host 203.0.113.7", 2, ("203.0.113.7", "--host")),
+    Bad("serve {folder}/gone.edgetvm --host 203.0.113.7", 2, ("203.0.113.7", "--host")),
     Bad("report 20990101T000000-ffffffff", 3, ("no measurement has the id",)),
     Bad("cache clear nonsense", 2, ("nonsense",)),
     Bad("recipes new {tiny} -o {folder}/text.yaml", 2, ("it exists", "--output")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +143,7 @@ class Models:
             one.executors.close()
 
 
-def open_models(offers: Sequence[Offer], share: Share) -> Models:
+def open_models(offers: Iterable[Offer], share: Share) -> Models:
     """Open them all, or none.
 
     Raises:
