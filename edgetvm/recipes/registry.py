@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from edgetvm.base.errors import ConfigurationError, EdgetvmError
-from edgetvm.base.files import sha256_of_file
+from edgetvm.base.files import sha256_of, sha256_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,8 +167,9 @@ class Registry(Generic[Result]):
         return self._entries[name].form
 
     def digest(self, name: str) -> str:
-        """SHA-256 of the file that a function stands in."""
-        return sha256_of_file(self._entries[name].file)
+        """SHA-256 of the file that a function stands in, and of those beside it that it may run."""
+        files = sorted(self._entries[name].file.parent.glob("*.py"))
+        return sha256_of("".join(map(sha256_of_file, files)).encode())
 
     def takes(self, name: str, parameter: str) -> bool:
         """Whether a recipe may give a function that parameter."""

@@ -180,7 +180,7 @@ def test_ctrl_c_while_tuning_on_a_terminal_leaves_no_worker(
     assert "Traceback" not in text
     # The table was in sight, and the line below it.
     assert _TUNED_ROW.search(text)
-    assert re.search(r"^kernel +share +trials +best +gain +GFLOP/s +of peak", text, re.M)
+    assert re.search(r"^kernel +share +trials +best +gain +GFLOP/s +roofline", text, re.M)
     assert re.search(r"^\d+ trials?, [\d.]+ a second .*boards: 1 (busy|idle)", text, re.M)
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
     last = " ".join(text.strip().splitlines()[-3:])

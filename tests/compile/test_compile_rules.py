@@ -334,3 +334,17 @@ def test_matrix_products_are_left_to_tiles() -> None:
     function = build(topi("nn.dense"), [(3, 32), (16, 32)], "float32")
     _, rule = scheduled(function, load_profile("local"))
     assert rule not in ("rows", "columns")
+
+
+@pytest.mark.parametrize(("side", "written"), [(8, True), (64, False)])
+def test_what_parts_keep_for_each_other_must_fit_the_stack(side: int, written: bool) -> None:
+    """A pool whose channels are padded after it, as BlazeFace has it."""
+
+    def pool_and_pad(x: Any) -> Any:
+        from tvm import topi as operators
+
+        return operators.nn.pad(pool(2, 2, 0, "max")(x), [0, 0, 0, 0], [0, 0, 0, 4])
+
+    function = build(pool_and_pad, [(1, side, side, 28)], "float32")
+    _, rule = scheduled(function, load_profile("local"))
+    assert (rule == "columns") == written

@@ -79,6 +79,18 @@ def test_windows_of_a_stream_read_as_the_whole() -> None:
     assert told(windows[:, np.newaxis], stream=StreamSpec(100, 6, 2, "x"), parameters={"beam": 4})
 
 
+def test_with_a_vocabulary_only_its_words_are_read() -> None:
+    # Letter by letter "ba" is likeliest; of the words it is "ab" twice, whose space is not heard.
+    way = np.array([1, 2, 2, 1, 0, 2])
+    steps = np.log(np.eye(4)[way] * 0.6 + 0.1)
+    steps[2, 1] += 0.5
+    assert told(steps[np.newaxis]) == "abab"
+    parameters = {"words": ("ab",), "beam": 16}
+    assert told(steps[np.newaxis], parameters=parameters) == "ab ab"
+    # A word that was only begun is none.
+    assert told(steps[np.newaxis, :4], parameters=parameters) == "ab"
+
+
 def test_letters_must_fit_the_classes() -> None:
     with pytest.raises(ConfigurationError, match="4 letters for 3 classes"):
         told(np.zeros((1, 2, 3)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.elementary import FUNCTIONS
+from edgetvm.compile.memory.kernels import MOST_STACK_BYTES, size_bytes
 from edgetvm.compile.schedules import nests
 from edgetvm.compile.schedules.blocks import uses
 from edgetvm.compile.schedules.columns import ColumnGroup, updates_of, vector_axes, write_columns
@@ -166,6 +167,13 @@ class Plan:
             read = {one.source for s in others for value in s.values for one in loads_of(value)}
             found += [buffer for buffer in mine if buffer in read and buffer not in found]
         return found
+
+    @property
+    def fits_the_stack(self) -> bool:
+        """Whether what the groups keep for each other does: nothing else is there to hold it."""
+        params = list(self.function.params)
+        kept = [size_bytes(buffer.ty) or 0 for buffer in self.kept() if buffer not in params]
+        return sum(kept) <= MOST_STACK_BYTES
 
     def kernel(self, profile: BoardProfile) -> PrimFunc:
         """The kernel with nests for all groups."""

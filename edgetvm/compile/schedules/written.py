@@ -47,7 +47,7 @@ def _written(function: PrimFunc, profile: BoardProfile, kind: type) -> Schedule 
     if not groups:
         return None
     plan = Plan(schedule.mod["main"], tuple(groups))
-    if not isinstance(plan.heaviest, kind):
+    if not isinstance(plan.heaviest, kind) or not plan.fits_the_stack:
         return None
     return s_tir.Schedule(plan.kernel(profile))
 
