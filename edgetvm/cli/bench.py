@@ -161,8 +161,8 @@ def command(
     measured all the same; the exit code is then that of the first that could not.
 
     \b
-    edgetvm bench model.onnx                    any ONNX or TFLite file, on this machine
-    edgetvm bench vision/ppocr-det              a recipe, with its real data and metrics
+    edgetvm bench model.onnx                    any model file, on this machine
+    edgetvm bench vision/ppocr-det              a recipe, with data and metrics
     edgetvm bench model.onnx --device my-rpi4   on a board of the inventory
     edgetvm bench model.onnx --preset normal    at least 1024 runs and a minute
     edgetvm bench model.onnx --scenario server --qps 50 --bound 20

@@ -28,7 +28,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("kind", required=False)
 @json_option
 def clear_command(kind: str | None, as_json: bool) -> None:
-    """Remove all of it, or one KIND (models, packages, programs, runtimes)."""
+    """Remove all of it, or one KIND, as `edgetvm cache list` names them."""
     from edgetvm.base.cache import clear
     from edgetvm.base.units import format_bytes
     from edgetvm.cli.terminal import Terminal

@@ -52,7 +52,7 @@ def list_command(selection: tuple[str, ...], as_json: bool) -> None:
     Terminal(as_json).result([device_document(board) for board in boards], devices_view(boards))
 
 
-@command.command("show")
+@command.command("show", short_help="One board: all that the inventory says of it.")
 @click.argument("name")
 @json_option
 def show_command(name: str, as_json: bool) -> None:
@@ -113,7 +113,7 @@ def remove_command(name: str, as_json: bool) -> None:
     Terminal(as_json).result({"name": name, "inventory": str(path)}, f"{name} is out of {path}")
 
 
-@command.command("check")
+@command.command("check", short_help="Ask boards whether they are there and can take packages.")
 @selection_argument
 @new_key_option
 @json_option

@@ -66,9 +66,9 @@ def command(
     caches what memory costs. Each estimate has the range that its known error leaves.
 
     \b
-    edgetvm estimate model.onnx --device rpi4                  kernel by kernel
+    edgetvm estimate model.onnx --device rpi4          kernel by kernel
     edgetvm estimate model.onnx --device rpi4,rpi5,beagleplay --deadline-ms 30
-    edgetvm estimate model.onnx --calibrate my-rpi4            with a board that is there
+    edgetvm estimate model.onnx --calibrate my-rpi4    with a board that is there
     """
     from edgetvm.cli.estimate_views import MOST_ROWS, estimates_document, estimates_view
     from edgetvm.cli.terminal import Terminal

@@ -10,7 +10,7 @@ from edgetvm.cli.options import json_option, store_option, wait_option
 
 _EPILOG = """
 \b
-Exit codes of this command: 0 done, 1 no variant meets the goals; others as usual.
+Exit codes here: 0 done, 1 no variant meets the goals; others as usual.
 A variant that fails says why in its row.
 """
 
@@ -65,8 +65,8 @@ def command(
     from edgetvm.measure import Store
     from edgetvm.measure.experiment.file import load_experiment
     from edgetvm.measure.experiment.goals import are_missed
-    from edgetvm.report import check_format
     from edgetvm.report.experiment import (
+        check_experiment_format,
         experiment_document,
         experiment_lines,
         experiment_tables,
@@ -76,7 +76,7 @@ def command(
 
     terminal = Terminal(as_json)
     if report_path is not None:
-        check_format(report_path)
+        check_experiment_format(report_path)
     store = Store(url)
     if dry_run:
         planned = plan_experiment(load_experiment(name), store, database)

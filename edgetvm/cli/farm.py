@@ -20,7 +20,7 @@ def command() -> None:
 command.add_command(emulate_command)
 
 
-@command.command("up")
+@command.command("up", short_help="Start the farm: all boards of the inventory, or some.")
 @click.argument("selection", nargs=-1)
 @click.option(
     "--port",
@@ -58,7 +58,7 @@ def down_command(as_json: bool) -> None:
     terminal.result({"up": False}, "the farm is down; leases stay")
 
 
-@command.command("status")
+@command.command("status", short_help="Boards with their health, leases, and who waits.")
 @json_option
 def status_command(as_json: bool) -> None:
     """Boards with their health and the age of its proof, leases, and who waits."""

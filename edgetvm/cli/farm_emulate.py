@@ -13,7 +13,7 @@ from edgetvm.cli.options import NewFile, json_option
 _ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 
 
-@click.command("emulate")
+@click.command("emulate", short_help="Play boards on this machine, until Ctrl-C.")
 @click.option(
     "--boards",
     "count",

@@ -59,9 +59,9 @@ def command(
     float16, the error that this makes is measured too.
 
     \b
-    edgetvm inspect model.onnx --time            where a run on this machine spends its time
+    edgetvm inspect model.onnx --time            where a run here spends its time
     edgetvm inspect model.onnx --device rpi4     what a board will run
-    edgetvm inspect model.edgetvm                the kernels of a package's first target
+    edgetvm inspect model.edgetvm                a package's first target
     """
     from edgetvm.cli.compile_views import MOST_ROWS, inspection_document, inspection_view
     from edgetvm.cli.terminal import Terminal

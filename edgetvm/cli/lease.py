@@ -123,7 +123,11 @@ def kick_command(board: str, reason: str, as_json: bool) -> None:
     )
 
 
-@command.command("run", context_settings={"ignore_unknown_options": True})
+@command.command(
+    "run",
+    short_help="Run a command with a board in hand.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("board", metavar="BOARD|SELECTION")
 @wait_option
 @purpose_option

@@ -106,7 +106,7 @@ def write_command(
 
     \b
     edgetvm package model.onnx --device rpi4 --device rpi3-32    one file for both
-    edgetvm package model.onnx --device rpi4 --executable        one program, with the model in it
+    edgetvm package model.onnx --device rpi4 --executable        one program
     """
     from edgetvm.cli.package_views import package_document, package_view
     from edgetvm.cli.terminal import Terminal
@@ -147,7 +147,7 @@ def inspect_command(file: Path, as_json: bool) -> None:
     Terminal(as_json).result(package_document(package, file), whole_package_view(package, file))
 
 
-@command.command("verify")
+@command.command("verify", short_help="Verify a package: whole, unaltered, and its signature.")
 @_file_argument
 @click.option(
     "--key",
@@ -172,7 +172,7 @@ def verify_command(file: Path, key: Path | None, as_json: bool) -> None:
     Terminal(as_json).result(package_document(package, file), verified_view(package, file, key))
 
 
-@command.command("diff")
+@command.command("diff", short_help="Show what differs between two packages.")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @json_option
@@ -209,7 +209,7 @@ def sign_command(file: Path, key_path: Path, new_key: bool, as_json: bool) -> No
     \b
     edgetvm package sign model.edgetvm --key mine.pem --new-key    the first time
     edgetvm package sign model.edgetvm --key mine.pem
-    edgetvm package verify model.edgetvm --key mine.pub.pem        who has only the public key
+    edgetvm package verify model.edgetvm --key mine.pub.pem      by anybody
     """
     from edgetvm.base.files import write_bytes
     from edgetvm.cli.package_views import package_document, package_view

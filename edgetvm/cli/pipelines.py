@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgetvm.compile import CompileOptions
 
 
-@click.group("pipelines")
+@click.group("pipelines", short_help="Pipelines: several models together on one sample.")
 def command() -> None:
     """Pipelines: several models that work together on one picture or recording."""
 
@@ -43,7 +43,7 @@ def list_command(as_json: bool) -> None:
     Terminal(as_json).result(documents, table)
 
 
-@command.command("run")
+@command.command("run", short_help="Run a pipeline on a board, and score what comes out.")
 @click.argument("name", metavar="PIPELINE")
 @click.option(
     "--device",
@@ -85,9 +85,17 @@ def run_command(
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board
     from edgetvm.recipes import load_pipeline
-    from edgetvm.report import pictures, pipeline_document, pipeline_facts, render_pipeline
+    from edgetvm.report import (
+        check_page,
+        pictures,
+        pipeline_document,
+        pipeline_facts,
+        render_pipeline,
+    )
     from edgetvm.workflow import work_through
 
+    if output is not None:
+        check_page(output)
     terminal = Terminal(as_json)
     with terminal.steps():
         pipeline = load_pipeline(name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgetvm.farm import Board
 
 
-@click.command("provision")
+@click.command("provision", short_help="Bring boards the program that runs packages there.")
 @selection_argument
 @click.option("--dry-run", is_flag=True, help="Tell for each step what would be done; do nothing.")
 @click.option("--remove", is_flag=True, help="Leave nothing of edgetvm on them.")

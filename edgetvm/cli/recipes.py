@@ -9,7 +9,7 @@ import click
 from edgetvm.cli.options import Bound, json_option, subject_options
 
 
-@click.group("recipes")
+@click.group("recipes", short_help="Recipes: models with data, steps before and after, metrics.")
 def command() -> None:
     """Recipes: a model with its data, pre- and postprocessing, metrics and deadline."""
 

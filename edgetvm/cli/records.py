@@ -58,7 +58,7 @@ def list_command(database: Path | None, device: str | None, as_json: bool) -> No
     Terminal(as_json).result(document, _view(found))
 
 
-@command.command("export")
+@command.command("export", short_help="Write trials to FOLDER, as MetaSchedule's JSON records.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @_database_option
 @_profile_option
@@ -84,7 +84,7 @@ def export_command(folder: Path, database: Path | None, device: str | None, as_j
         )
 
 
-@command.command("import")
+@command.command("import", short_help="Read MetaSchedule's JSON records of FOLDER.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--device", required=True, metavar="NAME|PROFILE", help="Profile that they were measured on."
@@ -113,7 +113,7 @@ def import_command(
         terminal.say(f"left out: {len(read.damaged) - _TOLD} lines more; all with --json")
 
 
-@command.command("report")
+@command.command("report", short_help="Write a page of all that was tuned.")
 @click.argument("page", metavar="FILE.html", type=click.Path(dir_okay=False, path_type=Path))
 @_database_option
 @_profile_option

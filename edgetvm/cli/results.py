@@ -38,7 +38,7 @@ def list_command(
     Terminal(as_json).result(rows, results_view(rows, are_chosen=bool(model or device)))
 
 
-@command.command("show")
+@command.command("show", short_help="One measurement: figures, windows, and what it was taken in.")
 @click.argument("measurement_id", metavar="ID")
 @_store_option
 @json_option
@@ -52,7 +52,7 @@ def show_command(measurement_id: str, url: str | None, as_json: bool) -> None:
     Terminal(as_json).result(document_of(measurement), shown(measurement))
 
 
-@command.command("export")
+@command.command("export", short_help="Write measurements to FILE, one line of JSON each.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @_store_option
@@ -74,7 +74,7 @@ def export_command(file: Path, ids: tuple[str, ...], url: str | None, as_json: b
     Terminal(as_json).result({"file": str(file), "measurements": len(chosen)}, told)
 
 
-@command.command("import")
+@command.command("import", short_help="Keep the measurements of exported FILES.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @_store_option
 @json_option

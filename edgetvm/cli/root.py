@@ -46,8 +46,9 @@ COMMANDS = {
 
 _EPILOG = """
 \b
-Exit codes: 0 done, 2 wrong option, 3 YAML file, 4 model, 5 compiler, 6 wrong answers,
-7 package, 8 board, 9 missing tool, 10 storage, 130 Ctrl-C.
+Exit codes: 0 done, 1 goal missed, 2 wrong option, 3 YAML file, 4 model,
+5 compiler, 6 wrong answers, 7 package, 8 board, 9 missing tool, 10 storage,
+130 Ctrl-C.
 """
 
 

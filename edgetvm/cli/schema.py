@@ -11,7 +11,7 @@ import click
 @click.argument(
     "name",
     type=click.Choice(
-        ["profile", "inventory", "recipe", "experiment", "report", "experiment-report"]
+        ["profile", "inventory", "recipe", "pipeline", "experiment", "report", "experiment-report"]
     ),
 )
 def command(name: str) -> None:

@@ -78,8 +78,8 @@ def command(
     /metrics is for Prometheus. A recipe that hears a signal or reads a text has a page, too.
 
     \b
-    edgetvm serve model.edgetvm              http://127.0.0.1:8080/v2/models/NAME/infer
-    edgetvm serve old.edgetvm new.edgetvm    two versions of a model, the first the usual one
+    edgetvm serve model.edgetvm              at /v2/models/NAME/infer
+    edgetvm serve old.edgetvm new.edgetvm    two versions, the first the usual one
     """
     from edgetvm.cli.terminal import Terminal
     from edgetvm.workflow import Limits, Share, offer, open_server, page_path
@@ -87,8 +87,7 @@ def command(
     terminal = Terminal()
     with terminal.steps():
         limits = Limits(body_mb * _MB, most_waiting, timeout_s)
-        offers = [offer(model) for model in models]
-        server = open_server(offers, Share(executors, threads), limits, host, port)
+        server = open_server(map(offer, models), Share(executors, threads), limits, host, port)
     for one in server.models.all:
         terminal.say(f"{server.address}/v2/models/{one.name} (version {one.version})")
         if path := page_path(one):

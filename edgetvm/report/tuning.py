@@ -103,7 +103,7 @@ def check_page(path: Path) -> None:
     """
     if path.suffix.lower() != ".html":
         raise UsageError(
-            "a report of tuning is an HTML page", where=str(path), mend="end its name in .html"
+            "it is written as an HTML page", where=str(path), mend="end its name in .html"
         )
     check_format(path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from edgetvm.base.errors import UsageError
@@ -25,25 +25,29 @@ RENDERERS: Mapping[str, Renderer] = {
 }
 
 
-def check_format(path: Path, format: str | None = None) -> str:
-    """The format of a report file: one of `RENDERERS`.
+def check_format(
+    path: Path, format: str | None = None, formats: Collection[str] = RENDERERS.keys()
+) -> str:
+    """The format of a report file: one of `formats`.
 
     Args:
         format: the format itself; None to tell it from how the name of `path` ends.
+        formats: that this kind of report has.
 
     Raises:
         UsageError: no such format, or its folder does not exist.
     """
     ends = path.name.lower() if format is None else f".{format.lower()}"
     fitting = [one for one in RENDERERS if ends.endswith(f".{one}")]
-    if not fitting:
-        known = ", ".join(RENDERERS)
-        name = path.suffix[1:] if format is None else format
+    chosen = max(fitting, key=len, default="")
+    if chosen not in formats:
+        known = ", ".join(formats)
+        name = chosen or (path.suffix[1:] if format is None else format)
         what = f"there is no report format {name!r}" if name else "the format cannot be told"
         raise UsageError(what, where=str(path), mend=f"end the file's name in one of: {known}")
     if not path.absolute().parent.is_dir():
         raise UsageError("its folder does not exist", where=str(path), mend="make it first")
-    return max(fitting, key=len)
+    return chosen
 
 
 def write_report(

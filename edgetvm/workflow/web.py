@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,8 @@ def listener_at(port: int, host: str = LOOPBACK) -> socket.socket:
         listener.close()
         place = f"port {port}" if host == LOOPBACK else f"{host}, port {port}"
         said = (error.strerror or str(error)).lower()
-        raise UsageError(f"{place}: {said}", mend="choose another: --port") from error
+        wrong = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise UsageError(f"{place}: {said}", mend=f"choose another: {wrong}") from error
     return listener
 
 

@@ -15,6 +15,7 @@ from real_command import edgetvm
 
 from edgetvm.base.paths import shipped_folder
 from edgetvm.cli.root import COMMANDS, root
+from edgetvm.workflow.schemas import FORMATS, REPORTS
 
 
 def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -60,6 +61,19 @@ def test_every_option_has_words() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, (path, parameter.name)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_is_whole_in_80_columns(path: tuple[str, ...]) -> None:
+    context = click.Context(root, info_name="edgetvm", terminal_width=80)
+    for name in path:
+        assert isinstance(context.command, click.Group)
+        child = context.command.get_command(context, name)
+        assert child is not None
+        context = click.Context(child, context, name, terminal_width=80)
+    told = context.get_help().splitlines()
+    assert [line for line in told if len(line) > 80] == []
+    assert [line for line in told[1:] if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -133,6 +147,14 @@ def test_a_schema_is_one_and_takes_what_is_shipped(name: str, files: list[Path])
         document = yaml.safe_load(path.read_text())
         assert [error.message for error in validator.iter_errors(document)] == [], path
         assert list(validator.iter_errors({**document, "no-such-key": 1}))
+
+
+def test_every_published_schema_can_be_printed() -> None:
+    command = root.get_command(click.Context(root), "schema")
+    assert command is not None
+    (name,) = [one for one in command.params if isinstance(one, click.Argument)]
+    assert isinstance(name.type, click.Choice)
+    assert set(name.type.choices) == {*FORMATS, *REPORTS}
 
 
 def test_the_schema_of_the_inventory() -> None:

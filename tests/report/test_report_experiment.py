@@ -17,11 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "measure"))
 from test_measure_experiment_goals import BASE, INT8, results, rounds, row
 from test_report_html import checked
 
+from edgetvm.base.errors import UsageError
 from edgetvm.measure.experiment.file import Goals, Question
 from edgetvm.measure.experiment.rows import Estimated, Results, Row, Scored
 from edgetvm.measure.experiment.variants import Place
 from edgetvm.recipes import Confusion
-from edgetvm.report.experiment import write_experiment
+from edgetvm.report.experiment import check_experiment_format, write_experiment
 from edgetvm.workflow.schemas import schema
 
 HOSTILE = "=1+1</script><script>alert(49)</script>"
@@ -79,6 +80,12 @@ def test_emulated_times_stand_nowhere(found: Results, tmp_path: Path) -> None:
         if one["state"] == "emulated"
     ]
     assert (emulated["p50_ms"], emulated["beside_baseline"]) == (None, None)
+
+
+def test_a_format_of_other_reports_is_refused_before_the_work(tmp_path: Path) -> None:
+    for name in ("lab.gbench.json", "lab.pdf", "lab"):
+        with pytest.raises(UsageError, match="html, md, csv, json"):
+            check_experiment_format(tmp_path / name)
 
 
 def test_json_is_of_the_published_format(found: Results, tmp_path: Path) -> None:

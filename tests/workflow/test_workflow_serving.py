@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def test_a_stream_is_carried_by_its_client(server: Server) -> None:
         ("/v3", None, {}, 404),
         (f"{TINY}/infer", None, {}, 405),
         (f"{TINY}/infer", b"{", {}, 400),
+        (f"{TINY}/infer", b"[]", {}, 400),
         (f"{TINY}/infer", b"{}", {"Content-Encoding": "gzip"}, 415),
         (f"{TINY}/infer", bytes(1 << 21), {}, 413),
         (f"{TINY}/infer", b"{}", {"Content-Length": "99999999"}, 413),
@@ -141,7 +143,10 @@ def test_every_refusal_is_a_sentence(
 ) -> None:
     found, text, _ = server.ask(path, body, headers)
     assert found == status
-    assert list(json.loads(text)) == ["error"]
+    document = json.loads(text)
+    assert list(document) == ["error"]
+    assert document["error"] != HTTPStatus(status).phrase
+    assert "instance of" not in document["error"]
 
 
 def test_other_sites_names_are_not_answered(server: Server) -> None:

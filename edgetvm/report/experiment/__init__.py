@@ -18,6 +18,7 @@ from edgetvm.report.experiment.text import (
 from edgetvm.report.write import check_format
 
 __all__ = [
+    "check_experiment_format",
     "experiment_document",
     "experiment_lines",
     "experiment_tables",
@@ -36,6 +37,15 @@ _RENDERERS: Mapping[str, Callable[[Results], str]] = {
 }
 
 
+def check_experiment_format(path: Path) -> str:
+    """The format of an experiment's report, told by the file's name.
+
+    Raises:
+        UsageError: there is no such format or folder.
+    """
+    return check_format(path, formats=_RENDERERS.keys())
+
+
 def write_experiment(results: Results, path: Path) -> None:
     """Write a report, its format told by the file's name; whole or not at all.
 
@@ -43,4 +53,4 @@ def write_experiment(results: Results, path: Path) -> None:
         UsageError: there is no such format or folder.
         StorageError: the file cannot be written.
     """
-    write_text(path, _RENDERERS[check_format(path)](results))
+    write_text(path, _RENDERERS[check_experiment_format(path)](results))

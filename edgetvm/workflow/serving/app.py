@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import InputError
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+# What Starlette refuses by the status alone.
+_BARE = {
+    404: "there is no such address: models are at /v2/models/NAME",
+    405: "that address does not take this method: infer takes POST",
+}
 
 
 def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
@@ -67,7 +74,11 @@ def _told(_request: Request, error: Exception) -> Response:
     from starlette.exceptions import HTTPException
 
     known = error if isinstance(error, HTTPException) else HTTPException(500)
-    return json_answer({"error": known.detail}, known.status_code)
+    is_bare = known.detail == HTTPStatus(known.status_code).phrase
+    words = _BARE.get(known.status_code, known.detail) if is_bare else known.detail
+    answer = json_answer({"error": words}, known.status_code)
+    answer.headers.update(known.headers or {})  # `Allow`, where the method was wrong
+    return answer
 
 
 class _Server:

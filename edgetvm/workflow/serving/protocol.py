@@ -125,8 +125,11 @@ def _parsed(text: bytes) -> _Request:
         return _ADAPTER.validate_python(json.loads(text))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key, told = ".".join(map(str, first["loc"])) or "it", first["msg"]
-        raise InputError(f"the request is wrong at {key}: {told[0].lower()}{told[1:]}") from error
+        key, told = ".".join(map(str, first["loc"])), first["msg"]
+        # Pydantic's own words name our classes there.
+        told = "it should be an object" if first["type"] == "dataclass_type" else told
+        place = f" at {key}" if key else ""
+        raise InputError(f"the request is wrong{place}: {told[0].lower()}{told[1:]}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"the request is not JSON: {error}") from error
 

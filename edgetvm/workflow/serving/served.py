@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,9 @@ def served(offer: Offer, share: Share) -> ServedModel:
     name = package.manifest.name.replace("/", "-")
     with step(f"open {name}") as this:
         executors = _executors(name, package, share)
-        this.detail = f"{plural(share.executors, 'executor')}, {share.threads_each} threads each"
+        this.detail = (
+            f"{plural(share.executors, 'executor')}, {plural(share.threads_each, 'thread')} each"
+        )
     version = package.sha256[:_VERSION_DIGITS]
     metrics = ModelMetrics(lambda: executors.waiting)
     return ServedModel(name, version, package.manifest.signature, offer.recipe, executors, metrics)
@@ -144,7 +146,7 @@ class Models:
             one.executors.close()
 
 
-def open_models(offers: Sequence[Offer], share: Share) -> Models:
+def open_models(offers: Iterable[Offer], share: Share) -> Models:
     """Open them all, or none.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgetvm.farm.listening import LOOPBACK
@@ -37,16 +37,17 @@ class Server:
 
 
 def open_server(
-    offers: Sequence[Offer],
+    offers: Iterable[Offer],
     share: Share = Share(),  # noqa: B008 - frozen
     limits: Limits = Limits(),  # noqa: B008 - frozen
     host: str = LOOPBACK,
     port: int = 8080,
 ) -> Server:
-    """Open the models, and take the port.
+    """Take the port, and open the models.
 
     Args:
-        offers: several of one name are its versions, the first the usual one.
+        offers: several of one name are its versions, the first the usual one. An iterator is asked
+            for none before the port is taken.
         share: of this machine.
         limits: see `Limits`.
         host: address to listen on. There is no login: whoever reaches it may ask.
