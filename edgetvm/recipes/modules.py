@@ -48,7 +48,7 @@ def run_module(path: Path) -> ModuleType:
     except EdgetvmError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise failure_of(path, error) from error
     return module

@@ -248,7 +248,7 @@ class Registry(Generic[Result]):
         return {"anyOf": [handler(option) for option in options]}
 
 
-def failure_of(file: Path, error: Exception) -> ConfigurationError:
+def failure_of(file: Path, error: BaseException) -> ConfigurationError:
     """What a failure in a recipe's own code is told as."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(file)]

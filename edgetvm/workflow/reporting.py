@@ -82,8 +82,7 @@ def _boards(measurements: Sequence[Measurement]) -> tuple[BoardHealth, ...]:
     return tuple(
         BoardHealth(
             one.board,
-            one.verdict,
-            one.detail,
+            *one.health,
             one.age_s,
             one.temperature_c,
             tuple(over.reason for over in farm.ended if over.board == one.board)[:_MOST_ENDINGS],

@@ -24,6 +24,8 @@ LOOPBACK_HOSTS = (LOOPBACK, "localhost")
 # Bodies so many times too large are read to their end: who still sends does not hear the refusal.
 _DROPPED = 8
 _BACKLOG = 128
+# Of one message; a chunk of audio has a few kilobytes.
+_WEBSOCKET_BYTES = 1 << 20
 HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -84,6 +86,7 @@ def run_application(application: Starlette, listener: socket.socket, grace_s: in
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace_s,
+        ws_max_size=_WEBSOCKET_BYTES,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

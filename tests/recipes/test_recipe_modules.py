@@ -119,6 +119,10 @@ def test_what_fails_registers_nothing(tmp_path: Path) -> None:
         load_recipe(str(path))
     assert "halfway-steps" not in DATA.names()
     assert not any("halfway" in name for name in sys.modules)
+    path = written(tmp_path, "leaving", MODULE + "\nraise SystemExit('done')\n")
+    with pytest.raises(ConfigurationError, match=r"leaving.py:\d+: SystemExit: done"):
+        load_recipe(str(path))
+    assert not any("leaving" in name for name in sys.modules)
     path = written(tmp_path, "unclear", "def (")
     with pytest.raises(ConfigurationError, match=r"unclear\.py:1: SyntaxError"):
         load_recipe(str(path))

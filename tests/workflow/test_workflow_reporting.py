@@ -73,6 +73,13 @@ def test_the_health_of_boards_comes_from_the_farm(
     assert "last leases: board lost: no answer" in render_html(
         [make()], background_of([make()], store)
     )
+    with LeaseStore(url) as leases:
+        offer(leases, "rpi4")
+    (proven,) = background_of([make()], store).boards
+    assert proven.health == "good"
+    monkeypatch.setattr("edgetvm.farm.leases.lease.PROOF_AGE_S", -1.0)
+    (aged,) = background_of([make()], store).boards
+    assert (aged.health, "not proven for long" in aged.detail) == ("unknown", True)
 
 
 def test_a_farm_that_cannot_be_read_is_a_warning(
