@@ -56,16 +56,6 @@ def test_table_fits_and_shows_the_figures(measurements: list[Measurement], width
     assert "0.715" in text
 
 
-def test_figures_of_microseconds_fit_too() -> None:
-    quick = make(
-        "vision/digits-int8",
-        "local",
-        samples_ns=(4450, 4540, 6280) * 100,
-        package_size_bytes=308_900,
-    )
-    assert all(len(line) <= 80 for line in printed([quick], 80).splitlines())
-
-
 def test_emulated_devices_come_last_and_unranked(measurements: list[Measurement]) -> None:
     found = results(measurements)
     assert [(r.model, r.device) for r in found] == [
