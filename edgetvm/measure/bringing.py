@@ -68,10 +68,15 @@ def bring(connection: Connection, name: str, files: Mapping[str, Path | bytes], 
 
 
 def _unpacking(folder: str) -> str:
-    """A command that makes a folder of the archive that it reads: whole, or not at all."""
-    aside, whole = (shlex.quote(f"{folder}{end}") for end in (".new", ""))
-    unpack = f"rm -rf {aside}; mkdir {aside} && {board_python.PROGRAM} -c {shlex.quote(_UNPACK)}"
-    return f"{unpack} {aside} && mv {aside} {whole}; code=$?; rm -rf {aside}; exit $code"
+    """A command that makes a folder of the archive that it reads: whole, or not at all.
+
+    Whoever brings the same at the same time has another process, and so another place for it.
+    """
+    whole = shlex.quote(folder)
+    aside = f"{whole}.$$"
+    unpack = f"mkdir {aside} && {board_python.PROGRAM} -c {shlex.quote(_UNPACK)} {aside}"
+    place = f"{{ test -d {whole} || mv {aside} {whole}; }}"
+    return f"{unpack} && {place}; code=$?; rm -rf {aside}; exit $code"
 
 
 def _time_for(data: bytes) -> float:

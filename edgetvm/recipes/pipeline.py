@@ -91,6 +91,10 @@ class Pipeline:
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        for stage, recipe in self.stages.items():
+            # The file would be run, whoever wrote the pipeline.
+            if recipe.endswith((".yaml", ".yml")):
+                raise refusal(("stages", stage), recipe, "the name of a recipe, not its file")
         reads = PIPELINES.reads(self.steps.name) if self.steps is not None else ""
         for index, metric in enumerate(self.metrics):
             if metric not in METRICS.names(reads=reads):

@@ -347,12 +347,21 @@ def load_recipe(name_or_path: str) -> Recipe:
         if not path.is_file():
             raise NotFoundError("no such recipe file", where=name_or_path, mend="check the path")
         return _read_recipe(path, partial(with_code, path))
+    return load_recipe_called(name_or_path)
+
+
+def load_recipe_called(name: str) -> Recipe:
+    """A recipe by name, whatever files are called so: for names that no user gave.
+
+    Raises:
+        NotFoundError, ConfigurationError: see `load_recipe`.
+    """
     files = files_of("recipes")
-    if name_or_path not in files:
-        near = difflib.get_close_matches(name_or_path, files, n=1)
+    if name not in files:
+        near = difflib.get_close_matches(name, files, n=1)
         mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list"
-        raise NotFoundError(f"no recipe is called {name_or_path!r}", mend=mend)
-    path = files[name_or_path]
+        raise NotFoundError(f"no recipe is called {name!r}", mend=mend)
+    path = files[name]
     prepared = with_code if is_chosen(path, "recipes") else refused_code
     return _read_recipe(path, partial(prepared, path))
 

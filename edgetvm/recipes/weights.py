@@ -73,11 +73,21 @@ def torch_weights(path: Path) -> Weights:
                 (count,) = struct.unpack("<q", file.read(8))
                 data[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
     return {
-        name: np.lib.stride_tricks.as_strided(
-            data[key][offset:], size, [step * data[key].itemsize for step in stride]
-        ).copy()
+        name: _view(data[key], offset, size, stride)
         for name, (key, offset, size, stride) in tensors.items()
     }
+
+
+def _view(
+    storage: NDArray[Any], offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> NDArray[Any]:
+    """A tensor of a storage. What the file says of it is believed only within the storage."""
+    steps = list(zip(size, stride, strict=True))
+    last = offset + sum((count - 1) * step for count, step in steps)
+    if min(offset, *size, *stride, 0) < 0 or last >= storage.size + (0 in size):
+        raise pickle.UnpicklingError("a tensor of the state dictionary lies out of its storage")
+    strides = [step * storage.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
 
 
 def safetensors(path: Path) -> Weights:

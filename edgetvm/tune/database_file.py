@@ -96,9 +96,11 @@ class DatabaseFile:
             execute("BEGIN IMMEDIATE")
             try:
                 self._make()
-            finally:
+            except BaseException:
                 if self._connection.in_transaction:
-                    execute("COMMIT")
+                    execute("ROLLBACK")
+                raise
+            execute("COMMIT")
         if self._format != FORMAT:
             raise ConfigurationError(
                 f"this tuning database has format {self._format}, and this edgetvm reads {FORMAT}",

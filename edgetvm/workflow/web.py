@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import MissingToolError, UsageError
@@ -63,6 +64,14 @@ def listener_at(port: int, host: str = LOOPBACK) -> socket.socket:
         wrong = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise UsageError(f"{place}: {said}", mend=f"choose another: {wrong}") from error
     return listener
+
+
+def hosts_at(listener: socket.socket) -> tuple[str, ...]:
+    """What the Host header may name of who asks there; `*` is any, where other machines may ask."""
+    address = listener.getsockname()[0]
+    if not ip_address(address).is_loopback:
+        return ("*",)
+    return (*LOOPBACK_HOSTS, address, f"[{address}]")
 
 
 def run_application(application: Starlette, listener: socket.socket, grace_s: int) -> None:

@@ -171,3 +171,19 @@ def test_any_yaml_is_an_experiment_or_a_configuration_error(content: object) -> 
             assert isinstance(load_experiment(str(path)), Experiment)
         except ConfigurationError as error:
             assert str(path) in str(error)
+
+
+def test_an_experiment_of_the_current_folder_names_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have the name of one that edgetvm ships."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    path = written(folder, GOOD.replace("model.onnx", "evil.yaml"))
+    (folder / "evil.yaml").write_text("name: evil\nmodule: evil.py\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="has code of its own"):
+        load_experiment("mine")
+    assert load_experiment(path).name == "mine"
+    monkeypatch.setenv("EDGETVM_EXPERIMENTS", str(folder))
+    assert load_experiment("mine").name == "mine"

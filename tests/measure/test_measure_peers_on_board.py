@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from ssh_board import server, ssh_board  # noqa: F401 - fixtures are found by th
 from edgetvm.base.errors import BoardError, BoardStorageError, MissingToolError
 from edgetvm.farm import Board
 from edgetvm.farm.ssh import Connection
-from edgetvm.measure import board_python, peers_on_board
+from edgetvm.measure import board_python, bringing, peers_on_board
 from edgetvm.measure.board_python import BoardPython, packages_for, python_of
 from edgetvm.measure.bringing import bring
-from edgetvm.measure.peers.case import Task
+from edgetvm.measure.peers import crew
+from edgetvm.measure.peers.case import Case, Task
 from edgetvm.measure.peers.preparing import prepared
 from edgetvm.measure.peers_on_board import crew_on
 from edgetvm.models.reference import Source
@@ -126,6 +129,23 @@ def test_a_folder_is_brought_once(ssh_board: Board, tmp_path: Path) -> None:  # 
         assert (there / "z").read_bytes() == b"as it was"
 
 
+def test_two_that_bring_the_same_at_once_do_not_mix_it(tmp_path: Path) -> None:
+    files: dict[str, Path | bytes] = {f"{at}": os.urandom(1 << 18) for at in range(4)}
+    data, folder = bringing._packed(files), tmp_path / "a thing"
+    command = ["sh", "-c", bringing._unpacking(str(folder))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as slow:
+        assert slow.stdin is not None
+        slow.stdin.write(data[: len(data) // 2])
+        slow.stdin.flush()
+        assert within(20, lambda: list(tmp_path.glob("*/0")))
+        assert subprocess.run(command, input=data, check=False).returncode == 0
+        slow.stdin.write(data[len(data) // 2 :])
+        slow.stdin.close()
+        assert slow.wait(20) == 0
+    assert list(tmp_path.iterdir()) == [folder]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+
+
 def test_wheels_are_those_of_the_board() -> None:
     assert OLD_PI.platforms[0] == "manylinux_2_36_armv7l"
     assert "manylinux2014_armv7l" in OLD_PI.platforms
@@ -158,3 +178,44 @@ def test_a_full_disk_costs_one_peer_and_leaves_nothing(
     ):
         bring(connection, "a-1", {"z": b""}, "a thing")
     assert list((tmp_path / "brought").iterdir()) == []
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one(ssh_board: Board) -> None:  # noqa: F811
+    slow = "echo begun; read one; sleep 1; echo late; read two; echo two"
+    with Connection(ssh_board) as connection, connection.held(slow, deadline_s=20) as held:
+        with pytest.raises(TimeoutError):
+            held.ask("one", 0.1)
+        assert held.ask("two", 20) == ""
+
+
+HANGING = """\
+import time
+
+class Hanging:
+    facts = {}
+    def outputs(self):
+        return []
+    def run(self):
+        time.sleep(600)
+
+def load(task):
+    return Hanging()
+"""
+
+
+def test_a_peer_that_hangs_is_not_left_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hanging_peer.py").write_text(HANGING)
+    monkeypatch.setattr(crew, "_TURN_GRACE_S", 0)
+    case = Case("none", "fp32", tmp_path / "model.onnx", None, tmp_path / "data.npz", (), ())
+    task = Task("hanging", "", case, 1, packages=str(tmp_path))
+    lost: list[str] = []
+    workers = crew.start([task], 1, 60, lambda _, why: lost.append(why), "hanging_peer")
+    try:
+        assert lost == []
+        with pytest.raises(crew.WorkerLost, match="no answer"):
+            workers[0].turn(0.0, 0.0, 1)
+        assert workers[0].process.poll() is not None
+    finally:
+        crew.end(workers)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgetvm.base.errors import ConfigurationError, ModelUnreadableError
+from edgetvm.base.errors import ConfigurationError, ModelUnreadableError, NotFoundError
 from edgetvm.recipes import (
     DATA,
     ModelFile,
@@ -17,6 +17,7 @@ from edgetvm.recipes import (
     interpret,
     list_recipes,
     load_recipe,
+    load_recipe_called,
     samples,
     score,
     with_folder,
@@ -105,6 +106,8 @@ def test_code_of_the_current_folder_runs_only_where_it_is_named(
         load_recipe("series/found")
     with pytest.raises(ConfigurationError, match=r"found\.py:1: SystemError: run"):
         load_recipe("recipes/series/found.yaml")
+    with pytest.raises(NotFoundError, match="no recipe is called"):
+        load_recipe_called("recipes/series/found.yaml")
     monkeypatch.setenv("EDGETVM_RECIPES", str(tmp_path / "recipes"))
     with pytest.raises(ConfigurationError, match="SystemError"):
         load_recipe("series/found")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,12 @@ def test_reviews_as_hugging_face_writes_them(tmp_path: Path) -> None:
         samples(recipe)
 
 
-def test_reviews_in_parquet(tmp_path: Path) -> None:
+def test_reviews_in_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     path = tmp_path / "test-00000-of-00001.parquet"
     path.write_bytes(b"PAR1")
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        with pytest.raises(MissingToolError, match=r"edgetvm\[data\]"):
-            sentiment.reviews(folder=str(tmp_path))
-        return
     with pytest.raises(ConfigurationError, match="not a Parquet file"):
         sentiment.reviews(folder=str(tmp_path))
     parquet.write_table(pa.table({"text": ["good", "bad"], "label": [1, 0]}), path)
@@ -86,6 +83,9 @@ def test_reviews_in_parquet(tmp_path: Path) -> None:
         ("good", "positive"),
         ("bad", "negative"),
     ]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingToolError, match=r"edgetvm\[data\]"):
+        sentiment.reviews(folder=str(tmp_path))
 
 
 def test_the_shipped_reviews_are_of_both_kinds() -> None:

@@ -51,3 +51,46 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     found = safetensors(path)
     assert list(found) == ["w"]
     np.testing.assert_array_equal(found["w"], array)
+
+
+def number(value: int) -> bytes:
+    return b"J" + value.to_bytes(4, "little", signed=True)
+
+
+def text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def state_of_four(path: Path, offset: int, size: list[int], stride: list[int]) -> Path:
+    """One tensor, of a storage of four numbers, as torch.save writes it."""
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+    shape, steps = (b"(" + b"".join(map(number, one)) + b"t" for one in (size, stride))
+    tensor = b"(" + storage + number(4) + b"tQ" + number(offset) + shape + steps + b"tR"
+    pickled = b"\x80\x02}" + text("a") + b"ctorch._utils\n_rebuild_tensor_v2\n" + tensor + b"s."
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m/data.pkl", pickled)
+        archive.writestr("m/data/0", np.arange(4, dtype=np.float32).tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride", "expected"),
+    [(1, [3], [1], [1, 2, 3]), (0, [2, 2], [1, 2], [[0, 2], [1, 3]]), (4, [0], [1], [])],
+)
+def test_tensors_within_their_storage_are_read(
+    tmp_path: Path, offset: int, size: list[int], stride: list[int], expected: list[object]
+) -> None:
+    found = torch_weights(state_of_four(tmp_path / "m.pt", offset, size, stride))
+    np.testing.assert_array_equal(found["a"], expected)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [(2, [3], [1]), (0, [2, 2], [1, 3]), (0, [1 << 20], [1]), (-1, [1], [1]), (3, [2], [-1])],
+)
+def test_tensors_out_of_their_storage_are_refused(
+    tmp_path: Path, offset: int, size: list[int], stride: list[int]
+) -> None:
+    path = state_of_four(tmp_path / "m.pt", offset, size, stride)
+    with pytest.raises(pickle.UnpicklingError, match="out of its storage"):
+        torch_weights(path)

@@ -19,7 +19,7 @@ from made_trials import HERE, made_form, made_trial
 from edgetvm.base.errors import ConfigurationError, EdgetvmError, StorageError
 from edgetvm.boards import load_profile
 from edgetvm.compile.tuned import KernelChoice
-from edgetvm.tune import conditions_of
+from edgetvm.tune import conditions_of, database_file
 from edgetvm.tune.choosing import MARGIN
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.database_file import FORMAT
@@ -369,3 +369,15 @@ def test_where_tasks_want_an_operator_otherwise_the_larger_gain_decides(
         None, HERE, made_trial("large", 0.8, operators=others, workload="l", default_ms=10)
     )
     assert database.schedules(HERE).operators == others
+
+
+def test_a_database_that_could_not_be_made_can_be_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tuning.sqlite"
+    with monkeypatch.context() as broken:
+        broken.setattr(database_file, "_SCHEMA", f"{database_file._SCHEMA}; CREATE TABLE runs (x);")
+        with pytest.raises(StorageError, match="already exists"):
+            TuningDatabase(path)
+    with TuningDatabase(path) as found:
+        assert found.conditions() == []

@@ -153,3 +153,11 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, line: str, told: str) -
         load_pipeline(str(path))
     assert caught.value.where == f"{path}:6"
     assert told in str(caught.value)
+
+
+def test_a_stage_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipelines" / "files.yaml"
+    path.parent.mkdir()
+    path.write_text("name: files\ntask: a\ndescription: b\nstages: {one: recipes/evil.yaml}\n")
+    with pytest.raises(ConfigurationError, match=r"name of a recipe, not its file"):
+        load_pipeline(str(path))

@@ -31,7 +31,7 @@ from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.executors import Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 from edgetvm.workflow.serving.served import Models, Offer, ServedModel, Share, open_models
-from edgetvm.workflow.web import listener_at
+from edgetvm.workflow.web import hosts_at, listener_at
 
 TINY, STATEFUL = "/v2/models/tiny", "/v2/models/stateful"
 
@@ -153,6 +153,19 @@ def test_other_sites_names_are_not_answered(server: Server) -> None:
     assert server.ask("/v2", headers={"Host": "evil.example"})[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("host", "strangers"),
+    [("127.0.0.1", 400), ("127.0.0.2", 400), ("0.0.0.0", 200)],  # noqa: S104
+)
+def test_on_any_address_of_loopback_only_its_names_are_answered(host: str, strangers: int) -> None:
+    with listener_at(0, host) as listener:
+        application = make_app(Models(()), Limits(), hosts_at(listener))
+    with application_serving(application) as up:
+        for name in (host, "localhost"):
+            assert up.ask("/v2", headers={"Host": f"{name}:8080"})[0] == 200
+        assert up.ask("/v2", headers={"Host": "evil.example"})[0] == strangers
+
+
 def metric(server: Server, name: str) -> float:
     _, text, headers = server.ask("/metrics")
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -238,6 +251,16 @@ def test_who_waited_too_long_is_told_and_not_run(stateful_package: Package) -> N
         assert len(gate.seen) == 2, "of the two the one that waited was never begun"
 
 
+def test_what_nobody_waits_for_any_more_still_takes_a_place(stateful_package: Package) -> None:
+    gate = Gate()
+    limits = Limits(waiting=1, timeout_s=0.2)
+    with application_serving(gated(stateful_package.manifest.signature, gate, limits)) as up:
+        found = [up.document(INFER, chunk(value))[0] for value in range(5)]
+        assert found == [504, 504, 504, 503, 503], "one runs, and two are in the queue"
+        gate.may.set()
+        assert within(20, lambda: up.document(INFER, chunk(5))[0] == 200)
+
+
 def test_what_is_under_way_at_the_end_is_answered(stateful_package: Package) -> None:
     gate = Gate()
     application = gated(stateful_package.manifest.signature, gate, Limits())
@@ -265,6 +288,11 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
     wrong = Package(tiny_package.manifest, lying, tiny_package.data, 0, b"", None)
     with pytest.raises(NumericError):
         open_models([Offer(wrong)], Share())
+    without = {one: data for one, data in lying.items() if not one.startswith("sample/")}
+    broken = Package(tiny_package.manifest, without, tiny_package.data, 0, b"", None)
+    with pytest.raises(KeyError):
+        open_models([Offer(broken)], Share())
+    assert not [one for one in threading.enumerate() if one.name == "tiny-0"]
 
 
 def test_no_answer_waits_for_an_acknowledgement() -> None:

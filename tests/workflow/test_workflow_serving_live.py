@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +18,20 @@ from made_models import value, write
 from numpy.typing import NDArray
 from onnx import helper
 from real_board import within
-from served import Server, command_serving
+from served import Server, application_serving, command_serving
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from edgetvm.models.model import Signature, State, TensorSpec
+from edgetvm.models.model import Arrays, Signature, State, TensorSpec
 from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare
+from edgetvm.workflow.serving.app import make_app
+from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.dictation import Dictation
+from edgetvm.workflow.serving.executors import Executors
 from edgetvm.workflow.serving.live import LiveStream
+from edgetvm.workflow.serving.metrics import ModelMetrics
+from edgetvm.workflow.serving.offers import offer
+from edgetvm.workflow.serving.served import Models, ServedModel
 
 RATE_HZ, HOP = 16000, 1600
 RECIPE = """
@@ -217,7 +224,10 @@ def test_what_is_no_chunk_ends_the_stream(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("path", "origin"),
-    [("/pages/other/chunks", None), ("/pages/loud/chunks", "http://evil.example")],
+    [
+        ("/pages/other/chunks", None),
+        *(("/pages/loud/chunks", one) for one in ("http://evil.example", "null", "http://[x")),
+    ],
 )
 def test_strangers_are_not_heard(server: Server, path: str, origin: str | None) -> None:
     with pytest.raises(InvalidStatus, match="403"):
@@ -317,3 +327,40 @@ def test_the_page_says_of_a_text_what_it_is(server: Server, tmp_path: Path) -> N
         )
         assert page.value("document.querySelectorAll('#classes tr').length") == 2
         assert "the run took" in page.value("document.getElementById('times').innerText")
+
+
+def test_a_package_is_served_without_a_page_where_its_recipe_is_of_nobody(
+    tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = offer(str(write_mood(tmp_path)))
+    assert made.recipe is not None
+    path = tmp_path / "mood.edgetvm"
+    path.write_bytes(made.package.data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EDGETVM_RECIPES", raising=False)
+    assert offer(str(path)).recipe is None
+    monkeypatch.setenv("EDGETVM_RECIPES", str(tmp_path / "recipes"))
+    assert offer(str(path)).recipe == made.recipe
+
+
+def test_a_listener_that_goes_in_the_middle_of_a_chunk_is_no_fault(
+    recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    class Slow:
+        def run(self, _inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+            began.set()
+            assert may_end.wait(20)
+            return {name: np.zeros((1, 1), np.float32) for name in ("loud", "power")}
+
+    executors = Executors("loud", Slow, [[]])
+    metrics = ModelMetrics(lambda: executors.waiting)
+    model = ServedModel("loud", "1", SIGNATURE, recipe, executors, metrics)
+    with application_serving(make_app(Models((model,)), Limits(), ("*",))) as up:
+        with opened(up) as socket:
+            socket.send(bytes(4 * HOP))
+            assert began.wait(20)
+        may_end.set()
+        assert within(20, lambda: metrics.in_flight == 0)
+    assert capsys.readouterr().err == ""

@@ -38,12 +38,16 @@ class Held:
         """Send it a line, and give the next line that it says; empty where it has ended.
 
         Raises:
-            TimeoutError: it says none before the deadline.
+            TimeoutError: it says none before the deadline; it is asked no more.
         """
         self.say(line)
         self._channel.settimeout(deadline_s)
         try:
             return self._line()
+        except TimeoutError:
+            # What it says later would be taken for the answer to the next line.
+            self._channel.close()
+            raise
         finally:
             self._channel.settimeout(None)
 

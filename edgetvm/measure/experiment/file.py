@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -25,6 +26,7 @@ from edgetvm.measure.experiment.variants import (
 from edgetvm.measure.peers import PEERS
 from edgetvm.models.importers import MODEL_SUFFIXES
 from edgetvm.models.quantising import Method
+from edgetvm.recipes.modules import is_chosen, refused_code
 from edgetvm.recipes.registry import refusal
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -246,7 +248,8 @@ def load_experiment(name_or_path: str) -> Experiment:
         ConfigurationError: it cannot be used; names file, line, key path and the mend.
     """
     path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
+    by_name = path.suffix not in (".yaml", ".yml")
+    if by_name:
         files = _experiment_files()
         if name_or_path not in files:
             near = difflib.get_close_matches(name_or_path, files, n=1)
@@ -264,7 +267,16 @@ def load_experiment(name_or_path: str) -> Experiment:
             f"name is {found.name!r}", where=str(path), mend=f"call it {path.stem!r} as its file"
         )
     models = {name: _anchored(one, path.absolute().parent) for name, one in found.models.items()}
+    if by_name and not is_chosen(path, "experiments"):
+        for model in models.values():
+            _refuse_code(Path(model.subject))
     return replace(found, models=models)
+
+
+def _refuse_code(subject: Path) -> None:
+    """Of an experiment that nobody chose: it may not name code that nobody chose, either."""
+    if subject.suffix in (".yaml", ".yml") and subject.is_file():
+        read_yaml(subject, dict, partial(refused_code, subject))
 
 
 def _anchored(model: ModelVariant, folder: Path) -> ModelVariant:

@@ -120,10 +120,12 @@ class Worker:
         os.kill(self.process.pid, signal.SIGCONT)
         try:
             self.connection.send((warm_s, seconds, least))
-            if not self.connection.poll(warm_s + seconds + _TURN_GRACE_S):
-                raise WorkerLost("no answer to a turn")
+            in_time = self.connection.poll(warm_s + seconds + _TURN_GRACE_S)
         except OSError:
             raise WorkerLost(self._epitaph()) from None
+        if not in_time:
+            self.end()  # else it would run on in the turns of others
+            raise WorkerLost("no answer to a turn")
         samples: list[int] = self._received()
         self.pause()
         return samples

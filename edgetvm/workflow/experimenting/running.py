@@ -135,7 +135,8 @@ def _try(
                 _measure(work, resolved, board, mine, first_turn)
         except (BoardError, MissingToolError) as error:
             for one in mine:
-                work.failed(one.slot, error)
+                if _lacks(work, [one.candidate]):
+                    work.failed(one.slot, error)
 
 
 @contextmanager

@@ -155,7 +155,8 @@ def _took(work: Work, side: Side, turn: int, left: dict[str, Side]) -> bool:
             document = side.take()
     except ENDING as error:
         for one in left.values():
-            work.failed(one.slot, error)
+            if lacking_turns(work, one.slot):  # what has all of its own did not fail
+                work.failed(one.slot, error)
         left.clear()
         return False
     except EdgetvmError as error:

@@ -42,7 +42,9 @@ async def admitted(one: ServedModel, limits: Limits) -> AsyncIterator[float]:
     Raises:
         HTTPException: all places are taken.
     """
-    if one.metrics.in_flight >= limits.waiting + one.executors.count:
+    most = limits.waiting + one.executors.count
+    # What nobody waits for any more is in the queue until an executor comes to it.
+    if max(one.metrics.in_flight, one.executors.waiting) >= most:
         raise refused(503, f"{limits.waiting} requests wait already: try again later")
     one.metrics.in_flight += 1
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.steps import warn
 from edgetvm.boards.profile import load_profile
 from edgetvm.farm.inventory import LOCAL
 from edgetvm.package.archive import Package, is_package, read_package
-from edgetvm.recipes import Recipe, find_recipe, load_recipe, processing_of
+from edgetvm.recipes import Recipe, find_recipe, load_recipe_called, processing_of
 from edgetvm.workflow.build import build
 from edgetvm.workflow.serving.served import Offer
 from edgetvm.workflow.subject import find_subject
@@ -33,5 +35,9 @@ def _recipe_of(package: Package) -> Recipe | None:
     manifest = package.manifest
     if manifest.processing is None or find_recipe(manifest.name) is None:
         return None
-    recipe = load_recipe(manifest.name)
+    try:
+        recipe = load_recipe_called(manifest.name)
+    except ConfigurationError as error:  # of a file that nobody named: the package does without
+        warn(f"{manifest.name} is served without a page: {error}")
+        return None
     return recipe if processing_of(recipe) == manifest.processing else None

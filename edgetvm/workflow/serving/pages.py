@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -113,14 +113,19 @@ class _Pages:
 
     async def chunks(self, socket: WebSocket) -> None:
         """A stream: a chunk of float32 samples in each message, and an answer to each."""
-        from starlette.exceptions import HTTPException
+        from starlette.websockets import WebSocketDisconnect
 
         one = self._models.find(socket.path_params["model"])
         if one is None or one.recipe is None or not is_live(one.recipe) or _is_foreign(socket):
             await socket.close(_FORBIDDEN)
             return
         await socket.accept()
-        stream = LiveStream(one.recipe, one.signature)
+        with suppress(WebSocketDisconnect):  # who is gone needs no answer
+            await self._listened(one, LiveStream(one.recipe, one.signature), socket)
+
+    async def _listened(self, one: ServedModel, stream: LiveStream, socket: WebSocket) -> None:
+        from starlette.exceptions import HTTPException
+
         while (message := await socket.receive())["type"] == "websocket.receive":
             chunk = _signal(message.get("bytes"), stream.hop)
             if chunk is None:
@@ -162,7 +167,7 @@ def _text(body: bytes) -> str:
 def _is_foreign(socket: WebSocket) -> bool:
     """Whether a page of another site asks: browsers let it, and tell whose page it is."""
     origin = socket.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != socket.headers.get("Host")
+    return origin is not None and origin.partition("://")[2] != socket.headers.get("Host")
 
 
 def _signal(data: bytes | None, hop: int) -> Signal | None:

@@ -108,11 +108,14 @@ def _executors(name: str, package: Package, share: Share) -> Executors:
             lambda: opened(path, package, target, runtime, threads),
             shares(share.executors, threads),
         )
-    ran = executors.submit(package.sample_inputs).result()
-    correctness = correctness_of(package, target, ran.outputs, "this machine")
-    if not correctness.passed:
+    try:
+        ran = executors.submit(package.sample_inputs).result()
+        correctness = correctness_of(package, target, ran.outputs, "this machine")
+        if not correctness.passed:
+            raise refusal(correctness, package.manifest.name)
+    except BaseException:
         executors.close()
-        raise refusal(correctness, package.manifest.name)
+        raise
     return executors
 
 

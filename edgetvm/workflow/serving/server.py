@@ -11,7 +11,7 @@ from edgetvm.farm.listening import LOOPBACK
 from edgetvm.workflow.serving.app import make_app
 from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.served import Models, Offer, Share, open_models
-from edgetvm.workflow.web import LOOPBACK_HOSTS, extra_of, listener_at, run_application
+from edgetvm.workflow.web import extra_of, hosts_at, listener_at, run_application
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,4 @@ def open_server(
         raise
     place = f"[{host}]" if ":" in host else host
     address = f"http://{place}:{listener.getsockname()[1]}"
-    hosts = LOOPBACK_HOSTS if host in LOOPBACK_HOSTS else ("*",)
-    return Server(address, models, limits, hosts, listener)
+    return Server(address, models, limits, hosts_at(listener), listener)
