@@ -192,6 +192,9 @@ def command(
 
     terminal = Terminal(as_json)
     boards = find_boards(device)
+    if scenario != "server" and (qps is not None or bound_ms is not None):
+        option = "--qps" if qps is not None else "--bound"
+        raise click.UsageError(f"{option} goes with --scenario server: add it")
     if report_path is not None:
         check_format(report_path)
     named = tuple(dict.fromkeys(name.strip() for one in peers for name in one.split(",")))

@@ -129,7 +129,7 @@ def summary_table(
         table.add_column(f"{name}\nms", justify="right", no_wrap=True)
     table.add_column("Cold ms\nRTF", justify="right", no_wrap=True)
     table.add_column("Memory\nPackage", justify="right", no_wrap=True)
-    table.add_column("Correctness\nMetrics", ratio=1, min_width=18, overflow="fold")
+    table.add_column("Correctness\nMetrics", ratio=1, min_width=15, overflow="fold")
     _add_rows(table, (result for result in found if not result.emulated))
     emulated = [result for result in found if result.emulated]
     if emulated:

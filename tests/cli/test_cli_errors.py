@@ -104,6 +104,8 @@ OPTIONS = [
     Bad("bench {tiny} --runs many", 2, ("--runs",)),
     Bad("bench {tiny} --threads 0", 2, ("--threads",)),
     Bad("bench {tiny} --max-time 0", 2, ("--max-time",)),
+    Bad("bench {tiny} --qps most", 2, ("--qps goes with --scenario server",)),
+    Bad("bench {tiny} --bound 5 --scenario offline", 2, ("--bound goes with",)),
     Bad("bench {tiny} --streams 2", 2, ("--streams goes with --real-time",)),
     Bad("bench {tiny} --real-time --streams none", 2, ("'none' is no number", "most")),
     Bad("bench", 2, ("missing argument",)),

@@ -138,8 +138,8 @@ def _with_reason(results: Results, row: Row) -> Row:
     """A row that says why there is not more of it."""
     if row.why or row.peer:
         return row
-    goals = results.experiment.goals
-    if too_slow(goals, results.relative(row), row):
+    goals, rounds = results.experiment.goals, results.experiment.measure.rounds
+    if len(row.rounds) < rounds and too_slow(goals, results.relative(row), row):
         return replace(row, why=f"it got {len(row.rounds)} turns: too slow for the goals")
     if row.rounds:
         return row
