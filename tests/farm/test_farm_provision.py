@@ -312,7 +312,7 @@ def test_a_board_goes_back_to_the_runtime_before(
     script: str,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("edgetvm.farm.provision.release._START_DEADLINE_S", 1)
+    monkeypatch.setattr("edgetvm.farm.provision.release._START_DEADLINE_S", 4)
     with monkeypatch.context() as patch:
         program_that(tmp_path, patch, script)
         outcome = provision([board.board])[board.name]

@@ -346,7 +346,7 @@ def test_external_data_behind_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_garbage_gives_an_edgetvm_error(tmp_path: Path, data: st.DataObject) -> None:

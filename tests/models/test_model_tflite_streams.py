@@ -243,7 +243,7 @@ def test_forms_without_a_rule_stand_in_one_message(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_damage_gives_an_edgetvm_error(tmp_path: Path, data: st.DataObject) -> None:

@@ -109,7 +109,7 @@ def test_rows_and_one_row_are_the_same() -> None:
         (b"{", None, "not JSON"),
         (b"\xff", None, "not JSON"),
         (b"[" * 100_000, None, "not JSON"),
-        (b"[]", None, "wrong at it"),
+        (b"[]", None, "it should be an object"),
         (b'{"inputs": 3}', None, "wrong at inputs"),
         (b'{"inputs": []}', None, "input 'x' is missing"),
         (changed(0, name="z"), None, "input 'z' is none of the model's"),

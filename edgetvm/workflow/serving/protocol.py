@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import field
 from typing import Any
 
@@ -169,6 +170,8 @@ def _from_json(one: _Input, spec: TensorSpec) -> Array:
             f"the data of input {one.name!r} have shape {list(given.shape)}",
             mend=f"give them in shape {list(spec.shape)}, or in one row",
         )
+    if dtype.kind == "u" and given.dtype.kind == "f":
+        given = _whole(one.data, given)
     if given.dtype.kind not in _KINDS[dtype.kind]:
         raise InputError(f"the data of input {one.name!r} are not {one.datatype}")
     if dtype.kind in "iu" and given.size:
@@ -177,6 +180,15 @@ def _from_json(one: _Input, spec: TensorSpec) -> Array:
             raise InputError(f"the data of input {one.name!r} do not fit into {one.datatype}")
     with np.errstate(over="ignore"):  # infinite, as the network would have it
         return given.astype(dtype).reshape(spec.shape)
+
+
+def _whole(data: object, given: Array) -> Array:
+    """Numbers from 2**63 on, which NumPy takes for floats where smaller ones stand beside them."""
+    exact = np.asarray(data, object)
+    if all(type(item) is int for item in exact.flat):
+        with suppress(OverflowError):
+            return exact.astype(np.uint64)
+    return given
 
 
 def _wanted(request: _Request, signature: Signature) -> dict[str, bool]:
