@@ -432,7 +432,7 @@ class BoardSession:
                     if code is not None:
                         return back, int(code)
             except (TrackerUnreachableError, LeaseLostError):
-                return False, None
+                return back, None
             except BoardError:
                 pass
             time.sleep(0.3)

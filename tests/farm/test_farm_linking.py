@@ -173,11 +173,8 @@ def test_a_cable_that_is_pulled_and_put_back(
 
 
 def test_an_sshd_that_is_started_anew(
-    far: FarBoard, tracker: Address, tiny_package: Package, monkeypatch: pytest.MonkeyPatch
+    far: FarBoard, tracker: Address, tiny_package: Package
 ) -> None:
-    # On a machine that runs other tests too.
-    monkeypatch.setattr("edgetvm.farm.session._RETURN_DEADLINE_S", 12.0)
-
     def restart() -> None:
         far.sshd.stop()
         far.sshd.start()
