@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, TypeAlias
 
@@ -15,10 +13,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from edgetvm.base.errors import NotFoundError
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.modules import is_chosen, refused_code, with_code
-from edgetvm.recipes.recipe import NAME, Recipe, anchored_data, check_name, files_of
+from edgetvm.recipes.finding import files_of, find
+from edgetvm.recipes.recipe import NAME, Recipe, anchored_data, check_name
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -116,19 +113,8 @@ def load_pipeline(name_or_path: str) -> Pipeline:
         NotFoundError: no such pipeline or file; names the nearest.
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise NotFoundError("no such pipeline file", where=name_or_path, mend="check the path")
-        return _read(path, partial(with_code, path))
-    files = files_of("pipelines")
-    if name_or_path not in files:
-        near = difflib.get_close_matches(name_or_path, files, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm pipelines list"
-        raise NotFoundError(f"no pipeline is called {name_or_path!r}", mend=mend)
-    path = files[name_or_path]
-    prepared = with_code if is_chosen(path, "pipelines") else refused_code
-    return _read(path, partial(prepared, path))
+    found = find("pipelines", name_or_path)
+    return _read(found.path, found.before)
 
 
 def list_pipelines() -> list[Pipeline]:

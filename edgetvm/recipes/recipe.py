@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
@@ -24,10 +22,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from edgetvm.base.errors import ConfigurationError, NotFoundError
-from edgetvm.base.paths import search_folders
+from edgetvm.base.errors import ConfigurationError
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.modules import is_chosen, refused_code, with_code
+from edgetvm.recipes.finding import files_of, find, find_called
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -269,15 +266,6 @@ class Recipe:
                 )
 
 
-def files_of(kind: str) -> dict[str, Path]:
-    """The YAML files of the search path by name: by their paths below its folders."""
-    found: dict[str, Path] = {}
-    for folder in search_folders(kind):
-        for path in sorted(folder.rglob("*.yaml")):
-            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
-    return found
-
-
 def _anchored(file: ModelFile, folder: Path) -> ModelFile:
     return file if file.path is None else replace(file, path=folder / file.path)
 
@@ -342,12 +330,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         NotFoundError: no such recipe or file; names the nearest recipe.
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise NotFoundError("no such recipe file", where=name_or_path, mend="check the path")
-        return _read_recipe(path, partial(with_code, path))
-    return load_recipe_called(name_or_path)
+    found = find("recipes", name_or_path)
+    return _read_recipe(found.path, found.before)
 
 
 def load_recipe_called(name: str) -> Recipe:
@@ -356,14 +340,8 @@ def load_recipe_called(name: str) -> Recipe:
     Raises:
         NotFoundError, ConfigurationError: see `load_recipe`.
     """
-    files = files_of("recipes")
-    if name not in files:
-        near = difflib.get_close_matches(name, files, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm recipes list"
-        raise NotFoundError(f"no recipe is called {name!r}", mend=mend)
-    path = files[name]
-    prepared = with_code if is_chosen(path, "recipes") else refused_code
-    return _read_recipe(path, partial(prepared, path))
+    found = find_called("recipes", name)
+    return _read_recipe(found.path, found.before)
 
 
 def list_recipes() -> list[Recipe]:
