@@ -11,15 +11,18 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgetvm.base.errors import TrackerUnreachableError
 from edgetvm.farm.listening import LOOPBACK, address, listener_of, listening_socket, parser_for
 from edgetvm.farm.server import serve
-from edgetvm.farm.tracker_client import Address
+from edgetvm.farm.tracker_client import Address, registered_keys
 
 _SOURCE = Path(__file__).with_name("sleeper.c")
+_START_DEADLINE_S = 120.0
 
 
 def built_sleeper(folder: Path, sleep_ms: float) -> Path:
@@ -33,7 +36,11 @@ def built_sleeper(folder: Path, sleep_ms: float) -> Path:
 
 @contextlib.contextmanager
 def emulated_boards(count: int, key: str, sleeper: Path) -> Iterator[Address]:
-    """So many servers and the tracker that they register with; gives the tracker's address."""
+    """So many servers and the tracker that they register with; gives the tracker's address.
+
+    Raises:
+        TimeoutError: they did not come up.
+    """
     with contextlib.ExitStack() as up:
         with listening_socket() as listener:
             tracker = Address(LOOPBACK, listener.getsockname()[1])
@@ -46,7 +53,20 @@ def emulated_boards(count: int, key: str, sleeper: Path) -> Iterator[Address]:
                         *("--tracker", tracker, "--key", key, "--sleeper", sleeper),
                     )
                 )
+        _wait_until_all_stand(tracker, key, count)
         yield tracker
+
+
+def _wait_until_all_stand(tracker: Address, key: str, count: int) -> None:
+    """A client gives a tracker seconds to greet him; where all cores are wanted it needs longer
+    than that to start."""
+    until_s = time.monotonic() + _START_DEADLINE_S
+    while time.monotonic() < until_s:
+        with contextlib.suppress(TrackerUnreachableError):
+            if registered_keys(tracker).count(key) == count:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"{count} emulated boards did not come up in {_START_DEADLINE_S:g} s")
 
 
 @contextlib.contextmanager
