@@ -309,7 +309,11 @@ class Connection:
         if answer.exit_code < 0:
             channel.transport.join(_END_S)
             if channel.transport.is_active():
-                raise BoardError("the command was killed there", where=self._where)
+                raise BoardError(
+                    "the command was killed there",
+                    where=self._where,
+                    mend="has it enough memory? see its log (`dmesg`)",
+                )
             raise self._gone(doing)
         self._proven_s = time.monotonic()
         return answer
