@@ -12,7 +12,6 @@ from edgetvm.base.files import storage_errors
 from edgetvm.tune.database_file import SAME, SAME_COLUMNS, DatabaseFile
 from edgetvm.tune.records import Conditions
 
-
 # <fcntl.h>'s `struct flock` on a 64-bit Linux: kind, whence, start, length, process.
 _FLOCK = "hhqqi4x"
 
