@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from real_sshd import Sshd, free_port
+from real_sshd import Sshd, free_port, until
 from ssh_servers import needs_sshd
 
 from edgetvm.base.errors import BoardError, BoardGoneError, BoardUnreachableError
@@ -56,6 +56,6 @@ def test_what_is_wrong_with_the_way_is_not_told_of_the_server(own_sshd: Sshd, pr
             prove(connection, port)
         assert not isinstance(told.value, ConnectionError), told.value
         own_sshd.stop()
-        own_sshd.kill_sessions()
+        assert until(lambda: connection.current is None)
         with pytest.raises(BoardUnreachableError, match="no SSH server listens"):
             prove(connection, 9)
