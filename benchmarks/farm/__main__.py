@@ -170,7 +170,7 @@ def _options() -> Namespace:
     add("--boards", type=int, default=64, metavar="N", help="of latency")
     add("--leases", type=int, default=400, metavar="N", help="of latency")
     add("--faults", type=int, default=1000, metavar="N", help="of faults and fleet together")
-    add("--fleet-faults", type=int, default=200, metavar="N", help="of these, those of fleet")
+    add("--fleet-faults", type=int, default=150, metavar="N", help="of these, those of fleet")
     add("--fleet-boards", type=int, default=3, metavar="N", help="of fleet and soak")
     add("--fault-boards", type=int, default=12, metavar="N")
     add("--workers", type=int, default=6, metavar="N", help="of faults")

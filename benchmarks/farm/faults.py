@@ -372,7 +372,7 @@ def _read_journals(folder: Path, found: Found) -> None:
                 found.torn_files += 1
             elif "ending" in entry:
                 found.jobs[entry["ending"]] += 1
-                found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", entry.get("why", ""))] += 1
+                found.reasons[re.sub(r"\b[0-9a-f]{6,}\b|[0-9.]+", "…", entry.get("why", ""))] += 1
                 found.silent_failures += entry["ending"] != "ok" and not entry.get("why")
     with TuningDatabase(folder / "results.sqlite", must_exist=True) as database:
         (conditions,) = database.conditions() or (None,)

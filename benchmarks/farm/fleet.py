@@ -177,7 +177,7 @@ class Fleet:
         self.found.jobs[f"{job.kind} {ending}"] += 1
         told = errors[:1] or [f"{job.kind}: NO REASON, but: {text.strip()[-200:]}"]
         reason = told[0] if code else ""
-        self.found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", reason)] += 1
+        self.found.reasons[re.sub(r"\b[0-9a-f]{6,}\b|[0-9.]+", "…", reason)] += 1
 
     def _look(self) -> None:
         """What is kept must be there to the end; who is silent for too long is stuck."""
