@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ def _tracker(ground: Playground, number: signal.Signals, calm_s: float | None = 
         with contextlib.suppress(psutil.Error):
             if "edgetvm.farm.tracker" in one.cmdline():
                 if calm_s is not None:
-                    ground.later(calm_s, lambda one=one: _signal(one, signal.SIGCONT))
+                    ground.later(calm_s, partial(_signal, one, signal.SIGCONT))
                 return _signal(one, number)
     return False
 

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -236,7 +237,7 @@ class Fleet:
         leaks += [f"temporary file {file}" for file in self.temporary_files()]
         for board in self.boards:
             leaks += [f"{board.name} has {file}" for file in files_on(board)]
-            if not _within(60, lambda board=board: sessions_on(board) == 0):
+            if not _within(60, partial(_has_no_session, board)):
                 leaks.append(f"{board.name} has {sessions_on(board)} sessions of SSH")
         mine = f"EDGETVM_FARM={self.store.url}".encode()
         for process in psutil.process_iter():
@@ -263,6 +264,10 @@ def files_on(board: EmulatedBoard) -> list[str]:
 def sessions_on(board: EmulatedBoard) -> int:
     """Sessions of SSH that a board has."""
     return int(board.run("sh", "-c", f"pgrep -fc '{_SESSIONS}' || true").strip() or 0)
+
+
+def _has_no_session(board: EmulatedBoard) -> bool:
+    return sessions_on(board) == 0
 
 
 def _within(seconds: float, truth: Callable[[], bool]) -> bool:

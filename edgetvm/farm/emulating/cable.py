@@ -94,4 +94,5 @@ def _frame(source: socket.socket | int) -> bytes:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], float(sys.argv[3]), float(sys.argv[4]) / 1e3, float(sys.argv[5]))
+    lost, late_ms, carried = map(float, sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], lost, late_ms / 1e3, carried)
