@@ -169,15 +169,14 @@ class Fleet:
         errors = [line for line in text.splitlines() if line.startswith("error: ")]
         code = job.process.returncode
         if code and job.is_hit:
-            ending = "killed"
+            ending, reason = "killed", f"{job.kind} killed by a fault"
         elif code:
             ending = "failed"
+            reason = (errors or [f"{job.kind}: NO REASON, but: {text.strip()[-200:]}"])[0]
             self.found.silent_failures += not errors or "Traceback" in text
         else:
-            ending = "ok"
+            ending, reason = "ok", ""
         self.found.jobs[f"{job.kind} {ending}"] += 1
-        told = errors[:1] or [f"{job.kind}: NO REASON, but: {text.strip()[-200:]}"]
-        reason = told[0] if code else ""
         self.found.reasons[re.sub(r"\b[0-9a-f]{6,}\b|[0-9.]+", "…", reason)] += 1
 
     def _look(self) -> None:
