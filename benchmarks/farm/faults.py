@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 
 from benchmarks.farm.dealing import dealt
-from benchmarks.farm.worker import TTL_S
+from benchmarks.farm.worker import TTL_S, stacks_of
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.tune.database import TuningDatabase
 
@@ -344,7 +344,7 @@ def _calm_down(ground: Playground, found: Found) -> None:
         _signal(worker, signal.SIGCONT)
         _signal(worker, signal.SIGUSR1)
     _, late = psutil.wait_procs(ground.workers, timeout=60)
-    found.leaks += [f"worker {worker.pid} does not end" for worker in late]
+    found.leaks += [_where_it_hangs(ground, worker) for worker in late]
     ground.workers = late
     time.sleep(_FREED_S)
     found.stuck_leases += len(ground.store.look().leases)
@@ -355,6 +355,14 @@ def _calm_down(ground: Playground, found: Found) -> None:
     # A pipe and a tracker; for each board two ends of a pipe and a proxy's port; the database.
     if open_files > 30 + 6 * len(ground.names):
         found.leaks.append(f"the daemon has {open_files} open files")
+
+
+def _where_it_hangs(ground: Playground, worker: psutil.Process) -> str:
+    _signal(worker, signal.SIGUSR2)
+    time.sleep(0.5)
+    stacks = stacks_of(ground.folder, worker.pid)
+    told = stacks.read_text() if stacks.exists() else ""
+    return f"worker {worker.pid}, {worker.status()}, does not end:\n{told}"
 
 
 def _read_journals(folder: Path, found: Found) -> None:
