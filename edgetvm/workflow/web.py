@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import MissingToolError, UsageError
+from edgetvm.base.units import format_bytes
 from edgetvm.farm.listening import LOOPBACK
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 # Of the Host header: a page of another site whose name leads here by a trick is not answered.
 LOOPBACK_HOSTS = (LOOPBACK, "localhost")
@@ -76,6 +80,33 @@ def hosts_at(listener: socket.socket) -> tuple[str, ...]:
     return (*LOOPBACK_HOSTS, address, f"[{address}]")
 
 
+class KnownHosts:
+    """Answers only who names this server as it is called, and says so to others."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        """Args:
+        app: that answers.
+        hosts: see `hosts_at`.
+        """
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        is_known = scope["type"] == "lifespan" or "*" in self._hosts
+        if is_known or _host(scope) in self._hosts:
+            await self._app(scope, receive, send)
+            return
+        words = f"this server is called {', '.join(self._hosts)}: name one of these as the Host"
+        await json_answer({"error": words}, 400)(scope, receive, send)
+
+
+def _host(scope: Scope) -> str | None:
+    """What the Host header names, without the port."""
+    named = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+    found = re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", named)
+    return found[1] if found else None
+
+
 def run_application(application: Starlette, listener: socket.socket, grace_s: int) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that are under way then have so long to end."""
     import uvicorn
@@ -98,8 +129,11 @@ def refused(status: int, sentence: str) -> HTTPException:
     return HTTPException(status, sentence)
 
 
-async def body_of(request: Request, most_bytes: int) -> bytes:
+async def body_of(request: Request, most_bytes: int, mend: str) -> bytes:
     """A request's body, of which no more is read than is allowed.
+
+    Args:
+        mend: of one that is larger.
 
     Raises:
         HTTPException: it is larger, or compressed, or the client is gone.
@@ -115,7 +149,7 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
     except ClientDisconnect as error:
         raise refused(400, "the client is gone") from error
     if body is None or size > most_bytes:
-        raise refused(413, f"a request has {most_bytes} bytes at most")
+        raise refused(413, f"a request has {format_bytes(most_bytes)} at most: {mend}")
     return body
 
 
@@ -131,11 +165,27 @@ async def _read(request: Request, most_bytes: int) -> bytes | None:
     return b"".join(parts) if size <= most_bytes else None
 
 
-def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:
-    """A document, for nobody to keep."""
-    from starlette.responses import JSONResponse
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as JSON.
 
-    return JSONResponse(document, status, headers=HEADERS)
+    Raises:
+        HTTPException: it holds NaN or infinity, as models may answer.
+    """
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise refused(500, "the model's answer holds NaN or infinity: JSON has neither") from error
+
+
+def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:
+    """A document, for nobody to keep.
+
+    Raises:
+        HTTPException: see `json_text`.
+    """
+    from starlette.responses import Response
+
+    return Response(json_text(document), status, HEADERS, "application/json")
 
 
 def page_answer(render: Callable[[str], str], scripts: str = "") -> Response:

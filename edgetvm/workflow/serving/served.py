@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgetvm.package.deployed import opened
 from edgetvm.package.executor import fitting_target
 from edgetvm.package.gate import refusal
 from edgetvm.recipes import Recipe
-from edgetvm.workflow.serving.executors import Executors, shares
+from edgetvm.workflow.serving.executors import CLOSING_S, Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 
 _VERSION_DIGITS = 12
@@ -140,10 +141,14 @@ class Models:
         """Of the model of that name, the usual one first."""
         return [one.version for one in self.all if one.name == name]
 
-    def close(self) -> None:
-        """End all executors."""
-        for one in self.all:
-            one.executors.close()
+    def close(self, within_s: float = CLOSING_S) -> list[str]:
+        """End all executors. Names those whose run does not end in time, and is left behind."""
+        until_s = time.monotonic() + within_s
+        return [
+            one.name
+            for one in self.all
+            if not one.executors.close(max(0.0, until_s - time.monotonic()))
+        ]
 
 
 def open_models(offers: Iterable[Offer], share: Share) -> Models:
