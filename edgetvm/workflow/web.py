@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import re
 import secrets
 import socket
@@ -77,7 +78,8 @@ def hosts_at(listener: socket.socket) -> tuple[str, ...]:
     address = listener.getsockname()[0]
     if not ip_address(address).is_loopback:
         return ("*",)
-    return (*LOOPBACK_HOSTS, address, f"[{address}]")
+    own = f"[{address}]" if ":" in address else address
+    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, own)))
 
 
 class KnownHosts:
@@ -113,13 +115,22 @@ def run_application(application: Starlette, listener: socket.socket, grace_s: in
 
     config = uvicorn.Config(
         application,
-        log_level="warning",
+        log_level="info",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace_s,
         ws_max_size=_WEBSOCKET_BYTES,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_told)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Of what uvicorn says: troubles, and what its end waits for. A second Ctrl-C is no trouble."""
+    words = logging.Formatter().format(record).strip()
+    if record.levelno < logging.WARNING:
+        return words.startswith("Waiting for connections")
+    return not words.endswith("CancelledError")
 
 
 def refused(status: int, sentence: str) -> HTTPException:

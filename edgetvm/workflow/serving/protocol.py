@@ -100,7 +100,7 @@ def read_request(body: bytes, header_length: str | None, signature: Signature) -
     for one in request.inputs:
         if one.name not in specs or one.name in arrays:
             problem = "stands twice" if one.name in arrays else "is none of the model's"
-            known = ", ".join(map(str, signature.inputs))
+            known = ", ".join(f"{known.name}: {_told(known)}" for known in signature.inputs)
             raise InputError(f"input {one.name!r} {problem}", mend=f"the inputs are {known}")
         arrays[one.name], binary = _array(one, specs[one.name], binary)
     if len(binary):
@@ -139,6 +139,11 @@ def _parsed(text: bytes) -> _Request:
         raise InputError(f"the request is not JSON: {error}") from error
 
 
+def _told(spec: TensorSpec) -> str:
+    """Datatype and shape, as the protocol calls them."""
+    return f"{_DATATYPES[spec.dtype]}{list(spec.shape)}"
+
+
 # Functions of our own, between which Python lets other threads run: `json` alone does not.
 def _float(digits: str) -> float:
     return float(digits)
@@ -157,7 +162,7 @@ def _array(one: _Input, spec: TensorSpec, binary: memoryview) -> tuple[Array, me
     if (one.datatype, tuple(one.shape)) != (_DATATYPES[spec.dtype], spec.shape):
         raise InputError(
             f"input {one.name!r} is {one.datatype}{one.shape}",
-            mend=f"it should be {_DATATYPES[spec.dtype]}{list(spec.shape)}",
+            mend=f"it should be {_told(spec)}",
         )
     if _SIZE not in one.parameters:
         return _from_json(one, spec), binary

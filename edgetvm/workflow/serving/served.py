@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Iterable
@@ -64,7 +65,7 @@ class ServedModel:
     """One version of a model, ready to run.
 
     Attributes:
-        name: in addresses: the package's, with `-` for `/`.
+        name: in addresses: the package's, with `-` for what they do not have as it is.
         version: the first digits of the file's SHA-256.
         recipe: see `Offer`.
     """
@@ -86,7 +87,7 @@ def served(offer: Offer, share: Share) -> ServedModel:
         CompileError, MissingToolError, StorageError: see `edgetvm.package.crossbuild`.
     """
     package = offer.package
-    name = package.manifest.name.replace("/", "-")
+    name = re.sub(r"[^A-Za-z0-9._~-]+", "-", package.manifest.name)
     with step(f"open {name}") as this:
         executors = _executors(name, package, share)
         this.detail = (
