@@ -83,13 +83,9 @@ def hosts_at(listener: socket.socket) -> tuple[str, ...]:
 
 
 class KnownHosts:
-    """Answers only who names this server as it is called, and says so to others."""
+    """Lets an application answer only who names it by its hosts (`hosts_at`); tells others so."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        """Args:
-        app: that answers.
-        hosts: see `hosts_at`.
-        """
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,9 +179,11 @@ def json_text(document: Mapping[str, Any]) -> str:
         HTTPException: it holds NaN or infinity, as models may answer.
     """
     try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise refused(500, "the model's answer holds NaN or infinity: JSON has neither") from error
+    # Half a character of a client's, which UTF-8 does not have: as JSON escapes it.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:

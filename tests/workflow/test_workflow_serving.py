@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,12 @@ def test_a_stream_is_carried_by_its_client(server: Server) -> None:
         (f"{TINY}/infer", None, {}, 405),
         (f"{TINY}/infer", b"{", {}, 400),
         (f"{TINY}/infer", b"[]", {}, 400),
+        (
+            f"{TINY}/infer",
+            b'{"inputs": [{"name": "\\ud800", "shape": [], "datatype": ""}]}',
+            {},
+            400,
+        ),
         (f"{TINY}/infer", b"{}", {"Content-Encoding": "gzip"}, 415),
         (f"{TINY}/infer", bytes(1 << 21), {}, 413),
         (f"{TINY}/infer", b"{}", {"Content-Length": "99999999"}, 413),
@@ -342,6 +348,13 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
     with pytest.raises(KeyError):
         open_models([Offer(broken)], Share())
     assert not [one for one in threading.enumerate() if one.name == "tiny-0"]
+
+
+def test_a_name_is_an_address(tiny_package: Package) -> None:
+    manifest = replace(tiny_package.manifest, name="vision/tiny, int8")
+    models = open_models([Offer(replace(tiny_package, manifest=manifest))], Share())
+    assert models.close() == []
+    assert [one.name for one in models.all] == ["vision-tiny-int8"]
 
 
 def test_no_answer_waits_for_an_acknowledgement() -> None:

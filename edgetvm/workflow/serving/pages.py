@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-# How WebSockets are closed: to whom may not listen, by faults of ours, by the status of a refusal.
+# WebSockets are closed so: where they may not be, by faults of ours, by the status of a refusal.
 _FORBIDDEN, _FAULT = 1008, 1011
 _CLOSED = {400: 1003, 408: 1008, 503: 1013}
 # Chunks of one listener that are read before they can be answered.
