@@ -154,7 +154,7 @@ def _int(digits: str) -> int:
 
 
 def _refused(name: str) -> float:
-    raise ValueError(f"it does not have {name}: send that tensor in binary")
+    raise ValueError(f"it holds {name}: send that tensor in binary")
 
 
 def _array(one: _Input, spec: TensorSpec, binary: memoryview) -> tuple[Array, memoryview]:

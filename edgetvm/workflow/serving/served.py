@@ -164,7 +164,9 @@ def open_models(offers: Iterable[Offer], share: Share) -> Models:
         for offer in offers:
             opened.append(served(offer, share))
             if Models(tuple(opened[:-1])).find(opened[-1].name, opened[-1].version):
-                raise UsageError("it is named twice", where=offer.package.manifest.name)
+                raise UsageError(
+                    "it is named twice", where=offer.package.manifest.name, mend="name it once"
+                )
     except BaseException:
         Models(tuple(opened)).close()
         raise
