@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 
 class Dictation:
@@ -30,9 +31,9 @@ class Dictation:
 
 
 def _known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the first words of `now` were there before: at the begin, or at the end."""
-    both = zip(before, now, strict=False)
-    same = next((at for at, (one, other) in enumerate(both) if one != other), None)
-    prefix = min(len(before), len(now)) if same is None else same
-    ends = (count for count in range(len(now), 0, -1) if before[-count:] == now[:count])
-    return max(prefix, next(ends, 0))
+    """How many of the first words of `now` were told: all up to the last that was there before.
+
+    The first may be new and yet be none: the signal now begins in the midst of a word.
+    """
+    matching = SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks()
+    return max((same.b + same.size for same in matching if same.size), default=0)
