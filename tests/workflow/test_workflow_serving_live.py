@@ -215,6 +215,8 @@ def test_a_listener_hears_when_it_is_loud(server: Server) -> None:
         (["one two three", "two three four", "three four five", "three four five"],
          ["one", "two", "three", "four", "five"]),
         (["one two", "one two", "one", "one"], ["one", "two"]),
+        (["one two six six", "one two six six", "two six six", "o six six", "six six", "six six"],
+         ["one", "two", "six", "six"]),
         (["zero one two", "zero one two", "no one two six", "no one two six", "e two six five six"],
          ["zero", "one", "two", "six", "five"]),
         (["five", "five", "five five", "five five", "", ""], ["five", "five"]),

@@ -22,18 +22,20 @@ class Dictation:
         words = text.split()
         stays = words == self._words
         settled = words if stays else words[:-1]
-        found = settled[_known(self._settled, settled) :]
+        told, known = _in_common(self._settled, settled)
+        found = settled[known:]
         # What is only doubted anew was told already.
-        if stays or self._settled[: len(settled)] != settled:
-            self._settled = settled
+        doubted = [] if stays or found else self._settled[told:]
+        self._settled = [*settled, *doubted]
         self._words = words
         return found
 
 
-def _known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the first words of `now` were told: all up to the last that was there before.
+def _in_common(before: Sequence[str], now: Sequence[str]) -> tuple[int, int]:
+    """How many words of each there are up to the last that both have.
 
-    The first may be new and yet be none: the signal now begins in the midst of a word.
+    The first of `now` may be new and yet be none: the signal now begins in the midst of a word.
     """
     matching = SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks()
-    return max((same.b + same.size for same in matching if same.size), default=0)
+    ends = [(same.a + same.size, same.b + same.size) for same in matching if same.size]
+    return ends[-1] if ends else (0, 0)
