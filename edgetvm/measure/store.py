@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -99,10 +99,17 @@ class Store:
         return self._measurement(row)
 
     def latest(
-        self, count: int | None = None, model: str | None = None, device: str | None = None
+        self,
+        count: int | None = None,
+        model: str | None = None,
+        device: str | None = None,
+        without: Container[str] = (),
     ) -> list[Measurement]:
         """The newest measurement of each model on each device and of each scenario, tuned and
         untuned, oldest first; or the last `count`; of one model or device where they are named.
+
+        Args:
+            without: ids that are left out.
 
         Raises:
             ConfigurationError: one is damaged.
@@ -111,7 +118,7 @@ class Store:
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
         asked = _of(asked, model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
-            rows = connection.execute(asked).all()
+            rows = [row for row in connection.execute(asked) if row.id not in without]
         if count is not None:
             return [self.load(row.id) for row in rows[-count:]]
         newest = {tuple(row)[1:]: row.id for row in rows}
