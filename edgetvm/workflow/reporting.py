@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import note, warn
@@ -36,7 +36,7 @@ def background_of(measurements: Sequence[Measurement], store: Store) -> Backgrou
     """
     parts = parts_of(store)
     return Background(
-        _history(measurements, store),
+        _history(measurements, store, parts),
         _boards(measurements),
         _tuning(measurements),
         tuple(parts[one.id] for one in measurements if one.id in parts),
@@ -63,12 +63,19 @@ def latest_plain(
     return store.latest(last, model, device, parts.keys())
 
 
-def _history(measurements: Sequence[Measurement], store: Store) -> tuple[Past, ...]:
-    """The last ones of each model on each board in each setting, the measurements among them."""
+def _history(
+    measurements: Sequence[Measurement], store: Store, parts: Container[str]
+) -> tuple[Past, ...]:
+    """The last ones of each model on each board in each setting, the measurements among them.
+
+    Args:
+        parts: of experiments, whose turns would push all others out.
+    """
     found: dict[str, Past] = {}
     for measurement in measurements:
         count = 0
-        ids = store.ids(measurement.model, measurement.environment.device)
+        known = store.ids(measurement.model, measurement.environment.device)
+        ids = [one for one in known if one not in parts or one == measurement.id]
         for one in reversed(ids[-_MOST_LOOKED_AT:]):
             past = found.get(one) or _past(store.load(one))
             if past.is_of(measurement):
