@@ -36,8 +36,7 @@ def experiment_tables(results: Results) -> RenderableType:
 
 def _table(title: str, lines: Sequence[Line], how: str | None) -> RenderableType:
     table = titled_table(title, how)
-    table.expand = True
-    table.add_column("Variant", ratio=1, min_width=14, overflow="fold")
+    table.add_column("Variant", min_width=14, overflow="fold")
     for name in _HEAD:
         table.add_column(name, justify="right", no_wrap=True)
     for line in lines:

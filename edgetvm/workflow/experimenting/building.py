@@ -61,12 +61,16 @@ class Work:
 
     def left(self, slots: Sequence[Slot], error: EdgetvmError) -> None:
         """Note of all that wait for a board why it is not there."""
-        waiting = [one for one in slots if self.lacks(one)]
+        waiting = [one for one in slots if self.lacks(one) and not self._failed_before(one)]
         if waiting:
             count = plural(len(waiting), "variant")
             warn(f"{error}; left for the next run of the experiment: {count}")
         for one in waiting:
             self._note_failed(one, error)
+
+    def _failed_before(self, slot: Slot) -> bool:
+        last = self.ledger.entries(slot.key)[-1:]
+        return any(one.part == "failed" and one.session == self.session for one in last)
 
     def _note_failed(self, slot: Slot, error: EdgetvmError) -> None:
         self.ledger.note(slot.key, "failed", self.session, {"why": str(error)})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import note
 from edgetvm.base.words import plural
 from edgetvm.estimate.played import played
@@ -140,7 +140,7 @@ def _try(
         try:
             with _standing(mine[0], wait_s, f"experiment {work.experiment.name}") as board:
                 _measure(work, board, mine, beside, resolved, first_turn)
-        except (BoardError, MissingToolError) as error:
+        except EdgetvmError as error:
             work.gone[place] = error
             work.left(slots, error)
 
