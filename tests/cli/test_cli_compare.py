@@ -48,6 +48,14 @@ def test_a_model_that_cannot_be_built_is_an_error(home: Home, tmp_path: Path) ->
     assert suite.get("errors") == "1"
 
 
+def test_a_store_that_cannot_be_had_is_an_error_in_the_file(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nowhere, file = f"sqlite:///{tmp_path}/file/below/r.sqlite", tmp_path / "gate.xml"
+    assert home.edgetvm("gate", home.package, "--store", nowhere, "--junit", file).code == 4
+    (suite,) = ElementTree.parse(file).getroot()  # noqa: S314 - our own
+    assert suite.get("errors") == "1"
+
+
 def test_what_cannot_be_is_told_in_words(home: Home, tmp_path: Path) -> None:
     mixed = home.edgetvm("compare", home.measurement, home.package)
     assert refused(mixed, 2, "with stored ones only")
