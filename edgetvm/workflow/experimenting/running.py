@@ -133,7 +133,7 @@ def _try(
         beside, place = _rivals(resolved, mine), mine[0].where.place
         if not _lacks(work, [*(one.candidate for one in mine), *beside]):
             continue
-        slots = [one.slot for one in (*mine, *beside)]
+        slots = [*(one.slot for one in mine), *(one.slot for one in beside)]
         if place in work.gone:
             work.left(slots, work.gone[place])
             continue
