@@ -85,9 +85,17 @@ def _chosen(
     names: tuple[str, ...], last: int | None, model: str | None, device: str | None, store: Store
 ) -> tuple[list[Measurement], Background]:
     """The measurements, and what is known beside them: of report files what stands in them."""
+    from edgetvm.base.errors import UsageError
     from edgetvm.report import merged, read_report
     from edgetvm.workflow.reporting import background_of, latest_plain
 
+    for name in names:
+        if not name.endswith(".json") and Path(name).is_file():
+            raise UsageError(
+                "only JSON reports hold the raw data and can be opened again",
+                where=name,
+                mend="name a .json file, or ids of measurements: edgetvm results list",
+            )
     files = [read_report(Path(name)) for name in names if name.endswith(".json")]
     ids = [name for name in names if not name.endswith(".json")]
     stored = [store.load(one) for one in ids] if names else latest_plain(store, last, model, device)

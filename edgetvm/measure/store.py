@@ -91,12 +91,17 @@ class Store:
         with store_errors(self._engine), self._engine.connect() as connection:
             row = connection.execute(asked).one_or_none()
         if row is None:
-            near = difflib.get_close_matches(measurement_id, self.ids(), n=1)
-            raise NotFoundError(
-                f"no measurement has the id {measurement_id!r}",
-                mend=f"did you mean {near[0]}?" if near else "measure one: edgetvm bench MODEL",
-            )
+            raise self._not_found(measurement_id)
         return self._measurement(row)
+
+    def _not_found(self, measurement_id: str) -> NotFoundError:
+        known = self.ids()
+        near = difflib.get_close_matches(measurement_id, known, n=1)
+        mend = "see all: edgetvm results list" if known else "measure one: edgetvm bench MODEL"
+        return NotFoundError(
+            f"no measurement has the id {measurement_id!r}",
+            mend=f"did you mean {near[0]}?" if near else mend,
+        )
 
     def latest(
         self,
