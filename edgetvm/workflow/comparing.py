@@ -17,7 +17,7 @@ from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import connect
 from edgetvm.farm.standing_boards import standing
-from edgetvm.measure.comparing import ALPHA, Comparison, holm
+from edgetvm.measure.comparing import ALPHA, LEAST_PROCESSES, Comparison, holm
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.measuring import measure
 from edgetvm.measure.plan import Plan
@@ -82,10 +82,11 @@ class Contest:
 
     @property
     def told(self) -> str:
-        """`slower`, `faster`, or `no difference is shown`."""
+        """`slower`, `faster`, or why neither is said."""
         found = self.comparison
         if self.p >= ALPHA or found.low <= 1 <= found.high:
-            return "no difference is shown"
+            few = found.processes < LEAST_PROCESSES
+            return "too few processes to tell" if few else "no difference is shown"
         return "slower" if found.ratio > 1 else "faster"
 
 

@@ -20,6 +20,7 @@ def test_a_package_beside_itself(home: Home) -> None:
     assert one["comparison"]["processes"] == 2
     assert one["comparison"]["low"] <= one["comparison"]["ratio"] <= one["comparison"]["high"]
     assert one["different"] == []
+    assert one["told"] == "too few processes to tell"
     listed = home.edgetvm("results", "list", "--json").document
     assert {*one["measurements"][0], *one["measurements"][1]} <= {row["id"] for row in listed}
 
