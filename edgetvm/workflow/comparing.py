@@ -114,14 +114,23 @@ def at_work(board: Board, wait_s: float, purpose: str) -> Iterator[Board]:
         UsageError: it is emulated.
         BoardError: it cannot be had.
     """
+    check_real(board)
+    with standing(board, wait_s, purpose) as up, governed([up]):
+        yield up
+
+
+def check_real(board: Board) -> None:
+    """Refuse a board whose times say nothing, before anything is built for it.
+
+    Raises:
+        UsageError: it is emulated.
+    """
     if load_profile(board.profile).emulated:
         raise UsageError(
             "it is emulated, and its times say nothing about a real one",
             where=f"board {board.name}",
             mend="compare on a real board",
         )
-    with standing(board, wait_s, purpose) as up, governed([up]):
-        yield up
 
 
 def measurer(
@@ -165,6 +174,7 @@ def compare_in_turns(
         UsageError: an emulated board.
         EdgetvmError: one cannot be built or measured.
     """
+    check_real(board)
     profile = load_profile(board.profile)
     packages = [package_of(name, profile, tuned, options) for name in names]
     with at_work(board, wait_s, f"compare {' '.join(names)}") as up:
