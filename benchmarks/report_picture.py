@@ -26,6 +26,8 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 DATA, PICTURE = IMAGES / "report.json", IMAGES / "report.png"
 _MODEL, _RUNS = "tiny/image-classification", 1000
 _WIDTH, _HEIGHT = 1100, 1860
+# A window's last lines are not always painted.
+_BELOW = 300
 _BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
@@ -49,11 +51,12 @@ def draw() -> None:
         page, shot = Path(folder, "report.html"), Path(folder, "report.png")
         write_report(measurements, page, background=background)
         where = (f"--user-data-dir={folder}", f"--screenshot={shot}")
-        size = f"--window-size={_WIDTH},{_HEIGHT}"
+        size = f"--window-size={_WIDTH},{_HEIGHT + _BELOW}"
         command = [browser, *_FLAGS, *where, size, page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(shot) as image:
-            image.convert("RGB").quantize(128).save(PICTURE, optimize=True)
+            whole = image.convert("RGB").crop((0, 0, _WIDTH, _HEIGHT))
+            whole.quantize(128).save(PICTURE, optimize=True)
 
 
 def main() -> None:
