@@ -19,7 +19,7 @@ from edgetvm.measure.experiment.rows import Estimated
 from edgetvm.package.archive import Package
 from edgetvm.workflow.build import Built, build
 from edgetvm.workflow.estimating import estimate_package
-from edgetvm.workflow.experimenting.candidates import Candidate, Place, Where, ready_subject
+from edgetvm.workflow.experimenting.candidates import Candidate, Site, Where, ready_subject
 from edgetvm.workflow.subject import Subject
 
 
@@ -29,13 +29,13 @@ class Work:
 
     Attributes:
         session: its name, which begins with the time.
-        gone: places where no board is, and why: none is asked twice.
+        gone: sites where no board is, and why: none is asked twice.
     """
 
     experiment: Experiment
     ledger: Ledger
     session: str
-    gone: dict[Place, EdgetvmError] = field(default_factory=dict)
+    gone: dict[Site, EdgetvmError] = field(default_factory=dict)
 
     def has(self, slot: Slot, part: Part) -> bool:
         """Whether a part of a variant is noted."""

@@ -35,7 +35,7 @@ from edgetvm.workflow.subject import Subject, find_subject
 from edgetvm.workflow.tuning import tuned_schedules
 
 # A board by its name; of what QEMU plays the profile too, for it plays one kind at a time.
-Place = tuple[str, str]
+Site = tuple[str, str]
 Named = TypeVar("Named")
 Found = TypeVar("Found")
 
@@ -64,7 +64,7 @@ class Where:
         return PLAYED if self.is_played else ""
 
     @property
-    def place(self) -> Place:
+    def site(self) -> Site:
         """What has to stand for it."""
         return self.board_name, self.profile.name if self.is_played else ""
 

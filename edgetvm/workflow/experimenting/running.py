@@ -28,7 +28,7 @@ from edgetvm.measure.experiment.reading import (
 from edgetvm.measure.experiment.rows import Results
 from edgetvm.measure.store import Store
 from edgetvm.workflow.experimenting.building import Ready, Work, build_all, estimate_all
-from edgetvm.workflow.experimenting.candidates import Candidate, Place, Resolved, Rival, resolve
+from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, Rival, Site, resolve
 from edgetvm.workflow.experimenting.rivals import rivals_at_work
 from edgetvm.workflow.experimenting.turns import measure_answers, sides_of, take_turns
 
@@ -130,18 +130,18 @@ def _try(
     ready = build_all(work, batch)
     estimate_all(work, ready)
     for mine in _by_board(_in_reach(work, resolved, ready)):
-        beside, place = _rivals(resolved, mine), mine[0].where.place
+        beside, site = _rivals(resolved, mine), mine[0].where.site
         if not _lacks(work, [*(one.candidate for one in mine), *beside]):
             continue
         slots = [*(one.slot for one in mine), *(one.slot for one in beside)]
-        if place in work.gone:
-            work.left(slots, work.gone[place])
+        if site in work.gone:
+            work.left(slots, work.gone[site])
             continue
         try:
             with _standing(mine[0], wait_s, f"experiment {work.experiment.name}") as board:
                 _measure(work, board, mine, beside, resolved, first_turn)
         except EdgetvmError as error:
-            work.gone[place] = error
+            work.gone[site] = error
             work.left(slots, error)
 
 
@@ -198,8 +198,8 @@ def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Re
 
 
 def _by_board(ready: Sequence[Ready]) -> list[list[Ready]]:
-    found: dict[Place, list[Ready]] = {}
+    found: dict[Site, list[Ready]] = {}
     for one in ready:
         if one.where.board_name:
-            found.setdefault(one.where.place, []).append(one)
+            found.setdefault(one.where.site, []).append(one)
     return list(found.values())
