@@ -48,7 +48,7 @@ def slots(work: Work) -> tuple[Slot, Slot]:
     first, second = work.experiment.variants[:2]
     nearly, new = Slot(first, "nearly", "board"), Slot(second, "new", "board")
     for part in ("built", "measured"):
-        work.ledger.note(nearly.key, part, "before", {})  # type: ignore[arg-type]
+        work.ledger.note(nearly.key, part, "before", {})
     for turn in range(2):
         work.ledger.note(nearly.key, "round", "before", {"samples_ns": [1]}, turn)
     return nearly, new
