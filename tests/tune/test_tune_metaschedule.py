@@ -186,7 +186,7 @@ def test_folders_that_cannot_be_used_are_refused(database: TuningDatabase, tmp_p
     export_records(database, tmp_path / "out")
     with pytest.raises(UsageError, match="holds records"):
         export_records(database, tmp_path / "out")
-    with pytest.raises(UsageError, match="no trials for other"):
+    with pytest.raises(UsageError, match="no board has measured a trial for other"):
         export_records(database, tmp_path / "none", "other")
     assert not (tmp_path / "none").exists()
 
