@@ -130,7 +130,7 @@ def _facts(found: ModelEstimate) -> dict[str, str]:
         "estimated": f"{format_ms(whole.ms)}, between {format_ms(whole.least_ms)} and "
         f"{format_ms(whole.ms * whole.error)}; nothing was measured",
         "error": f"a factor of {found.core.error:g}, known or assumed",
-        "priced by": found.core.source,
+        **({"priced by": found.core.source} if found.core.source else {}),
         "cycles": f"{format_count(whole.cost.cycles)}, {whole.stall_share:.0%} waiting for memory",
         "instructions": format_count(whole.cost.instructions),
         "size": format_bytes(found.size_bytes),
