@@ -211,6 +211,9 @@ def test_a_run_is_worked_on_by_one_process_until_that_ends_or_is_killed(
         assert other.stdout.readline() == "True\n"
         assert not database.work_on(first) and database.work_on(second)
         assert database.is_another_at_work(second, HERE)
+        for _ in "ab":  # the end of the first lets go of nothing of the others'
+            with TuningDatabase(database.path) as twin:
+                assert not twin.work_on(second) and not twin.work_on(first)
         other.kill()
     assert not database.is_another_at_work(second, HERE)
     assert database.work_on(first)
