@@ -109,7 +109,12 @@ def dequantize_linear(node: Node) -> Any:
 
 def dynamic_quantize_linear(node: Node) -> list[Any]:
     """uint8 over the range that the data turns out to have, zero included."""
-    emit, value = node.emit, node.inputs[0]
+    return quantised_to_range(node, node.inputs[0])
+
+
+def quantised_to_range(node: Node, value: Any) -> list[Any]:
+    """The same of any expression: integers, their scale and zero point."""
+    emit = node.emit
     zero = emit.const(np.float32(0))
     high = emit.maximum(emit.unary("max", value), zero)
     low = emit.minimum(emit.unary("min", value), zero)

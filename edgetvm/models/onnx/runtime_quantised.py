@@ -16,10 +16,12 @@ from edgetvm.models.onnx.quantised import (
     dequantize_linear,
     dynamic_quantize_linear,
     integer_product,
+    quantised_to_range,
     quantize_linear,
     requantised,
     rows_of,
 )
+from edgetvm.models.onnx.recurrent import Products, lstm, of_direction
 
 
 def _floats(node: Node, index: int) -> Any:
@@ -127,6 +129,32 @@ def _dynamic_matmul(node: Node) -> Any:
     return _scaled(node, total, a_scale, node.inputs[2], node.input(4))
 
 
+def _dynamic_lstm_products(node: Node, rows: Any) -> Products:
+    """8-bit weights `[directions, ..., gates * hidden]`; input and state are quantised to the range
+    that they turn out to have, the input's over all steps.
+    """
+    emit = node.emit
+    weights, recurrences, w_scale, w_zero, r_scale, r_zero = (node.inputs[k] for k in _LSTM_WEIGHTS)
+    directions, hidden, width = shape_of(recurrences)
+    levels, scale, zero = quantised_to_range(node, rows)
+
+    def projected(index: int) -> Any:
+        b_zero = of_direction(emit, w_zero, index)
+        total = _integer_matmul(node, levels, zero, of_direction(emit, weights, index), b_zero)
+        return _scaled(node, total, scale, of_direction(emit, w_scale, index), None)
+
+    def recurrent(index: int) -> Any:
+        whole = centred(
+            node, of_direction(emit, recurrences, index), of_direction(emit, r_zero, index)
+        )
+        return emit.transpose(whole, (1, 0))
+
+    def scales(index: int) -> dict[str, Any]:
+        return {"scales": emit.broadcast(of_direction(emit, r_scale, index), (width,))}
+
+    return Products(directions, hidden, projected, recurrent, scales)
+
+
 def _gemm(node: Node) -> Any:
     """alpha * a @ b + c, where c is an integer in the product's own scale."""
     emit = node.emit
@@ -149,6 +177,8 @@ def _gemm(node: Node) -> Any:
     return requantised(node, total, scales, zero)
 
 
+# Positions of an LSTM's weights; then scale and zero point of the input's, of the state's.
+_LSTM_WEIGHTS = (1, 2, 8, 9, 10, 11)
 _POOL = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
 
 RUNTIME_QUANTISED: dict[str, Converter] = {
@@ -168,6 +198,7 @@ RUNTIME_QUANTISED: dict[str, Converter] = {
         "QLinearGlobalAveragePool": _channels_first("GlobalAveragePool"),
         "MatMulIntegerToFloat": _matmul_integer_to_float,
         "DynamicQuantizeMatMul": _dynamic_matmul,
+        "DynamicQuantizeLSTM": lambda node: lstm(node, _dynamic_lstm_products),
         "QGemm": _gemm,
     }.items()
 }
