@@ -8,7 +8,9 @@ to compile at 64 steps and 49 s at 256; the kernel less than 1 s at any number.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,6 +20,8 @@ from edgetvm.models.onnx.activations import clipped
 
 # Sums that are kept in registers at once: four vectors of AVX2, eight of NEON.
 _TILE = 32
+# Parts that a sum of 8-bit weights is taken in: memory keeps up with more of these at once.
+_PARTS_OF_BYTES = 2
 
 # From an element to an element.
 Activation = Callable[[Any], Any]
@@ -63,7 +67,14 @@ class Layer:
         """Columns of the recurrent weights that lie together, row after row: a tile's, if it can
         be; a tile then reads its weights from one end to the other.
         """
-        return _TILE if self.hidden % _TILE == 0 else self.width
+        # A GRU's second product begins at its third gate.
+        firsts = (self.width, 2 * self.hidden) if self.gates == 3 else (self.width,)
+        return _TILE if all(first % _TILE == 0 for first in firsts) else self.width
+
+    @property
+    def parts(self) -> int:
+        """Parts that each sum is taken in, units in turns."""
+        return math.gcd(self.hidden, _PARTS_OF_BYTES) if "scales" in self.optional else 1
 
 
 def run_layer(layer: Layer, *operands: Any) -> list[Any]:
@@ -158,25 +169,33 @@ class Writer:
                 lanes //= 2
 
     def _tile(self, source: Any, column: Any, lanes: int, start: Any, steps: Any) -> None:
-        tir, dtype = self.tir, self.layer.dtype
-        with tir.serial(0, self.layer.batch) as row:
-            total = tir.buffer_proxy(tir.alloc_buffer([lanes], dtype, scope="local"))
+        tir, layer = self.tir, self.layer
+        with tir.serial(0, layer.batch) as row:
+            totals = [self._local(lanes) for _ in range(layer.parts)]
+            for total in totals:
+                with tir.vectorized(0, lanes) as lane:
+                    begins = steps is None and total is totals[0]
+                    total[lane] = start(row, column + lane) if begins else self.zero
+            with tir.serial(0, layer.hidden // layer.parts) as group:
+                for part, total in enumerate(totals):
+                    unit = group * layer.parts + part
+                    with tir.vectorized(0, lanes) as lane:
+                        weight = self._weight(unit, column + lane)
+                        value = source(row, unit) if steps is None else self.levels[0][row, unit]
+                        total[lane] = total[lane] + value * weight
             with tir.vectorized(0, lanes) as lane:
-                total[lane] = start(row, column + lane) if steps is None else self.zero
-            with tir.serial(0, self.layer.hidden) as unit, tir.vectorized(0, lanes) as lane:
-                at = column + lane
-                weight = self.recurrent[at // self.layer.block, unit, at % self.layer.block]
-                if steps is None:
-                    total[lane] = total[lane] + source(row, unit) * weight
-                else:
-                    total[lane] = total[lane] + self.levels[0][row, unit] * weight.astype(dtype)
-            with tir.vectorized(0, lanes) as lane:
-                at = column + lane
-                if steps is None:
-                    self.gates[row, at] = total[lane]
-                else:
-                    scale = steps[row] * self.optional["scales"][at]
-                    self.gates[row, at] = start(row, at) + total[lane] * scale
+                whole = functools.reduce(operator.add, [total[lane] for total in totals])
+                if steps is not None:
+                    scale = steps[row] * self.optional["scales"][column + lane]
+                    whole = start(row, column + lane) + whole * scale
+                self.gates[row, column + lane] = whole
+
+    def _weight(self, unit: Any, column: Any) -> Any:
+        block = self.layer.block
+        return self.recurrent[column // block, unit, column % block].astype(self.layer.dtype)
+
+    def _local(self, size: int) -> Any:
+        return self.tir.buffer_proxy(self.tir.alloc_buffer([size], self.layer.dtype, scope="local"))
 
     def _rounded(self, source: Callable[[Any, Any], Any]) -> Any:
         """Put `source` in whole numbers of a step into `levels`; gives each row's step.
@@ -186,7 +205,7 @@ class Writer:
         from tvm import tirx
 
         tir, layer = self.tir, self.layer
-        steps = tir.buffer_proxy(tir.alloc_buffer([layer.batch], layer.dtype, scope="local"))
+        steps = self._local(layer.batch)
         most = self._number(255.0)
         with tir.serial(0, layer.batch) as row:
             low, high = self._range(lambda unit: source(row, unit))
@@ -205,10 +224,7 @@ class Writer:
 
         tir, layer = self.tir, self.layer
         lanes = math.gcd(layer.hidden, _TILE)
-        low, high = (
-            tir.buffer_proxy(tir.alloc_buffer([lanes], layer.dtype, scope="local"))
-            for _ in range(2)
-        )
+        low, high = self._local(lanes), self._local(lanes)
         with tir.vectorized(0, lanes) as lane:
             low[lane] = self.zero
             high[lane] = self.zero
@@ -241,7 +257,7 @@ class Writer:
 
     def held(self, value: Any) -> Any:
         """A value that is used more than once, computed once."""
-        place = self.tir.buffer_proxy(self.tir.alloc_buffer([1], self.layer.dtype, scope="local"))
+        place = self._local(1)
         place[0] = value
         return place[0]
 

@@ -19,7 +19,6 @@ from edgetvm.models.onnx.quantised import (
     quantised_to_range,
     quantize_linear,
     requantised,
-    rows_of,
 )
 from edgetvm.models.onnx.recurrent import Products, lstm, of_direction
 
@@ -110,22 +109,16 @@ def _scalar(node: Node, value: Any) -> Any:
     return node.emit.reshape(value, ()) if shape_of(value) == (1,) else value
 
 
-def _integer_matmul(node: Node, a: Any, a_zero: Any, b: Any, b_zero: Any) -> Any:
-    return integer_product(
-        node, centred(node, a, a_zero, rows_of(a, a_zero)), centred(node, b, b_zero)
-    )
-
-
 def _matmul_integer_to_float(node: Node) -> Any:
     a, b, a_scale, b_scale = node.inputs[:4]
-    total = _integer_matmul(node, a, node.input(4), b, node.input(5))
+    total = integer_product(node, a, node.input(4), b, node.input(5))
     return _scaled(node, total, a_scale, b_scale, node.input(6))
 
 
 def _dynamic_matmul(node: Node) -> Any:
     """a is quantised to the range that it turns out to have."""
     a, a_scale, a_zero = dynamic_quantize_linear(node)
-    total = _integer_matmul(node, a, a_zero, node.inputs[1], node.input(3))
+    total = integer_product(node, a, a_zero, node.inputs[1], node.input(3))
     return _scaled(node, total, a_scale, node.inputs[2], node.input(4))
 
 
@@ -140,7 +133,7 @@ def _dynamic_lstm_products(node: Node, rows: Any) -> Products:
 
     def projected(index: int) -> Any:
         b_zero = of_direction(emit, w_zero, index)
-        total = _integer_matmul(node, levels, zero, of_direction(emit, weights, index), b_zero)
+        total = integer_product(node, levels, zero, of_direction(emit, weights, index), b_zero)
         return _scaled(node, total, scale, of_direction(emit, w_scale, index), None)
 
     def recurrent(index: int) -> Any:
@@ -163,7 +156,7 @@ def _gemm(node: Node) -> Any:
         a = emit.transpose(a, (1, 0))
     if node.attributes.get("transB", 0):
         b = emit.transpose(b, (1, 0))
-    total = _integer_matmul(node, a, a_zero, b, b_zero)
+    total = integer_product(node, a, a_zero, b, b_zero)
     if node.has(6):
         total = emit.add(total, node.inputs[6])
     alpha = emit.const(np.float32(node.attributes.get("alpha", 1.0)))
