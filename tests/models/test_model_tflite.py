@@ -84,6 +84,16 @@ def test_int8_weights_of_float_activations(tmp_path: Path) -> None:
     assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) < 1e-6
 
 
+def test_an_operator_whose_number_stands_in_the_newer_field_alone(tmp_path: Path) -> None:
+    """As in the files of Google's quantiser for LiteRT, whose DEQUANTIZE was taken for an ADD."""
+    tensors = [Tensor("x", (1, 6), "int8", scale=0.1), Tensor("y", (1, 6))]
+    path = write(
+        tmp_path / "m.tflite", tensors, [Operator("DEQUANTIZE", (0,), (1,), new=True)], [0], [1]
+    )
+    x = np.array([[-128, 127, 3, 0, 50, -9]], np.int8)
+    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) == 0
+
+
 def test_an_input_of_text_is_refused(tmp_path: Path) -> None:
     path = write(
         tmp_path / "m.tflite",

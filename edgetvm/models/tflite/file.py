@@ -216,7 +216,7 @@ class _Reader:
         names = []
         for index in range(self._spend(self._model.OperatorCodesLength())):
             code = self._model.OperatorCodes(index)
-            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            number = _number_of(code)
             custom = code.CustomCode()
             name = self._builtin.get(number, f"operator {number}")
             shown = (custom or b"without a name").decode()
@@ -337,3 +337,18 @@ def _names(enumeration: type) -> dict[int, str]:
 def _check_numbers(numbers: tuple[int, ...], tensors: tuple[Tensor, ...], least: int) -> None:
     if any(not least <= number < len(tensors) for number in numbers):
         raise ValueError("a number of no tensor")
+
+
+def _number_of(code: Any) -> int:
+    """The larger of the two fields that an operator's number may stand in, as the schema says.
+
+    Some writers fill only the newer one, which the accessor of the package `tflite` then passes by.
+    """
+    from flatbuffers.number_types import Int32Flags
+
+    table = code._tab
+    place = table.Offset(10)
+    return max(
+        int(code.DeprecatedBuiltinCode()),
+        int(table.Get(Int32Flags, table.Pos + place)) if place else 0,
+    )
