@@ -360,6 +360,22 @@ def test_what_the_quantiser_writes(tmp_path: Path, form: str, per_channel: bool)
         np.testing.assert_allclose(found["y"], expected, atol=2.1 / 256)
 
 
+@pytest.mark.parametrize("per_column", [False, True])
+def test_quantised_attention(tmp_path: Path, per_column: bool) -> None:
+    inputs = {"x": integers("uint8", 2, 6, 16), "mask": np.array([6, 4], np.int32)}
+    constants = {
+        "w": integers("int8", 16, 3 * 8),
+        "b": floats(3 * 8),
+        "s": scalar(0.02),
+        "t": floats(3 * 8) ** 2 * 0.01 if per_column else scalar(0.01),
+        "z": scalar(117, "uint8"),
+        "v": np.zeros(3 * 8, np.int8) if per_column else scalar(3, "int8"),
+    }
+    names = ["x", "w", "b", "s", "t", "mask", "z", "v"]
+    node = own("QAttention", names, ["y"], num_heads=2)
+    agree(make(tmp_path / "m.onnx", [node], inputs, ["y"], constants), inputs)
+
+
 @pytest.mark.parametrize(("weights", "per_channel"), [("QInt8", True), ("QUInt8", False)])
 def test_an_lstm_as_onnx_runtime_quantises_it(
     tmp_path: Path, weights: str, per_channel: bool

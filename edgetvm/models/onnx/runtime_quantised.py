@@ -21,6 +21,7 @@ from edgetvm.models.onnx.quantised import (
     requantised,
 )
 from edgetvm.models.onnx.recurrent import Products, lstm, of_direction
+from edgetvm.models.onnx.runtime_attention import attention_of
 
 
 def _floats(node: Node, index: int) -> Any:
@@ -122,6 +123,13 @@ def _dynamic_matmul(node: Node) -> Any:
     return _scaled(node, total, a_scale, node.inputs[2], node.input(4))
 
 
+def _attention(node: Node) -> list[Any]:
+    """Query, key and value by one product of integers; the rest of attention is in floats."""
+    data, weights, bias, data_scale, weight_scale = node.inputs[:5]
+    total = integer_product(node, data, node.input(6), weights, node.input(7))
+    return attention_of(node, _scaled(node, total, data_scale, weight_scale, bias), 5, 8)
+
+
 def _dynamic_lstm_products(node: Node, rows: Any) -> Products:
     """8-bit weights `[directions, ..., gates * hidden]`; input and state are quantised to the range
     that they turn out to have, the input's over all steps.
@@ -192,6 +200,7 @@ RUNTIME_QUANTISED: dict[str, Converter] = {
         "MatMulIntegerToFloat": _matmul_integer_to_float,
         "DynamicQuantizeMatMul": _dynamic_matmul,
         "DynamicQuantizeLSTM": lambda node: lstm(node, _dynamic_lstm_products),
+        "QAttention": _attention,
         "QGemm": _gemm,
     }.items()
 }
