@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +174,22 @@ def read_file(path: Path) -> TFLiteFile:
     if not graphs:
         raise ModelUnreadableError("it holds no graph", where=str(path), mend="export it again")
     return TFLiteFile(path, len(data), graphs)
+
+
+def is_hybrid(file: TFLiteFile) -> bool:
+    """Whether operators multiply floats by 8-bit weights: they quantise the data as they come."""
+    return any(
+        _weighs_floats([graph.tensors[number] for number in operator.inputs[:2] if number >= 0])
+        for graph in file.graphs
+        for operator in graph.operators
+    )
+
+
+def _weighs_floats(operands: Sequence[Tensor]) -> bool:
+    if len(operands) < 2:
+        return False
+    data, weights = operands
+    return data.dtype == "float32" and weights.scales is not None and weights.data is not None
 
 
 def cut_off(path: Path) -> ModelUnreadableError:
