@@ -53,7 +53,6 @@ def built_ahead(
     """
     count = min(len(os.sched_getaffinity(0)) - 1, len(options))
     workers = [Worker(building) for _ in range(count)]
-    # A process ends with its thread.
     threads = ThreadPoolExecutor(max(1, count), thread_name_prefix="build ahead")
     try:
         for at, worker in enumerate(workers):
