@@ -88,7 +88,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
         "kept in": database,
     }
     if outcome.has_gained:
-        facts["next"] = go_on
+        facts["with a board" if outcome.estimated else "next"] = go_on
     return Group(table, "", fact_table(facts))
 
 

@@ -208,11 +208,15 @@ def test_the_list_of_records_cuts_no_figure(width: int) -> None:
         0.000123, 0.0000877, "register tile",
     )  # fmt: skip
     console = Console(file=io.StringIO(), record=True, width=width)
-    console.print(_view([told]))
+    guessed = replace(told, conditions=replace(told.conditions, estimated=True), best_ms=0.00005)
+    console.print(_view([guessed, told]))
     text = console.export_text()
     for whole in ("0.000123 ms", "0.0000877 ms", "profile", "rpi4-64bit", "1.40"):
         assert whole in text
     assert "…" not in text
+    measured, estimated = text.split("no board has measured these")
+    assert "0.0000877 ms" in measured and "0.00005" not in measured
+    assert "0.00005" in estimated and "0.0000877 ms" not in estimated
 
 
 def test_with_json_stdout_is_one_document_whatever_is_shown(
