@@ -30,7 +30,7 @@ def chord(notes: Sequence[int]) -> NDArray[np.float32]:
         for harmonic in range(1, _HARMONICS + 1):
             fading = np.exp(-_FADING_PER_S * harmonic**0.5 * time_s)
             sound += fading * np.sin(2 * np.pi * harmonic * pitch_hz * time_s) / harmonic
-    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+    return np.asarray(0.5 * sound / np.abs(sound).max(), np.float32)
 
 
 @DATA.register("plucked-chords")

@@ -112,7 +112,7 @@ def spectra(
 
 def _agree(one: Prediction, other: Prediction) -> float:
     apart = abs(one["error"] - other["error"])
-    return 100.0 * (apart <= _SAME * max(one["error"], other["error"]))
+    return 100.0 if apart <= _SAME * max(one["error"], other["error"]) else 0.0
 
 
 @POSTPROCESS.register("repeated-spectra", agreement=_agree)
