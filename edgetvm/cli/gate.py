@@ -45,7 +45,7 @@ Exit codes of this command: 0 pass, 1 regression, 2 usage, 3 inconclusive,
 )
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="PACKAGE",
     help="Run this package in turns with the model; without it the last good stored runs count.",
 )
@@ -95,6 +95,8 @@ def command(
 
     terminal = Terminal(as_json)
     try:
+        if baseline is not None and not baseline.exists():
+            raise UsageError("no such file", where=str(baseline), mend="check the path")
         store, board = Store(url), find_board(device)
         plan = GatePlan(
             max_pct / 100,

@@ -64,5 +64,6 @@ def test_what_cannot_be_is_told_in_words(home: Home, tmp_path: Path) -> None:
     assert refused(same, 2, "the same package")
     gone = home.edgetvm("gate", tmp_path / "gone.onnx")
     assert refused(gone, 2, "no such file")
-    assert home.edgetvm("gate", home.package, "--baseline", tmp_path / "gone.edgetvm").code == 2
+    baseline = home.edgetvm("gate", home.package, "--baseline", tmp_path / "gone.edgetvm")
+    assert refused(baseline, 2, "gone.edgetvm: no such file")
     assert refused(home.edgetvm("gate", "nothing"), 2, "neither a model file nor a recipe")
