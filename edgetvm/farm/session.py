@@ -114,12 +114,15 @@ class BoardSession:
         )
 
     def _requested(self, wait_s: float) -> tuple[Address, str]:
-        """The board's server and what lets in there. A farm's tracker comes back when it went."""
+        """The board's server and what lets in there. A farm's tracker comes back when it went.
+
+        Whose lease is over meanwhile is told at once.
+        """
         until_s = time.monotonic() + min(wait_s, _TRACKER_BACK_S)
         while True:
             board = self.board.now()
             try:
-                return request_board(_tracker_of(board), board.key, wait_s)
+                return request_board(_tracker_of(board), board.key, wait_s, self.board.now)
             except BoardBusyError as error:
                 self.board.now()  # that its lease was over meanwhile says more
                 raise fault_of(board) or error from error

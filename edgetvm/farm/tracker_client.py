@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,15 @@ _SUCCESS = 0
 _MAX_ANSWER_BYTES = 1 << 20
 # A tracker greets at once; only a free board may be long in coming.
 _GREETING_DEADLINE_S = 5.0
+# How often who waits long looks up.
+_LOOK_UP_S = 1.0
 _MALFORMED = "its answer is malformed"
+
+Meanwhile = Callable[[], object]
+
+
+def _nothing() -> None:
+    """Who waits has nothing else to look after."""
 
 
 @dataclass(frozen=True)
@@ -72,26 +81,30 @@ class _Connection:
     def close(self) -> None:
         self._socket.close()
 
-    def ask(self, message: list[Any], deadline_s: float) -> Any:
+    def ask(self, message: list[Any], deadline_s: float, meanwhile: Meanwhile = _nothing) -> Any:
         data = json.dumps(message).encode()
         self._until_s = time.monotonic() + deadline_s
         try:
             self._socket.sendall(struct.pack("<i", len(data)) + data)
-            (size_bytes,) = struct.unpack("<i", self._read(4))
+            (size_bytes,) = struct.unpack("<i", self._read(4, meanwhile))
             if not 0 <= size_bytes <= _MAX_ANSWER_BYTES:
                 raise ValueError(_MALFORMED)
             return json.loads(self._read(size_bytes))
         except TimeoutError as error:
             raise _Silent from error
 
-    def _read(self, size_bytes: int) -> bytes:
+    def _read(self, size_bytes: int, meanwhile: Meanwhile = _nothing) -> bytes:
         data = b""
         while len(data) < size_bytes:
             remaining_s = self._until_s - time.monotonic()
             if remaining_s <= 0:
                 raise TimeoutError
-            self._socket.settimeout(remaining_s)
-            part = self._socket.recv(size_bytes - len(data))
+            self._socket.settimeout(min(remaining_s, _LOOK_UP_S))
+            try:
+                part = self._socket.recv(size_bytes - len(data))
+            except TimeoutError:
+                meanwhile()
+                continue
             if not part:
                 raise ConnectionError("it closed the connection")
             data += part
@@ -107,7 +120,9 @@ def _unreachable(tracker: Address, reason: str) -> TrackerUnreachableError:
     )
 
 
-def _asked(tracker: Address, question: list[Any], deadline_s: float) -> Any:
+def _asked(
+    tracker: Address, question: list[Any], deadline_s: float, meanwhile: Meanwhile = _nothing
+) -> Any:
     """What the tracker answers.
 
     Raises:
@@ -116,7 +131,7 @@ def _asked(tracker: Address, question: list[Any], deadline_s: float) -> Any:
     """
     try:
         with closing(_Connection(tracker, deadline_s)) as connection:
-            code, answer = connection.ask(question, deadline_s)
+            code, answer = connection.ask(question, deadline_s, meanwhile)
     except OSError as error:
         late = isinstance(error, TimeoutError)
         reason = "no answer in time" if late else (error.strerror or str(error)).lower()
@@ -200,8 +215,16 @@ def registered_keys(tracker: Address, deadline_s: float = 5.0) -> list[str]:
     return [str(server.get("key", "")).removeprefix("server:") for server in servers]
 
 
-def request_board(tracker: Address, key: str, wait_s: float = 60.0) -> tuple[Address, str]:
+def request_board(
+    tracker: Address, key: str, wait_s: float = 60.0, meanwhile: Meanwhile = _nothing
+) -> tuple[Address, str]:
     """Ask for a free server of that key.
+
+    Args:
+        tracker: that it is registered with.
+        key: that it is registered under.
+        wait_s: longest time to wait.
+        meanwhile: is called every second; what it raises ends the waiting.
 
     Returns:
         its address, and the match key that lets one client in.
@@ -211,7 +234,7 @@ def request_board(tracker: Address, key: str, wait_s: float = 60.0) -> tuple[Add
         BoardBusyError: none became free in time.
     """
     try:
-        answer = _asked(tracker, [_REQUEST, key, "", 1], wait_s)
+        answer = _asked(tracker, [_REQUEST, key, "", 1], wait_s, meanwhile)
     except _Silent as error:
         known = ", ".join(sorted(set(registered_keys(tracker)))) or "none"
         raise BoardBusyError(

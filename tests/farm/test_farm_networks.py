@@ -15,7 +15,7 @@ from served_boards import PROFILE, ServedFarm, served_farm, stop_tree
 
 from benchmarks.farm.program_boards import ProgramBoard
 from benchmarks.farm.proxy import Proxy, Trouble
-from edgetvm.base.errors import BoardGoneError, BoardTimeoutError
+from edgetvm.base.errors import BoardGoneError, BoardTimeoutError, LeaseLostError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.leases import Held, Request, held
 from edgetvm.farm.session import BoardSession, connect
@@ -106,6 +106,20 @@ def test_a_reset_in_the_middle_of_a_file_is_told_and_leaves_nothing(
         assert [one is session for one in asked] == [True, True, False], "it is asked once"
     with connect(board_of(mine)) as session:
         assert exchanged(session, b"y" * 50_000, 20.0) == b"y" * 50_000
+
+
+def test_who_waits_for_a_server_is_told_that_his_lease_is_over(farm: ServedFarm) -> None:
+    with (
+        held(farm.store, Request(("a",), ttl_s=1.5), wait_s=20) as mine,
+        connect(board_of(mine)),  # one client at a time: the next one waits
+    ):
+        kick = threading.Timer(1.0, farm.store.kick, ("a", "kicked by the test"))
+        kick.start()
+        began_s = time.monotonic()
+        with pytest.raises(LeaseLostError), connect(board_of(mine)):
+            pass
+        kick.join()
+    assert time.monotonic() - began_s < 30
 
 
 def test_a_frozen_board_holds_up_no_other_thread(farm: ServedFarm, mine: Held) -> None:
