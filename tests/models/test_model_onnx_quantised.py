@@ -155,7 +155,7 @@ def test_sums_of_bytes_whose_zero_point_comes_with_them(tmp_path: Path, signed: 
         "b": integers(weights, 8, 5),
         "wz": np.array(0 if signed else 250, weights),
     }
-    image = {"pads": [1, 0, 2, 1], "strides": [2, 1], "group": 2}
+    image: dict[str, Any] = {"pads": [1, 0, 2, 1], "strides": [2, 1], "group": 2}
     nodes = [
         helper.make_node("ConvInteger", ["x", "w", "zero", "wz"], ["maps"], **image),
         helper.make_node("ConvInteger", ["line", "taps", "zero", "wz"], ["row"], pads=[2, 0]),
