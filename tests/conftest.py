@@ -16,6 +16,7 @@ from made_models import (
     write_unsupported,
 )
 from made_tflite import write_dense
+from shared_builds import share_built
 
 from edgetvm.recipes import ModelFile, fetch
 
@@ -27,6 +28,12 @@ OKAY_NABU = ModelFile(
     file="pyopen_wakeword/models/okay_nabu.tflite",
     sha256="2982cecde4ee81cc7a2573d2602a7d54f0669425c94a7b64af77e0ff92b03a18",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need boards come first: they take longest, and none shall run alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("board")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +52,12 @@ def isolated_home(
     for variable in ("EDGETVM_DEVICES", "EDGETVM_RECIPES", "EDGETVM_MODELS", "EDGETVM_NATIVE_LOG"):
         monkeypatch.delenv(variable, raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def built_once(isolated_home: Path, shared_cache: Path) -> None:
+    """Have what Zig builds in a test's own cache from the shared one: it takes seconds each."""
+    share_built(isolated_home / ".cache", shared_cache)
 
 
 @pytest.fixture(scope="session")

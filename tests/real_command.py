@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forked_command
+
 ESCAPE = "\x1b"
 COMMAND = [sys.executable, "-m", "edgetvm"]
 
@@ -43,17 +45,25 @@ def edgetvm(
     folder: Path | None = None,
     timeout_s: float = 180,
     environment: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> Done:
-    """Run `edgetvm ARGUMENTS` to its end, in `folder`."""
+    """Run `edgetvm ARGUMENTS` to its end, in `folder`.
+
+    Args:
+        cold: start Python for it, as users do, where `forked_command` would not prove the same.
+    """
+    variables, words = {**os.environ, **(environment or {})}, list(map(str, arguments))
+    if not cold and not any(name.startswith("PYTHON") for name in environment or ()):
+        return Done(*forked_command.run(words, folder, variables, timeout_s))
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*COMMAND, *words],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
-        env={**os.environ, **(environment or {})},
+        env=variables,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

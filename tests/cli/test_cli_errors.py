@@ -180,12 +180,14 @@ def test_a_wrong_option_is_named_before_any_work(
 
 @pytest.mark.parametrize("name", ["r.pdf", "r", "no/r.html"])
 def test_a_report_that_cannot_be_is_refused_before_the_work(
-    tiny_onnx: Path, tmp_path: Path, isolated_home: Path, name: str
+    tiny_onnx: Path, tmp_path: Path, name: str
 ) -> None:
-    done = edgetvm("bench", tiny_onnx, "--report", tmp_path / name)
+    cache = tmp_path / "cache"
+    variables = {"XDG_CACHE_HOME": str(cache)}
+    done = edgetvm("bench", tiny_onnx, "--report", tmp_path / name, environment=variables)
     assert refused(done, 2)
     assert "✓" not in done.err
-    assert not (isolated_home / ".cache").exists()
+    assert not cache.exists()
 
 
 def test_a_broken_inventory_names_file_and_line(isolated_home: Path, tiny_onnx: Path) -> None:
