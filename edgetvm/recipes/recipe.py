@@ -23,8 +23,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.named_files import files_of, find, find_called
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.finding import files_of, find, find_called
+from edgetvm.recipes.modules import code_of
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -331,7 +332,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
     found = find("recipes", name_or_path)
-    return _read_recipe(found.path, found.before)
+    return _read_recipe(found.path, code_of(found))
 
 
 def load_recipe_called(name: str) -> Recipe:
@@ -341,7 +342,7 @@ def load_recipe_called(name: str) -> Recipe:
         NotFoundError, ConfigurationError: see `load_recipe`.
     """
     found = find_called("recipes", name)
-    return _read_recipe(found.path, found.before)
+    return _read_recipe(found.path, code_of(found))
 
 
 def list_recipes() -> list[Recipe]:
