@@ -52,8 +52,6 @@ _CORE = CoreModel(
     source="AMD's Software Optimization Guide for Zen 5",
 )
 _APART = 1.1
-# Processes in which a whole model is timed.
-_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -157,20 +155,20 @@ def main() -> None:
     figures = _figures(judged, fit)
     figures["s_per_kernel"] = sum(one.took_s for one in found) / len(found)
     if options.models:
-        figures["models_error"] = _models(options.models, profile, fit)
+        figures["models_error"] = _models(options, profile, fit)
     _write(options, found, figures, fit)
     print(f"result: {_told(figures)}")
 
 
-def _models(names: Sequence[str], profile: BoardProfile, fit: Fit) -> float:
+def _models(options: argparse.Namespace, profile: BoardProfile, fit: Fit) -> float:
     """The typical error of whole models."""
     logarithms = []
-    for name in names:
-        found = whole(name, profile, fit, _ROUNDS)
+    for name in options.models:
+        found = whole(name, profile, fit, options.folder / "models.json", options.rounds)
         ratio = found.estimated / found.measured
         print(
-            f"{ratio:5.2f} {found.measured:12.0f} {found.estimated:12.0f} model {name}, "
-            f"{found.spilled} kernels spill"
+            f"{ratio:5.2f} {found.measured:12.0f} {found.estimated:12.0f} model {name}, runs "
+            f"{found.run / found.measured:.2f} of its kernels, {found.spilled} of them spill"
         )
         logarithms.append(math.log(ratio))
     return error_factor(logarithms)

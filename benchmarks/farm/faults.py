@@ -21,12 +21,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from benchmarks.farm.worker import TTL_S
+from benchmarks.farm.dealing import dealt
+from benchmarks.farm.worker import TTL_S, stacks_of
 from edgetvm.farm.leases import LeaseStore
 from edgetvm.tune.database import TuningDatabase
 
@@ -41,7 +43,7 @@ _GARBAGE = (
 
 @dataclass
 class Found:
-    """What came of it; all but `faults`, `jobs` and `waits_ms` should be empty or 0."""
+    """What came of it; all but `faults`, `jobs`, `reasons` and `waits_ms` should be empty or 0."""
 
     faults: Counter[str] = field(default_factory=Counter)
     jobs: Counter[str] = field(default_factory=Counter)
@@ -53,6 +55,13 @@ class Found:
     torn_files: int = 0
     silent_failures: int = 0
     leaks: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def all_held(self) -> bool:
+        """Whether nothing happened that must not."""
+        wrong = self.lost_results + self.double_leases + self.stuck_leases + self.torn_files
+        return not (wrong + self.silent_failures or self.leaks or self.broken)
 
 
 class Playground:
@@ -67,7 +76,7 @@ class Playground:
         self._mother = self._started("worker")
         self.workers: list[psutil.Process] = []
         self.wanted = workers
-        self.calm: list[tuple[float, Callable[[], None]]] = []
+        self.calm: list[tuple[float, Callable[[], object]]] = []
 
     def _started(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", f"benchmarks.farm.{module}", self.url, str(self.folder)]
@@ -97,16 +106,18 @@ class Playground:
         mother.stdin.flush()
         return psutil.Process(int(mother.stdout.readline()))
 
-    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+    def later(self, seconds: float, deed: Callable[[], object]) -> None:
         """Do something after a while."""
         self.calm.append((time.monotonic() + seconds, deed))
 
-    def tell(self, **words: Any) -> None:
-        """Say something to the daemon's proxies."""
+    def tell(self, **words: Any) -> bool:
+        """Say something to the daemon's proxies; whether there was a daemon that could hear it."""
         with contextlib.suppress(BrokenPipeError, OSError):
             assert self.daemon.stdin is not None  # noqa: S101 - for the type
             self.daemon.stdin.write(json.dumps(words).encode() + b"\n")
             self.daemon.stdin.flush()
+            return True
+        return False
 
     def servers(self) -> list[psutil.Process]:
         """Of boards that are up."""
@@ -142,41 +153,39 @@ def _name(process: psutil.Process) -> str:
     return ""
 
 
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
+def _signal(process: psutil.Process, number: signal.Signals) -> bool:
+    """Whether it was still there to take the signal."""
     with contextlib.suppress(psutil.Error, ProcessLookupError):
         process.send_signal(number)
+        return True
+    return False
 
 
-def _kill_worker(ground: Playground) -> None:
-    _signal(ground.random.choice(ground.workers), signal.SIGKILL)
+def _worker(ground: Playground, number: signal.Signals) -> bool:
+    return _signal(ground.random.choice(ground.workers), number)
 
 
-def _stop_worker(ground: Playground) -> None:
+def _stop_worker(ground: Playground) -> bool:
     victim = ground.random.choice(ground.workers)
-    _signal(victim, signal.SIGSTOP)
     ground.later(ground.random.choice([0.5, TTL_S + 1]), lambda: _signal(victim, signal.SIGCONT))
+    return _signal(victim, signal.SIGSTOP)
 
 
-def _end_worker(ground: Playground) -> None:
-    _signal(ground.random.choice(ground.workers), signal.SIGTERM)
-
-
-def _server(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> None:
+def _server(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> bool:
     leaders = [one for one in ground.servers() if not _is_session(one)]
     if not leaders:
-        return
+        return False
     victim = ground.random.choice(leaders)
     tree = [victim, *_below(victim.pid)]
-    for one in tree:
-        _signal(one, number)
+    is_hit = [_signal(one, number) for one in tree]
     if calm_s is not None:
-        ground.later(calm_s, lambda: [_signal(one, signal.SIGCONT) for one in tree] and None)
+        ground.later(calm_s, lambda: [_signal(one, signal.SIGCONT) for one in tree])
+    return any(is_hit)
 
 
-def _session(ground: Playground, number: signal.Signals) -> None:
+def _session(ground: Playground, number: signal.Signals) -> bool:
     sessions = [one for one in ground.servers() if _is_session(one)]
-    if sessions:
-        _signal(ground.random.choice(sessions), number)
+    return bool(sessions) and _signal(ground.random.choice(sessions), number)
 
 
 def _is_session(process: psutil.Process) -> bool:
@@ -186,22 +195,23 @@ def _is_session(process: psutil.Process) -> bool:
     return False
 
 
-def _tracker(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> None:
+def _tracker(ground: Playground, number: signal.Signals, calm_s: float | None = None) -> bool:
     for one in _below(ground.daemon.pid):
         with contextlib.suppress(psutil.Error):
             if "edgetvm.farm.tracker" in one.cmdline():
-                _signal(one, number)
                 if calm_s is not None:
-                    ground.later(calm_s, lambda one=one: _signal(one, signal.SIGCONT))
+                    ground.later(calm_s, partial(_signal, one, signal.SIGCONT))
+                return _signal(one, number)
+    return False
 
 
-def _trouble(ground: Playground, **trouble: Any) -> None:
+def _trouble(ground: Playground, **trouble: Any) -> bool:
     board = ground.random.choice(ground.names)
-    ground.tell(board=board, trouble=trouble)
     ground.later(ground.random.uniform(0.5, 3.0), lambda: ground.tell(board=board, trouble=None))
+    return ground.tell(board=board, trouble=trouble)
 
 
-def _strangers(ground: Playground) -> None:
+def _strangers(ground: Playground) -> bool:
     ports = []
     for one in [*ground.servers(), *_below(ground.daemon.pid)]:
         with contextlib.suppress(psutil.Error):
@@ -212,23 +222,31 @@ def _strangers(ground: Playground) -> None:
             stranger = socket.create_connection(("127.0.0.1", port), 1)
             stranger.sendall(ground.random.choice(_GARBAGE))
             ground.later(2.0, stranger.close)
+    return bool(ports)
 
 
-def _kick(ground: Playground) -> None:
-    ground.store.kick(ground.random.choice(ground.names), "kicked by the benchmark")
+def _kick(ground: Playground) -> bool:
+    held = [one.board for one in ground.store.seen().leases]
+    return bool(held) and ground.store.kick(ground.random.choice(held), "the benchmark") is not None
 
 
-def _maintain(ground: Playground) -> None:
+def _maintain(ground: Playground) -> bool:
     board = ground.random.choice(ground.names)
     ground.store.maintain(board, "the benchmark", begins=True)
     ground.later(1.0, lambda: ground.store.maintain(board, "the benchmark", begins=False))
+    return True
 
 
-# Name, how often, and what is done.
-FAULTS: Sequence[tuple[str, int, Callable[[Playground], None]]] = (
-    ("worker killed", 12, _kill_worker),
+def _kill_daemon(ground: Playground) -> bool:
+    ground.daemon.kill()
+    return True
+
+
+# Name, how often, and what is done; it answers whether there was anything that it befell.
+FAULTS: Sequence[tuple[str, int, Callable[[Playground], bool]]] = (
+    ("worker killed", 12, lambda ground: _worker(ground, signal.SIGKILL)),
     ("worker stopped", 8, _stop_worker),
-    ("worker ended", 4, _end_worker),
+    ("worker ended", 4, lambda ground: _worker(ground, signal.SIGTERM)),
     ("server killed", 10, lambda ground: _server(ground, signal.SIGKILL)),
     ("server frozen", 6, lambda ground: _server(ground, signal.SIGSTOP, 4.0)),
     ("session killed", 10, lambda ground: _session(ground, signal.SIGKILL)),
@@ -245,7 +263,7 @@ FAULTS: Sequence[tuple[str, int, Callable[[Playground], None]]] = (
     ("maintained", 3, _maintain),
     ("tracker killed", 2, lambda ground: _tracker(ground, signal.SIGKILL)),
     ("tracker frozen", 1, lambda ground: _tracker(ground, signal.SIGSTOP, 4.0)),
-    ("daemon killed", 1, lambda ground: ground.daemon.kill()),
+    ("daemon killed", 1, _kill_daemon),
 )  # fmt: skip
 
 
@@ -295,18 +313,17 @@ def run(
     """
     found = Found()
     deeds = {name: deed for name, _, deed in FAULTS}
-    names, weights = list(deeds), [often for _, often, _ in FAULTS]
     stuck: set[int] = set()
     with _playing(folder, boards, 0, seed) as ground:
         if not _all_good(ground, 60):
             raise RuntimeError("the boards did not come up")
         ground.wanted = workers
         dead_since: dict[int, float] = {}
-        for _ in range(faults):
+        cards = dealt({name: often for name, often, _ in FAULTS}, ground.random)
+        while found.faults.total() < faults:
             ground.mend()
-            (name,) = ground.random.choices(names, weights)
-            deeds[name](ground)
-            found.faults[name] += 1
+            name = next(cards)
+            found.faults[name] += deeds[name](ground)
             stuck |= _stuck(ground, dead_since)
             time.sleep(ground.random.uniform(0, 2 * every_s))
         _calm_down(ground, found)
@@ -327,7 +344,7 @@ def _calm_down(ground: Playground, found: Found) -> None:
         _signal(worker, signal.SIGCONT)
         _signal(worker, signal.SIGUSR1)
     _, late = psutil.wait_procs(ground.workers, timeout=60)
-    found.leaks += [f"worker {worker.pid} does not end" for worker in late]
+    found.leaks += [_where_it_hangs(ground, worker) for worker in late]
     ground.workers = late
     time.sleep(_FREED_S)
     found.stuck_leases += len(ground.store.look().leases)
@@ -338,6 +355,14 @@ def _calm_down(ground: Playground, found: Found) -> None:
     # A pipe and a tracker; for each board two ends of a pipe and a proxy's port; the database.
     if open_files > 30 + 6 * len(ground.names):
         found.leaks.append(f"the daemon has {open_files} open files")
+
+
+def _where_it_hangs(ground: Playground, worker: psutil.Process) -> str:
+    _signal(worker, signal.SIGUSR2)
+    time.sleep(0.5)
+    stacks = stacks_of(ground.folder, worker.pid)
+    told = stacks.read_text() if stacks.exists() else ""
+    return f"worker {worker.pid}, {worker.status()}, does not end:\n{told}"
 
 
 def _read_journals(folder: Path, found: Found) -> None:
@@ -356,7 +381,7 @@ def _read_journals(folder: Path, found: Found) -> None:
                 found.torn_files += 1
             elif "ending" in entry:
                 found.jobs[entry["ending"]] += 1
-                found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", entry.get("why", ""))] += 1
+                found.reasons[re.sub(r"\b[0-9a-f]{6,}\b|[0-9.]+", "…", entry.get("why", ""))] += 1
                 found.silent_failures += entry["ending"] != "ok" and not entry.get("why")
     with TuningDatabase(folder / "results.sqlite", must_exist=True) as database:
         (conditions,) = database.conditions() or (None,)

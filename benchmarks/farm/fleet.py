@@ -20,6 +20,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,8 @@ class Fleet:
         boards: that nothing befalls just now stand in `calm`.
         store: of the farm.
         jobs: under way.
+        model: that they compile.
+        results: where they keep measurements.
     """
 
     def __init__(self, folder: Path, boards: Sequence[EmulatedBoard], seed: int) -> None:
@@ -56,14 +59,14 @@ class Fleet:
         self.random = random.Random(seed)  # noqa: S311 - which fault comes next
         self.found = Found()
         self.jobs: list[Job] = []
-        self._folder, self._count = folder, 0
+        self._folder, self._count, self._temporary = folder, 0, folder / "tmp"
         self._later: list[tuple[float, Callable[[], object]]] = []
         self._kept: tuple[set[int], set[str]] = set(), set()
         self._leases: dict[int, Held] = {}
         self._stuck: set[int] = set()
-        self._results = f"sqlite:///{folder}/results.sqlite"
+        self.results = f"sqlite:///{folder}/results.sqlite"
         self._trials = folder / "trials.sqlite"
-        self._model = write_model(folder / "model.onnx")
+        self.model = write_model(folder / "model.onnx")
         farm = f"sqlite:///{folder}/farm.sqlite"
         self._environment = {
             **os.environ,
@@ -73,16 +76,17 @@ class Fleet:
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
             "EDGETVM_INVENTORY": str(folder / "boards.yaml"),
             "EDGETVM_FARM": farm,
-            "EDGETVM_RESULTS": self._results,
+            "EDGETVM_RESULTS": self.results,
         }
+        self._temporary.mkdir()
         (folder / "boards.yaml").write_text(inventory_text(boards))
         self.store = LeaseStore(farm)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """Run a command to its end."""
+        """Run a command to its end. A daemon that it starts has a folder for temporary files."""
         return subprocess.run(
             [*COMMAND, *words],
-            env=self._environment,
+            env={**self._environment, "TMPDIR": str(self._temporary)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -123,6 +127,10 @@ class Fleet:
                     return process
         return None
 
+    def temporary_files(self) -> list[str]:
+        """Of the daemon."""
+        return sorted(str(one) for one in self._temporary.rglob("*"))
+
     def later(self, seconds: float, deed: Callable[[], object]) -> None:
         """Do something after a while."""
         self._later.append((time.monotonic() + seconds, deed))
@@ -136,7 +144,16 @@ class Fleet:
         kind = self.random.choices(list(KINDS), OFTEN)[0]
         names = [board.name for board in self.boards]
         some = self.random.sample(names, self.random.randint(1, len(names)))
-        words = [word.format(model=self._model, trials=self._trials) for word in KINDS[kind](some)]
+        return self.begin(kind, KINDS[kind](some))
+
+    def begin(self, kind: str, words: Sequence[str]) -> Job:
+        """A command under way.
+
+        Args:
+            kind: of job, in a word.
+            words: with `{model}` and `{trials}` where the files of those are meant.
+        """
+        words = [word.format(model=self.model, trials=self._trials) for word in words]
         self._count += 1
         said = self._folder / f"job{self._count}.err"
         with said.open("wb") as log:
@@ -152,15 +169,15 @@ class Fleet:
         errors = [line for line in text.splitlines() if line.startswith("error: ")]
         code = job.process.returncode
         if code and job.is_hit:
-            ending = "killed"
+            ending, reason = "killed", f"{job.kind} killed by a fault"
         elif code:
             ending = "failed"
+            reason = (errors or [f"{job.kind}: NO REASON, but: {text.strip()[-200:]}"])[0]
             self.found.silent_failures += not errors or "Traceback" in text
         else:
-            ending = "ok"
+            ending, reason = "ok", ""
         self.found.jobs[f"{job.kind} {ending}"] += 1
-        reason = errors[0] if errors and code else ""
-        self.found.reasons[re.sub(r"[0-9a-f]{6,}|[0-9.]+", "…", reason)] += 1
+        self.found.reasons[re.sub(r"\b[0-9a-f]{6,}\b|[0-9.]+", "…", reason)] += 1
 
     def _look(self) -> None:
         """What is kept must be there to the end; who is silent for too long is stuck."""
@@ -180,10 +197,10 @@ class Fleet:
             with TuningDatabase(self._trials) as database:
                 for conditions in database.conditions():
                     trials |= {number for number, _ in database.numbered(conditions)}
-        return trials, set(Store(self._results).ids())
+        return trials, set(Store(self.results).ids())
 
-    def calm_down(self) -> None:
-        """No more faults: jobs end, all boards come back, and nothing is left."""
+    def come_to_rest(self) -> None:
+        """No more faults: jobs end, and all boards come back."""
         until_s = time.monotonic() + _BACK_S
         while self.jobs or self.is_troubled:
             self.mend(0)
@@ -194,6 +211,10 @@ class Fleet:
         while not self._are_good() and time.monotonic() < until_s:
             self.mend(0)
             time.sleep(0.5)
+
+    def calm_down(self) -> None:
+        """Come to rest; nothing must be left."""
+        self.come_to_rest()
         farm = self.store.look()
         self.found.stuck_leases = len(self._stuck | {one.token for one in farm.leases})
         bad = {one.board: one.detail for one in farm.boards if one.verdict != "good"}
@@ -212,11 +233,11 @@ class Fleet:
         if daemon is not None and daemon.num_fds() > 40 + 8 * len(self.boards):
             leaks.append(f"the daemon has {daemon.num_fds()} open files")
         self.command("farm", "down")
+        leaks += [f"temporary file {file}" for file in self.temporary_files()]
         for board in self.boards:
-            files = board.run("find", LAYOUT.sessions, "/tmp", "-mindepth", "1").split()  # noqa: S108
-            leaks += [f"{board.name} has {file}" for file in files]
-            if not _within(60, lambda board=board: _count(board, _SESSIONS) == 0):
-                leaks.append(f"{board.name} has {_count(board, _SESSIONS)} sessions of SSH")
+            leaks += [f"{board.name} has {file}" for file in files_on(board)]
+            if not _within(60, partial(_has_no_session, board)):
+                leaks.append(f"{board.name} has {sessions_on(board)} sessions of SSH")
         mine = f"EDGETVM_FARM={self.store.url}".encode()
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
@@ -234,9 +255,18 @@ class Fleet:
         self.store.close()
 
 
-def _count(board: EmulatedBoard, pattern: str) -> int:
-    """Processes of a board whose command is like that."""
-    return int(board.run("sh", "-c", f"pgrep -fc '{pattern}' || true").strip() or 0)
+def files_on(board: EmulatedBoard) -> list[str]:
+    """What sessions left on a board."""
+    return board.run("find", LAYOUT.sessions, "/tmp", "-mindepth", "1").split()  # noqa: S108
+
+
+def sessions_on(board: EmulatedBoard) -> int:
+    """Sessions of SSH that a board has."""
+    return int(board.run("sh", "-c", f"pgrep -fc '{_SESSIONS}' || true").strip() or 0)
+
+
+def _has_no_session(board: EmulatedBoard) -> bool:
+    return sessions_on(board) == 0
 
 
 def _within(seconds: float, truth: Callable[[], bool]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.farm.dealing import dealt
 from benchmarks.farm.faults import Found
 from benchmarks.farm.fleet import Fleet
 from edgetvm.base.errors import EdgetvmError
@@ -113,8 +114,18 @@ FAULTS: Sequence[tuple[str, int, Fault]] = (
 )
 
 
+_DEEDS = {name: deed for name, _, deed in FAULTS}
+
+
 @contextmanager
-def _up(folder: Path, boards: int, seed: int) -> Iterator[Fleet]:
+def fleet_up(folder: Path, boards: int, seed: int) -> Iterator[Fleet]:
+    """Emulated boards that are provisioned and served.
+
+    Args:
+        folder: for all files; empty.
+        boards: how many.
+        seed: of the choice of faults.
+    """
     with emulated_boards(boards) as made:
         fleet = Fleet(folder, made, seed)
         try:
@@ -122,6 +133,17 @@ def _up(folder: Path, boards: int, seed: int) -> Iterator[Fleet]:
             yield fleet
         finally:
             fleet.close()
+
+
+def cards(fleet: Fleet, without: Sequence[str] = ()) -> Iterator[str]:
+    """Names of faults without end."""
+    return dealt({name: often for name, often, _ in FAULTS if name not in without}, fleet.random)
+
+
+def befall(fleet: Fleet, name: str) -> None:
+    """Cause a fault; one that has nothing to befall, or a board that just comes up, counts not."""
+    with suppress(EdgetvmError, OSError, psutil.Error):
+        fleet.found.faults[name] += _DEEDS[name](fleet)
 
 
 def run(folder: Path, *, faults: int, boards: int, jobs: int, every_s: float, seed: int) -> Found:
@@ -135,15 +157,11 @@ def run(folder: Path, *, faults: int, boards: int, jobs: int, every_s: float, se
         every_s: between two faults, on average.
         seed: of the choice of faults.
     """
-    deeds = {name: deed for name, _, deed in FAULTS}
-    names, weights = list(deeds), [often for _, often, _ in FAULTS]
-    with _up(folder, boards, seed) as fleet:
+    with fleet_up(folder, boards, seed) as fleet:
+        names = cards(fleet)
         while fleet.found.faults.total() < faults:
             fleet.mend(jobs)
-            (name,) = fleet.random.choices(names, weights)
-            # A fault that has nothing to befall, or a board that is just coming up, counts not.
-            with suppress(EdgetvmError, OSError, psutil.Error):
-                fleet.found.faults[name] += deeds[name](fleet)
+            befall(fleet, next(names))
             time.sleep(fleet.random.uniform(0, 2 * every_s))
         fleet.calm_down()
         return fleet.found

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.farm.proxy import Proxy
@@ -30,25 +31,35 @@ def program_server(folder: Path, proxy: Proxy | None = None) -> Start:
         folder: for the files of its sessions.
         proxy: that its clients come through.
     """
-    program = str(board_program(os.uname().machine))
-    folder.mkdir(exist_ok=True)
 
     def start(tracker: Address, key: str) -> subprocess.Popen[bytes]:
-        words = [program, "serve", "--tracker", str(tracker), "--key", key, "--folder", str(folder)]
+        words = ["--tracker", str(tracker), "--key", key]
         words += ["--told-port", str(proxy.port)] if proxy is not None else []
-        log = folder.with_suffix(".log")
-        with log.open("wb") as said:
-            process = subprocess.Popen(
-                ["sh", "-c", _TIED, "sh", *words],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said,
-                start_new_session=True,
-            )  # fmt: skip
-        port = _port_in(log)
+        process, port = served(folder, words)
         if proxy is not None:
             proxy.target = port
         return process
 
     return start
+
+
+def served(folder: Path, words: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that ends with this process, and the port that it listens on.
+
+    Args:
+        folder: for the files of its sessions.
+        words: to `edgetvm-board serve`.
+    """
+    folder.mkdir(exist_ok=True)
+    command = [str(board_program(os.uname().machine)), "serve", "--folder", str(folder), *words]
+    log = folder.with_suffix(".log")
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            ["sh", "-c", _TIED, "sh", *command],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said,
+            start_new_session=True,
+        )  # fmt: skip
+    return process, _port_in(log)
 
 
 def _port_in(log: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import hashlib
 import json
 import os
@@ -132,11 +133,17 @@ JOBS: dict[str, Callable[[Worker, Held], None]] = {
 }
 
 
+def stacks_of(folder: Path, pid: int) -> Path:
+    """Where a worker writes what its threads do, at SIGUSR2."""
+    return folder / f"{pid}.stacks"
+
+
 def work(url: str, folder: Path, names: list[str]) -> None:
-    """One job after the other, until SIGUSR1."""
+    """One job after the other, until SIGUSR1; at SIGUSR2 it tells what it is at."""
     over = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: over.set())
-    with LeaseStore(url) as store:
+    with LeaseStore(url) as store, stacks_of(folder, os.getpid()).open("w") as stacks:
+        faulthandler.register(signal.SIGUSR2, stacks, all_threads=True)
         worker = Worker(store, folder, names)
         while not over.is_set():
             if not worker.do_one():

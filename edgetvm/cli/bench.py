@@ -248,7 +248,6 @@ def command(
         if report_path is not None:
             write_report(measurements, report_path, background=background)
             terminal.say(f"report: {report_path.resolve()}")
-    for name, error in failures.items():
-        terminal.say(f"error: {error}" if name in str(error) else f"error: {name}: {error}")
+    terminal.failures(failures)
     if first_error is not None:
         click.get_current_context().exit(first_error.exit_code)

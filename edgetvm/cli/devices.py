@@ -125,9 +125,9 @@ def check_command(
 
     Ends with 8 if one did not answer, or is of another kind than its profile.
     """
-    from edgetvm.cli.devices_views import checked_document, checked_view
+    from edgetvm.cli.devices_views import checked_document, checked_failures, checked_view
     from edgetvm.cli.terminal import Terminal
-    from edgetvm.farm.asking import any_failed, check_board
+    from edgetvm.farm.asking import check_board
     from edgetvm.farm.together import on_all
 
     terminal, boards = Terminal(as_json), _selected(selection)
@@ -136,7 +136,8 @@ def check_command(
             "check boards", boards, lambda board: check_board(board, accept_new_host_key)
         )
     terminal.result(checked_document(checked), checked_view(checked))
-    if any_failed(checked):
+    if failed := checked_failures(checked):
+        terminal.failures(failed)
         ctx.exit(8)
 
 
@@ -160,7 +161,7 @@ def facts_command(
     from edgetvm.cli.devices_views import facts_document, facts_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm.asking import ask, facts_of
-    from edgetvm.farm.together import on_all
+    from edgetvm.farm.together import failures, on_all
 
     terminal, boards = Terminal(as_json), _selected(selection)
     if raw:
@@ -171,7 +172,8 @@ def facts_command(
     with terminal.steps():
         found = on_all("ask boards", boards, lambda board: facts_of(board, accept_new_host_key))
     terminal.result(facts_document(found), facts_view(found))
-    if any(outcome.error for outcome in found.values()):
+    if failed := failures(found):
+        terminal.failures(failed)
         ctx.exit(8)
 
 

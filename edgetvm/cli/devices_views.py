@@ -12,8 +12,10 @@ from rich.console import Group, RenderableType
 from edgetvm.base.units import format_bytes, format_duration, format_ms
 from edgetvm.boards.detect import core_name
 from edgetvm.cli.tables import add_row, fact_table, new_table
+from edgetvm.farm.together import failures
 
 if TYPE_CHECKING:
+    from edgetvm.base.errors import EdgetvmError
     from edgetvm.farm import Board
     from edgetvm.farm.asking import Checked
     from edgetvm.farm.facts import Disk, Facts
@@ -104,6 +106,15 @@ def _why(outcome: Outcome[Any]) -> str:
     if error is None or not (error.where or "").startswith("board "):
         return str(error)
     return f"{error.what} ({error.mend})" if error.mend else error.what
+
+
+def checked_failures(checked: Mapping[str, Outcome[Checked]]) -> dict[str, EdgetvmError | str]:
+    """Why boards did not answer, or why packages for their profiles do not run there."""
+    return failures(checked) | {
+        name: "; ".join(outcome.value.findings)
+        for name, outcome in checked.items()
+        if outcome.value is not None and outcome.value.state == "failed"
+    }
 
 
 def checked_view(checked: Mapping[str, Outcome[Checked]]) -> RenderableType:

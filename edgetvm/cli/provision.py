@@ -55,6 +55,7 @@ def command(
     )
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm.provision import Order, provision
+    from edgetvm.farm.together import failures
 
     terminal, boards = Terminal(as_json), _selected(selection)
     if record:
@@ -65,6 +66,7 @@ def command(
     with terminal.steps():
         done = provision(boards, order, LiveProvisioning(terminal, boards))
     terminal.result(provisioned_document(done), provisioned_view(done, order))
+    terminal.failures(failures(done))
     ctx.exit(exit_code(done))
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from edgetvm.base.words import plural, printable
 from edgetvm.cli.tables import add_row, new_table
+from edgetvm.farm.together import failures
 
 if TYPE_CHECKING:
     from edgetvm.cli.terminal import Terminal
@@ -52,7 +53,7 @@ class LiveProvisioning:
 
 def exit_code(done: Mapping[str, Outcome[Provisioned]]) -> int:
     """Of the command: 0 where none failed, the one code of those that did, or else 8."""
-    codes = {outcome.error.exit_code for outcome in done.values() if outcome.error}
+    codes = {error.exit_code for error in failures(done).values()}
     return codes.pop() if len(codes) == 1 else _ANY_FAILED if codes else 0
 
 

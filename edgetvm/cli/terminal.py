@@ -17,6 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.base.units import format_duration
 from edgetvm.base.words import printable
@@ -101,6 +102,16 @@ class Terminal:
     def say(self, sentence: str) -> None:
         """A sentence beside the result."""
         self._log.print(printable(sentence))
+
+    def failures(self, found: Mapping[str, EdgetvmError | str]) -> None:
+        """A line for each of several that failed, beside the result: stdout may lead elsewhere.
+
+        Args:
+            found: by name of the board or model; why.
+        """
+        for name, why in found.items():
+            is_named = isinstance(why, EdgetvmError) and name in (why.where or why.what)
+            self.say(f"error: {why}" if is_named else f"error: {name}: {why}")
 
     @contextmanager
     def steps(self) -> Iterator[None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +23,6 @@ from edgetvm.farm.listening import LOOPBACK
 from edgetvm.farm.probing import session_over
 from edgetvm.farm.server_proof import prove_server
 from edgetvm.farm.ssh import Connection
-from edgetvm.farm.together import Outcome
 from edgetvm.farm.tracker_client import registered_keys
 
 _FACTS_DEADLINE_S = 30.0
@@ -186,8 +184,3 @@ def _disk_faults(disk: Disk | None) -> list[str]:
         f"has {format_bytes(disk.free_bytes)} free": disk.free_bytes < _LEAST_FREE_BYTES,
     }
     return [fault for fault, is_there in faults.items() if is_there]
-
-
-def any_failed(checked: Mapping[str, Outcome[Checked]]) -> bool:
-    """Whether a board did not answer, or packages for its profile do not run there."""
-    return any(one.value is None or one.value.state == "failed" for one in checked.values())

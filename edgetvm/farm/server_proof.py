@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from edgetvm.base.errors import BoardError, BoardTimeoutError, BoardUnreachableError
+from edgetvm.base.errors import BoardError, BoardTimeoutError
 from edgetvm.farm.bare_session import BareSession, KeyRefusedError
 from edgetvm.farm.listening import LOOPBACK
-from edgetvm.farm.ssh import Connection
+from edgetvm.farm.ssh import Connection, NobodyListensError
 
 # No board has this key: one that refuses it is there, and begins no session for it.
 _NOBODY = "nobody"
@@ -27,7 +27,7 @@ def prove_server(connection: Connection, port: int) -> None:
     name = connection.board.name
     try:
         channel = connection.open_stream(LOOPBACK, port)
-    except BoardUnreachableError as error:
+    except NobodyListensError as error:
         raise BoardError(
             f"its server does not run: {error.what}",
             where=f"board {name}",
@@ -45,7 +45,7 @@ def prove_server(connection: Connection, port: int) -> None:
                 mend=f"is it frozen? start it again: edgetvm provision {name}",
             ) from error
         except (OSError, EOFError, ValueError):
-            pass
+            connection.see_that_it_holds("proving its server")
     raise BoardError(
         f"what answers at port {port} there is not its server",
         where=f"board {name}",

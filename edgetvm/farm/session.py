@@ -415,8 +415,10 @@ class BoardSession:
         )
 
     def _exit_code_after_return(self) -> tuple[bool, int | None]:
-        """Whether the board comes back, and how the session's process ended, where it tells."""
-        back = False
+        """Whether the board comes back, and how the session's process ended, where it tells.
+
+        Only the next session is told of the one before, so that a second question is in vain.
+        """
         until_s = time.monotonic() + _RETURN_DEADLINE_S
         while time.monotonic() < until_s:
             try:
@@ -428,15 +430,13 @@ class BoardSession:
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
                     finally:
                         successor.close()
-                    back = True
-                    if code is not None:
-                        return back, int(code)
+                    return True, None if code is None else int(code)
             except (TrackerUnreachableError, LeaseLostError):
-                return back, None
+                return False, None
             except BoardError:
                 pass
             time.sleep(0.3)
-        return back, None
+        return False, None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Queue
 from threading import Semaphore, Thread
@@ -24,6 +24,11 @@ class Outcome(Generic[Value]):
 
     value: Value | None = None
     error: EdgetvmError | None = None
+
+
+def failures(found: Mapping[str, Outcome[Value]]) -> dict[str, EdgetvmError]:
+    """Why there is no value, by name of the board."""
+    return {name: outcome.error for name, outcome in found.items() if outcome.error is not None}
 
 
 def on_all(

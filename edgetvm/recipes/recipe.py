@@ -172,6 +172,13 @@ class Recipe:
         Annotated[Processing, ChosenFrom(DATA)] | None,
         Field(description="Samples to run on; random numbers where there is none."),
     ] = None
+    brought: Annotated[
+        Annotated[Processing, ChosenFrom(DATA)] | None,
+        Field(
+            description="How a folder that is given with `--data` is read, where the recipe has no "
+            "data of its own."
+        ),
+    ] = None
     preprocess: Annotated[
         Annotated[Processing, ChosenFrom(PREPROCESS)] | None,
         Field(description="How a sample becomes the model's inputs."),
@@ -252,7 +259,7 @@ class Recipe:
                 raise refusal(("accept", metric), metric, "left out: it is no score")
         if not self.metrics:
             return
-        if self.data is None or self.postprocess is None:
+        if (self.data or self.brought) is None or self.postprocess is None:
             raise refusal(
                 ("metrics",), list(self.metrics), "used with `data:` and `postprocess:`: add both"
             )
@@ -272,7 +279,7 @@ def _anchored(file: ModelFile, folder: Path) -> ModelFile:
 
 
 # What may be named by functions of a recipe's own module.
-_CHOSEN = ("data", "preprocess", "postprocess", "metrics", "accept")
+_CHOSEN = ("data", "brought", "preprocess", "postprocess", "metrics", "accept")
 
 
 def _without_code(keys: Keys) -> Keys:
@@ -359,7 +366,7 @@ def list_recipes() -> list[Recipe]:
 def recipe_text(recipe: Recipe) -> str:
     """A recipe as YAML that reads as the same recipe. Paths in it stay as they are."""
     document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude_defaults=True)
-    for key in ("data", "preprocess", "postprocess"):
+    for key in ("data", "brought", "preprocess", "postprocess"):
         if key in document:
             chosen = document[key]
             document[key] = {"name": chosen["name"], **_plain(chosen["parameters"])}

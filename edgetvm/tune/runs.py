@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from edgetvm.base.files import storage_errors
 from edgetvm.tune.database_file import SAME, SAME_COLUMNS, DatabaseFile
 from edgetvm.tune.records import Conditions
 
+# <fcntl.h>'s `struct flock` on a 64-bit Linux: kind, whence, start, length, process.
+_FLOCK = "hhqqi4x"
+
 
 class Runs(DatabaseFile):
-    """Runs, each kept from other processes while a living one works on it."""
+    """Runs, each kept from all others while a living process works on it."""
 
     _locks: int | None = None
 
@@ -38,7 +42,7 @@ class Runs(DatabaseFile):
         return {int(run): budget for run, budget in rows}
 
     def work_on(self, run: int) -> bool:
-        """Keep other processes off a run; False where a living one works on it.
+        """Keep others off a run; False where somebody works on it, in this process or another.
 
         The system lets go of it when this process ends, however it ends.
         """
@@ -48,7 +52,7 @@ class Runs(DatabaseFile):
                     self._locks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
                 )
             try:
-                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, run)
+                _lock(self._locks, fcntl.F_WRLCK, run)
             except (BlockingIOError, PermissionError):
                 return False
         return True
@@ -66,7 +70,7 @@ class Runs(DatabaseFile):
         if not self.work_on(run):
             return True
         if self._locks is not None:
-            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, run)
+            _lock(self._locks, fcntl.F_UNLCK, run)
         return False
 
     @property
@@ -108,3 +112,12 @@ class Runs(DatabaseFile):
         if self._locks is not None:
             os.close(self._locks)
             self._locks = None
+
+
+def _lock(locks: int, kind: int, run: int) -> None:
+    """A lock of this open file: `lockf`'s are the process's, and go with any file it closes.
+
+    Raises:
+        BlockingIOError, PermissionError: another has it.
+    """
+    fcntl.fcntl(locks, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, run, 1, 0))

@@ -81,6 +81,8 @@ def test_a_board_that_does_not_answer_is_no_success(isolated_home: Path) -> None
         assert done.code == 8
         assert "✗" in done.err and "✓" not in done.err and "1 board failed" in done.err
         assert "board silent:" not in done.out and "no SSH server listens" in done.out
+        (told,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+        assert told.startswith("error: board silent: it is there, and no SSH server listens")
 
 
 def test_power(inventory: Path) -> None:

@@ -72,7 +72,7 @@ def test_boards_are_made_ready_as_planned(boards: list[EmulatedBoard], tmp_path:
     assert [one["result"] for one in again.document.values()] == ["no change", "no change"]
 
 
-def test_a_board_that_fails_is_told_in_exit_code_and_result(boards: list[EmulatedBoard]) -> None:
+def test_a_board_that_fails_is_told_in_every_place(boards: list[EmulatedBoard]) -> None:
     boards[1].run("sh", "-c", "chmod 000 /usr/bin/sudo")
     done = edgetvm("provision", "--dry-run", "--json")
     boards[1].run("sh", "-c", "chmod 4755 /usr/bin/sudo")
@@ -80,6 +80,8 @@ def test_a_board_that_fails_is_told_in_exit_code_and_result(boards: list[Emulate
     failed = done.document[boards[1].name]
     assert (failed["result"], failed["exit_code"]) == ("failed", 8)
     assert "needs root there" in failed["error"]
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert errors == [f"error: {failed['error']}"]
     assert done.document[boards[0].name]["result"] == "would change"
 
 

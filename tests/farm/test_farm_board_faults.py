@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -110,6 +112,26 @@ def test_a_bad_network_costs_time_and_no_byte(board: EmulatedBoard) -> None:
             upload(connection, data, "file")
         assert findings_of(board) == []
     assert (board.root / "home/debian/file").read_bytes() == data
+
+
+def test_a_slow_line_carries_so_much_and_no_more(board: EmulatedBoard) -> None:
+    data = os.urandom(20_000)
+    with (
+        faults.link_impaired(board, bytes_per_s=20_000),
+        Connection(board.board) as connection,
+    ):
+        began_s = time.monotonic()
+        upload(connection, data, "file")
+        assert time.monotonic() - began_s > 0.9
+    assert (board.root / "home/debian/file").read_bytes() == data
+
+
+def test_a_cable_stays_pulled_while_the_board_is_switched_off_and_on(board: EmulatedBoard) -> None:
+    with faults.link_down(board):
+        board.stop()
+        board._power_on()
+        with pytest.raises(TimeoutError):
+            socket.create_connection((board.address, 22), timeout=0.5)
 
 
 DISKS: dict[str, Fault] = {

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from real_board import within
@@ -14,7 +15,7 @@ from served_boards import PROFILE, ServedFarm, served_farm, stop_tree
 
 from benchmarks.farm.program_boards import ProgramBoard
 from benchmarks.farm.proxy import Proxy, Trouble
-from edgetvm.base.errors import BoardError, BoardTimeoutError
+from edgetvm.base.errors import BoardGoneError, BoardTimeoutError
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.leases import Held, Request, held
 from edgetvm.farm.session import BoardSession, connect
@@ -87,13 +88,22 @@ def test_a_half_open_connection_is_late_and_then_it_is_over(
 
 
 def test_a_reset_in_the_middle_of_a_file_is_told_and_leaves_nothing(
-    mine: Held, proxy: Proxy
+    mine: Held, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[BoardSession] = []
+    facts = BoardSession.facts
+
+    def told(session: BoardSession, deadline_s: float = 20.0) -> dict[str, Any]:
+        asked.append(session)
+        return facts(session, deadline_s)
+
+    monkeypatch.setattr(BoardSession, "facts", told)
     with connect(board_of(mine)) as session, proxy.having(Trouble(bytes_per_s=100_000)):
         session.facts()
         threading.Timer(0.3, proxy.reset).start()
-        with pytest.raises(BoardError):
+        with pytest.raises(BoardGoneError, match="and it is back"):
             exchanged(session, b"x" * 500_000, 20.0)
+        assert [one is session for one in asked] == [True, True, False], "it is asked once"
     with connect(board_of(mine)) as session:
         assert exchanged(session, b"y" * 50_000, 20.0) == b"y" * 50_000
 

@@ -211,6 +211,9 @@ def test_a_run_is_worked_on_by_one_process_until_that_ends_or_is_killed(
         assert other.stdout.readline() == "True\n"
         assert not database.work_on(first) and database.work_on(second)
         assert database.is_another_at_work(second, HERE)
+        for _ in "ab":  # the end of the first lets go of nothing of the others'
+            with TuningDatabase(database.path) as twin:
+                assert not twin.work_on(second) and not twin.work_on(first)
         other.kill()
     assert not database.is_another_at_work(second, HERE)
     assert database.work_on(first)
@@ -228,6 +231,8 @@ def test_verdicts_and_layouts_of_estimates_are_apart(database: TuningDatabase) -
     assert database.layouts(HERE) == {"a": "NCHW", "b": "auto"}
     assert database.schedules(HERE).layouts == {"a": "NCHW"}
     assert database.layouts(estimated) == {}
+    database.append(None, estimated, made_trial())
+    assert [count for _, count, *_ in database.since(0)] == [1]
 
 
 def test_a_newer_format_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

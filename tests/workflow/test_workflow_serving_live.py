@@ -8,7 +8,7 @@ import json
 import threading
 import wave
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from edgetvm.models.model import Arrays, Signature, State, TensorSpec
-from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare
+from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare, samples
 from edgetvm.workflow.serving.app import make_app
 from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.dictation import Dictation
@@ -215,12 +215,43 @@ def test_a_listener_hears_when_it_is_loud(server: Server) -> None:
         (["one two three", "two three four", "three four five", "three four five"],
          ["one", "two", "three", "four", "five"]),
         (["one two", "one two", "one", "one"], ["one", "two"]),
+        (["one two six six", "one two six six", "two six six", "o six six", "six six", "six six"],
+         ["one", "two", "six", "six"]),
+        (["zero one two", "zero one two", "no one two six", "no one two six", "e two six five six"],
+         ["zero", "one", "two", "six", "five"]),
         (["five", "five", "five five", "five five", "", ""], ["five", "five"]),
     ],
 )  # fmt: skip
 def test_each_word_is_told_once_when_it_is_settled(texts: list[str], told: list[str]) -> None:
     dictation = Dictation()
     assert [word for text in texts for word in dictation.heard(text)] == told
+
+
+def test_digits_that_are_spoken_on_and_on_are_told_once() -> None:
+    """For longer than the text lasts: its begin is cut off in the midst of words."""
+    digits = load_recipe("speech/spoken-digits")
+    assert digits.model.path is not None
+    assert digits.data is not None
+    assert digits.postprocess is not None
+    narrow = {**digits.postprocess.parameters, "beam": 4}
+    digits = replace(
+        digits,
+        data=replace(digits.data, parameters={"count": 3}),
+        postprocess=replace(digits.postprocess, parameters=narrow),
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        digits.model.path, options, providers=["CPUExecutionProvider"]
+    )
+    said = samples(digits)
+    sound = np.concatenate([part for one in said for part in (one.value, silence(1))])
+    stream = LiveStream(digits, Signature((TensorSpec("sound", (1, 25600), "float32"),), ()))
+    told = []
+    for chunk in sound[: len(sound) // stream.hop * stream.hop].reshape(-1, stream.hop):
+        (letters,) = session.run(None, stream.inputs(chunk))
+        told += [event.word for event in stream.answered({"letters": letters})[1]]
+    assert told == " ".join(str(one.label) for one in said).split()
 
 
 def test_what_is_no_chunk_ends_the_stream(server: Server) -> None:

@@ -69,6 +69,7 @@ class EmulatedBoard:
         self._conditions = conditions
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.RLock()
+        self._is_plugged = True
         bases = [musl_userland(architecture)] if conditions.musl else []
         self._bases = ":".join(map(str, [*bases, userland(architecture)]))
         self.folder = lab.folder / name
@@ -163,13 +164,16 @@ class EmulatedBoard:
         return ran(*self.inside(*words), where=f"emulated board {self.name}")
 
     def set_link(self, state: Literal["up", "down"]) -> None:
-        """Plug its network cable in, or pull it."""
-        ran(*self._lab.inside("ip", "link", "set", self._port, state))
+        """Plug its network cable in, or pull it, until it is set otherwise."""
+        with self._turn:
+            self._is_plugged = state == "up"
+            if self.pid:
+                ran(*self._lab.inside("ip", "link", "set", self._port, state))
 
     @contextmanager
-    def impaired(self, loss: float, delay_ms: float) -> Iterator[None]:
+    def impaired(self, loss: float, delay_ms: float, bytes_per_s: float) -> Iterator[None]:
         """Have a bad cable between the board and all others."""
-        with self._lab.cable(self._port, loss, delay_ms):
+        with self._lab.cable(self._port, loss, delay_ms, bytes_per_s):
             yield
 
     def resize_disk(self, free_bytes: int | None) -> None:
@@ -187,6 +191,8 @@ class EmulatedBoard:
             where=f"emulated board {self.name}",
             environment=self._environment(),
         )
+        if not self._is_plugged:
+            self.set_link("down")
         self._outlet.tell(True)
         threading.Thread(
             target=self._watch, args=(self._process,), daemon=True, name=self.name

@@ -1,6 +1,6 @@
-"""A bad network cable: it loses some frames and delays the others.
+"""A bad network cable: it loses some frames and delays the others, or carries few at a time.
 
-    python cable.py PORT TAP LOSS DELAY_MS
+    python cable.py PORT TAP LOSS DELAY_MS BYTES_PER_S
 
 For kernels without netem. Frames are carried between PORT, a link that is in no bridge, and TAP, a
 link that is made for it. It says its process number when it does, and ends when its standard input
@@ -29,13 +29,15 @@ _SOL_PACKET, _PACKET_VNET_HDR, _OUTGOING = 263, 15, 4
 _EVERY_PROTOCOL = 0x0003
 _MOST_BYTES = 10 + 65_600
 _MOST_WAITING = 10_000
+# What a slow line holds back at most: whatever comes then is lost, as in a modem's buffer.
+_MOST_QUEUED_S = 1.0
 _SEED = 20
 
 Write = Callable[[bytes], object]
 
 
-def main(port: str, tap_name: str, loss: float, delay_s: float) -> None:
-    """Carry frames until standard input closes."""
+def main(port: str, tap_name: str, loss: float, delay_s: float, bytes_per_s: float) -> None:
+    """Carry frames until standard input closes; as many as come where `bytes_per_s` is 0."""
     wire = _wire(port)
     tap = _tap(tap_name)
     ways: list[tuple[socket.socket | int, Write]] = [
@@ -43,6 +45,7 @@ def main(port: str, tap_name: str, loss: float, delay_s: float) -> None:
         (tap, wire.send),
     ]
     waiting: list[tuple[float, int, Write, bytes]] = []
+    free_at_s = [0.0, 0.0]
     count, chance = itertools.count(), random.Random(_SEED)  # noqa: S311 - it keeps no secret
     print(os.getpid(), flush=True)
     while True:
@@ -50,10 +53,15 @@ def main(port: str, tap_name: str, loss: float, delay_s: float) -> None:
         ready, _, _ = select.select([wire, tap, sys.stdin], [], [], left_s)
         if sys.stdin in ready:
             return
-        for source, write in ways:
+        for way, (source, write) in enumerate(ways):
             frame = _frame(source) if source in ready else b""
             if frame and chance.random() >= loss and len(waiting) < _MOST_WAITING:
-                due_s = time.monotonic() + delay_s
+                now_s = time.monotonic()
+                begins_s = max(now_s, free_at_s[way])
+                if begins_s - now_s > _MOST_QUEUED_S:
+                    continue
+                free_at_s[way] = begins_s + (len(frame) / bytes_per_s if bytes_per_s else 0.0)
+                due_s = free_at_s[way] + delay_s
                 heapq.heappush(waiting, (due_s, next(count), write, frame))
         while waiting and waiting[0][0] <= time.monotonic():
             _, _, write, frame = heapq.heappop(waiting)
@@ -86,4 +94,5 @@ def _frame(source: socket.socket | int) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]) / 1e3)
+    lost, late_ms, carried = map(float, sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], lost, late_ms / 1e3, carried)

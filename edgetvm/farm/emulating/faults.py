@@ -66,9 +66,14 @@ def link_down(board: EmulatedBoard) -> Iterator[None]:
 
 
 @contextmanager
-def link_impaired(board: EmulatedBoard, loss: float = 0.0, delay_ms: float = 0.0) -> Iterator[None]:
-    """Its network loses a share of what is sent, in both directions, and delays the rest."""
-    with board.impaired(loss, delay_ms):
+def link_impaired(
+    board: EmulatedBoard, loss: float = 0.0, delay_ms: float = 0.0, bytes_per_s: float = 0.0
+) -> Iterator[None]:
+    """Its network loses a share of what is sent, in both directions, and delays the rest.
+
+    It carries at most `bytes_per_s` each way where that is not 0.
+    """
+    with board.impaired(loss, delay_ms, bytes_per_s):
         yield
 
 

@@ -88,12 +88,13 @@ class Lab:
         return [program("nsenter"), "-t", str(self.pid), "-p", "-m", "-n", "--", *words]
 
     @contextmanager
-    def cable(self, port: str, loss: float, delay_ms: float) -> Iterator[None]:
+    def cable(self, port: str, loss: float, delay_ms: float, bytes_per_s: float) -> Iterator[None]:
         """Have a bad cable between a board's port and the bridge.
 
         Args:
             loss: share of the frames that never arrive, 0 to 1, in each direction.
             delay_ms: of the others.
+            bytes_per_s: that it carries at most in each direction; 0 for no limit.
 
         Raises:
             BoardError: the kernel has no TAP devices.
@@ -103,7 +104,7 @@ class Lab:
         ran(*self.inside("ip", "link", "set", port, "nomaster"))
         try:
             process, _ = started(
-                self.inside(*command, str(loss), str(delay_ms)),
+                self.inside(*command, str(loss), str(delay_ms), str(bytes_per_s)),
                 where="a bad network cable",
                 stdin=subprocess.PIPE,
             )

@@ -109,5 +109,7 @@ class Root:
 
     def _fault(self, answer: Answer, step: Step) -> BoardError:
         return storage_fault(answer, self.where) or BoardError(
-            f"{step.title}: {answer.last_words} (exit code {answer.exit_code})", where=self.where
+            f"{step.title}: {answer.last_words} (exit code {answer.exit_code})",
+            where=self.where,
+            mend="mend that on the board, then run the same command again",
         )

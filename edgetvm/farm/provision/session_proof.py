@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from edgetvm.base.errors import BoardError, BoardTimeoutError, BoardUnreachableError
+from edgetvm.base.errors import BoardError, BoardTimeoutError
 from edgetvm.base.words import printable
 from edgetvm.farm.bare_session import BareSession, Handle
 from edgetvm.farm.listening import LOOPBACK
 from edgetvm.farm.probing import facts_told
-from edgetvm.farm.ssh import Connection
+from edgetvm.farm.ssh import Connection, NobodyListensError
 from edgetvm.package.crossbuild import build_kernel
 
 _DEADLINE_S = 30.0
@@ -41,12 +41,14 @@ def prove_session(connection: Connection, port: int, key: str, kernel: bytes) ->
         ):
             try_kernel(session, kernel)
             return printable(str(facts_told(session).get("version")))
-    except BoardUnreachableError as error:
+    except NobodyListensError as error:
         raise BoardError(
             f"its server does not run: {error.what}",
             where=where,
             mend="run the same command again",
         ) from error
+    except BoardError:
+        raise
     except TimeoutError as error:
         raise BoardTimeoutError(
             f"its server did not answer within {_DEADLINE_S:g} s",
@@ -54,6 +56,7 @@ def prove_session(connection: Connection, port: int, key: str, kernel: bytes) ->
             mend="is it overloaded? run the same command again",
         ) from error
     except (EOFError, OSError, ValueError) as error:
+        connection.see_that_it_holds("proving its server")
         raise BoardError(
             f"a session with its server fails: {printable(str(error))}",
             where=where,

@@ -49,6 +49,10 @@ class Answer:
         return printable(lines[-1]) if lines else "nothing"
 
 
+class NobodyListensError(BoardUnreachableError):
+    """The way to the board is there, and nothing answers at a port of its own."""
+
+
 class Connection:
     """SSH to one board. All threads may use it.
 
@@ -264,11 +268,16 @@ class Connection:
             end_channel(channel)
 
     def open_stream(self, host: str, port: int) -> Any:
-        """A stream to an address as seen from the board: paramiko's channel, the caller's."""
+        """A stream to an address as seen from the board: paramiko's channel, the caller's.
+
+        Raises:
+            NobodyListensError: nothing answers there; and what every method raises.
+        """
         import paramiko
 
+        transport = self.transport()
         try:
-            return self.transport().open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0))
+            return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0))
         except paramiko.ChannelException as error:
             if error.code != _PROHIBITED:
                 raise self._nobody_at(host, port, error.text) from error
@@ -278,10 +287,23 @@ class Connection:
                 mend="set `AllowTcpForwarding yes` in its sshd_config",
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
+            self.see_that_it_holds("opening a stream")
             raise self._nobody_at(host, port, str(error)) from error
 
-    def _nobody_at(self, host: str, port: int, why: str) -> BoardUnreachableError:
-        return BoardUnreachableError(
+    def see_that_it_holds(self, doing: str) -> None:
+        """After a stream broke in the middle of something: whether the connection did.
+
+        Raises:
+            BoardGoneError: it did.
+        """
+        for transport in self._transports[-1:]:
+            transport.join(_END_S)  # it knows a moment later than its streams
+            if transport.is_active():
+                return
+        raise self._gone(doing)
+
+    def _nobody_at(self, host: str, port: int, why: str) -> NobodyListensError:
+        return NobodyListensError(
             f"nothing answers at {host}:{port} there: {printable(why)}",
             where=self._where,
             mend="does its server run?",
@@ -309,7 +331,11 @@ class Connection:
         if answer.exit_code < 0:
             channel.transport.join(_END_S)
             if channel.transport.is_active():
-                raise BoardError("the command was killed there", where=self._where)
+                raise BoardError(
+                    "the command was killed there",
+                    where=self._where,
+                    mend="has it enough memory? see its log (`dmesg`)",
+                )
             raise self._gone(doing)
         self._proven_s = time.monotonic()
         return answer

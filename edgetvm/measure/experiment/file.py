@@ -44,6 +44,14 @@ class Quantising:
         Field(description="Leave layers in float for so much loss at most; none without it."),
     ] = None
     method: Annotated[Method | None, Field(description="How ranges are taken.")] = None
+    data: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="A folder of samples or an .npz file, from the experiment's folder on: "
+            "more to calibrate on than a recipe's data.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -259,6 +267,9 @@ def _refuse_code(subject: Path) -> None:
 
 
 def _anchored(model: ModelVariant, folder: Path) -> ModelVariant:
-    named = Path(model.subject)
-    is_file = named.suffix.lower() in (*MODEL_SUFFIXES, ".yaml", ".yml")
-    return replace(model, subject=str(folder / named)) if is_file else model
+    named, how = Path(model.subject), model.quantize
+    if named.suffix.lower() in (*MODEL_SUFFIXES, ".yaml", ".yml"):
+        model = replace(model, subject=str(folder / named))
+    if how is not None and how.data is not None:
+        model = replace(model, quantize=replace(how, data=str(folder / how.data)))
+    return model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -145,7 +145,7 @@ def _speech(recipe: Recipe, prediction: Prediction) -> Said:
 
 def _word_of(recipe: Recipe) -> str:
     """What it listens for: the one phrase that its data want, or its own name."""
-    wanted = recipe.data.parameters.get("wanted", ()) if recipe.data else ()
+    wanted: Sequence[str] = recipe.data.parameters.get("wanted", ()) if recipe.data else ()
     usual = wanted[0] if len(wanted) == 1 else recipe.name.rpartition("/")[2]
     return _WORDS.get(recipe.task, usual)
 

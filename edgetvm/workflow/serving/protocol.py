@@ -125,9 +125,10 @@ def _parted(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
 
 
 def _parsed(text: bytes) -> _Request:
-    numbers = {"parse_float": _float, "parse_int": _int} if len(text) > LONG_BYTES else {}
+    of_float, of_int = (_float, _int) if len(text) > LONG_BYTES else (None, None)
     try:
-        return _ADAPTER.validate_python(json.loads(text, parse_constant=_refused, **numbers))
+        document = json.loads(text, parse_float=of_float, parse_int=of_int, parse_constant=_refused)
+        return _ADAPTER.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key, told = ".".join(map(str, first["loc"])), first["msg"]
