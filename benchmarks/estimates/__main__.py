@@ -124,9 +124,12 @@ def _options() -> argparse.Namespace:
     folder = cache_folder() / "benchmarks" / "estimates"
     parser.add_argument("--folder", type=Path, default=folder, help="keep kernels here")
     parser.add_argument("--rounds", type=int, default=3, help="of measuring, beside those kept")
-    words = {"type": lambda text: [word for word in text.split(",") if word]}
     parser.add_argument(
-        "--models", default=list(MODELS), metavar="A,B", help="compare whole models", **words
+        "--models",
+        type=lambda text: [word for word in text.split(",") if word],
+        default=list(MODELS),
+        metavar="A,B",
+        help="compare whole models",
     )
     parser.add_argument("--json", type=Path, default=_RESULTS / "estimates.json", metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the scatter")
