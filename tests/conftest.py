@@ -29,6 +29,12 @@ OKAY_NABU = ModelFile(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need boards come first: they take longest, and none shall run alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("board")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

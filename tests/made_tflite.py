@@ -32,12 +32,16 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A builtin operator by its name, or a custom one; inputs and outputs are tensor numbers."""
+    """A builtin operator by its name, or a custom one; inputs and outputs are tensor numbers.
+
+    Writers that are `new` tell its number in the newer of the two fields alone.
+    """
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom: str = ""
+    new: bool = False
 
 
 def _numbers(builder: flatbuffers.Builder, values: Sequence[int]) -> int:
@@ -84,7 +88,8 @@ def _code(builder: flatbuffers.Builder, operator: Operator) -> int:
     number = getattr(tflite.BuiltinOperator, operator.name)
     tflite.OperatorCodeStart(builder)
     tflite.OperatorCodeAddBuiltinCode(builder, number)
-    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, 127))
+    if not operator.new:
+        tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, 127))
     tflite.OperatorCodeAddVersion(builder, 1)
     if custom is not None:
         tflite.OperatorCodeAddCustomCode(builder, custom)

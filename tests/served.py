@@ -74,6 +74,8 @@ def command_serving(cache: Path, *arguments: str | Path) -> Iterator[Server]:
         finally:
             process.terminate()
             assert process.wait(30) == -signal.SIGTERM
+            assert process.stderr is not None
+            assert "Traceback" not in process.stderr.read()
 
 
 def _port(process: subprocess.Popen[str]) -> int:

@@ -52,8 +52,6 @@ _CORE = CoreModel(
     source="AMD's Software Optimization Guide for Zen 5",
 )
 _APART = 1.1
-# Processes in which a whole model is timed.
-_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -126,9 +124,12 @@ def _options() -> argparse.Namespace:
     folder = cache_folder() / "benchmarks" / "estimates"
     parser.add_argument("--folder", type=Path, default=folder, help="keep kernels here")
     parser.add_argument("--rounds", type=int, default=3, help="of measuring, beside those kept")
-    words = {"type": lambda text: [word for word in text.split(",") if word]}
     parser.add_argument(
-        "--models", default=list(MODELS), metavar="A,B", help="compare whole models", **words
+        "--models",
+        type=lambda text: [word for word in text.split(",") if word],
+        default=list(MODELS),
+        metavar="A,B",
+        help="compare whole models",
     )
     parser.add_argument("--json", type=Path, default=_RESULTS / "estimates.json", metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the scatter")
@@ -157,20 +158,20 @@ def main() -> None:
     figures = _figures(judged, fit)
     figures["s_per_kernel"] = sum(one.took_s for one in found) / len(found)
     if options.models:
-        figures["models_error"] = _models(options.models, profile, fit)
+        figures["models_error"] = _models(options, profile, fit)
     _write(options, found, figures, fit)
     print(f"result: {_told(figures)}")
 
 
-def _models(names: Sequence[str], profile: BoardProfile, fit: Fit) -> float:
+def _models(options: argparse.Namespace, profile: BoardProfile, fit: Fit) -> float:
     """The typical error of whole models."""
     logarithms = []
-    for name in names:
-        found = whole(name, profile, fit, _ROUNDS)
+    for name in options.models:
+        found = whole(name, profile, fit, options.folder / "models.json", options.rounds)
         ratio = found.estimated / found.measured
         print(
-            f"{ratio:5.2f} {found.measured:12.0f} {found.estimated:12.0f} model {name}, "
-            f"{found.spilled} kernels spill"
+            f"{ratio:5.2f} {found.measured:12.0f} {found.estimated:12.0f} model {name}, runs "
+            f"{found.run / found.measured:.2f} of its kernels, {found.spilled} of them spill"
         )
         logarithms.append(math.log(ratio))
     return error_factor(logarithms)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.estimates.truth import least
+from benchmarks.estimates.truth import whole_truth
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.suite import chosen
 from edgetvm.boards.profile import BoardProfile
@@ -22,18 +23,21 @@ class Whole:
     """A model.
 
     Attributes:
-        estimated, measured: cycles of a run.
+        estimated: cycles of a run.
+        measured: the same, of its kernels where each is least disturbed.
+        run: the least of whole runs, which others on the machine make longer.
         spilled: how many of its kernels are flagged.
     """
 
     name: str
     estimated: float
     measured: float
+    run: float
     spilled: int
 
 
-def whole(name: str, profile: BoardProfile, fit: Fit, rounds: int) -> Whole:
-    """Estimate a model, and measure it so many times."""
+def whole(name: str, profile: BoardProfile, fit: Fit, file: Path, rounds: int) -> Whole:
+    """Estimate a model, and measure it so many times; times are kept in the file."""
     from edgetvm.base.paths import cache_folder
     from edgetvm.compile.options import DEFAULTS
     from edgetvm.compile.tuned import UNTUNED
@@ -44,6 +48,6 @@ def whole(name: str, profile: BoardProfile, fit: Fit, rounds: int) -> Whole:
     model = import_model(prepared(entry, cache_folder() / "benchmarks").file)
     code = code_of(model, profile, UNTUNED, DEFAULTS)
     found = estimate_model(code, dataclasses.replace(profile, core=fit.core))
-    truth = least(Program(code.library, code.content), rounds)
+    truth = whole_truth(Program(code.library, code.content), file, rounds)
     estimated = found.whole.cost.cycles / fit.clock
-    return Whole(name, estimated, truth.cycles, len(found.spilled))
+    return Whole(name, estimated, truth.cycles, truth.run, len(found.spilled))

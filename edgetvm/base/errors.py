@@ -25,7 +25,7 @@
     │   ├── BoardTimeoutError             no answer before the deadline
     │   ├── BoardMemoryError              the board has too little memory
     │   └── BoardCrashError               the model's code died there
-    ├── MissingToolError              9   a package, pin or program of this machine
+    ├── MissingToolError              9   a package, pin, program or data that this machine lacks
     └── StorageError                 10   disk full, no permission
 
 The number is the exit code of the command. Ctrl-C ends a command with 130.
@@ -167,7 +167,7 @@ class BoardCrashError(BoardError):
 
 
 class MissingToolError(EdgetvmError):
-    """A package, version or program that this machine lacks."""
+    """A package, version, program or set of data that this machine lacks."""
 
     exit_code = 9
 

@@ -115,3 +115,16 @@ def sha256_of_file(path: Path) -> str:
     """
     with storage_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_tree(path: Path) -> str:
+    """Of a file, or of the names and bytes of all files in a folder.
+
+    Raises:
+        StorageError: there is neither, or a file cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_of_file(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    lines = [f"{one.relative_to(path)} {sha256_of_file(one)}\n" for one in files]
+    return sha256_of("".join(lines).encode())

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,8 @@ _DYING_S = 5.0
 # A deadline is looked at so often: a pause moves it.
 _TURN_S = 1.0
 _PR_SET_PDEATHSIG = 1
+# Linux ends a worker with the thread that started it: this one lasts as long as the owner.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="start workers")
 
 
 class WorkerLost(Exception):
@@ -40,10 +43,7 @@ class WorkerLate(Exception):
 
 
 class Worker:
-    """One process, started when it is told to or first asked, and again after it was lost.
-
-    It ends with the thread that asked when it was started, at the latest.
-    """
+    """One process, started when it is told to or first asked, and again after it was lost."""
 
     def __init__(
         self, maker: Callable[..., Answer], *arguments: str, memory_limit_bytes: int = 2 << 30
@@ -136,14 +136,15 @@ class Worker:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            process = self._process = subprocess.Popen(
+            process = self._process = _starter.submit(
+                subprocess.Popen,
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None if os.environ.get("EDGETVM_NATIVE_LOG") else subprocess.DEVNULL,
                 start_new_session=True,
                 bufsize=0,
-            )
+            ).result()
             # A request may be larger than the pipe, and the process may not read.
             os.set_blocking(_pipe(process.stdin).fileno(), False)
         if self._closed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import NotFoundError
-from edgetvm.base.paths import search_folders
+from edgetvm.base.named_files import files_of, find_called
 from edgetvm.base.yamlfile import read_yaml
 from edgetvm.boards.core import CoreModel
 
@@ -147,14 +146,6 @@ class _DetectedFile:
     detect: Literal[True]
 
 
-def _profile_files() -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in search_folders("devices"):
-        for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
-
-
 def read_profile(path: Path) -> BoardProfile:
     """Read one profile file, or detect this machine where the file says `detect: true`.
 
@@ -179,7 +170,7 @@ def read_profile(path: Path) -> BoardProfile:
 
 def profile_names() -> list[str]:
     """The names of all profiles on the search path."""
-    return sorted(_profile_files())
+    return sorted(files_of("devices"))
 
 
 def load_profile(name: str) -> BoardProfile:
@@ -189,12 +180,7 @@ def load_profile(name: str) -> BoardProfile:
         NotFoundError: no such profile; names the nearest one.
         ConfigurationError: its file cannot be used.
     """
-    files = _profile_files()
-    if name not in files:
-        near = difflib.get_close_matches(name, files, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else "see: edgetvm profiles list"
-        raise NotFoundError(f"no board profile is called {name!r}", mend=mend)
-    return read_profile(files[name])
+    return read_profile(find_called("devices", name).path)
 
 
 def list_profiles() -> list[BoardProfile]:
@@ -203,4 +189,4 @@ def list_profiles() -> list[BoardProfile]:
     Raises:
         ConfigurationError: one of the files cannot be used.
     """
-    return [read_profile(path) for _, path in sorted(_profile_files().items())]
+    return [read_profile(path) for _, path in sorted(files_of("devices").items())]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edgetvm.cli.options import (
     Bound,
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from edgetvm.compile import CompileOptions
     from edgetvm.workflow import Subject
 
+# Parameters that count where nothing is compiled, and where kernels are measured.
+_OF_PACKAGES = {"model", "names", "deadline_ms", "all_rows", "as_json"}
+_NOT_CALIBRATING = {"deadline_ms", "all_rows", "tuned", "database"}
+
 
 @click.command("estimate", short_help="Estimate a model's latency without the board.")
 @click.argument("model", metavar="MODEL|RECIPE|PACKAGE")
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     "--device",
     "names",
     metavar="NAME[,NAME…]",
-    help="Board profiles, or boards for theirs; a package's own targets without it.",
+    help="Board profiles, or boards that have one; a package's own targets without it.",
 )
 @click.option(
     "--deadline-ms",
@@ -41,14 +46,17 @@ if TYPE_CHECKING:
     "--calibrate",
     "board_name",
     metavar="BOARD",
-    help="Measure kernels of the model on this board, and fit clock and costs of misses to them.",
+    help="Measure kernels of the model on this board; later estimates for its profile are fitted "
+    "to them.",
 )
 @subject_options
 @compile_options
 @tuned_options
 @all_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     model: str,
     names: str | None,
     deadline_ms: float | None,
@@ -76,13 +84,20 @@ def command(
     from edgetvm.workflow import estimate, estimate_package, find_profile, find_subject
 
     terminal = Terminal(as_json)
+    packaged = model.endswith(".edgetvm") or is_package(Path(model))
     if board_name is not None:
+        _refuse(context, _NOT_CALIBRATING, "--calibrate measures the default schedules")
+        if packaged:
+            raise click.UsageError("--calibrate builds kernels anew: name the model's file")
         subject = find_subject(model, dict(shapes), dict(bindings))
         _calibrate(terminal, subject, board_name, names, options)
         return
     with terminal.steps():
-        profiles = [find_profile(name) for name in (names or "").split(",") if name]
-        if model.endswith(".edgetvm") or is_package(Path(model)):
+        given = [find_profile(name.strip()) for name in (names or "").split(",") if name.strip()]
+        profiles = list({one.name: one for one in given}.values())
+        if packaged:
+            others = {one.name or "" for one in context.command.params} - _OF_PACKAGES
+            _refuse(context, others, "a package is estimated as it was compiled")
             found = estimate_package(read_package(Path(model)), profiles)
         elif not profiles:
             raise click.UsageError(
@@ -93,6 +108,18 @@ def command(
             found = estimate(subject, profiles, options, schedules)
     shown = estimates_view(found, deadline_ms, None if all_rows else MOST_ROWS)
     terminal.result(estimates_document(found, deadline_ms), shown)
+
+
+def _refuse(context: click.Context, parameters: set[str], why: str) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        click.UsageError: one of these parameters was given.
+    """
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name or "")
+        if one.name in parameters and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{why}: leave {one.opts[0]} out")
 
 
 def _calibrate(

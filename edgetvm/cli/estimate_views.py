@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from edgetvm.base.units import format_bytes, format_count, format_ms
 from edgetvm.cli.tables import add_row, fact_table, new_table
@@ -21,9 +20,17 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 # How an estimated latency stands to a deadline: by the two ends of its range.
 _ENOUGH, _PERHAPS, _TOO_SLOW = "enough", "too close to tell", "too slow"
+_TOO_SMALL = "too little memory"
+_LABEL = (
+    "Estimated for one core of each board at its profile's clock; nothing was measured. The range "
+    "is the error that estimates for that core have, or are assumed to have."
+)
 
 
-def _verdict(whole: Estimate, deadline_ms: float) -> str:
+def _verdict(found: ModelEstimate, deadline_ms: float) -> str:
+    whole = found.whole
+    if (found.peak_memory_bytes or 0) > found.profile.memory_bytes:
+        return _TOO_SMALL
     if whole.least_ms > deadline_ms:
         return _TOO_SLOW
     return _ENOUGH if whole.most_ms <= deadline_ms else _PERHAPS
@@ -40,10 +47,11 @@ def estimates_document(found: Sequence[ModelEstimate], deadline_ms: float | None
                 "profile": one.profile.name,
                 "clock_mhz": one.profile.clock_mhz,
                 "error_factor": one.core.error,
+                "source": one.core.source,
                 **_figures(one.whole),
                 "size_bytes": one.size_bytes,
                 "peak_memory_bytes": one.peak_memory_bytes,
-                "verdict": None if deadline_ms is None else _verdict(one.whole, deadline_ms),
+                "verdict": None if deadline_ms is None else _verdict(one, deadline_ms),
                 "kernels": [
                     {
                         "name": kernel.name,
@@ -121,7 +129,8 @@ def _facts(found: ModelEstimate) -> dict[str, str]:
         f"{found.profile.clock_mhz} MHz",
         "estimated": f"{format_ms(whole.ms)}, between {format_ms(whole.least_ms)} and "
         f"{format_ms(whole.ms * whole.error)}; nothing was measured",
-        "known error": f"a factor of {found.core.error:g}",
+        "error": f"a factor of {found.core.error:g}, known or assumed",
+        **({"priced by": found.core.source} if found.core.source else {}),
         "cycles": f"{format_count(whole.cost.cycles)}, {whole.stall_share:.0%} waiting for memory",
         "instructions": format_count(whole.cost.instructions),
         "size": format_bytes(found.size_bytes),
@@ -137,7 +146,7 @@ def _memory(found: ModelEstimate) -> str:
     return "not known" if known is None else format_bytes(known)
 
 
-def _several(found: Sequence[ModelEstimate], deadline_ms: float | None) -> Table:
+def _several(found: Sequence[ModelEstimate], deadline_ms: float | None) -> RenderableType:
     columns = ["board", "estimated", "range", "stalls", "size", "peak memory"]
     columns += [] if deadline_ms is None else [f"for {format_ms(deadline_ms)}"]
     table = new_table(*columns, right=("estimated", "range", "stalls", "size", "peak memory"))
@@ -145,9 +154,9 @@ def _several(found: Sequence[ModelEstimate], deadline_ms: float | None) -> Table
         whole = one.whole
         cells = [one.profile.name, format_ms(whole.ms), _range(whole), f"{whole.stall_share:.0%}"]
         cells += [format_bytes(one.size_bytes), _memory(one)]
-        cells += [] if deadline_ms is None else [_verdict(whole, deadline_ms)]
+        cells += [] if deadline_ms is None else [_verdict(one, deadline_ms)]
         add_row(table, *cells)
-    return table
+    return Group(f"{found[0].model}:", "", table, "", _LABEL)
 
 
 def calibration_document(found: Calibration) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edgetvm.cli.tables import add_row, new_table
+from rich.text import Text
+
+from edgetvm.base.words import printable
+from edgetvm.cli.tables import new_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,8 +24,10 @@ def planned_document(planned: Sequence[Planned]) -> list[dict[str, Any]]:
 
 def planned_view(planned: Sequence[Planned]) -> Table:
     """A line for each."""
-    table = new_table("variant", "where", "to do", folded=("variant", "to do"))
+    table = new_table("variant", "where", "to do", folded=("variant", "where", "to do"))
     for one in planned:
-        told = one.why or ", ".join(one.missing) or "nothing: it is stored"
-        add_row(table, one.name, one.where, told)
+        todo = ", ".join(one.missing) or "nothing: it is stored"
+        told = [f"cannot be: {one.why}"] if one.why else [todo, *one.notes]
+        cells = (one.name,), (one.where,), told
+        table.add_row(*(Text("\n".join(map(printable, cell))) for cell in cells))
     return table

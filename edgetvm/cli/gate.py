@@ -19,7 +19,10 @@ from edgetvm.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgetvm.cli.options import Schedules
+    from edgetvm.cli.terminal import Terminal
     from edgetvm.compile import CompileOptions
     from edgetvm.measure.judging import Judged
 
@@ -80,21 +83,20 @@ def command(
     edgetvm gate model.onnx --baseline released.edgetvm --device my-rpi4
     """
     from edgetvm.base.errors import ConfigurationError, EdgetvmError, UsageError
-    from edgetvm.base.files import write_text
     from edgetvm.boards import load_profile
     from edgetvm.cli.compare_views import judged_document, judged_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board
     from edgetvm.measure import Store
-    from edgetvm.measure.judging import EXIT_CODES, USAGE_CODE, exit_code_of
+    from edgetvm.measure.judging import USAGE_CODE, Judged, exit_code_of
     from edgetvm.package import read_package
-    from edgetvm.report.junit import render_junit
     from edgetvm.workflow.comparing import Turn
     from edgetvm.workflow.gating import GatePlan, gate
 
     terminal = Terminal(as_json)
-    judged: list[Judged]
     try:
+        if baseline is not None and not baseline.exists():
+            raise UsageError("no such file", where=str(baseline), mend="check the path")
         store, board = Store(url), find_board(device)
         plan = GatePlan(
             max_pct / 100,
@@ -104,11 +106,24 @@ def command(
         with terminal.steps():
             tuned = schedules(load_profile(board.profile), options)
             judged = gate(models, board, plan, tuned, options, wait_s=wait_s, store=store)
-        if junit is not None:
-            write_text(junit, render_junit(judged))
-    except EdgetvmError as error:
+    except (UsageError, ConfigurationError) as error:
         terminal.say(f"error: {error}")
-        usage = isinstance(error, (UsageError, ConfigurationError))
-        click.get_current_context().exit(USAGE_CODE if usage else EXIT_CODES["error"])
+        click.get_current_context().exit(USAGE_CODE)
+    except EdgetvmError as error:
+        judged = [Judged(name, device, "error", str(error)) for name in dict.fromkeys(models)]
+    is_written = junit is None or _wrote(judged, junit, terminal)
     terminal.result(judged_document(judged), judged_view(judged))
-    click.get_current_context().exit(exit_code_of(judged))
+    click.get_current_context().exit(exit_code_of(judged, is_written))
+
+
+def _wrote(judged: Sequence[Judged], junit: Path, terminal: Terminal) -> bool:
+    from edgetvm.base.errors import StorageError
+    from edgetvm.base.files import write_text
+    from edgetvm.report.junit import render_junit
+
+    try:
+        write_text(junit, render_junit(judged))
+    except StorageError as error:
+        terminal.say(f"error: {error}")
+        return False
+    return True

@@ -61,6 +61,12 @@ def list_command(as_json: bool) -> None:
     metavar="FILE.png",
     help="Write the first picture with what was found in it.",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Pictures or recordings in place of the pipeline's own.",
+)
 @threads_option
 @compile_options
 @mismatch_option
@@ -70,6 +76,7 @@ def run_command(
     device: str,
     output: Path | None,
     picture: Path | None,
+    data: Path | None,
     threads: int | None,
     options: CompileOptions,
     allow_mismatch: bool,
@@ -84,7 +91,7 @@ def run_command(
     from edgetvm.cli.tables import add_row, fact_table, new_table
     from edgetvm.cli.terminal import Terminal
     from edgetvm.farm import find_board
-    from edgetvm.recipes import load_pipeline
+    from edgetvm.recipes import load_pipeline, with_folder
     from edgetvm.report import (
         check_page,
         pictures,
@@ -99,6 +106,7 @@ def run_command(
     terminal = Terminal(as_json)
     with terminal.steps():
         pipeline = load_pipeline(name)
+        pipeline = pipeline if data is None else with_folder(pipeline, data)
         run = work_through(pipeline, find_board(device), threads, options, allow_mismatch)
     table = new_table("Stage", "Model", "Runs", "Median", "Together", right=("Runs", "Median"))
     for stage, one in run.stages.items():

@@ -1,4 +1,4 @@
-"""`edgetvm records`: what tuning has measured, and MetaSchedule's JSON records."""
+"""`edgetvm records`: what tuning has measured or estimated, and MetaSchedule's JSON records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from edgetvm.cli.options import compile_options, json_option
 
 if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from edgetvm.compile import CompileOptions
@@ -38,7 +39,7 @@ def _profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("records", short_help="Trials of tuning; MetaSchedule's records.")
 def command() -> None:
-    """What tuning has measured, and MetaSchedule's JSON records."""
+    """What tuning has measured or estimated, and MetaSchedule's JSON records."""
 
 
 @command.command("list")
@@ -46,7 +47,7 @@ def command() -> None:
 @_profile_option
 @json_option
 def list_command(database: Path | None, device: str | None, as_json: bool) -> None:
-    """Each kernel that was tuned: trials, latencies, gain."""
+    """Each kernel that was tuned: trials, latencies, gain, measured on boards or estimated."""
     from edgetvm.cli.terminal import Terminal
     from edgetvm.tune import TuningDatabase, default_database
     from edgetvm.tune.summary import summaries
@@ -64,7 +65,7 @@ def list_command(database: Path | None, device: str | None, as_json: bool) -> No
 @_profile_option
 @json_option
 def export_command(folder: Path, database: Path | None, device: str | None, as_json: bool) -> None:
-    """Write the trials that a trace can tell to FOLDER, as MetaSchedule's JSON records."""
+    """Write measured trials that a trace can tell to FOLDER, as MetaSchedule's JSON records."""
     from edgetvm.base.words import plural
     from edgetvm.cli.terminal import Terminal
     from edgetvm.tune import TuningDatabase, default_database
@@ -77,6 +78,8 @@ def export_command(folder: Path, database: Path | None, device: str | None, as_j
         asdict(written),
         f"{plural(written.records, 'record')} of {plural(written.workloads, 'kernel')} in {folder}",
     )
+    if written.estimated:
+        terminal.say(f"left out: {plural(written.estimated, 'estimated trial')}: not measured")
     for rule, count in written.left_out.items():
         terminal.say(
             f"left out: {plural(count, 'trial')} of {rule!r}, which rewrites kernels beside "
@@ -139,7 +142,20 @@ def _profile(device: str | None) -> str | None:
     return None if device is None else find_profile(device).name
 
 
-def _view(found: list[TaskSummary]) -> Table:
+def _view(found: list[TaskSummary]) -> Group:
+    """What boards measured, and apart from it what was estimated."""
+    from rich.console import Group
+
+    measured = [one for one in found if not one.conditions.estimated]
+    estimated = [one for one in found if one.conditions.estimated]
+    parts: list[RenderableType] = [_table(measured)] if measured or not estimated else []
+    if estimated:
+        parts += [*([""] if measured else []), "Estimated; no board has measured these:", ""]
+        parts.append(_table(estimated))
+    return Group(*parts)
+
+
+def _table(found: list[TaskSummary]) -> Table:
     from edgetvm.base.units import format_ms
     from edgetvm.cli.tables import add_row, new_table
 

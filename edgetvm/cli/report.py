@@ -53,12 +53,20 @@ def command(
     from edgetvm.base.errors import UsageError
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
-    from edgetvm.report import check_format, json_pieces, report_tables, warning_lines, write_report
+    from edgetvm.report import (
+        check_format,
+        json_pieces,
+        part_lines,
+        report_tables,
+        warning_lines,
+        write_report,
+    )
 
     for output in outputs:
         check_format(output)
     terminal = Terminal(as_json)
-    measurements, background = _chosen(names, last, model, device, Store(url))
+    with terminal.steps():
+        measurements, background = _chosen(names, last, model, device, Store(url))
     if not measurements and (model or device):
         raise UsageError("nothing of that is kept here", mend="see all: edgetvm results list")
     for output in outputs:
@@ -67,7 +75,7 @@ def command(
 
     tables = Group(*report_tables(measurements, background))
     terminal.result(json_pieces(measurements, background), tables)
-    for line in warning_lines(measurements):
+    for line in (*warning_lines(measurements), *part_lines(measurements, background)):
         terminal.say(line)
     for output in outputs:
         terminal.say(f"report: {output.resolve()}")
@@ -77,12 +85,20 @@ def _chosen(
     names: tuple[str, ...], last: int | None, model: str | None, device: str | None, store: Store
 ) -> tuple[list[Measurement], Background]:
     """The measurements, and what is known beside them: of report files what stands in them."""
+    from edgetvm.base.errors import UsageError
     from edgetvm.report import merged, read_report
-    from edgetvm.workflow.reporting import background_of
+    from edgetvm.workflow.reporting import background_of, latest_plain
 
+    for name in names:
+        if not name.endswith(".json") and Path(name).is_file():
+            raise UsageError(
+                "only JSON reports hold the raw data and can be opened again",
+                where=name,
+                mend="name a .json file, or ids of measurements: edgetvm results list",
+            )
     files = [read_report(Path(name)) for name in names if name.endswith(".json")]
     ids = [name for name in names if not name.endswith(".json")]
-    stored = [store.load(one) for one in ids] if names else store.latest(last, model, device)
+    stored = [store.load(one) for one in ids] if names else latest_plain(store, last, model, device)
     measurements = [*(one for read, _ in files for one in read), *stored]
     kept = [
         one

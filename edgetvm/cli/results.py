@@ -31,10 +31,12 @@ def list_command(
     from edgetvm.cli.results_views import listed, results_view
     from edgetvm.cli.terminal import Terminal
     from edgetvm.measure import Store
+    from edgetvm.measure.experiment.membership import parts_of
 
     store = Store(url)
+    parts = parts_of(store)
     ids = store.ids(model, device)[-(last or 0) :]
-    rows = [listed(store.load(one)) for one in ids]
+    rows = [listed(store.load(one), parts.get(one)) for one in ids]
     Terminal(as_json).result(rows, results_view(rows, are_chosen=bool(model or device)))
 
 

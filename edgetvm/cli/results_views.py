@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from edgetvm.measure.experiment.membership import PartOf
     from edgetvm.measure.measurement import Measurement
     from edgetvm.measure.statistics import Summary
 
@@ -30,8 +31,12 @@ def verdict(measurement: Measurement, summary: Summary) -> str:
     return "INVALID" if summary.invalid or late else "VALID"
 
 
-def listed(measurement: Measurement) -> dict[str, Any]:
-    """One line of the history."""
+def listed(measurement: Measurement, part: PartOf | None) -> dict[str, Any]:
+    """One line of the history.
+
+    Args:
+        part: of an experiment, where it is one.
+    """
     from edgetvm.measure import summarise
 
     summary, place = summarise(measurement), measurement.environment
@@ -41,6 +46,7 @@ def listed(measurement: Measurement) -> dict[str, Any]:
         "device": place.device,
         "emulated": place.emulated,
         "scenario": measurement.scenario,
+        "part_of": "" if part is None else str(part),
         "samples": len(measurement.samples_ns),
         "p50_ms": summary.p50_ms,
         "p99_ms": summary.p99_ms,
@@ -62,7 +68,8 @@ def results_view(rows: Sequence[Mapping[str, Any]], are_chosen: bool) -> Table |
     two = ("model\nid", "device\nscenario", "samples\nverdict")
     table = new_table(*two, "p50", "p99", right=(two[2], "p50", "p99"), folded=two)
     for row in rows:
-        pairs = (row["model"], row["id"]), (row["device"], row["scenario"])
+        scenario = ", ".join(filter(None, (row["scenario"], row["part_of"])))
+        pairs = (row["model"], row["id"]), (row["device"], scenario)
         times = (format_ms(row["p50_ms"]), format_ms(row["p99_ms"]))
         cells = (*pairs, (str(row["samples"]), row["verdict"]))
         table.add_row(*(Text("\n".join(map(printable, pair))) for pair in cells), *times)

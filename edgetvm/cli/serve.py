@@ -44,6 +44,14 @@ _MB = 1 << 20
     help="Requests of a model that may wait; more are refused at once (503).",
 )
 @click.option(
+    "--most-listeners",
+    type=click.IntRange(0),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Listeners of a live page; more are refused at once.",
+)
+@click.option(
     "--max-body",
     "body_mb",
     type=click.IntRange(1),
@@ -68,6 +76,7 @@ def command(
     executors: int,
     threads: int | None,
     most_waiting: int,
+    most_listeners: int,
     body_mb: int,
     timeout_s: float,
 ) -> None:
@@ -86,7 +95,7 @@ def command(
 
     terminal = Terminal()
     with terminal.steps():
-        limits = Limits(body_mb * _MB, most_waiting, timeout_s)
+        limits = Limits(body_mb * _MB, most_waiting, timeout_s, most_listeners)
         server = open_server(map(offer, models), Share(executors, threads), limits, host, port)
     for one in server.models.all:
         terminal.say(f"{server.address}/v2/models/{one.name} (version {one.version})")

@@ -58,22 +58,20 @@ def tuned_document(outcome: Outcome, database: Path) -> dict[str, Any]:
 def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
     """`edgetvm tune`."""
     tuned = outcome.tuned
-    table = new_table(
-        *("kernel", "share", "calls", "default", "tuned", "gain", "GFLOP/s", "roofline", "trials"),
-        right=("share", "calls", "default", "tuned", "gain", "GFLOP/s", "roofline", "trials"),
-    )
+    # Two figures in a column: all of them, and the names, fit into 80 columns.
+    numbers = ("share\ncalls", "default\ntuned", "gain\ntrials", "GFLOP/s\nroofline")
+    table = new_table("kernel", *numbers, right=numbers, folded=("kernel",))
     for one in _by_share(tuned):
-        add_row(
-            table,
-            one.name,
-            f"{_share(one, tuned):.1%}",
-            str(one.calls),
-            format_ms(one.default_ms) if one.default_ms else "not tried",
-            format_ms(one.best_ms) if one.gain > 1 else "as default" if one.default_ms else "",
-            f"{one.gain:.2f}" if one.gain > 1 else "",
-            f"{one.gflops:.1f}" if one.gflops else "",
-            near_roofline(one),
-            str(one.trials),
+        default = format_ms(one.default_ms) if one.default_ms else "not tried"
+        best = format_ms(one.best_ms) if one.gain > 1 else "as default" if one.default_ms else ""
+        gain = f"{one.gain:.2f}" if one.gain > 1 else ""
+        gflops = f"{one.gflops:.1f}" if one.gflops else ""
+        table.add_row(
+            Text(printable(one.name)),
+            f"{_share(one, tuned):.1%}\n{one.calls}",
+            f"{default}\n{best}",
+            f"{gain}\n{one.trials}",
+            f"{gflops}\n{near_roofline(one)}",
         )
     progress = tuned.progress
     facts = {
@@ -88,7 +86,7 @@ def tuned_view(outcome: Outcome, database: Path, go_on: str) -> RenderableType:
         "kept in": database,
     }
     if outcome.has_gained:
-        facts["next"] = go_on
+        facts["with a board" if outcome.estimated else "next"] = go_on
     return Group(table, "", fact_table(facts))
 
 

@@ -89,7 +89,7 @@ def optimise_told(
     choices: OperatorChoices | None = None,
 ) -> tuple[IRModule, Mapping[str, Operation]]:
     """As `optimise`; also the operation that each variable of the graph was bound to."""
-    _check_precision(profile, options)
+    check_precision(profile, options)
     return _optimise(_Job(model, profile, options, choices or OperatorChoices()))
 
 
@@ -129,7 +129,7 @@ def compile_model(
     layout = tuned.layout_for(model.provenance.sha256, options)
     options = tuned.options_for(model.provenance.sha256, options)
     if not emulate:
-        _check_precision(profile, options)
+        check_precision(profile, options)
     job = _Job(model, profile, options, OperatorChoices(tuned.operators))
     module, operations = _optimise(job)
     with step("share memory between tensors") as this, target_for(profile, options):
@@ -159,7 +159,12 @@ def compile_model(
     )
 
 
-def _check_precision(profile: BoardProfile, options: CompileOptions) -> None:
+def check_precision(profile: BoardProfile, options: CompileOptions) -> None:
+    """Refuse a precision that a board's CPU does not compute in.
+
+    Raises:
+        UsageError: it has no such arithmetic.
+    """
     if options.precision == "fp16" and not profile.computes_half:
         raise UsageError(
             f"{profile.cpu} has no arithmetic on vectors of float16",

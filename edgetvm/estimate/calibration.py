@@ -71,7 +71,8 @@ class Calibration:
 
     def applied(self, core: CoreModel) -> CoreModel:
         """The core with what was fitted."""
-        source = f"{core.source} Calibrated on {self.board} by {self.kernels} kernels.".strip()
+        told = f"Calibrated on {self.board} by {self.kernels} kernels."
+        source = f"{told} Before that: {core.source}" if core.source else told
         return dataclasses.replace(
             core, misses=self.misses, error=round(self.error, 2), source=source
         )

@@ -133,7 +133,7 @@ def core_of(profile: BoardProfile) -> CoreModel:
         raise NotFoundError(
             "nothing is known of how its core runs code, and no estimate is made for it",
             where=f"board profile {profile.name}",
-            mend="add `core` to it, as in devices/rpi4.yaml",
+            mend="measure on such a board, or add `core` to its profile, as in devices/rpi4.yaml",
         )
     return profile.core
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from edgetvm.base.errors import LeaseLostError, TrackerUnreachableError
+from edgetvm.base.errors import BoardError, LeaseLostError, TrackerUnreachableError
 from edgetvm.farm.hands import WAIT_S, in_hand
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.linking import all_linked
@@ -83,6 +83,17 @@ def is_there(board: Board) -> bool:
         there = board.now()
         return there.tracker is not None and there.key in registered_keys(there.tracker)
     except (TrackerUnreachableError, LeaseLostError):
+        return False
+
+
+def answers(board: Board) -> bool:
+    """Whether the board, whose server was reached, begins a session now: it is asked once."""
+    if not is_there(board):
+        return False
+    try:
+        with connect(board):
+            return True
+    except BoardError:
         return False
 
 

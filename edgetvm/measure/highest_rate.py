@@ -23,8 +23,8 @@ _PERCENTILE = TOLD_PERCENTILES["server"]
 # A trial lasts so long, or has so many queries; of a slow model fewer, for they take minutes.
 _TRIAL_S, _ENOUGH_QUERIES = 2.0, 500
 _LONG_TRIAL_S, _LEAST_QUERIES = 20.0, 100
-# Of the long run: with fewer only a board far below its bound can be told to keep it.
-_LEAST_OF_LONG_RUN = least_queries(_PERCENTILE, 5)
+# The long run may have so many: with less only a board far below its bound can be told to keep it.
+_OVER_IN_LONG_RUN = 5
 # Queries back to back, which tell what one takes.
 _ALONE = Rule(64, 1.0, 60.0)
 _SIMULATED = 20_000
@@ -96,7 +96,7 @@ def play_highest_rate(
         trials = _search(system, bound_ms, judged, this)
         qps = max(one.qps for one in trials if one.holds)
         this.detail = f"{qps:.4g} queries a second, of {plural(len(trials), 'trial')}"
-    at_least = max(rule.least_count, _LEAST_OF_LONG_RUN)
+    at_least = max(rule.least_count, least_queries(_PERCENTILE, _OVER_IN_LONG_RUN))
     long_rule = replace(rule, least_count=at_least)
     left = _LONG_RUNS
     while True:

@@ -39,9 +39,14 @@ class Judged:
     elapsed_s: float = 0.0
 
 
-def exit_code_of(judged: Sequence[Judged]) -> int:
-    """Of the gravest outcome: a regression, then an error, then inconclusive."""
-    outcomes = {one.outcome for one in judged}
+def exit_code_of(judged: Sequence[Judged], is_written: bool = True) -> int:
+    """Of the gravest outcome: a regression, then an error, then inconclusive.
+
+    Args:
+        is_written: whether the file that was asked for was; that it was not is an error, too.
+    """
+    outcomes: set[Outcome] = {one.outcome for one in judged}
+    outcomes |= set() if is_written else {"error"}
     return next((code for outcome, code in EXIT_CODES.items() if outcome in outcomes), 0)
 
 

@@ -149,8 +149,8 @@ def _warnings(
         )
     if environment.load_average > environment.cores and quiet:
         found.append(
-            f"the load was {environment.load_average:.1f} on {environment.cores} cores before the "
-            "first run: wait until the board is idle"
+            f"the load was {environment.load_average:.1f} on {plural(environment.cores, 'core')} "
+            "before the first run: wait until the board is idle"
         )
     return tuple(found)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -91,18 +91,30 @@ class Store:
         with store_errors(self._engine), self._engine.connect() as connection:
             row = connection.execute(asked).one_or_none()
         if row is None:
-            near = difflib.get_close_matches(measurement_id, self.ids(), n=1)
-            raise NotFoundError(
-                f"no measurement has the id {measurement_id!r}",
-                mend=f"did you mean {near[0]}?" if near else "measure one: edgetvm bench MODEL",
-            )
+            raise self._not_found(measurement_id)
         return self._measurement(row)
 
+    def _not_found(self, measurement_id: str) -> NotFoundError:
+        known = self.ids()
+        near = difflib.get_close_matches(measurement_id, known, n=1)
+        mend = "see all: edgetvm results list" if known else "measure one: edgetvm bench MODEL"
+        return NotFoundError(
+            f"no measurement has the id {measurement_id!r}",
+            mend=f"did you mean {near[0]}?" if near else mend,
+        )
+
     def latest(
-        self, count: int | None = None, model: str | None = None, device: str | None = None
+        self,
+        count: int | None = None,
+        model: str | None = None,
+        device: str | None = None,
+        without: Container[str] = (),
     ) -> list[Measurement]:
         """The newest measurement of each model on each device and of each scenario, tuned and
         untuned, oldest first; or the last `count`; of one model or device where they are named.
+
+        Args:
+            without: ids that are left out.
 
         Raises:
             ConfigurationError: one is damaged.
@@ -111,7 +123,7 @@ class Store:
         asked = select(c.id, c.model, c.device, c.scenario, c.tuned).order_by(c.id)
         asked = _of(asked, model, device)
         with store_errors(self._engine), self._engine.connect() as connection:
-            rows = connection.execute(asked).all()
+            rows = [row for row in connection.execute(asked) if row.id not in without]
         if count is not None:
             return [self.load(row.id) for row in rows[-count:]]
         newest = {tuple(row)[1:]: row.id for row in rows}

@@ -1,11 +1,12 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
 from edgetvm.recipes.accuracy import Confusion, Track, confusion, track
+from edgetvm.recipes.brought import with_folder, without_folder
 from edgetvm.recipes.ctc import beam_search, best_path
 from edgetvm.recipes.data import Sample, samples, spoken, wav
 from edgetvm.recipes.enhancement import scale_invariant_ratio_db
 from edgetvm.recipes.fetch import fetch, fetch_members, model_file
-from edgetvm.recipes.gathered import with_folder
+from edgetvm.recipes.gathered import package_pictures
 from edgetvm.recipes.metrics import decision_agreement, lost_pct, score, unmet
 from edgetvm.recipes.modules import run_module
 from edgetvm.recipes.noise import with_noise
@@ -83,6 +84,7 @@ __all__ = [
     "lost_pct",
     "model_file",
     "noisy_speech",
+    "package_pictures",
     "prepare",
     "processing_of",
     "recipe_text",
@@ -101,4 +103,5 @@ __all__ = [
     "with_folder",
     "with_noise",
     "with_video",
+    "without_folder",
 ]

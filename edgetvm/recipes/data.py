@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgetvm.base.errors import ConfigurationError, MissingToolError
-from edgetvm.base.files import storage_errors
+from edgetvm.base.files import read_errors
 from edgetvm.recipes.fetch import fetch
 from edgetvm.recipes.recipe import ModelFile, Recipe
 from edgetvm.recipes.registry import DATA
@@ -66,10 +66,15 @@ def samples(recipe: Recipe | Pipeline) -> tuple[Sample, ...]:
         MissingToolError: a program or a download is missing.
         ModelUnreadableError: a file is missing, or its SHA-256 is another.
     """
-    return DATA.run(recipe.data) if recipe.data else ()
+    if recipe.data is None:
+        return ()
+    found = DATA.run(recipe.data)
+    if not found:
+        raise ConfigurationError("its data holds no sample", where=recipe.name, mend="add some")
+    return found
 
 
-@DATA.register("picture")
+@DATA.register("picture", gives="pictures")
 def picture(
     *,
     source: Annotated[ModelFile, Field(description="The picture's file.")],
@@ -82,14 +87,15 @@ def picture(
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    # Pillow says of a damaged PNG that it is a SyntaxError.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ConfigurationError(
             f"not a picture: {error}", where=str(path), mend="use a PNG or JPEG file"
         ) from error
     return (Sample(source.basename, pixels, label),)
 
 
-@DATA.register("rendered-page")
+@DATA.register("rendered-page", gives="pictures")
 def rendered_page(
     *,
     lines: Annotated[tuple[Line, ...], Field(min_length=1, description="Text of each line.")],
@@ -160,7 +166,7 @@ def _text_box(
     return left + int(x0), top + int(y0), left + int(np.ceil(x1)), top + int(np.ceil(y1))
 
 
-@DATA.register("espeak")
+@DATA.register("espeak", gives="recordings")
 def espeak(
     *,
     phrases: Annotated[tuple[Line, ...], Field(min_length=1, description="What is said.")],
@@ -227,7 +233,9 @@ def _wav_signal(data: bytes, where: str) -> tuple[Signal, int]:
             raw = file.readframes(len(data))
     except (wave.Error, EOFError) as error:
         raise ConfigurationError(
-            f"not a PCM WAV file: {error}", where=where, mend="convert it: sox IN -b 16 OUT.wav"
+            f"not a PCM WAV file: {str(error) or 'it ends too soon'}",
+            where=where,
+            mend="convert it: sox IN -b 16 OUT.wav",
         ) from error
     raw = raw[: len(raw) // (width * channels) * width * channels]
     if width == 1:
@@ -271,7 +279,7 @@ def loud_part(signal: Signal, sample_rate_hz: int) -> tuple[int, int]:
     return int(loud[0]) * frame, min(int(loud[-1] + 1) * frame, len(signal))
 
 
-@DATA.register("wav")
+@DATA.register("wav", gives="recordings")
 def wav(
     *,
     source: Annotated[ModelFile, Field(description="A PCM WAV file.")],
@@ -284,7 +292,7 @@ def wav(
 ) -> tuple[Sample, ...]:
     """One recording from a file, its channels mixed to one."""
     path = fetch(source)
-    with storage_errors(path):
+    with read_errors(path):
         data = path.read_bytes()
     signal, rate_hz = _wav_signal(data, str(path))
     wanted_hz = sample_rate_hz or rate_hz

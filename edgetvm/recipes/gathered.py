@@ -1,4 +1,4 @@
-"""Many samples at once: the files of a package, the arrays of a folder, a folder of one's own."""
+"""Many samples at once: the files of a package, and the arrays of a folder."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from edgetvm.base.errors import ConfigurationError, UsageError
-from edgetvm.base.files import storage_errors
+from edgetvm.base.errors import ConfigurationError, MissingToolError
+from edgetvm.base.files import read_errors
 from edgetvm.base.paths import data_folders
 from edgetvm.recipes.data import Array, Label, Positive, Sample, picture
 from edgetvm.recipes.fetch import fetch_members
 from edgetvm.recipes.folders import csv_rows
-from edgetvm.recipes.recipe import PACKAGE, ModelFile, Recipe
-from edgetvm.recipes.registry import DATA, Processing
+from edgetvm.recipes.recipe import PACKAGE, ModelFile
+from edgetvm.recipes.registry import DATA
 
-_PICTURES = ("picture", "package-pictures", "rendered-page", "folder")
-_OF_FILES = (*_PICTURES, "wav", "espeak", "noisy-speech")
-_LABELS = ("y_labels.csv", "labels.csv")
+LABELS = "y_labels.csv"
+"""The list of MLPerf Tiny's data: lines `file,classes,label`."""
 
 
 def _one_group(text: str) -> str:
@@ -38,7 +37,7 @@ def _one_group(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_one_group)]
 
 
-@DATA.register("package-pictures")
+@DATA.register("package-pictures", gives="pictures")
 def package_pictures(
     *,
     package: Annotated[
@@ -82,6 +81,34 @@ def _label_in(path: Path, pattern: str | dict[str, int | str]) -> Label:
     return int(found[1]) if found[1].isdecimal() else found[1]
 
 
+@DATA.register("plain-pictures", gives="pictures")
+def plain_pictures(
+    *,
+    folder: Annotated[
+        str, Field(description="Its path, or its name in a folder of `$EDGETVM_DATA`.")
+    ],
+    origin: Annotated[str, Field(description="Where to get the folder.")] = "",
+) -> tuple[Sample, ...]:
+    """Square pictures as files of their red, green and blue bytes, listed as `arrays` are.
+
+    Lines of files that are not there are left out. This is the form of MLPerf Tiny's pictures.
+    """
+    return tuple(Sample(path.name, _pixels(path), label) for path, label in _listed(folder, origin))
+
+
+def _pixels(path: Path) -> Array:
+    with read_errors(path):
+        data = path.read_bytes()
+    side = math.isqrt(len(data) // 3)
+    if side == 0 or len(data) != 3 * side * side:
+        raise ConfigurationError(
+            f"{len(data)} bytes, which no square picture of three colours has",
+            where=str(path),
+            mend="leave it out of the list",
+        )
+    return np.frombuffer(data, np.uint8).reshape(side, side, 3)
+
+
 @DATA.register("arrays")
 def arrays(
     *,
@@ -105,27 +132,38 @@ def arrays(
 
     Lines of files that are not there are left out. This is the form of MLPerf Tiny's data.
     """
+    return tuple(
+        Sample(path.name, {input: _array(path, shape, dtype, scale, zero_point)}, label)
+        for path, label in _listed(folder, origin)
+    )
+
+
+def _listed(folder: str, origin: str) -> list[tuple[Path, int]]:
+    """The files of a folder's list that are there, each with its label."""
     root = _data_folder(folder, origin)
-    labels = root / _LABELS[0]
+    labels = root / LABELS
     rows = csv_rows(labels)
     found = [_labelled(labels, number, row) for number, row in enumerate(rows, start=1) if row]
     there = [(root / name, label) for name, label in found if (root / name).is_file()]
     if not there:
         raise ConfigurationError(
-            "none of the files that it lists is there", where=str(labels), mend="see `data.folder`"
+            "none of the files that it lists is there", where=str(labels), mend="put them beside it"
         )
-    return tuple(
-        Sample(path.name, {input: _array(path, shape, dtype, scale, zero_point)}, label)
-        for path, label in there
-    )
+    return there
 
 
 def _data_folder(folder: str, origin: str) -> Path:
     for root in (Path(), *data_folders()):
-        if (root / folder / _LABELS[0]).is_file():
+        if (root / folder / LABELS).is_file():
             return root / folder
-    raise ConfigurationError(
-        f"no folder {folder!r} with {_LABELS[0]} in it",
+    if Path(folder).is_dir():
+        raise ConfigurationError(
+            f"no {LABELS} in it",
+            where=folder,
+            mend="write one there, with a line `file,classes,label` for each of its files",
+        )
+    raise MissingToolError(
+        f"no folder {folder!r} with {LABELS} in it",
         where="data.folder",
         mend=f"get it{f' from {origin}' if origin else ''}, and name the folder that holds it in "
         "$EDGETVM_DATA, or name it itself with --data",
@@ -134,19 +172,21 @@ def _data_folder(folder: str, origin: str) -> Path:
 
 def _labelled(path: Path, number: int, row: list[str]) -> tuple[str, int]:
     name = row[0].strip()
-    if len(row) != 3 or not row[2].strip().isdecimal() or Path(name).name != name:
+    numbers = [one.strip() for one in row[1:]]
+    is_class = len(numbers) == 2 and all(map(str.isdecimal, numbers))
+    if not is_class or int(numbers[1]) >= int(numbers[0]) or Path(name).name != name:
         raise ConfigurationError(
             f"no `file,classes,label`: {','.join(row)[:80]!r}",
             where=f"{path}:{number}",
-            mend="write a file's name, the number of classes, and the label's index",
+            mend="write a file's name, the number of classes, and the label's index below it",
         )
-    return name, int(row[2])
+    return name, int(numbers[1])
 
 
 def _array(
     path: Path, shape: tuple[int, ...], dtype: str, scale: float | None, zero_point: int
 ) -> Array:
-    with storage_errors(path):
+    with read_errors(path):
         data = path.read_bytes()
     kind = np.dtype(dtype).newbyteorder("<")
     size_bytes = kind.itemsize * math.prod(shape)
@@ -160,37 +200,3 @@ def _array(
     if scale is None:
         return numbers
     return ((numbers.astype(np.float32) - zero_point) * np.float32(scale)).astype(np.float32)
-
-
-def with_folder(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with a folder of the user's as its data, in the form of the recipe's own.
-
-    Data with a parameter `folder`, such as arrays, get that. Pictures and recordings: each lies in
-    a subfolder that is named as its label, or there is a `labels.csv` of lines `file,label`.
-
-    Raises:
-        UsageError: the recipe's data are no files.
-    """
-    if not folder.is_dir():
-        raise UsageError("no such folder", where=str(folder), mend="check the path")
-    name = recipe.data.name if recipe.data else "none"
-    given = recipe.data.parameters if recipe.data else {}
-    if recipe.data is not None and DATA.takes(name, "folder"):
-        return _with(recipe, Processing(name, {**given, "folder": str(folder.absolute())}))
-    if name not in _OF_FILES:
-        raise UsageError(
-            f"its data ({name}) does not come from a folder",
-            where=recipe.name,
-            mend="leave --data out",
-        )
-    parameters: dict[str, object] = {"source": ModelFile(path=folder.absolute())}
-    labels = [folder / one for one in _LABELS if (folder / one).is_file()]
-    if labels:
-        parameters["labels"] = ModelFile(path=labels[0].absolute())
-    if recipe.stream is not None:
-        parameters["sample_rate_hz"] = recipe.stream.sample_rate_hz
-    return _with(recipe, Processing("folder", parameters))
-
-
-def _with(recipe: Recipe, data: Processing) -> Recipe:
-    return replace(recipe, data=data)

@@ -20,6 +20,14 @@ SPANS = TypeAdapter(list[tuple[float, float]])
 WORD = TypeAdapter(str | int)
 TEXT = TypeAdapter(str)
 
+# Of labels, by the postprocess whose predictions are compared with them.
+_SORTS = {
+    "top-k": "a class's name or index",
+    "ctc-text": "a text",
+    "speech-probability": "spans in seconds: [[start, end], …], [] for none",
+    "text-boxes": "boxes in pixels: [[x0, y0, x1, y1], …], [] for none",
+    "values": "a number or a list of numbers",
+}
 _FOUND_SHARE = 0.5  # of a label's area that a predicted box must cover
 
 
@@ -87,7 +95,7 @@ def _scored(recipe: Scored, name: str, *arguments: object) -> float:
         raise ConfigurationError(
             f"metric {name} cannot compare with label {_unfit(error)!r}",
             where=f"recipe {recipe.name}: data.label",
-            mend="give the data a label of the sort that the metric compares with",
+            mend=f"a label should be {_SORTS.get(METRICS.reads(name), 'of another sort')}",
         ) from error
 
 

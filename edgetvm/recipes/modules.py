@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from edgetvm.base.errors import ConfigurationError, EdgetvmError
-from edgetvm.base.paths import chosen_folders
+from edgetvm.base.named_files import NamedFile
 from edgetvm.base.yamlfile import Keys
 from edgetvm.recipes.registry import (
     DATA,
@@ -54,6 +56,11 @@ def run_module(path: Path) -> ModuleType:
     return module
 
 
+def code_of(found: NamedFile) -> Callable[[Keys], Keys]:
+    """What the keys of a file go through before they are read: its module is run, or refused."""
+    return partial(with_code if found.is_chosen else refused_code, found.path)
+
+
 def with_code(path: Path, keys: Keys) -> Keys:
     """A recipe's keys, once the functions of its module that they may name are there."""
     module = keys.get("module")
@@ -75,8 +82,3 @@ def refused_code(path: Path, keys: Keys) -> Keys:
             mend="name its file to run it, or its folder in $EDGETVM_RECIPES",
         )
     return keys
-
-
-def is_chosen(path: Path, kind: str) -> bool:
-    """Whether a file lies in a folder that the user chose; what the current folder holds is not."""
-    return any(path.is_relative_to(folder) for folder in chosen_folders(kind))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from edgetvm.base.named_files import files_of, find
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.finding import files_of, find
+from edgetvm.recipes.modules import code_of
 from edgetvm.recipes.recipe import NAME, Recipe, anchored_data, check_name
 from edgetvm.recipes.registry import (
     DATA,
@@ -114,7 +115,7 @@ def load_pipeline(name_or_path: str) -> Pipeline:
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
     found = find("pipelines", name_or_path)
-    return _read(found.path, found.before)
+    return _read(found.path, code_of(found))
 
 
 def list_pipelines() -> list[Pipeline]:

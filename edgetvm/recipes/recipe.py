@@ -23,8 +23,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.named_files import files_of, find, find_called
 from edgetvm.base.yamlfile import Keys, read_yaml
-from edgetvm.recipes.finding import files_of, find, find_called
+from edgetvm.recipes.modules import code_of
 from edgetvm.recipes.registry import (
     DATA,
     METRICS,
@@ -171,6 +172,13 @@ class Recipe:
         Annotated[Processing, ChosenFrom(DATA)] | None,
         Field(description="Samples to run on; random numbers where there is none."),
     ] = None
+    brought: Annotated[
+        Annotated[Processing, ChosenFrom(DATA)] | None,
+        Field(
+            description="How a folder that is given with `--data` is read, where the recipe has no "
+            "data of its own."
+        ),
+    ] = None
     preprocess: Annotated[
         Annotated[Processing, ChosenFrom(PREPROCESS)] | None,
         Field(description="How a sample becomes the model's inputs."),
@@ -251,7 +259,7 @@ class Recipe:
                 raise refusal(("accept", metric), metric, "left out: it is no score")
         if not self.metrics:
             return
-        if self.data is None or self.postprocess is None:
+        if (self.data or self.brought) is None or self.postprocess is None:
             raise refusal(
                 ("metrics",), list(self.metrics), "used with `data:` and `postprocess:`: add both"
             )
@@ -271,7 +279,7 @@ def _anchored(file: ModelFile, folder: Path) -> ModelFile:
 
 
 # What may be named by functions of a recipe's own module.
-_CHOSEN = ("data", "preprocess", "postprocess", "metrics", "accept")
+_CHOSEN = ("data", "brought", "preprocess", "postprocess", "metrics", "accept")
 
 
 def _without_code(keys: Keys) -> Keys:
@@ -331,7 +339,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         ConfigurationError: the file cannot be used; names file, line, key path and the mend.
     """
     found = find("recipes", name_or_path)
-    return _read_recipe(found.path, found.before)
+    return _read_recipe(found.path, code_of(found))
 
 
 def load_recipe_called(name: str) -> Recipe:
@@ -341,7 +349,7 @@ def load_recipe_called(name: str) -> Recipe:
         NotFoundError, ConfigurationError: see `load_recipe`.
     """
     found = find_called("recipes", name)
-    return _read_recipe(found.path, found.before)
+    return _read_recipe(found.path, code_of(found))
 
 
 def list_recipes() -> list[Recipe]:
@@ -358,7 +366,7 @@ def list_recipes() -> list[Recipe]:
 def recipe_text(recipe: Recipe) -> str:
     """A recipe as YAML that reads as the same recipe. Paths in it stay as they are."""
     document = TypeAdapter(Recipe).dump_python(recipe, mode="json", exclude_defaults=True)
-    for key in ("data", "preprocess", "postprocess"):
+    for key in ("data", "brought", "preprocess", "postprocess"):
         if key in document:
             chosen = document[key]
             document[key] = {"name": chosen["name"], **_plain(chosen["parameters"])}

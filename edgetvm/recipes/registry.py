@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
+Kind = Literal["pictures", "recordings"]
 Agreement = Callable[["Prediction", "Prediction"], float]
 """Percent of the decisions that two predictions of one sample share."""
 
@@ -63,6 +64,7 @@ class _Entry(Generic[Result]):
     whole: bool
     agreement: Agreement | None
     form: str
+    gives: Kind | None
 
     @property
     def file(self) -> Path:
@@ -92,6 +94,7 @@ class Registry(Generic[Result]):
         whole: bool = False,
         agreement: Agreement | None = None,
         like: str | None = None,
+        gives: Kind | None = None,
     ) -> Callable[[Function], Function]:
         """Add the decorated function.
 
@@ -106,6 +109,8 @@ class Registry(Generic[Result]):
                 without it.
             like: for a postprocess, another whose predictions have the same keys: its metrics read
                 these as well, and they agree alike.
+            gives: for data, what its samples are, where other files of the kind can take their
+                place: `--data FOLDER`.
 
         Raises:
             ValueError: another function has that name, or none that of `like`.
@@ -129,6 +134,7 @@ class Registry(Generic[Result]):
                 whole,
                 agreement,
                 like or name,
+                gives,
             )
             return function
 
@@ -165,6 +171,10 @@ class Registry(Generic[Result]):
     def form(self, name: str) -> str:
         """The postprocess whose predictions have the keys of this one's; itself as a rule."""
         return self._entries[name].form
+
+    def gives(self, name: str) -> Kind | None:
+        """Of what kind the files are that can take the place of data; None where none can."""
+        return self._entries[name].gives
 
     def digest(self, name: str) -> str:
         """SHA-256 of the file that a function stands in, and of those beside it that it may run."""

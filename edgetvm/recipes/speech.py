@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from edgetvm.base.errors import ConfigurationError, MissingToolError
-from edgetvm.base.files import storage_errors
+from edgetvm.base.files import read_errors
 from edgetvm.recipes.data import (
     Line,
     Positive,
@@ -39,7 +40,7 @@ Kind = Annotated[Noise, Field(description="The noise's sort.")]
 Seed = Annotated[int, Field(ge=0, description="Of the noise.")]
 
 
-@DATA.register("noisy-speech")
+@DATA.register("noisy-speech", gives="recordings")
 def noisy_speech(
     *,
     wanted: Annotated[
@@ -94,7 +95,7 @@ def _under_noise(sample: Sample, snr_db: float, noise: Noise, seed: int) -> tupl
     return (replace(sample, name=name, value=noisy, attributes=attributes),)
 
 
-@DATA.register("recordings-with-texts")
+@DATA.register("recordings-with-texts", gives="recordings")
 def recordings_with_texts(
     *,
     folder: Annotated[str, Field(description="That holds the recordings and the list.")],
@@ -107,18 +108,23 @@ def recordings_with_texts(
     noise: Kind = "pink",
     seed: Seed = 0,
 ) -> tuple[Sample, ...]:
-    """Recordings with what is said in them, as speech corpora have them; with noise, if asked."""
+    """Recordings with what is said in them, as speech corpora have them; with noise, if asked.
+
+    To put noise on them, what is said need not be known: without a list all are taken.
+    """
     path = Path(folder, texts)
-    if not path.is_file():
-        mend = f"run: apt-get install {debian_package}" if debian_package else "see `data.folder`"
-        raise ConfigurationError("no such list of texts", where=str(path), mend=mend)
-    with storage_errors(path):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not path.is_file() and debian_package:
+        raise MissingToolError(
+            "no such list of texts",
+            where=str(path),
+            mend=f"run: apt-get install {debian_package}",
+        )
+    unlisted = sorted(Path(folder).glob("*.wav")) if snr_db and not path.is_file() else []
+    named: Iterable[tuple[int, str, str | None]] = [
+        (at, one.stem, None) for at, one in enumerate(unlisted, start=1)
+    ] or _listed(path)
     found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        name, text = _named_text(path, number, line)
+    for number, name, text in named:
         source = ModelFile(path=Path(folder, f"{name}.wav"))
         (sample,) = wav(source=source, sample_rate_hz=sample_rate_hz, label=text)
         shifted = (
@@ -128,7 +134,22 @@ def recordings_with_texts(
     return tuple(found)
 
 
-@DATA.register("common-voice")
+def _listed(path: Path) -> Iterator[tuple[int, str, str | None]]:
+    """The line's number, the recording's name and its text, of each line."""
+    if not path.is_file():
+        raise ConfigurationError(
+            "no such list of texts",
+            where=str(path),
+            mend="write it: a line `name text` for each recording, name.wav, in that folder",
+        )
+    with read_errors(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield (number, *_named_text(path, number, line))
+
+
+@DATA.register("common-voice", gives="recordings")
 def common_voice(
     *,
     folder: Annotated[
@@ -166,7 +187,7 @@ def common_voice(
 
 
 def _mozillas(path: Path, split: str, most: int) -> list[tuple[str, bytes, str]]:
-    with storage_errors(path):
+    with read_errors(path):
         lines = (path / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
         head = lines[0].split("\t") if lines else []
         if not {"path", "sentence"} <= set(head):

@@ -11,12 +11,11 @@ from edgetvm.base import cache
 from edgetvm.base.errors import ConfigurationError, MissingToolError, UsageError
 from edgetvm.base.files import sha256_of_file
 from edgetvm.recipes.recipe import ModelFile, Recipe
-from edgetvm.recipes.registry import Processing
+from edgetvm.recipes.registry import DATA, Processing
 
 # They come again after the last, and are sent to the board all at once.
 MOST_FRAMES = 100
 _TIMEOUT_S = 300.0
-_OF_PICTURES = ("picture", "package-pictures", "rendered-page", "folder")
 
 
 def with_video(recipe: Recipe, path: Path) -> Recipe:
@@ -32,7 +31,11 @@ def with_video(recipe: Recipe, path: Path) -> Recipe:
         ConfigurationError: it cannot decode the file.
         StorageError: the file cannot be read.
     """
-    if recipe.data is None or recipe.data.name not in _OF_PICTURES or recipe.stream is not None:
+    if (
+        recipe.data is None
+        or DATA.gives(recipe.data.name) != "pictures"
+        or recipe.stream is not None
+    ):
         raise UsageError(
             "it takes no pictures", where=recipe.name, mend="name a recipe whose data are pictures"
         )

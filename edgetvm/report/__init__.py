@@ -16,7 +16,7 @@ from edgetvm.report.pipelines import (
     render_pipeline,
 )
 from edgetvm.report.real_time import real_time_tables
-from edgetvm.report.table import summary_table, warning_lines
+from edgetvm.report.table import part_lines, summary_table, warning_lines
 from edgetvm.report.tables import report_tables
 from edgetvm.report.text import render_csv, render_markdown
 from edgetvm.report.tuning import check_page, render_tuning
@@ -31,6 +31,7 @@ __all__ = [
     "json_pieces",
     "layer_tables",
     "merged",
+    "part_lines",
     "peer_lines",
     "peer_tables",
     "pictures",

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic.dataclasses import dataclass
 
+from edgetvm.measure.experiment.membership import PartOf
 from edgetvm.measure.measurement import Measurement
 
 Part = TypeVar("Part")
@@ -91,11 +92,20 @@ class TuningCurve:
 
 @dataclass(frozen=True)
 class Background:
-    """All of that; each part is empty where nothing is known."""
+    """All of that; each part is empty where nothing is known.
+
+    Attributes:
+        experiments: of which measurements are parts.
+    """
 
     history: tuple[Past, ...] = ()
     boards: tuple[BoardHealth, ...] = ()
     tuning: tuple[TuningCurve, ...] = ()
+    experiments: tuple[PartOf, ...] = ()
+
+    def part_of(self, measurement: Measurement) -> str:
+        """The experiment and variant that a measurement is of; empty where it is of none."""
+        return next((str(one) for one in self.experiments if one.measurement == measurement.id), "")
 
 
 NO_BACKGROUND = Background()
@@ -107,6 +117,7 @@ def merged(several: Sequence[Background]) -> Background:
         _once(past for one in several for past in one.history),
         _once(board for one in several for board in one.boards),
         _once(curve for one in several for curve in one.tuning),
+        _once(part for one in several for part in one.experiments),
     )
 
 

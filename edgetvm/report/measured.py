@@ -132,7 +132,7 @@ def section_of(
         anchor,
         result,
         _drawings(result, course, days, detail),
-        _facts(measurement, usual),
+        _facts(measurement, usual, background.part_of(measurement)),
         charts.samples_per_mark(len(course.samples_ms), detail.marks) * every,
         every,
         real_time_lines(run, measurement.judged_windows) if run is not None else [],
@@ -248,10 +248,11 @@ def _seconds(taken_at: str) -> float | None:
         return None
 
 
-def _facts(measurement: Measurement, usual: Environment) -> list[tuple[str, str]]:
+def _facts(measurement: Measurement, usual: Environment, part_of: str) -> list[tuple[str, str]]:
     """What it was measured in: of the board's own only what is not as usual."""
     place = measurement.environment
     facts = [
+        *([("Part of", part_of)] if part_of else []),
         ("Compiled with", f"{measurement.options} ({measurement.options.level.title})"),
         ("Threads", f"{place.threads} of {plural(place.cores, 'core')}"),
         ("Clock governor", place.governor or "the kernel shows none"),

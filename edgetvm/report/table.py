@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.units import format_bytes, format_ms
 from edgetvm.measure.measurement import Measurement
+from edgetvm.report.background import Background
 from edgetvm.report.results import Result, results
 from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
@@ -139,6 +140,17 @@ def summary_table(
         _add_rows(table, emulated)
     _add_failures(table, failures or {})
     return table
+
+
+def part_lines(measurements: Sequence[Measurement], background: Background) -> list[str]:
+    """The experiments that measurements are of: each once, with its variants."""
+    ids = {one.id for one in measurements}
+    found: dict[str, list[str]] = {}
+    for part in background.experiments:
+        if part.measurement in ids:
+            told = f"{shown(part.variant)} ({part.measurement})"
+            found.setdefault(part.experiment, []).append(told)
+    return [f"of experiment {shown(name)}: {'; '.join(of)}" for name, of in found.items()]
 
 
 def warning_lines(measurements: Sequence[Measurement]) -> list[str]:

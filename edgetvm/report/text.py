@@ -18,7 +18,7 @@ from edgetvm.report.escaping import csv_cell, markdown_section, markdown_text
 from edgetvm.report.peers import PEER_HEAD, PEER_HOW, peer_rows
 from edgetvm.report.real_time import real_time_lines
 from edgetvm.report.results import Result, results
-from edgetvm.report.table import warning_lines
+from edgetvm.report.table import part_lines, warning_lines
 from edgetvm.report.verdict import verdicts
 from edgetvm.report.words import NONE, format_factor, format_figure, shown, told_error
 
@@ -153,13 +153,16 @@ def render_markdown(
             lines += ["", *_markdown_peers(result, result.measurement.beside)]
         lines += _markdown_operators(result)
     lines += ["", *_markdown_boards(found, background)]
+    parts = part_lines(measurements, background)
+    if parts:
+        lines += ["", "## Experiments", "", *(f"- {markdown_text(line)}" for line in parts)]
     warnings = warning_lines(measurements)
     if warnings:
         lines += ["", "## Warnings", "", *(f"- {markdown_text(line)}" for line in warnings)]
     return "\n".join(lines) + "\n"
 
 
-def _csv_row(result: Result) -> dict[str, object]:
+def _csv_row(result: Result, background: Background) -> dict[str, object]:
     measurement, summary = result.measurement, result.summary
     environment = measurement.environment
     correctness, memory = measurement.correctness, measurement.memory
@@ -209,6 +212,7 @@ def _csv_row(result: Result) -> dict[str, object]:
         "governor": environment.governor,
         "package_sha256": measurement.package_sha256,
         "id": measurement.id,
+        "part_of": background.part_of(measurement),
         "warnings": " | ".join(result.findings),
         **{f"metric_{name}": value for name, value in measurement.metrics.items()},
     }
@@ -222,8 +226,7 @@ def render_csv(measurements: Sequence[Measurement], background: Background = NO_
     Raises:
         UsageError: no measurements.
     """
-    del background  # a row is of one measurement
-    rows = [_csv_row(result) for result in results(measurements)]
+    rows = [_csv_row(result, background) for result in results(measurements)]
     names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from edgetvm.base.errors import BoardGoneError
-from edgetvm.base.workers import WorkerLost
-from edgetvm.farm.inventory import Board
 from edgetvm.tune.building import Builder
 from edgetvm.tune.candidates import Candidate, Event
 from edgetvm.tune.jobs import How, Loadable, Ran, RunJob
@@ -23,14 +22,15 @@ _PATIENCE_S = 0.25
 # A board that was lost is asked again after so long, twice as long each time, up to the limit.
 _RETRY_S = 2.0
 _RETRY_LIMIT_S = 60.0
+# What the last candidates of a search may take.
+_LAST_S = 1.0
 
 
 @dataclass
 class BoardThreads:
     """A thread for each board, all fed from one queue."""
 
-    boards: Sequence[Board]
-    runner: Callable[[Board], Runner]
+    runners: Sequence[Runner]
     how: How
     builder: Builder
     # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
@@ -43,10 +43,9 @@ class BoardThreads:
 
     def start(self) -> None:
         """Begin to take candidates."""
-        self._runners = [self.runner(board) for board in self.boards]
         self._threads = [
-            threading.Thread(target=self._serve, args=(one, _name(one.board, at)), daemon=True)
-            for at, one in enumerate(self._runners)
+            threading.Thread(target=self._serve, args=(one, _name(one, at)), daemon=True)
+            for at, one in enumerate(self.runners)
         ]
         for thread in self._threads:
             thread.start()
@@ -54,8 +53,6 @@ class BoardThreads:
     def _serve(self, runner: Runner, name: str) -> None:
         pause_s = _RETRY_S
         self.states[name] = "idle"
-        with suppress(WorkerLost):  # the search has ended already
-            runner.begin()
         while not self.over.is_set():
             candidate = self.ready.take(name, _PATIENCE_S)
             if candidate is None:
@@ -81,10 +78,10 @@ class BoardThreads:
             return undisturbed(runner, job, self.builder)
 
     @property
-    def standing(self) -> list[Board]:
-        """Those that are not lost."""
-        named = {_name(board, at): board for at, board in enumerate(self.boards)}
-        return [board for name, board in named.items() if self.states.get(name) != "lost"]
+    def standing(self) -> list[Runner]:
+        """Of the boards that are not lost."""
+        named = {_name(one, at): one for at, one in enumerate(self.runners)}
+        return [one for name, one in named.items() if self.states.get(name) != "lost"]
 
     @property
     def all_lost(self) -> bool:
@@ -92,16 +89,19 @@ class BoardThreads:
         return bool(self.states) and set(self.states.values()) == {"lost"}
 
     def stop(self) -> None:
-        """End all of it, and give the boards back."""
+        """End all of it; what still runs a candidate then gives its board back."""
         self.over.set()
-        for runner in self._runners:
-            runner.close()
+        until_s = time.monotonic() + _LAST_S
+        for runner, thread in zip(self.runners, self._threads, strict=True):
+            thread.join(max(0.0, until_s - time.monotonic()))
+            if thread.is_alive():
+                runner.close()
         for thread in self._threads:
             thread.join(timeout=5)
 
 
-def _name(board: Board, at: int) -> str:
-    return f"{board.name}#{at}"
+def _name(runner: Runner, at: int) -> str:
+    return f"{runner.board.name}#{at}"
 
 
 def _task_of(candidate: Candidate) -> str:

@@ -161,11 +161,9 @@ class LocalBuilder:
         self._free: SimpleQueue[Worker] = SimpleQueue()
         self._all = [Worker(answering) for _ in range(workers)]
         for one in self._all:
+            one.begin()
             self._free.put(one)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="build")
-        for one in self._all:
-            # In a thread that lasts as long as the builder: a process ends with its thread.
-            self._threads.submit(one.begin)
 
     def submit(self, job: BuildJob) -> Future[Built]:
         return self._threads.submit(self._ask, job)

@@ -164,7 +164,7 @@ class TuningDatabase(Runs):
             # SQLite takes bare columns from the row of the maximum: its documentation, 2.5.
             return self._connection.execute(
                 "SELECT board, COUNT(*), MAX(measured_at), task, outcome FROM trials"
-                " WHERE measured_at >= ? GROUP BY board ORDER BY board",
+                " WHERE measured_at >= ? AND NOT estimated GROUP BY board ORDER BY board",
                 (time_s,),
             ).fetchall()
 

@@ -37,11 +37,9 @@ _WRONG = 1e-3
 class Judges:
     """The boards that compare: the first ones, and the next where one of these is lost."""
 
-    def __init__(
-        self, boards: Sequence[Board], builder: Builder, runner: Callable[[Board], Runner]
-    ) -> None:
-        self._runners, self._builder = [runner(one) for one in boards], builder
-        self._names = ", ".join(one.name for one in boards)
+    def __init__(self, runners: Sequence[Runner], builder: Builder) -> None:
+        self._runners, self._builder = list(runners), builder
+        self._names = ", ".join(one.board.name for one in runners)
 
     @property
     def boards(self) -> tuple[Board, ...]:
@@ -77,11 +75,6 @@ class Judges:
         if ran.outcome == "ok" and ran.error_ratio > _WRONG:
             return replace(ran, outcome="wrong result", error=f"off by {ran.error_ratio:.2g}")
         return ran
-
-    def close(self) -> None:
-        """Give the boards back."""
-        for runner in self._runners:
-            runner.close()
 
 
 @dataclass(frozen=True)

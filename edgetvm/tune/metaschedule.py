@@ -49,11 +49,13 @@ class Exported:
         workloads: kernels.
         records: trials with a trace.
         left_out: trials that no trace can tell, by rule.
+        estimated: trials that were left out, for no board measured them.
     """
 
     workloads: int
     records: int
     left_out: Mapping[str, int]
+    estimated: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Record:
 
 
 def export_records(database: TuningDatabase, folder: Path, profile: str | None = None) -> Exported:
-    """Write the trials that a trace can tell.
+    """Write the trials that boards measured and a trace can tell.
 
     A trial whose board was lost says nothing, and is left out without a word.
 
@@ -106,7 +108,7 @@ def export_records(database: TuningDatabase, folder: Path, profile: str | None =
         profile: of the boards; all without it.
 
     Raises:
-        UsageError: the folder holds records, or there are no trials.
+        UsageError: the folder holds records, or no board measured a trial.
         NotFoundError: a profile of the trials is no longer known.
         StorageError: a file cannot be written.
     """
@@ -115,20 +117,23 @@ def export_records(database: TuningDatabase, folder: Path, profile: str | None =
             raise UsageError(
                 "it holds records", where=str(folder / name), mend="name an empty folder"
             )
-    made = _Export(database)
+    made, estimated = _Export(database), 0
     for conditions in database.conditions(profile):
-        made.add(conditions)
+        if conditions.estimated:
+            estimated += len(database.trials(conditions))
+        else:
+            made.add(conditions)
     if not made.workloads:
         raise UsageError(
-            "there are no trials" + (f" for {profile}" if profile else ""),
+            "no board has measured a trial" + (f" for {profile}" if profile else ""),
             where=str(database.path),
-            mend="tune first: edgetvm tune",
+            mend="tune on a board first: edgetvm tune",
         )
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / WORKLOADS, _lines(made.workloads))
     write_text(folder / RECORDS, _lines(made.records))
-    return Exported(len(made.workloads), len(made.records), dict(made.left_out))
+    return Exported(len(made.workloads), len(made.records), dict(made.left_out), estimated)
 
 
 def _lines(values: list[Any]) -> str:

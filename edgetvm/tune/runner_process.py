@@ -75,7 +75,7 @@ class _Session:
 
     def open(self, wanted: Open) -> Mapping[str, object]:
         """Have one as it is wanted."""
-        late = time.monotonic() > self._until_s or wanted.allowed_s != self._allowed_s
+        late = time.monotonic() > self._until_s or wanted.allowed_s > self._allowed_s
         if self._remote is None or late or wanted.key != self._key:
             self.drop()
             self._connect(wanted)

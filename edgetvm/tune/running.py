@@ -30,13 +30,13 @@ class Runner(Protocol):
     board: Board
 
     def begin(self) -> None:
-        """Get ready; it ends with the calling thread."""
+        """Get ready."""
 
     def run(self, job: RunJob) -> Ran:
         """Time a candidate. Whatever happens, it is told in the answer."""
 
     def close(self) -> None:
-        """Give the board back."""
+        """Give the board back, whatever runs there; the next job begins anew."""
 
 
 class BoardRunner:
@@ -48,7 +48,7 @@ class BoardRunner:
         self._worker = Worker(answering)
 
     def begin(self) -> None:
-        """Start the process; it ends with the calling thread."""
+        """Start the process."""
         self._worker.begin()
 
     def run(self, job: RunJob) -> Ran:
@@ -89,5 +89,6 @@ class BoardRunner:
         return Ran("crash", error=ended.words, environment=facts)
 
     def close(self) -> None:
-        """Give the board back."""
-        self._worker.close()
+        """Give the board back, whatever runs there; the next job begins anew."""
+        worker, self._worker = self._worker, Worker(answering)
+        worker.close()

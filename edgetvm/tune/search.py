@@ -5,13 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from edgetvm.base.errors import MissingToolError
-from edgetvm.base.steps import note, warn
-from edgetvm.farm.inventory import Board
+from edgetvm.base.steps import note
 from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
 from edgetvm.tune.asked import Search
 from edgetvm.tune.board_threads import BoardThreads, all_gone
@@ -21,9 +20,12 @@ from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
 from edgetvm.tune.jobs import Loadable, Ran
+from edgetvm.tune.known import Known
+from edgetvm.tune.looks import Looks
+from edgetvm.tune.other_forms import OtherForms
 from edgetvm.tune.progress import Progress
-from edgetvm.tune.records import Outcome, Trial
-from edgetvm.tune.steadiness import Steadiness
+from edgetvm.tune.records import Outcome
+from edgetvm.tune.running import Runner
 from edgetvm.tune.tasks import Form
 
 # A candidate whose board was lost is run on others, so many times in all.
@@ -57,28 +59,23 @@ class Loop:
         """
         self._search, self._database, self._builder = search, database, builder
         self._model, self._run, self._told = model, run, told
-        self.states = {task.key: TaskState.of(task, self._draw) for task in search.tasks.tasks}
+        self._known = Known(search, database, model, run, self._draw)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._quiet = threading.Lock()
-        self._boards = BoardThreads(
-            search.boards, search.runner, search.how, builder, self._quiet, self._events
-        )
+        self._boards = BoardThreads(search.runners, search.how, builder, self._quiet, self._events)
         self._to_build: deque[Candidate] = deque()
         # Built, and their task's default is not; by its key.
         self._held: dict[str, list[Candidate]] = defaultdict(list)
         self._waiting = 0
-        self._done = database.trials_in(run)
         self._spent_s = database.spent_s(run)
-        self._outcomes: Counter[str] = Counter()
-        self._complained: set[tuple[str, str]] = set()
-        self._steadiness = Steadiness()
-        self._environments: dict[str, Mapping[str, object]] = {}
-        # The last trial that was read, and those after it that this search has made itself.
-        self._read, self._mine = 0, set[int]()
-        self._variants = ThreadPoolExecutor(1, thread_name_prefix="forms")
-        self._coming: Future[Mapping[str, Form] | None] | None = None
-        self._no_more_forms = False
+        self._looks = Looks()
+        self._forms = OtherForms(search.more_forms, self._quiet)
         self._began_s = time.monotonic()
+
+    @property
+    def states(self) -> Mapping[str, TaskState]:
+        """Of the tasks, by their keys."""
+        return self._known.states
 
     @property
     def elapsed_s(self) -> float:
@@ -86,8 +83,8 @@ class Loop:
         return self._spent_s + time.monotonic() - self._began_s
 
     @property
-    def standing(self) -> list[Board]:
-        """The boards that are not lost."""
+    def standing(self) -> list[Runner]:
+        """Of the boards that are not lost."""
         return self._boards.standing
 
     def run(self) -> Progress:
@@ -97,9 +94,6 @@ class Loop:
             BoardGoneError: all boards are gone, and none came back.
             MissingToolError: the builders are gone.
         """
-        self._read_trials()
-        for state in self.states.values():
-            state.dry = 0.0
         self._boards.start()
         last_told_s = 0.0
         try:
@@ -112,29 +106,30 @@ class Loop:
                 self._take()
                 if time.monotonic() - last_told_s > _TICK_S:
                     last_told_s = time.monotonic()
-                    self._read_trials()
+                    self._known.read()
                     self._tell()
             self._tell()
         finally:
             self._database.spend(self._run, self.elapsed_s)
             self._boards.stop()
-            self._variants.shutdown(wait=False, cancel_futures=True)
+            self._forms.close()
         return self.progress()
 
     def _first_asked(self) -> list[TaskState]:
-        """Tasks whose defaults are not known and are measured first: all of them, or, of a budget
-        that would be used up by that, as many of the largest as leave half of it."""
+        """Tasks whose defaults are not known and are measured first, the largest before all: all of
+        them, or, of a budget that would be used up by that, as many as leave half of it."""
         unknown = [one for one in self.states.values() if not one.default_ms]
+        unknown.sort(key=lambda one: -one.task.calls * one.task.work)
         trials = self._search.budget.trials
-        if trials is None or trials - self._done >= 2 * len(unknown):
+        if trials is None or trials - self._known.done >= 2 * len(unknown):
             return unknown
-        most = max(1, (trials - self._done) // 2)
+        most = max(1, (trials - self._known.done) // 2)
         if most < len(unknown):
             note(
                 f"{trials} trials are few for {len(self.states)} kernels: of those that were never "
                 f"measured, only the {most} with most work are tuned now"
             )
-        return sorted(unknown, key=lambda one: -one.task.calls * one.task.work)[:most]
+        return unknown[:most]
 
     def _sow(self) -> None:
         """Propose first what was best for the same kernels elsewhere."""
@@ -156,23 +151,6 @@ class Loop:
             form = state.task.form
             self._to_build.append(Candidate(state, form, default_choice(form)))
 
-    def _read_trials(self) -> None:
-        """Learn from what was measured before, and from what other processes measure meanwhile."""
-        told = set()
-        for number, trial in self._database.numbered(self._search.conditions, after=self._read):
-            self._read = number
-            state = self.states.get(trial.task)
-            if number in self._mine or state is None or trial.is_from_elsewhere:
-                continue
-            state.know(trial)
-            told.add(trial.task)
-            form = state.forms.get(trial.workload)
-            if form is not None:
-                self._model.learn(form, trial)
-        self._mine.clear()
-        for task in told:
-            self.states[task].leave_out_known()
-
     def _is_over(self) -> bool:
         budget = self._search.budget
         if budget.time_s is not None and self.elapsed_s >= budget.time_s:
@@ -185,16 +163,17 @@ class Loop:
             self._boards.lost_since_s = None
         if self._waiting or self._to_build:
             return False
-        if budget.trials is not None and self._done >= budget.trials:
+        if budget.trials is not None and self._known.done >= budget.trials:
             return True
         if any(one.is_drawing for one in self.states.values()):
             return False
-        return self._no_more_forms and self._next_state() is None
+        return self._forms.is_over and self._next_state() is None
 
     def _feed(self) -> None:
         """Keep builders and boards busy."""
-        limit = 2 * self._builder.workers + _ahead(len(self._search.boards))
-        self._take_forms()
+        limit = 2 * self._builder.workers + _ahead(len(self._search.runners))
+        for key, form in self._forms.take().items():
+            self.states[key].add_form(form)
         while self._waiting < limit:
             if not self._to_build and not self._propose():
                 break
@@ -219,37 +198,18 @@ class Loop:
 
     def _propose(self) -> bool:
         budget = self._search.budget
-        room = BATCH if budget.trials is None else budget.trials - self._done - self._waiting
+        room = BATCH if budget.trials is None else budget.trials - self._known.done - self._waiting
         state = self._next_state() if room > 0 else None
         if state is None:
             if room > 0 and not self._waiting:
-                self._ask_for_forms()
+                self._forms.ask()
             return False
         space = state.next_space()
         for choice in space.propose(min(BATCH, room), self._model):
             self._want(Candidate(state, space.form, choice))
         if state.left == 0 or state.is_flat:
-            self._ask_for_forms()
+            self._forms.ask()
         return bool(self._to_build)
-
-    def _ask_for_forms(self) -> None:
-        if self._coming is None and not self._no_more_forms:
-            self._coming = self._variants.submit(self._next_forms)
-
-    def _next_forms(self) -> Mapping[str, Form] | None:
-        with self._quiet:
-            return next(self._search.more_forms, None)
-
-    def _take_forms(self) -> None:
-        if self._coming is None or not self._coming.done():
-            return
-        found = self._coming.result()
-        self._coming = None
-        if found is None:
-            self._no_more_forms = True
-            return
-        for key, form in found.items():
-            self.states[key].add_form(form)
 
     def _take(self) -> None:
         """Handle what has ended."""
@@ -307,25 +267,12 @@ class Loop:
     def _ran(self, candidate: Candidate, ran: Ran, board: str) -> None:
         candidate.attempts += ran.begun
         if ran.outcome == "board lost":
-            self._complain(board, ran.error)
+            self._looks.lost(board, ran.error)
         if ran.outcome == "board lost" and candidate.attempts < _ATTEMPTS:
             self._boards.ready.put(candidate)
             return
-        self._look_at(board, candidate.state.task.key, ran)
+        self._looks.saw(board, candidate.state.task.key, ran)
         self._keep(candidate, ran.outcome, ran.error, ran, board)
-
-    def _look_at(self, board: str, task: str, ran: Ran) -> None:
-        """Keep what a board says of itself, and whether it has become slower."""
-        self._steadiness.saw(board, task, ran.default_ms)
-        if ran.environment:
-            slowed = self._steadiness.slowed(board)
-            self._environments[board] = {**ran.environment, "slowed": slowed}
-
-    def _complain(self, board: str, why: str) -> None:
-        """Once for each board and reason."""
-        if (board, why) not in self._complained:
-            self._complained.add((board, why))
-            warn(f"{board.partition('#')[0]} is lost, and is asked again now and then: {why}")
 
     def _keep(
         self,
@@ -336,26 +283,7 @@ class Loop:
         board: str = "",
     ) -> None:
         self._wait_no_longer(candidate)
-        state = candidate.state
-        trial = Trial(
-            state.task.key,
-            candidate.form.workload,
-            candidate.choice,
-            candidate.form.operators,
-            outcome,
-            ran.times_ms if ran is not None else (),
-            ran.default_ms if ran is not None else 0.0,
-            error,
-            board,
-            dict(ran.environment or {}) if ran is not None else {},
-        )
-        self._database.add_workload(candidate.form, state.task.description)
-        self._mine.add(self._database.append(self._run, self._search.conditions, trial))
-        self._done += 1
-        self._outcomes[outcome] += 1
-        state.know(trial)
-        if not trial.is_default:
-            self._model.learn(candidate.form, trial)
+        self._known.keep(candidate, outcome, error, ran, board)
 
     def _tell(self) -> None:
         self._database.spend(self._run, self.elapsed_s)
@@ -369,13 +297,13 @@ class Loop:
         roofline = self._search.roofline
         return Progress(
             tuple(one.progress(total_ms, roofline) for one in states),
-            self._done,
-            dict(self._outcomes),
+            self._known.done,
+            dict(self._known.outcomes),
             dict(self._boards.states),
             self.elapsed_s,
             self._left_s(),
             roofline,
-            dict(self._environments),
+            dict(self._looks.environments),
             self._search.conditions.cores,
             self._search.conditions.estimated,
         )
@@ -384,8 +312,8 @@ class Loop:
         budget, left = self._search.budget, []
         if budget.time_s is not None:
             left.append(max(0.0, budget.time_s - self.elapsed_s))
-        if budget.trials is not None and self._done:
-            left.append((budget.trials - self._done) * self.elapsed_s / self._done)
+        if budget.trials is not None and self._known.done:
+            left.append((budget.trials - self._known.done) * self.elapsed_s / self._known.done)
         return min(left, default=None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from edgetvm.base.errors import BoardError
@@ -89,11 +89,15 @@ def tune_model(
         if board.tracker is None and estimator is None:
             raise BoardError("it has no tracker", where=board.name)
     conditions = replace(conditions_of(profile, options), estimated=estimator is not None)
-    runner = estimator or BoardRunner
     cost_model, how = CostModel(), how or How()
     roofline = roofline or roofline_of(profile)
-    # First of all: its processes take seconds to be ready.
-    with closing((builder or _local_builder)()) as made:
+    runners = [(estimator or BoardRunner)(one) for one in boards]
+    with ExitStack() as open_:
+        # First of all: these processes take seconds to be ready.
+        made = open_.enter_context(closing((builder or _local_builder)()))
+        for one in runners:
+            open_.callback(one.close)
+            one.begin()
         with step("find what to tune") as this:
             tasks = tasks_of(model, profile, options)
             this.detail = f"{len(tasks.tasks)} kernels"
@@ -106,19 +110,16 @@ def tune_model(
             )
         seeds = learn_from_others(cost_model, [database, *sources], tasks, conditions)
         search = Search(
-            tasks, profile, options, boards, roofline, conditions, how, budget,
+            tasks, profile, options, runners, roofline, conditions, how, budget,
             variants(model, profile, options, tasks),
             seeds,
-            runner,
         )  # fmt: skip
         loop = Loop(search, database, made, cost_model, run, told)
         with step(f"tune on {', '.join(sorted({one.name for one in boards}))}") as this:
             progress = loop.run()
             this.detail = f"{progress.trials} trials"
-        with (
-            step("compare with the defaults") as this,
-            closing(Judges(loop.standing or boards, made, runner)) as judges,
-        ):
+        judges = Judges(loop.standing or runners, made)
+        with step("compare with the defaults") as this:
             final = Final(search, database, made, run, judges)
             final.compare(loop.states.values(), this.advance)
         database.finish_run(run)

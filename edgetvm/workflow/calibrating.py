@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
-from edgetvm.base.errors import EdgetvmError
+from edgetvm.base.errors import EdgetvmError, UsageError
 from edgetvm.base.steps import note, step
-from edgetvm.boards.profile import BoardProfile
+from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.estimate.calibration import Calibration, Point, calibrate, save_calibration
 from edgetvm.estimate.estimating import core_of, watch_kernel
@@ -28,6 +29,8 @@ def calibrate_on(
 ) -> Calibration:
     """Measure kernels of a model on a board, fit clock and costs of misses, and keep what is found.
 
+    They are compiled for one core, which is what estimates are of.
+
     Args:
         subject: whose kernels are taken, those that take longest and those that move most.
         board: that measures them.
@@ -35,12 +38,18 @@ def calibrate_on(
         options: how they are compiled.
 
     Raises:
-        UsageError: too few of the model's kernels can be measured.
+        UsageError: the board is emulated, or too few of the model's kernels can be measured.
         BoardError: the board failed.
         others: as `edgetvm.workflow.estimate`.
     """
-    core = core_of(profile)
-    tasks = _chosen(tasks_of(subject.load(), profile, options).tasks)
+    core, one_core = core_of(profile), replace(profile, cores=1)
+    if load_profile(board.profile).emulated:
+        raise UsageError(
+            "it is emulated, and its times say nothing about a real one",
+            where=f"board {board.name}",
+            mend="calibrate on a real board",
+        )
+    tasks = _chosen(tasks_of(subject.load(), one_core, options).tasks)
     with (
         standing(board, purpose="calibrate") as up,
         step(f"measure {len(tasks)} kernels on {board.name}") as this,
@@ -49,7 +58,7 @@ def calibrate_on(
         try:
             points = []
             for at, task in enumerate(tasks):
-                point = _point(runner, task, profile, options)
+                point = _point(runner, task, one_core, options)
                 points += [point] if point is not None else []
                 this.advance(at + 1, len(tasks), task.name)
         finally:

@@ -17,7 +17,7 @@ from edgetvm.farm.hands import WAIT_S
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import connect
 from edgetvm.farm.standing_boards import standing
-from edgetvm.measure.comparing import ALPHA, Comparison, holm
+from edgetvm.measure.comparing import ALPHA, LEAST_PROCESSES, Comparison, holm
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.measuring import measure
 from edgetvm.measure.plan import Plan
@@ -82,10 +82,11 @@ class Contest:
 
     @property
     def told(self) -> str:
-        """`slower`, `faster`, or `no difference is shown`."""
+        """`slower`, `faster`, or why neither is said."""
         found = self.comparison
         if self.p >= ALPHA or found.low <= 1 <= found.high:
-            return "no difference is shown"
+            few = found.processes < LEAST_PROCESSES
+            return "too few processes to tell" if few else "no difference is shown"
         return "slower" if found.ratio > 1 else "faster"
 
 
@@ -113,14 +114,23 @@ def at_work(board: Board, wait_s: float, purpose: str) -> Iterator[Board]:
         UsageError: it is emulated.
         BoardError: it cannot be had.
     """
+    check_real(board)
+    with standing(board, wait_s, purpose) as up, governed([up]):
+        yield up
+
+
+def check_real(board: Board) -> None:
+    """Refuse a board whose times say nothing, before anything is built for it.
+
+    Raises:
+        UsageError: it is emulated.
+    """
     if load_profile(board.profile).emulated:
         raise UsageError(
             "it is emulated, and its times say nothing about a real one",
             where=f"board {board.name}",
             mend="compare on a real board",
         )
-    with standing(board, wait_s, purpose) as up, governed([up]):
-        yield up
 
 
 def measurer(
@@ -164,6 +174,7 @@ def compare_in_turns(
         UsageError: an emulated board.
         EdgetvmError: one cannot be built or measured.
     """
+    check_real(board)
     profile = load_profile(board.profile)
     packages = [package_of(name, profile, tuned, options) for name in names]
     with at_work(board, wait_s, f"compare {' '.join(names)}") as up:

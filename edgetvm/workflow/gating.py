@@ -26,7 +26,7 @@ from edgetvm.measure.processes import baseline_of, compare_processes, in_turns, 
 from edgetvm.measure.store import Store
 from edgetvm.models.importers import MODEL_SUFFIXES
 from edgetvm.package.archive import Package
-from edgetvm.workflow.comparing import Turn, at_work, measurer, package_of
+from edgetvm.workflow.comparing import Turn, at_work, check_real, measurer, package_of
 
 # Of stored runs the last so many are a baseline, for each process that is measured now.
 _STORED = 2
@@ -169,6 +169,7 @@ def gate(
     """
     plan, store = plan or GatePlan(), store or Store()
     _check(names, plan)
+    check_real(board)
     judged: dict[str, Judged] = {}
     packages: dict[str, Package] = {}
     for name in dict.fromkeys(names):

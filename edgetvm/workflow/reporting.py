@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from edgetvm.base.errors import EdgetvmError
-from edgetvm.base.steps import warn
+from edgetvm.base.steps import note, warn
+from edgetvm.base.words import plural
 from edgetvm.boards.profile import load_profile
 from edgetvm.farm.known_farm import farm_url, is_farm_known
+from edgetvm.measure.experiment.membership import parts_of
 from edgetvm.measure.measurement import Measurement
 from edgetvm.measure.statistics import summarise
 from edgetvm.measure.store import Store
@@ -32,15 +34,48 @@ def background_of(measurements: Sequence[Measurement], store: Store) -> Backgrou
         StorageError: the store cannot be read.
         ConfigurationError: a stored measurement is damaged.
     """
-    return Background(_history(measurements, store), _boards(measurements), _tuning(measurements))
+    parts = parts_of(store)
+    return Background(
+        _history(measurements, store, parts),
+        _boards(measurements),
+        _tuning(measurements),
+        tuple(parts[one.id] for one in measurements if one.id in parts),
+    )
 
 
-def _history(measurements: Sequence[Measurement], store: Store) -> tuple[Past, ...]:
-    """The last ones of each model on each board in each setting, the measurements among them."""
+def latest_plain(
+    store: Store, last: int | None = None, model: str | None = None, device: str | None = None
+) -> list[Measurement]:
+    """The newest measurements, see `Store.latest`, that are of no experiment: those are reported
+    by their experiment, which a note says.
+
+    Raises:
+        as `background_of`.
+    """
+    parts = parts_of(store)
+    there = parts.keys() & set(store.ids(model, device))
+    if there:
+        names = ", ".join(sorted({parts[one].experiment for one in there}))
+        note(
+            f"{plural(len(there), 'measurement')} of experiments ({names}) left out: "
+            "edgetvm experiment NAME --stored"
+        )
+    return store.latest(last, model, device, parts.keys())
+
+
+def _history(
+    measurements: Sequence[Measurement], store: Store, parts: Container[str]
+) -> tuple[Past, ...]:
+    """The last ones of each model on each board in each setting, the measurements among them.
+
+    Args:
+        parts: of experiments, whose turns would push all others out.
+    """
     found: dict[str, Past] = {}
     for measurement in measurements:
         count = 0
-        ids = store.ids(measurement.model, measurement.environment.device)
+        known = store.ids(measurement.model, measurement.environment.device)
+        ids = [one for one in known if one not in parts or one == measurement.id]
         for one in reversed(ids[-_MOST_LOOKED_AT:]):
             past = found.get(one) or _past(store.load(one))
             if past.is_of(measurement):

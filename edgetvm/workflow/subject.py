@@ -22,6 +22,7 @@ from edgetvm.recipes import (
     model_file,
     starting_recipe,
     with_folder,
+    without_folder,
 )
 
 Binding = int | float | list[int] | list[float]
@@ -73,7 +74,7 @@ def find_subject(
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or (not path.exists() and find_recipe(name) is not None):
         recipe = load_recipe(name)
-        recipe = recipe if data is None else with_folder(recipe, data)
+        recipe = without_folder(recipe) if data is None else with_folder(recipe, data)
         return _of_recipe(recipe, shapes or {}, bindings or {})
     if not path.exists() and path.suffix.lower() not in MODEL_SUFFIXES:
         known = [recipe.name for recipe in list_recipes()]

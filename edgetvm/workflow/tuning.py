@@ -31,8 +31,9 @@ from edgetvm.tune.jobs import How
 from edgetvm.tune.progress import Progress
 from edgetvm.tune.tuning import conditions_of, tune_model
 from edgetvm.workflow.estimating import code_of
+from edgetvm.workflow.layouts import choose_layout
 from edgetvm.workflow.subject import Subject
-from edgetvm.workflow.tuned_models import Outcome, choose_layout, confirm
+from edgetvm.workflow.tuned_models import Outcome, confirm
 
 # What stands for a board in records of estimates.
 _ESTIMATE = "estimate"
@@ -89,7 +90,7 @@ def tune(
         up = open_.enter_context(all_standing(boards, wait_s, f"tune {subject.name}"))
         open_.enter_context(governed(up))
         first = _first_there(up)
-        choose_layout(subject, first, mine, options, model)
+        choose_layout(subject, model, first, mine, options)
         layouts = TunedSchedules(layouts=mine.layouts(conditions_of(profile, options)))
         tuned = tune_model(
             model, profile, up, mine, budget,
@@ -97,7 +98,7 @@ def tune(
             builder=builder, sources=others, how=how, told=told, resume=resume,
             roofline=_roofline(first, profile),
         )  # fmt: skip
-        return confirm(subject, tuned.boards[0], mine, tuned, options, model)
+        return confirm(subject, model, tuned.boards[0], mine, tuned, options)
 
 
 def tune_estimated(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
+import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from edgetvm.base.errors import MissingToolError, UsageError
+from edgetvm.base.units import format_bytes
 from edgetvm.farm.listening import LOOPBACK
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 # Of the Host header: a page of another site whose name leads here by a trick is not answered.
 LOOPBACK_HOSTS = (LOOPBACK, "localhost")
@@ -73,7 +78,31 @@ def hosts_at(listener: socket.socket) -> tuple[str, ...]:
     address = listener.getsockname()[0]
     if not ip_address(address).is_loopback:
         return ("*",)
-    return (*LOOPBACK_HOSTS, address, f"[{address}]")
+    own = f"[{address}]" if ":" in address else address
+    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, own)))
+
+
+class KnownHosts:
+    """Lets an application answer only who names it by its hosts (`hosts_at`); tells others so."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        is_known = scope["type"] == "lifespan" or "*" in self._hosts
+        if is_known or _host(scope) in self._hosts:
+            await self._app(scope, receive, send)
+            return
+        words = f"this server is called {', '.join(self._hosts)}: name one of these as the Host"
+        await json_answer({"error": words}, 400)(scope, receive, send)
+
+
+def _host(scope: Scope) -> str | None:
+    """What the Host header names, without the port."""
+    named = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
+    found = re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", named)
+    return found[1] if found else None
 
 
 def run_application(application: Starlette, listener: socket.socket, grace_s: int) -> None:
@@ -82,13 +111,22 @@ def run_application(application: Starlette, listener: socket.socket, grace_s: in
 
     config = uvicorn.Config(
         application,
-        log_level="warning",
+        log_level="info",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace_s,
         ws_max_size=_WEBSOCKET_BYTES,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_told)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Of what uvicorn says: troubles, and what its end waits for. A second Ctrl-C is no trouble."""
+    words = logging.Formatter().format(record).strip()
+    if record.levelno < logging.WARNING:
+        return words.startswith("Waiting for connections")
+    return not words.endswith("CancelledError")
 
 
 def refused(status: int, sentence: str) -> HTTPException:
@@ -98,8 +136,11 @@ def refused(status: int, sentence: str) -> HTTPException:
     return HTTPException(status, sentence)
 
 
-async def body_of(request: Request, most_bytes: int) -> bytes:
+async def body_of(request: Request, most_bytes: int, mend: str) -> bytes:
     """A request's body, of which no more is read than is allowed.
+
+    Args:
+        mend: of one that is larger.
 
     Raises:
         HTTPException: it is larger, or compressed, or the client is gone.
@@ -115,7 +156,7 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
     except ClientDisconnect as error:
         raise refused(400, "the client is gone") from error
     if body is None or size > most_bytes:
-        raise refused(413, f"a request has {most_bytes} bytes at most")
+        raise refused(413, f"a request has {format_bytes(most_bytes)} at most: {mend}")
     return body
 
 
@@ -131,11 +172,29 @@ async def _read(request: Request, most_bytes: int) -> bytes | None:
     return b"".join(parts) if size <= most_bytes else None
 
 
-def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:
-    """A document, for nobody to keep."""
-    from starlette.responses import JSONResponse
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as JSON.
 
-    return JSONResponse(document, status, headers=HEADERS)
+    Raises:
+        HTTPException: it holds NaN or infinity, as models may answer.
+    """
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise refused(500, "the model's answer holds NaN or infinity: JSON has neither") from error
+    # Half a character of a client's, which UTF-8 does not have: as JSON escapes it.
+    return text.encode(errors="backslashreplace").decode()
+
+
+def json_answer(document: Mapping[str, Any], status: int = 200) -> Response:
+    """A document, for nobody to keep.
+
+    Raises:
+        HTTPException: see `json_text`.
+    """
+    from starlette.responses import Response
+
+    return Response(json_text(document), status, HEADERS, "application/json")
 
 
 def page_answer(render: Callable[[str], str], scripts: str = "") -> Response:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.errors import ConfigurationError, MissingToolError
 from edgetvm.recipes import DATA, ModelFile, Sample, spoken, wav, with_noise
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -34,7 +34,7 @@ def strings(count: int, seed: int) -> list[list[int]]:
     return [random.integers(0, 10, random.integers(4, 7)).tolist() for _ in range(count)]
 
 
-@DATA.register("spoken-digits")
+@DATA.register("spoken-digits", gives="recordings")
 def spoken_digits(*, count: Count = 12, seed: Seed = 1, snr_db: Ratio = 15.0) -> tuple[Sample, ...]:
     """By the voices of espeak-ng that took no part in training, one after the other."""
     found = []
@@ -46,7 +46,7 @@ def spoken_digits(*, count: Count = 12, seed: Seed = 1, snr_db: Ratio = 15.0) ->
     return tuple(found)
 
 
-@DATA.register("recorded-digits")
+@DATA.register("recorded-digits", gives="recordings")
 def recorded_digits(
     *,
     count: Count = 12,
@@ -55,11 +55,20 @@ def recorded_digits(
     folder: Annotated[str, Field(description="That holds 0.wav to 9.wav.")] = str(_ALLISON),
 ) -> tuple[Sample, ...]:
     """By a person: Allison's prompts of Asterisk, which took no part in training, in a row."""
-    if not Path(folder, "0.wav").is_file():
-        raise ConfigurationError(
+    if folder == str(_ALLISON) and not _ALLISON.is_dir():
+        raise MissingToolError(
             "no recordings of digits",
             where=folder,
             mend="run: apt-get install asterisk-core-sounds-en-wav",
+        )
+    missing = [
+        name for name in (f"{digit}.wav" for digit in range(10)) if not Path(folder, name).is_file()
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"no recording {missing[0]} in it",
+            where=folder,
+            mend="put 0.wav to 9.wav there, or recordings with a labels.csv of lines `file,text`",
         )
     gap = np.zeros(round(_GAP_S * RATE_HZ), np.float32)
     found = []

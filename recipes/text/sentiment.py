@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ REVIEWS, WORDS, PIECES, HEAD = (
     _HERE / name
     for name in ("reviews.jsonl", "words.txt", "wordpieces.txt.gz", "sentiment-minilm.npz")
 )
+_SUBFOLDERS = {"neg": 0, "pos": 1}
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?.,;]")
 _PADDING, _UNKNOWN = 0, 1
 _LONGEST_PIECE = 100
@@ -126,7 +128,8 @@ def reviews(
         str | None,
         Field(
             description="With texts and labels in `*.jsonl` or `*.parquet`, as Hugging Face's "
-            "datasets writes those of IMDb: `text`, and `label` 0 or 1."
+            "datasets writes those of IMDb: `text`, and `label` 0 or 1. Or with a text in each "
+            "file of its subfolders `pos` and `neg`, as IMDb's own archive has them."
         ),
     ] = None,
 ) -> tuple[Sample, ...]:
@@ -140,18 +143,39 @@ def reviews(
 
 
 def _rows_in(folder: Path) -> list[Mapping[str, Any]]:
-    found = [
+    tests = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix in (".jsonl", ".parquet") and "train" not in path.name
+        if not any("train" in part for part in path.relative_to(folder).parts)
     ]
+    found = [path for path in tests if path.suffix in (".jsonl", ".parquet")]
+    texts = [path for path in tests if path.suffix == ".txt" and path.parent.name in _SUBFOLDERS]
+    if texts:
+        return [_row_of(path) for path in _in_turn(texts)]
     if not found:
         raise ConfigurationError(
             "no test set in it",
             where=str(folder),
-            mend="write one: load_dataset('imdb', split='test').to_parquet('test.parquet')",
+            mend="write one: load_dataset('imdb', split='test').to_parquet('test.parquet'), or put "
+            "texts into its subfolders pos and neg",
         )
     return [row for path in found for row in _rows_of(path)]
+
+
+def _in_turn(texts: list[Path]) -> list[Path]:
+    """One of each subfolder at a time, so that the first ones are of both."""
+    places = Counter[Path]()
+    order = []
+    for path in texts:
+        places[path.parent] += 1
+        order.append((places[path.parent], path))
+    return [path for _, path in sorted(order)]
+
+
+def _row_of(path: Path) -> Mapping[str, Any]:
+    with read_errors(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    return {"text": text, "label": _SUBFOLDERS[path.parent.name]}
 
 
 def _rows_of(path: Path) -> list[Mapping[str, Any]]:

@@ -15,8 +15,7 @@ from pydantic import Field
 
 from edgetvm.base.errors import ConfigurationError
 from edgetvm.base.files import read_errors
-from edgetvm.recipes import DATA, MODELS, ModelFile, Sample, fetch
-from edgetvm.recipes.gathered import package_pictures
+from edgetvm.recipes import DATA, MODELS, ModelFile, Sample, fetch, package_pictures
 
 Bytes = NDArray[np.uint8]
 
@@ -97,7 +96,7 @@ def augmented(picture: Bytes, generator: np.random.Generator) -> Bytes:
     return np.clip(np.round(mirrored * light), 0, 255).astype(np.uint8)
 
 
-@DATA.register("cifar10")
+@DATA.register("cifar10", gives="pictures")
 def cifar10(
     *,
     count: Annotated[int, Field(ge=1, description="The first so many.")] = 1000,
@@ -136,7 +135,8 @@ def _in(folder: Path) -> tuple[Sample, ...]:
         raise ConfigurationError(
             "no file test_batch",
             where=str(folder),
-            mend="name the folder that torchvision.datasets.CIFAR10(FOLDER, download=True) fills",
+            mend="name the folder that torchvision.datasets.CIFAR10(FOLDER, download=True) fills, "
+            "or one with pictures in subfolders that are called as their classes",
         )
     pictures, labels = read_batch(files[0])
     return tuple(

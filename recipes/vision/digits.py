@@ -65,12 +65,25 @@ def _in(folder: Path, name: str) -> Path:
         raise ConfigurationError(
             f"no file {name}",
             where=str(folder),
-            mend="name the folder that torchvision.datasets.MNIST(FOLDER, download=True) fills",
+            mend="name the folder that torchvision.datasets.MNIST(FOLDER, download=True) fills, "
+            "or one with pictures in subfolders that are called as their digits",
         )
     return found[0]
 
 
-@DATA.register("digits")
+def _brought(folder: Path) -> tuple[Bytes, Bytes]:
+    """Pictures and labels of MNIST's test files."""
+    pictures, labels = (read_idx(_in(folder, name)) for name in (_PICTURES, _LABELS))
+    if pictures.ndim != 3 or labels.shape != pictures.shape[:1]:
+        raise ConfigurationError(
+            f"pictures {list(pictures.shape)} and labels {list(labels.shape)} do not fit",
+            where=str(folder),
+            mend="get both files again",
+        )
+    return pictures, labels
+
+
+@DATA.register("digits", gives="pictures")
 def digits(
     *,
     count: Annotated[int, Field(ge=1, description="The first so many.")] = 360,
@@ -80,7 +93,7 @@ def digits(
 ) -> tuple[Sample, ...]:
     """Pictures of digits that no training saw; those of UCI's set with what PyTorch answers."""
     if folder is not None:
-        pictures, labels = (read_idx(_in(Path(folder), name)) for name in (_PICTURES, _LABELS))
+        pictures, labels = _brought(Path(folder))
         logits = None
     else:
         with np.load(HELD_OUT, allow_pickle=False) as held:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from real_command import Home, edgetvm
+from shared_builds import share_built
 
 
 @pytest.fixture(scope="session")
-def home(tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tiny_onnx: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home where the tiny model was benched and packaged."""
     root = tmp_path_factory.mktemp("used-home")
     variables = {
@@ -19,9 +20,18 @@ def home(tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
         "XDG_CONFIG_HOME": str(root / "config"),
         "XDG_DATA_HOME": str(root / "data"),
     }
+    share_built(root / "cache", shared_cache)
     package = root / "tiny.edgetvm"
     done = edgetvm(
-        "bench", tiny_onnx, "--runs", "20", "--warmup", "2", "--json", environment=variables
+        "bench",
+        tiny_onnx,
+        "--runs",
+        "20",
+        "--warmup",
+        "2",
+        "--json",
+        environment=variables,
+        cold=True,
     )
     assert done.code == 0, done.err
     (measured,) = json.loads(done.out)["measurements"]

@@ -20,6 +20,7 @@ def test_a_package_beside_itself(home: Home) -> None:
     assert one["comparison"]["processes"] == 2
     assert one["comparison"]["low"] <= one["comparison"]["ratio"] <= one["comparison"]["high"]
     assert one["different"] == []
+    assert one["told"] == "too few processes to tell"
     listed = home.edgetvm("results", "list", "--json").document
     assert {*one["measurements"][0], *one["measurements"][1]} <= {row["id"] for row in listed}
 
@@ -48,6 +49,14 @@ def test_a_model_that_cannot_be_built_is_an_error(home: Home, tmp_path: Path) ->
     assert suite.get("errors") == "1"
 
 
+def test_a_store_that_cannot_be_had_is_an_error_in_the_file(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nowhere, file = f"sqlite:///{tmp_path}/file/below/r.sqlite", tmp_path / "gate.xml"
+    assert home.edgetvm("gate", home.package, "--store", nowhere, "--junit", file).code == 4
+    (suite,) = ElementTree.parse(file).getroot()  # noqa: S314 - our own
+    assert suite.get("errors") == "1"
+
+
 def test_what_cannot_be_is_told_in_words(home: Home, tmp_path: Path) -> None:
     mixed = home.edgetvm("compare", home.measurement, home.package)
     assert refused(mixed, 2, "with stored ones only")
@@ -55,4 +64,6 @@ def test_what_cannot_be_is_told_in_words(home: Home, tmp_path: Path) -> None:
     assert refused(same, 2, "the same package")
     gone = home.edgetvm("gate", tmp_path / "gone.onnx")
     assert refused(gone, 2, "no such file")
+    baseline = home.edgetvm("gate", home.package, "--baseline", tmp_path / "gone.edgetvm")
+    assert refused(baseline, 2, "gone.edgetvm: no such file")
     assert refused(home.edgetvm("gate", "nothing"), 2, "neither a model file nor a recipe")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from real_command import Done, edgetvm, refused
 
 from edgetvm.boards import load_profile
+from edgetvm.cli.estimate import command
 
 pytestmark = pytest.mark.usefixtures("session_cache")
 
@@ -62,6 +64,20 @@ def test_a_core_that_nothing_is_known_of_is_refused(tiny_onnx: Path) -> None:
 
 def test_a_model_needs_a_board_named(tiny_onnx: Path) -> None:
     assert "--device" in edgetvm("estimate", tiny_onnx).err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("a.edgetvm", "-O", "1"), "as it was compiled: leave -O out"),
+        (("a.edgetvm", "--calibrate", "b"), "name the model's file"),
+        (("a.onnx", "--calibrate", "b", "--tuned"), "leave --tuned out"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(words: tuple[str, ...], told: str) -> None:
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
 
 
 def test_a_search_by_estimates_asks_for_no_board_things(tiny_onnx: Path) -> None:

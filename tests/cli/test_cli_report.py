@@ -33,6 +33,9 @@ def test_what_cannot_be_shown_is_told_in_words(home: Home, tmp_path: Path) -> No
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
     assert refused(home.edgetvm("report", bad), 3, str(bad), "not a report of edgetvm")
+    table = tmp_path / "table.csv"
+    table.touch()
+    assert refused(home.edgetvm("report", table), 2, str(table), "only JSON reports")
     assert refused(home.edgetvm("report", "--model", "unknown"), 2, "nothing of that is kept")
     assert refused(home.edgetvm("report", "-o", tmp_path / "r.pdf"), 2, "html, md, csv, json")
     assert not (tmp_path / "r.pdf").exists()

@@ -164,8 +164,10 @@ def test_the_result_tells_the_largest_kernels_first_and_both_comparisons() -> No
     console = Console(file=io.StringIO(), record=True, width=160)
     console.print(tuned_view(_OUTCOME, Path("x.sqlite"), "edgetvm bench m --tuned"))
     lines = console.export_text().splitlines()
-    assert lines[1].split()[-11:] == "95.2% 4 5.00 ms 2.50 ms 2.00 20.0 20% cores 30".split()
-    assert lines[2].split() == "small 4.8% 1 1.00 ms as default 2".split()
+    assert lines[2].split()[-5:] == "95.2% 5.00 ms 2.00 20.0".split()
+    assert lines[3].split() == "4 2.50 ms 30 20% cores".split()
+    assert lines[4].split() == "small 4.8% 1.00 ms".split()
+    assert lines[5].split() == "1 as default 2".split()
     text = " ".join(" ".join(lines).split())
     assert "\x1b" not in text and "\u202e" not in text
     for fact in (
@@ -178,6 +180,20 @@ def test_the_result_tells_the_largest_kernels_first_and_both_comparisons() -> No
         "next edgetvm bench m --tuned",
     ):
         assert fact in text, fact
+
+
+def test_kernels_of_microseconds_are_told_whole_in_80_columns() -> None:
+    name = "fused_depthwise_conv6_add16_maximum10_minimum10"
+    kernel = replace(_KERNELS[1], name=name, default_ms=0.0000877, best_ms=0.0000123, calls=144)
+    outcome = Outcome(Tuned(32, (kernel,), _PROGRESS), 21.0, 12.0)
+    console = Console(file=io.StringIO(), record=True, width=80)
+    console.print(tuned_view(outcome, Path("x.sqlite"), "edgetvm bench m --tuned"))
+    text = console.export_text()
+    for whole in ("0.0000877 ms", "0.0000123 ms", "100.0%", "144", "7.13", "roofline"):
+        assert whole in text
+    assert "…" not in text
+    names = [line[: line.index("  ")] for line in text.splitlines()[2:4]]
+    assert "".join(names) == name
 
 
 def test_where_nothing_was_gained_it_says_why_and_what_to_do_is_nothing() -> None:
@@ -208,11 +224,15 @@ def test_the_list_of_records_cuts_no_figure(width: int) -> None:
         0.000123, 0.0000877, "register tile",
     )  # fmt: skip
     console = Console(file=io.StringIO(), record=True, width=width)
-    console.print(_view([told]))
+    guessed = replace(told, conditions=replace(told.conditions, estimated=True), best_ms=0.00005)
+    console.print(_view([guessed, told]))
     text = console.export_text()
     for whole in ("0.000123 ms", "0.0000877 ms", "profile", "rpi4-64bit", "1.40"):
         assert whole in text
     assert "…" not in text
+    measured, estimated = text.split("no board has measured these")
+    assert "0.0000877 ms" in measured and "0.00005" not in measured
+    assert "0.00005" in estimated and "0.0000877 ms" not in estimated
 
 
 def test_with_json_stdout_is_one_document_whatever_is_shown(

@@ -41,6 +41,17 @@ def test_a_nan_bound_is_no_bound(tmp_path: Path) -> None:
     agree(path, {"x": X}, lambda _, inputs: [np.minimum(inputs["x"], np.float32(0.5))])
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint8"])
+def test_a_cast_to_integers_is_one_operator_or_two(tmp_path: Path, dtype: str) -> None:
+    """Fused into the sums of a convolution, ten took minutes to compile."""
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    node = helper.make_node("Cast", ["x"], ["y"], to=to)
+    x = np.array([0.0, 1.99, 0.5, 126.7] + [-1.2, -99.9] * (dtype != "uint8"), np.float32)
+    path = make(tmp_path / "m.onnx", [node], {"x": x}, ["y"])
+    assert "where" not in text_of(path)
+    agree(path, {"x": x})
+
+
 @pytest.mark.parametrize("operator", ["Sum", "Max", "Min", "Mean"])
 def test_variadic_operators_are_chains(tmp_path: Path, operator: str) -> None:
     inputs = {"x": X, "b": X[:1], "c": RANDOM.standard_normal(4).astype(np.float32)}

@@ -139,6 +139,32 @@ def test_integer_products(tmp_path: Path) -> None:
     agree(path, {"a": a, "x": x})
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_sums_of_bytes_whose_zero_point_comes_with_them(tmp_path: Path, signed: bool) -> None:
+    """What a dynamic quantiser feeds: borders are of that zero point, weights keep their own."""
+    weights = "int8" if signed else "uint8"
+    inputs = {
+        "x": integers("uint8", 1, 8, 9, 7),
+        "line": integers("uint8", 1, 8, 11),
+        "a": integers("uint8", 2, 3, 8),
+        "zero": np.array(131, np.uint8),
+    }
+    constants = {
+        "w": integers(weights, 6, 4, 3, 2),
+        "taps": integers(weights, 5, 8, 3),
+        "b": integers(weights, 8, 5),
+        "wz": np.array(0 if signed else 250, weights),
+    }
+    image: dict[str, Any] = {"pads": [1, 0, 2, 1], "strides": [2, 1], "group": 2}
+    nodes = [
+        helper.make_node("ConvInteger", ["x", "w", "zero", "wz"], ["maps"], **image),
+        helper.make_node("ConvInteger", ["line", "taps", "zero", "wz"], ["row"], pads=[2, 0]),
+        helper.make_node("MatMulInteger", ["a", "b", "zero", "wz"], ["product"]),
+    ]
+    path = make(tmp_path / "m.onnx", nodes, inputs, ["maps", "row", "product"], constants)
+    agree(path, inputs)
+
+
 @pytest.mark.parametrize(
     "kind", ["FLOAT8E4M3FN", "FLOAT8E5M2FNUZ", "FLOAT4E2M1", "INT4", "UINT2", "BFLOAT16"]
 )

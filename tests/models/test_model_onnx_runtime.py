@@ -358,3 +358,59 @@ def test_what_the_quantiser_writes(tmp_path: Path, form: str, per_channel: bool)
         (expected,) = by_onnxruntime(path, {"x": sample})
         # Softmax quantises to steps of 1/256.
         np.testing.assert_allclose(found["y"], expected, atol=2.1 / 256)
+
+
+@pytest.mark.parametrize("per_column", [False, True])
+def test_quantised_attention(tmp_path: Path, per_column: bool) -> None:
+    inputs = {"x": integers("uint8", 2, 6, 16), "mask": np.array([6, 4], np.int32)}
+    constants = {
+        "w": integers("int8", 16, 3 * 8),
+        "b": floats(3 * 8),
+        "s": scalar(0.02),
+        "t": floats(3 * 8) ** 2 * 0.01 if per_column else scalar(0.01),
+        "z": scalar(117, "uint8"),
+        "v": np.zeros(3 * 8, np.int8) if per_column else scalar(3, "int8"),
+    }
+    names = ["x", "w", "b", "s", "t", "mask", "z", "v"]
+    node = own("QAttention", names, ["y"], num_heads=2)
+    agree(make(tmp_path / "m.onnx", [node], inputs, ["y"], constants), inputs)
+
+
+@pytest.mark.parametrize(("weights", "per_channel"), [("QInt8", True), ("QUInt8", False)])
+def test_an_lstm_as_onnx_runtime_quantises_it(
+    tmp_path: Path, weights: str, per_channel: bool
+) -> None:
+    """The state is quantised at each step, as there: far nearer than a float LSTM would be."""
+    from onnxruntime import quantization
+
+    steps, batch, features, hidden = 7, 2, 12, 40
+    constants = {
+        "w": floats(2, 4 * hidden, features, scale=0.4),
+        "r": floats(2, 4 * hidden, hidden, scale=0.4),
+        "b": floats(2, 8 * hidden, scale=0.4),
+    }
+    inputs = {
+        "x": floats(steps, batch, features),
+        "h": floats(2, batch, hidden, scale=0.3),
+        "c": floats(2, batch, hidden),
+    }
+    node = helper.make_node(
+        "LSTM",
+        ["x", "w", "r", "b", "", "h", "c"],
+        ["y", "last", "cell"],
+        "layer",
+        direction="bidirectional",
+        hidden_size=hidden,
+    )
+    source = make(tmp_path / "float.onnx", [node], inputs, ["y", "last", "cell"], constants)
+    path = tmp_path / "m.onnx"
+    kind = quantization.QuantType[weights]
+    quantization.quantize_dynamic(source, path, weight_type=kind, per_channel=per_channel)
+    model, found = compiled(path, inputs)
+    assert model.operators == {"DynamicQuantizeLSTM": 1}
+    exact = by_onnxruntime(source, inputs)
+    for array, expected, float_one in zip(
+        found.values(), by_onnxruntime(path, inputs), exact, strict=True
+    ):
+        rounded = np.abs(expected - float_one).max()
+        assert np.abs(array - expected).max() < 0.02 * rounded

@@ -21,6 +21,7 @@ from edgetvm.base.errors import (
 )
 from edgetvm.models import ImportOptions, Signature, TensorSpec, import_model
 from edgetvm.models.model import Quantisation
+from edgetvm.models.reference import Source, reference_for
 
 
 def test_a_model_is_told_as_the_file_tells_it(dense_tflite: Path) -> None:
@@ -68,6 +69,7 @@ def test_a_quantised_model_tells_its_quantisation(tmp_path: Path) -> None:
     assert model.parameter_count == 4 * 6 + 4
     x = np.array([[-128, 127, 3, 0, 50, -9]], np.int8)
     assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) == 0
+    assert not reference_for(Source.of(model)).shaken
 
 
 def test_int8_weights_of_float_activations(tmp_path: Path) -> None:
@@ -82,6 +84,18 @@ def test_int8_weights_of_float_activations(tmp_path: Path) -> None:
     )
     x = np.array([[0.1, -0.7, 2.3, 0, 1, 0.04]], np.float32)
     assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) < 1e-6
+    # Its steps come from floats, so a last bit may make another integer: that is allowed for.
+    assert reference_for(Source.of(import_model(path))).shaken
+
+
+def test_an_operator_whose_number_stands_in_the_newer_field_alone(tmp_path: Path) -> None:
+    """As in the files of Google's quantiser for LiteRT, whose DEQUANTIZE was taken for an ADD."""
+    tensors = [Tensor("x", (1, 6), "int8", scale=0.1), Tensor("y", (1, 6))]
+    path = write(
+        tmp_path / "m.tflite", tensors, [Operator("DEQUANTIZE", (0,), (1,), new=True)], [0], [1]
+    )
+    x = np.array([[-128, 127, 3, 0, 50, -9]], np.int8)
+    assert furthest(by_edgetvm(path, [x]), by_litert(path, [x])) == 0
 
 
 def test_an_input_of_text_is_refused(tmp_path: Path) -> None:

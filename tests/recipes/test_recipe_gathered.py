@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgetvm.base.errors import ConfigurationError, EdgetvmError, ModelUnreadableError, UsageError
-from edgetvm.recipes import DATA, Processing, Recipe, load_recipe, samples, unmet, with_folder
+from edgetvm.base.errors import (
+    ConfigurationError,
+    EdgetvmError,
+    MissingToolError,
+    ModelUnreadableError,
+)
+from edgetvm.recipes import DATA, Processing, Recipe, load_recipe, samples, unmet
 from edgetvm.recipes.gathered import arrays
 from edgetvm.recipes.postprocess import top_k
 
@@ -136,6 +141,7 @@ def test_arrays_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("a.bin,12,seven\n", "classes,label"),
         ("a.bin,12,\N{SUPERSCRIPT TWO}\n", "classes,label"),
         ("none.bin,12,1\n", "none of the files"),
+        ("a.bin,12,12\n", "label's index below it"),
     ],
 )
 def test_lists_that_cannot_be_read(rows: str, said: str, tmp_path: Path) -> None:
@@ -151,8 +157,10 @@ def test_a_file_of_another_size(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_says_where_it_is_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"https://data\.example/words.*EDGETVM_DATA"):
+    with pytest.raises(MissingToolError, match=r"https://data\.example/words.*EDGETVM_DATA"):
         arrays(folder="nowhere", origin="https://data.example/words", **ARRAYS)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"no y_labels\.csv in it"):
+        arrays(folder=str(tmp_path), **ARRAYS)  # type: ignore[arg-type]
 
 
 @given(st.text(alphabet=st.sampled_from('a.bin,12\n"/x'), max_size=40))
@@ -164,35 +172,6 @@ def test_any_list_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, r
     except EdgetvmError:
         return
     assert {one.name for one in found} <= {"a.bin", "b.bin"}
-
-
-def test_a_folder_of_ones_own_in_the_form_of_the_recipes(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "cat").mkdir()
-    Image.new("RGB", (4, 4)).save(tmp_path / "mine" / "cat" / "tom.png")
-    recipe = _recipe(tmp_path, "{name: rendered-page, lines: [a], label: text}")
-    (found,) = samples(with_folder(recipe, tmp_path / "mine"))
-    assert (found.name, found.label) == ("cat/tom.png", "cat")
-    (tmp_path / "mine" / "labels.csv").write_text("cat/tom.png,9\n")
-    (found,) = samples(with_folder(recipe, tmp_path / "mine"))
-    assert found.label == 9
-
-
-def test_the_other_half_of_a_set(tmp_path: Path) -> None:
-    _keywords(tmp_path, "a.bin,12,7\nb.bin,12,0\n")
-    keyword = load_recipe("tiny/keyword-spotting-int8")
-    changed = with_folder(keyword, tmp_path)
-    assert changed.data is not None
-    assert changed.data.parameters["folder"] == str(tmp_path)
-    assert changed.data.parameters["shape"] == (1, 49, 10, 1)
-
-
-def test_what_takes_no_folder(tmp_path: Path) -> None:
-    recipe = load_recipe("tiny/anomaly-detection")
-    with pytest.raises(UsageError, match="--data"):
-        with_folder(recipe, tmp_path)
-    with pytest.raises(UsageError, match="no such folder"):
-        with_folder(recipe, tmp_path / "nowhere")
 
 
 def test_what_a_recipe_accepts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.errors import ConfigurationError, MissingToolError
 from edgetvm.recipes import (
     ModelFile,
     Processing,
@@ -125,7 +125,7 @@ def test_a_line_without_a_recording_is_refused(tmp_path: Path, line: str) -> Non
 
 
 def test_a_missing_list_names_the_package_that_brings_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(MissingToolError) as caught:
         of_source("recordings-with-texts", folder=str(tmp_path), debian_package="some-speech")
     assert caught.value.mend == "run: apt-get install some-speech"
 

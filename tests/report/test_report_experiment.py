@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from browser import looks
+from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "measure"))
 
@@ -22,7 +24,11 @@ from edgetvm.measure.experiment.file import Goals, Question
 from edgetvm.measure.experiment.rows import Estimated, Results, Row, Scored
 from edgetvm.measure.experiment.variants import Place
 from edgetvm.recipes import Confusion
-from edgetvm.report.experiment import check_experiment_format, write_experiment
+from edgetvm.report.experiment import (
+    check_experiment_format,
+    experiment_tables,
+    write_experiment,
+)
 from edgetvm.workflow.schemas import schema
 
 HOSTILE = "=1+1</script><script>alert(49)</script>"
@@ -67,6 +73,23 @@ def test_a_page_is_readable_and_loads_nothing(found: Results, tmp_path: Path) ->
         # Two trade-offs and one matrix, which all answer with.
         assert len(look.drawings) == 3
         assert all(width > 0 and height > 0 for width, height in look.drawings)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_has_room_for_figures_and_notes(found: Results, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(experiment_tables(found))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for figure in ("0.510 ms", "0.500 to 0.520 ms", "0.486", "40.0 kB", "about 2.00 ms"):
+        assert figure in text
+    # A note has the width of the terminal, and stands once.
+    whole = " ".join(" ".join(lines).split())
+    assert f"float, -O1: {HOSTILE}" in whole
+    assert "Failed" in lines
+    notes = lines[lines.index("Failed") + 1 :]
+    assert notes[0].strip().startswith("float, -O1: ")
 
 
 def test_emulated_times_stand_nowhere(found: Results, tmp_path: Path) -> None:

@@ -231,6 +231,8 @@ def test_verdicts_and_layouts_of_estimates_are_apart(database: TuningDatabase) -
     assert database.layouts(HERE) == {"a": "NCHW", "b": "auto"}
     assert database.schedules(HERE).layouts == {"a": "NCHW"}
     assert database.layouts(estimated) == {}
+    database.append(None, estimated, made_trial())
+    assert [count for _, count, *_ in database.since(0)] == [1]
 
 
 def test_a_newer_format_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

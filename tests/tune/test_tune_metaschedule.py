@@ -78,7 +78,10 @@ def test_stock_metaschedule_reads_the_export(
 ) -> None:
     from tvm import s_tir
 
+    guessed = Trial(tasks[0].key, tasks[0].key, KernelChoice(tasks[0].form.rule), {}, "ok", (1e-9,))
+    database.append(None, replace(_HERE, estimated=True), guessed)
     told = export_records(database, tmp_path / "out")
+    assert told.estimated == 1
     records = stock().database.JSONDatabase(work_dir=str(tmp_path / "out"), allow_missing=False)
     found = records.get_all_tuning_records()
     trials = database.trials(_HERE)
@@ -183,7 +186,7 @@ def test_folders_that_cannot_be_used_are_refused(database: TuningDatabase, tmp_p
     export_records(database, tmp_path / "out")
     with pytest.raises(UsageError, match="holds records"):
         export_records(database, tmp_path / "out")
-    with pytest.raises(UsageError, match="no trials for other"):
+    with pytest.raises(UsageError, match="no board has measured a trial for other"):
         export_records(database, tmp_path / "none", "other")
     assert not (tmp_path / "none").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -14,6 +15,7 @@ from made_kernels import compiled
 
 from edgetvm.farm import LocalBoard
 from edgetvm.tune.jobs import How, Loadable, RunJob, Tensor
+from edgetvm.tune.runner_process import Open, _Session
 from edgetvm.tune.running import BoardRunner
 
 pytestmark = pytest.mark.board
@@ -88,3 +90,20 @@ def test_slow_kernels_are_given_time_and_unknown_ones_some(kernels: dict[str, Lo
     assert replace(job, default_ms=0.5).allowed_s == 10
     assert replace(job, default_ms=1500.0).allowed_s == 50
     assert replace(job, default_ms=1500.0, rounds=7).allowed_s == 350
+
+
+def test_a_session_that_allows_more_than_is_wanted_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allowed_s: list[float] = []
+
+    def connect(session: _Session, wanted: Open) -> None:
+        allowed_s.append(wanted.allowed_s)
+        session._remote, session._key, session._until_s = object(), wanted.key, math.inf
+        session._allowed_s = wanted.allowed_s
+
+    monkeypatch.setattr(_Session, "_connect", connect)
+    session = _Session()
+    for one_s in (10.0, 30.0, 10.0, 30.0, 60.0):
+        session.open(Open(one_s, 1.0, "127.0.0.1:9190", "board"))
+    assert allowed_s == [10.0, 30.0, 60.0]

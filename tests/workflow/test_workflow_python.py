@@ -45,7 +45,7 @@ from edgetvm.workflow import (
     tuned_schedules,
     write_outputs,
 )
-from edgetvm.workflow.tuned_models import _with_hope, choose_layout
+from edgetvm.workflow.layouts import choose_layout
 
 QUICK = Plan(runs=12, warmup=2, max_s=5.0)
 
@@ -378,17 +378,17 @@ def test_the_layout_that_is_fastest_on_the_board_is_taken_once(
     """Times are made up: which layout wins on this machine, no test can know."""
     compared: list[int] = []
 
-    def made_up(_session: object, packages: Sequence[Package]) -> list[float]:
+    def made_up(_session: object, packages: Sequence[Package], needed: float) -> list[float]:
         compared.append(len(packages))
         return [
             1.0 if one.manifest.targets[0].options.layout == "NCHW" else 2.0 for one in packages
         ]
 
-    monkeypatch.setattr("edgetvm.workflow.tuned_models._p50_ms", made_up)
+    monkeypatch.setattr("edgetvm.workflow.layouts.p50_ms", made_up)
     subject, profile = find_subject(str(tiny_onnx)), load_profile("local")
     with TuningDatabase(tmp_path / "tuning.sqlite") as database:
         for _ in range(2):
-            choose_layout(subject, board, database)
+            choose_layout(subject, subject.load(), board, database)
         schedules = database.schedules(conditions_of(profile))
     assert compared == [4]
     told: list[StepEvent] = []
@@ -411,8 +411,3 @@ def test_boards_of_several_profiles_are_not_tuned_at_once(tiny_onnx: Path) -> No
     boards = [Board("a", "rpi4"), Board("b", "rpi5"), Board("c", "rpi4")]
     with pytest.raises(UsageError, match=r"of several profiles: rpi4, rpi5 .*profile=rpi4"):
         tune(find_subject(tiny_onnx), boards)
-
-
-def test_what_is_hopelessly_slow_gets_no_more_turns_but_the_first_always_does() -> None:
-    assert _with_hope([0, 1, 2, 3], [1.0, 2.0, 0.8, 0.9]) == [0, 2, 3]
-    assert _with_hope([0, 2, 3], [1.0, 2.0, 0.8, 0.95]) == [0, 2]

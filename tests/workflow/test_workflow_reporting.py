@@ -13,16 +13,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "report"))
 from made_measurements import MS, make
 
 from benchmarks.farm.racing import offer
+from edgetvm.base.steps import StepEvent, listening
 from edgetvm.compile.artifact import Kernel
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.farm.leases import LeaseStore, Request
 from edgetvm.measure import Measurement, Store
-from edgetvm.report import render_html
+from edgetvm.measure.experiment.file import Experiment, ModelVariant, Target
+from edgetvm.measure.experiment.ledger import Ledger
+from edgetvm.measure.experiment.reading import Asked, Slot, asked_key, document_of
+from edgetvm.measure.experiment.variants import Block, Variant
+from edgetvm.report import render_csv, render_html, render_markdown
 from edgetvm.tune.database import TuningDatabase, default_database
 from edgetvm.tune.jobs import Tensor
 from edgetvm.tune.records import Conditions, Trial
 from edgetvm.tune.tasks import Form
-from edgetvm.workflow.reporting import background_of
+from edgetvm.workflow.reporting import background_of, latest_plain
 
 
 @pytest.fixture
@@ -111,3 +116,30 @@ def test_the_curve_is_of_the_kernels_that_the_measurement_has(store: Store) -> N
     assert "2 trials: kernels from 20.0 ms" in render_html(
         [measurement], background_of([measurement], store)
     )
+
+
+def test_what_an_experiment_measured_is_its_own(store: Store) -> None:
+    """A turn at -O0 is newer than the model's result, and does not stand in its place."""
+    base, block = Variant("float", "here"), Block(opt_level=(0, 3))
+    model = {"float": ModelVariant("m.onnx")}
+    experiment = Experiment("lab", "levels", model, {"here": Target("local")}, base, (block,))
+    slots = tuple(Slot(one, one.name, "rpi4") for one in experiment.variants)
+    ledger, asked = Ledger(store), Asked(experiment, "", None, slots)
+    ledger.note(asked_key("lab"), "asked", "s", document_of(asked))
+    plain, turn = day(1), day(2)
+    for one in (plain, turn):
+        store.save(one)
+    ledger.note(slots[1].key, "round", "s", {"measurement": turn.id})
+    heard: list[StepEvent] = []
+    with listening(heard.append):
+        assert [one.id for one in latest_plain(store)] == [plain.id]
+    assert "1 measurement of experiments (lab) left out" in heard[-1].detail
+    assert background_of([plain], store).part_of(plain) == ""
+    # One that is asked for by its id says what it is.
+    background = background_of([turn], store)
+    for render in (render_html, render_markdown, render_csv):
+        text = render([turn], background)
+        assert "experiment lab" in text
+        assert "-O0" in text.replace("\\", "")
+    # Its turns are no history of the plain one.
+    assert [past.id for past in background_of([plain], store).history] == [plain.id]

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from tritonclient.utils import InferenceServerException
 
 from edgetvm.base.errors import NumericError, UsageError
 from edgetvm.models.fills import fill
-from edgetvm.models.model import Arrays, Signature
+from edgetvm.models.model import Arrays, Signature, TensorSpec
 from edgetvm.package import Package
 from edgetvm.workflow.serving.app import make_app
 from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.executors import Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
+from edgetvm.workflow.serving.protocol import LONG_BYTES, read_request, written
 from edgetvm.workflow.serving.served import Models, Offer, ServedModel, Share, open_models
 from edgetvm.workflow.web import hosts_at, listener_at
 
@@ -133,6 +134,12 @@ def test_a_stream_is_carried_by_its_client(server: Server) -> None:
         (f"{TINY}/infer", None, {}, 405),
         (f"{TINY}/infer", b"{", {}, 400),
         (f"{TINY}/infer", b"[]", {}, 400),
+        (
+            f"{TINY}/infer",
+            b'{"inputs": [{"name": "\\ud800", "shape": [], "datatype": ""}]}',
+            {},
+            400,
+        ),
         (f"{TINY}/infer", b"{}", {"Content-Encoding": "gzip"}, 415),
         (f"{TINY}/infer", bytes(1 << 21), {}, 413),
         (f"{TINY}/infer", b"{}", {"Content-Length": "99999999"}, 413),
@@ -149,8 +156,11 @@ def test_every_refusal_is_a_sentence(
     assert "instance of" not in document["error"]
 
 
-def test_other_sites_names_are_not_answered(server: Server) -> None:
-    assert server.ask("/v2", headers={"Host": "evil.example"})[0] == 400
+@pytest.mark.parametrize("name", ["evil.example", "127.0.0.1.evil.example", "", "[::1", "a:b:c"])
+def test_other_sites_names_are_refused_as_all_else_is(server: Server, name: str) -> None:
+    status, text, headers = server.ask("/v2", headers={"Host": name})
+    assert (status, headers["Content-Type"]) == (400, "application/json")
+    assert "127.0.0.1" in json.loads(text)["error"]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +171,7 @@ def test_on_any_address_of_loopback_only_its_names_are_answered(host: str, stran
     with listener_at(0, host) as listener:
         application = make_app(Models(()), Limits(), hosts_at(listener))
     with application_serving(application) as up:
-        for name in (host, "localhost"):
+        for name in (host, "localhost", "LocalHost"):
             assert up.ask("/v2", headers={"Host": f"{name}:8080"})[0] == 200
         assert up.ask("/v2", headers={"Host": "evil.example"})[0] == strangers
 
@@ -198,7 +208,7 @@ class Gate:
     def run(self, inputs: Arrays) -> dict[str, Any]:
         self.seen.append(inputs)
         assert self.may.wait(30)
-        if inputs["chunk"][0, 0] < 0:
+        if inputs["chunk"].flat[0] < 0:
             raise ArithmeticError("it is negative")
         return {"doubled": inputs["chunk"] * 2, "total": inputs["chunk"]}
 
@@ -271,6 +281,51 @@ def test_what_is_under_way_at_the_end_is_answered(stateful_package: Package) -> 
     assert last.result()[0] == 200
 
 
+def test_others_are_answered_while_long_json_is_read_and_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, may = (dict.fromkeys(("read_request", "written")) for _ in range(2))
+    for name, work in (("read_request", read_request), ("written", written)):
+        begun[name], may[name] = threading.Event(), threading.Event()
+
+        def held_up(*arguments: Any, name: str = name, work: Any = work) -> Any:
+            begun[name].set()
+            assert may[name].wait(20)
+            return work(*arguments)
+
+        monkeypatch.setattr(f"edgetvm.workflow.serving.app.{name}", held_up)
+    count = LONG_BYTES // 4
+    signature = Signature(
+        (TensorSpec("chunk", (count,), "float32"),),
+        tuple(TensorSpec(name, (count,), "float32") for name in ("doubled", "total")),
+    )
+    gate = Gate()
+    gate.may.set()
+    one = {"name": "chunk", "shape": [count], "datatype": "FP32", "data": [0.25] * count}
+    with application_serving(gated(signature, gate, Limits())) as up, ThreadPoolExecutor() as pool:
+        large = pool.submit(up.document, INFER, {"inputs": [one]})
+        for name in begun:
+            assert begun[name].wait(20)
+            assert up.ask("/v2/health/live")[0] == 200
+            may[name].set()
+        status, told = large.result()
+    assert status == 200, told
+    assert told["outputs"][0]["data"] == [0.5] * count
+
+
+def test_a_run_that_does_not_end_is_left_behind() -> None:
+    gate = Gate()
+    executors = Executors("gated", lambda: gate, [[]])
+    metrics = ModelMetrics(lambda: executors.waiting)
+    models = Models((ServedModel("gated", "1", Signature((), ()), None, executors, metrics),))
+    running = executors.submit({"chunk": np.ones((1, 4), np.float32)})
+    assert within(10, lambda: gate.seen)
+    assert models.close(0.05) == ["gated"]
+    gate.may.set()
+    assert running.result(10).outputs["doubled"][0, 0] == 2
+    assert models.close() == []
+
+
 def test_a_taken_port_is_told(server: Server, tiny_package: Package, tmp_path: Path) -> None:
     path = tmp_path / "one.edgetvm"
     path.write_bytes(tiny_package.data)
@@ -293,6 +348,13 @@ def test_a_package_that_is_wrong_or_named_twice_is_not_served(
     with pytest.raises(KeyError):
         open_models([Offer(broken)], Share())
     assert not [one for one in threading.enumerate() if one.name == "tiny-0"]
+
+
+def test_a_name_is_an_address(tiny_package: Package) -> None:
+    manifest = replace(tiny_package.manifest, name="vision/tiny, int8")
+    models = open_models([Offer(replace(tiny_package, manifest=manifest))], Share())
+    assert models.close() == []
+    assert [one.name for one in models.all] == ["vision-tiny-int8"]
 
 
 def test_no_answer_waits_for_an_acknowledgement() -> None:

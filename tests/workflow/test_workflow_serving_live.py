@@ -8,6 +8,7 @@ import json
 import threading
 import wave
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,18 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from edgetvm.models.model import Arrays, Signature, State, TensorSpec
-from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare
+from edgetvm.recipes import Recipe, Sample, interpret, load_recipe, prepare, samples
 from edgetvm.workflow.serving.app import make_app
 from edgetvm.workflow.serving.asking import Limits
 from edgetvm.workflow.serving.dictation import Dictation
-from edgetvm.workflow.serving.executors import Executors
+from edgetvm.workflow.serving.executors import Executors, Runnable
 from edgetvm.workflow.serving.live import LiveStream
 from edgetvm.workflow.serving.metrics import ModelMetrics
 from edgetvm.workflow.serving.offers import offer
 from edgetvm.workflow.serving.served import Models, ServedModel
 
 RATE_HZ, HOP = 16000, 1600
+NO_NUMBER = "the model's answer holds NaN or infinity: JSON has neither"
 RECIPE = """
 name: loud
 task: loudness
@@ -120,11 +122,18 @@ def recipe(recipe_path: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def server(
-    recipe_path: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    mood = write_mood(tmp_path_factory.mktemp("mood"))
-    with command_serving(shared_cache, recipe_path, mood) as up:
+def mood_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_mood(tmp_path_factory.mktemp("mood"))
+
+
+@pytest.fixture(scope="module")
+def mood(mood_path: Path) -> Recipe:
+    return load_recipe(str(mood_path))
+
+
+@pytest.fixture(scope="module")
+def server(recipe_path: Path, mood_path: Path, shared_cache: Path) -> Iterator[Server]:
+    with command_serving(shared_cache, recipe_path, mood_path, "--most-listeners", "2") as up:
         yield up
 
 
@@ -206,6 +215,10 @@ def test_a_listener_hears_when_it_is_loud(server: Server) -> None:
         (["one two three", "two three four", "three four five", "three four five"],
          ["one", "two", "three", "four", "five"]),
         (["one two", "one two", "one", "one"], ["one", "two"]),
+        (["one two six six", "one two six six", "two six six", "o six six", "six six", "six six"],
+         ["one", "two", "six", "six"]),
+        (["zero one two", "zero one two", "no one two six", "no one two six", "e two six five six"],
+         ["zero", "one", "two", "six", "five"]),
         (["five", "five", "five five", "five five", "", ""], ["five", "five"]),
     ],
 )  # fmt: skip
@@ -214,11 +227,39 @@ def test_each_word_is_told_once_when_it_is_settled(texts: list[str], told: list[
     assert [word for text in texts for word in dictation.heard(text)] == told
 
 
+def test_digits_that_are_spoken_on_and_on_are_told_once() -> None:
+    """For longer than the text lasts: its begin is cut off in the midst of words."""
+    digits = load_recipe("speech/spoken-digits")
+    assert digits.model.path is not None
+    assert digits.data is not None
+    assert digits.postprocess is not None
+    narrow = {**digits.postprocess.parameters, "beam": 4}
+    digits = replace(
+        digits,
+        data=replace(digits.data, parameters={"count": 3}),
+        postprocess=replace(digits.postprocess, parameters=narrow),
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        digits.model.path, options, providers=["CPUExecutionProvider"]
+    )
+    said = samples(digits)
+    sound = np.concatenate([part for one in said for part in (one.value, silence(1))])
+    stream = LiveStream(digits, Signature((TensorSpec("sound", (1, 25600), "float32"),), ()))
+    told = []
+    for chunk in sound[: len(sound) // stream.hop * stream.hop].reshape(-1, stream.hop):
+        (letters,) = session.run(None, stream.inputs(chunk))
+        told += [event.word for event in stream.answered({"letters": letters})[1]]
+    assert told == " ".join(str(one.label) for one in said).split()
+
+
 def test_what_is_no_chunk_ends_the_stream(server: Server) -> None:
     for wrong in (b"", b"123", bytes(4 * HOP + 4), "text"):
         with opened(server) as socket:
             socket.send(wrong)
-            with pytest.raises(ConnectionClosedError, match="1600 float32 samples"):
+            assert json.loads(socket.recv(20)) == {"error": "send 1600 float32 samples at a time"}
+            with pytest.raises(ConnectionClosedError, match="1003"):
                 socket.recv(20)
 
 
@@ -281,6 +322,11 @@ def test_the_page_hears_a_microphone_and_a_file(server: Server, tmp_path: Path) 
         assert within(5, heard)
         assert page.value("document.title") == "loud live"
 
+        page.value("document.getElementById('stop').click()")
+        with opened(server), opened(server):
+            page.value("document.getElementById('microphone').click()")
+            assert within(10, lambda: "2 listeners already" in text("state")), text("state")
+
 
 def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
     status, text, headers = server.ask("/pages/loud")
@@ -330,37 +376,94 @@ def test_the_page_says_of_a_text_what_it_is(server: Server, tmp_path: Path) -> N
 
 
 def test_a_package_is_served_without_a_page_where_its_recipe_is_of_nobody(
-    tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch
+    mood_path: Path, tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = offer(str(write_mood(tmp_path)))
+    made = offer(str(mood_path))
     assert made.recipe is not None
     path = tmp_path / "mood.edgetvm"
     path.write_bytes(made.package.data)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(mood_path.parent.parent)
     monkeypatch.delenv("EDGETVM_RECIPES", raising=False)
     assert offer(str(path)).recipe is None
-    monkeypatch.setenv("EDGETVM_RECIPES", str(tmp_path / "recipes"))
+    monkeypatch.setenv("EDGETVM_RECIPES", str(mood_path.parent))
     assert offer(str(path)).recipe == made.recipe
 
 
-def test_a_listener_that_goes_in_the_middle_of_a_chunk_is_no_fault(
+class Slow:
+    """A model whose run goes on until it may end."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    def run(self, _inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        self.began.set()
+        assert self.may_end.wait(20)
+        return {name: np.zeros((1, 1), np.float32) for name in ("loud", "power")}
+
+
+def heard_by(recipe: Recipe, signature: Signature, model: Runnable) -> ServedModel:
+    executors = Executors(recipe.name, lambda: model, [[]])
+    metrics = ModelMetrics(lambda: executors.waiting)
+    return ServedModel(recipe.name, "1", signature, recipe, executors, metrics)
+
+
+def test_a_listener_that_goes_in_the_middle_of_a_chunk_frees_its_place(
     recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    began, may_end = threading.Event(), threading.Event()
+    slow = Slow()
+    model = heard_by(recipe, SIGNATURE, slow)
+    limits = Limits(listeners=1)
+    with application_serving(make_app(Models((model,)), limits, ("*",))) as up:
+        with opened(up) as socket:
+            for _ in range(3):
+                socket.send(bytes(4 * HOP))
+            assert slow.began.wait(20)
+            with opened(up) as other:
+                assert "1 listeners already" in json.loads(other.recv(20))["error"]
+                with pytest.raises(ConnectionClosedError, match="1013"):
+                    other.recv(20)
+            assert b'edgetvm_listeners{model="loud",version="1"} 1' in up.ask("/metrics")[1]
+        assert within(20, lambda: model.metrics.listeners == model.metrics.in_flight == 0)
+        with opened(up) as socket:
+            slow.may_end.set()
+            socket.send(bytes(4 * HOP))
+            assert json.loads(socket.recv(20))["word"] == ""
+    assert capsys.readouterr().err == ""
 
-    class Slow:
-        def run(self, _inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-            began.set()
-            assert may_end.wait(20)
-            return {name: np.zeros((1, 1), np.float32) for name in ("loud", "power")}
 
-    executors = Executors("loud", Slow, [[]])
-    metrics = ModelMetrics(lambda: executors.waiting)
-    model = ServedModel("loud", "1", SIGNATURE, recipe, executors, metrics)
-    with application_serving(make_app(Models((model,)), Limits(), ("*",))) as up:
+def test_a_listener_that_is_silent_for_too_long_is_sent_away(recipe: Recipe) -> None:
+    model = heard_by(recipe, SIGNATURE, Slow())
+    application = make_app(Models((model,)), Limits(timeout_s=0.1), ("*",))
+    with application_serving(application) as up, opened(up) as socket:
+        assert json.loads(socket.recv(20)) == {"error": "no chunk came in time"}
+        assert within(20, lambda: model.metrics.listeners == 0)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A model whose answers are no numbers."""
+
+    outputs: dict[str, NDArray[np.float32]]
+
+    def run(self, _inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        return self.outputs
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_what_json_does_not_have_is_told_on_pages_too(
+    recipe: Recipe, mood: Recipe, odd: float
+) -> None:
+    number = np.full((1, 1), odd, np.float32)
+    typed = Signature(
+        (TensorSpec("counts", (1, 2), "float32"),), (TensorSpec("scores", (1, 2), "float32"),)
+    )
+    models = (
+        heard_by(recipe, SIGNATURE, Odd({"loud": number, "power": number})),
+        heard_by(mood, typed, Odd({"scores": np.repeat(number, 2, axis=1)})),
+    )
+    with application_serving(make_app(Models(models), Limits(), ("*",))) as up:
+        status, told = up.document("/pages/mood/text", {"text": "good"})
+        assert (status, told) == (500, {"error": NO_NUMBER})
         with opened(up) as socket:
             socket.send(bytes(4 * HOP))
-            assert began.wait(20)
-        may_end.set()
-        assert within(20, lambda: metrics.in_flight == 0)
-    assert capsys.readouterr().err == ""
+            assert json.loads(socket.recv(20)) == {"error": NO_NUMBER}

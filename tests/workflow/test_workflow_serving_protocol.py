@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgetvm.base.errors import InputError
 from edgetvm.models.model import DTYPES, Signature, TensorSpec
-from edgetvm.workflow.serving.protocol import read_request, written
+from edgetvm.workflow.serving.protocol import LONG_BYTES, read_request, written
 
 Array = NDArray[np.generic]
 DATATYPES = {
@@ -124,6 +127,8 @@ def test_rows_and_one_row_are_the_same() -> None:
         (changed(1, data=[1.5]), None, "are not INT8"),
         (changed(1, data=[True]), None, "are not INT8"),
         (changed(1, data=[2**70]), None, "are not INT8"),
+        (changed(0, data=[1, 2, 3, np.nan]), None, "it holds NaN: send that tensor in binary"),
+        (changed(0, data=[1, 2, 3, -np.inf]), None, "it holds -Infinity"),
         (changed(0, parameters={"binary_data_size": 16}), None, "has `data` too"),
         (changed(0, data=None, parameters={"binary_data_size": 12}), None, "it has 16 bytes"),
         (changed(0, data=None, parameters={"binary_data_size": "16"}), None, "it has 16 bytes"),
@@ -139,6 +144,63 @@ def test_what_is_wrong_is_told(body: bytes, header: str | None, words: str) -> N
     with pytest.raises(InputError) as told:
         read_request(body, header, SIGNATURE)
     assert words in str(told.value)
+
+
+def long_request(tensors: dict[str, Array]) -> tuple[bytes, Signature]:
+    asked = [
+        {"name": name, "shape": one.shape, "datatype": DATATYPES[str(one.dtype)],
+         "data": one.tolist()}
+        for name, one in tensors.items()
+    ]  # fmt: skip
+    body = json.dumps({"inputs": asked}).replace(".0,", ",").encode()
+    assert len(body) > LONG_BYTES
+    return body, Signature(specs(tensors), specs(tensors))
+
+
+def test_long_json_is_read_and_written_as_short_is() -> None:
+    """Rows, floats among whole numbers, and whole numbers that are beyond what NumPy expects."""
+    chance = np.random.default_rng(0)
+    tensors = {
+        "rows": chance.normal(size=(3, 5000)),
+        "row": chance.uniform(size=9000).round(1).astype(np.float32),
+        "whole": chance.integers(2**64 - 1, size=9000, dtype=np.uint64),
+    }
+    body, signature = long_request(tensors)
+    request = read_request(body, None, signature)
+    assert same(request.inputs, tensors)
+    text, _ = written(ANSWER, tensors, request.outputs)
+    assert same(read_request(text.replace(b"outputs", b"inputs"), None, signature).inputs, tensors)
+
+
+def test_other_threads_run_while_long_json_is_read_and_written() -> None:
+    """`json` alone lets none run from begin to end."""
+    tensors: dict[str, Array] = {"x": np.random.default_rng(0).normal(size=200_000)}
+    body, signature = long_request(tensors)
+    turns, ended = 0, threading.Event()
+
+    def other() -> None:
+        nonlocal turns
+        while not ended.is_set():
+            turns += 1
+            time.sleep(0)
+
+    beside, usual_s = threading.Thread(target=other), sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    beside.start()
+    try:
+        before = turns
+        json.loads(body)
+        assert turns - before < 5
+        before = turns
+        request = read_request(body, None, signature)
+        assert turns - before > 100
+        before = turns
+        written(ANSWER, tensors, request.outputs)
+        assert turns - before > 30
+    finally:
+        sys.setswitchinterval(usual_s)
+        ended.set()
+        beside.join()
 
 
 @given(st.binary(max_size=40), st.integers(0, 400), st.integers(0, 400))

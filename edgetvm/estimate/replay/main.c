@@ -6,10 +6,11 @@
    arguments given, a kernel as `main` (`float32:1,64,56,56`). CONTENT is what the tensors hold, one
    behind the other: of a model its inputs; zeros behind its end. All calls are made RUNS times,
    each marked for the plugin `trace.c` after a stretch of nothing; and then, with MILLISECONDS,
-   timed for so long, all together.
+   timed for so long, all together, and as long again each where it stands among the others.
 
    It writes `call NAME` for each call or, timed, `run NANOSECONDS`, the least of all repetitions,
-   and `add PICOSECONDS` of one of a chain of additions, which is a core's clock. */
+   `call NAME NANOSECONDS`, likewise, and `add PICOSECONDS` of one of a chain of additions, which is
+   a core's clock. */
 
 #define _GNU_SOURCE
 
@@ -202,9 +203,59 @@ static uint64_t add_ps(uint64_t limit_ns)
     return least;
 }
 
+/* With the time of each where `each` is given. */
+static void name_all(const struct work *work, const uint64_t *each)
+{
+    const char *name = work->names;
+    for (int32_t i = 0; i < work->calls; i++) {
+        size_t length = strcspn(name, "\n");
+        (void)printf("call %.*s", (int)length, name);
+        if (each != NULL) {
+            (void)printf(" %llu", (unsigned long long)each[i]);
+        }
+        (void)putchar('\n');
+        name += length + 1;
+    }
+}
+
+/* A call's time, or with `end` of `first` that of reading the clock. */
+static uint64_t one_ns(struct work *work, int32_t first, int32_t end)
+{
+    uint64_t before = now_ns();
+    if (first < end) {
+        call(work, first, end);
+    }
+    return now_ns() - before;
+}
+
+/* The least time of each call among the others: what disturbs one call spares the others of a run. */
+static void time_each(struct work *work, uint64_t limit_ns, uint64_t *least)
+{
+    uint64_t clock = UINT64_MAX, began = now_ns();
+    memset(least, 0xFF, sizeof *least * (size_t)work->calls);
+    do {
+        uint64_t nothing = one_ns(work, 0, 0);
+        clock = nothing < clock ? nothing : clock;
+        for (int32_t i = 0; i < work->calls; i++) {
+            uint64_t took = one_ns(work, i, i + 1);
+            least[i] = took < least[i] ? took : least[i];
+        }
+    } while (now_ns() - began < limit_ns);
+    for (int32_t i = 0; i < work->calls; i++) {
+        least[i] -= least[i] < clock ? least[i] : clock;
+    }
+}
+
 static void time_all(struct work *work, uint64_t limit_ns)
 {
+    uint64_t *each = calloc((size_t)work->calls + 1, sizeof *each);
+    if (each == NULL) {
+        fail_with("no memory for", "times");
+    }
     (void)printf("run %llu\n", (unsigned long long)least_ns(work, limit_ns));
+    time_each(work, limit_ns, each);
+    name_all(work, each);
+    free(each);
     uint64_t adding_ns = limit_ns < MOST_ADDING_NS ? limit_ns : MOST_ADDING_NS;
     (void)printf("add %llu\n", (unsigned long long)add_ps(adding_ns));
 }
@@ -217,16 +268,6 @@ static void show_all(struct work *work)
         mark(BEGIN);
         call(work, i, i + 1);
         mark(END);
-    }
-}
-
-static void name_all(const struct work *work)
-{
-    const char *name = work->names;
-    for (int32_t i = 0; i < work->calls; i++) {
-        size_t length = strcspn(name, "\n");
-        (void)printf("call %.*s\n", (int)length, name);
-        name += length + 1;
     }
 }
 
@@ -253,7 +294,7 @@ int main(int argc, char **argv)
     if (limit_ns > 0) {
         time_all(&work, limit_ns);
     } else {
-        name_all(&work);
+        name_all(&work, NULL);
     }
     return 0;
 }

@@ -65,7 +65,8 @@ def check_host_key(stop: Stop, key: Any, where: str, rekey: str, accept_new: boo
         raise HostKeyError(
             f"its host key is not known: {key.get_name()} {key.fingerprint}",
             where=where,
-            mend="compare it with the host's own, then run this again with --accept-new-host-key",
+            mend="compare it with the host's own, then: "
+            "edgetvm devices check --accept-new-host-key",
         )
     note_key(stop, key)
 

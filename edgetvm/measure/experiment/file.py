@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import field, replace
 from functools import partial
@@ -12,8 +11,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from edgetvm.base.errors import ConfigurationError, NotFoundError
-from edgetvm.base.paths import search_folders
+from edgetvm.base.errors import ConfigurationError
+from edgetvm.base.named_files import find
 from edgetvm.base.yamlfile import read_yaml
 from edgetvm.measure.experiment.variants import (
     STRICT,
@@ -26,7 +25,7 @@ from edgetvm.measure.experiment.variants import (
 from edgetvm.measure.peers import PEERS
 from edgetvm.models.importers import MODEL_SUFFIXES
 from edgetvm.models.quantising import Method
-from edgetvm.recipes.modules import is_chosen, refused_code
+from edgetvm.recipes.modules import refused_code
 from edgetvm.recipes.registry import refusal
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -45,6 +44,14 @@ class Quantising:
         Field(description="Leave layers in float for so much loss at most; none without it."),
     ] = None
     method: Annotated[Method | None, Field(description="How ranges are taken.")] = None
+    data: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="A folder of samples or an .npz file, from the experiment's folder on: "
+            "more to calibrate on than a recipe's data.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -230,14 +237,6 @@ def _check_known(names: Iterable[str], known: list[str], at: tuple[str | int, ..
             raise refusal(at, name, f"one of: {told}" if told else "left out: none is named")
 
 
-def _experiment_files() -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in search_folders("experiments"):
-        for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
-
-
 def load_experiment(name_or_path: str) -> Experiment:
     """An experiment by its file, or by name from the search path.
 
@@ -247,27 +246,15 @@ def load_experiment(name_or_path: str) -> Experiment:
         NotFoundError: there is no such file or experiment; names the nearest.
         ConfigurationError: it cannot be used; names file, line, key path and the mend.
     """
-    path = Path(name_or_path)
-    by_name = path.suffix not in (".yaml", ".yml")
-    if by_name:
-        files = _experiment_files()
-        if name_or_path not in files:
-            near = difflib.get_close_matches(name_or_path, files, n=1)
-            known = ", ".join(files) or "none"
-            raise NotFoundError(
-                f"no experiment is called {name_or_path!r}",
-                mend=f"did you mean {near[0]!r}?" if near else f"name a .yaml file, or: {known}",
-            )
-        path = files[name_or_path]
-    elif not path.is_file():
-        raise NotFoundError("no such experiment file", where=name_or_path, mend="check the path")
+    file = find("experiments", name_or_path)
+    path = file.path
     found = read_yaml(path, Experiment)
     if found.name != path.stem:
         raise ConfigurationError(
             f"name is {found.name!r}", where=str(path), mend=f"call it {path.stem!r} as its file"
         )
     models = {name: _anchored(one, path.absolute().parent) for name, one in found.models.items()}
-    if by_name and not is_chosen(path, "experiments"):
+    if not file.is_chosen:
         for model in models.values():
             _refuse_code(Path(model.subject))
     return replace(found, models=models)
@@ -280,6 +267,9 @@ def _refuse_code(subject: Path) -> None:
 
 
 def _anchored(model: ModelVariant, folder: Path) -> ModelVariant:
-    named = Path(model.subject)
-    is_file = named.suffix.lower() in (*MODEL_SUFFIXES, ".yaml", ".yml")
-    return replace(model, subject=str(folder / named)) if is_file else model
+    named, how = Path(model.subject), model.quantize
+    if named.suffix.lower() in (*MODEL_SUFFIXES, ".yaml", ".yml"):
+        model = replace(model, subject=str(folder / named))
+    if how is not None and how.data is not None:
+        model = replace(model, quantize=replace(how, data=str(folder / how.data)))
+    return model

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from edgetvm.measure.store import Store
 from edgetvm.measure.store_tables import EXPERIMENTS, store_errors
 
-Part = Literal["asked", "built", "measured", "round", "estimated", "scored", "failed"]
+Part = Literal["asked", "built", "measured", "round", "estimated", "scored", "lost", "failed"]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Slot:
         key: of its entries.
         board: that it runs on; empty where there is none.
         emulated: whether times there say nothing about a real board.
+        estimated: whether its times are to be estimated.
         peer: name and version of another runtime; empty for edgetvm.
         why: it cannot be tried at all; empty where it can.
     """
@@ -37,8 +38,14 @@ class Slot:
     key: str
     board: str
     emulated: bool = False
+    estimated: bool = False
     peer: str = ""
     why: str = ""
+
+    @property
+    def is_real(self) -> bool:
+        """Whether its times count."""
+        return bool(self.board) and not self.emulated
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def row_of(ledger: Ledger, slot: Slot) -> Row:
         row = replace(row, measurement=measurement)
     # What failed once and was done later is no failure.
     failed = bool(entries) and entries[-1].part == "failed"
+    lost = [one.document for one in entries if one.part == "lost"]
     return replace(
         row,
         built=_BUILT.validate_python(documents["built"]) if "built" in documents else None,
@@ -120,6 +128,7 @@ def row_of(ledger: Ledger, slot: Slot) -> Row:
         ),
         scored=_SCORED.validate_python(documents["scored"]) if "scored" in documents else None,
         rounds=tuple(_round(ledger.store, one) for one in entries if one.part == "round"),
+        lost={one["setting"]: one["why"] for one in lost},
         failed=failed,
         why=documents["failed"]["why"] if failed else "",
     )

@@ -9,6 +9,10 @@ from edgetvm.compile.artifact import ExecutorKind, Kernel
 from edgetvm.compile.fallbacks import schedule_warnings
 from edgetvm.compile.options import CompileOptions
 
+_LEAST_LEVEL = 2
+_NO_LAYOUTS = f"-O{_LEAST_LEVEL} is the first level that chooses layouts"
+_QUANTISED_LAYOUT = "8-bit sums have channels last always"
+
 
 def remarks(
     kernels: Sequence[Kernel],
@@ -29,6 +33,21 @@ def remarks(
     return tuple(found)
 
 
+def foreseen(options: CompileOptions, is_quantised: bool) -> str:
+    """What will be remarked of a layout, as far as it is known before compiling; else empty.
+
+    Args:
+        is_quantised: whether the model holds 8-bit tensors.
+    """
+    if options.layout == "auto":
+        return ""
+    if options.level.number < _LEAST_LEVEL:
+        return f"{options.layout} changes nothing: {_NO_LAYOUTS}"
+    if is_quantised and options.layout != "NHWC":
+        return f"{options.layout} is for what stays in float32: {_QUANTISED_LAYOUT}"
+    return ""
+
+
 def _layouts(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
     """Kernels that lie otherwise than was asked for."""
     images = [one for one in kernels if one.layout]
@@ -36,9 +55,9 @@ def _layouts(kernels: Sequence[Kernel], options: CompileOptions) -> list[str]:
     if not others:
         return []
     lying = ", ".join(dict.fromkeys(one.layout for one in others))
-    why = "-O2 is the first level that chooses layouts"
-    if options.level.number >= 2:
-        why = "8-bit sums have channels last always"
+    why = _NO_LAYOUTS
+    if options.level.number >= _LEAST_LEVEL:
+        why = _QUANTISED_LAYOUT
         if not all(map(_is_quantised, others)):
             why = "their channels do not fill blocks, or they have no such form"
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
@@ -94,6 +94,7 @@ class Row:
         rounds: its turns, in order.
         estimated: where it could not be measured.
         scored: of a peer.
+        lost: its settings that had no more turns, and why.
         why: nothing, or not all, came of it; empty where all did.
         failed: whether that is a failure.
     """
@@ -107,6 +108,7 @@ class Row:
     rounds: tuple[Round, ...] = ()
     estimated: Estimated | None = None
     scored: Scored | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
     failed: bool = False
 

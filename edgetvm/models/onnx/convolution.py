@@ -36,14 +36,12 @@ def window(
     return strides, dilations, begins + ends
 
 
-def convolve(node: Node, data: Any, weights: Any, out_dtype: str) -> Any:
-    """A convolution with the node's attributes, without bias."""
+def convolve(node: Node, data: Any, weights: Any, out_dtype: str, bordered: bool = False) -> Any:
+    """A convolution with the node's attributes, without bias; its data may have their border."""
     emit = node.emit
     axes = rank_of(weights) - 2
     if axes not in _LAYOUTS:
         raise node.refusal(f"a convolution of {axes} axes")
-    if dtype_of(data) != dtype_of(weights):
-        data, weights = emit.cast(data, "int32"), emit.cast(weights, "int32")
     strides, dilations, padding = window(node, shape_of(data)[2:], list(shape_of(weights)[2:]))
     name, layout, kernel_layout = _LAYOUTS[axes]
     return emit.emit(
@@ -51,7 +49,7 @@ def convolve(node: Node, data: Any, weights: Any, out_dtype: str) -> Any:
             data,
             weights,
             strides=strides,
-            padding=padding,
+            padding=[0] * (2 * axes) if bordered else padding,
             dilation=dilations,
             groups=int(node.attributes.get("group", 1)),
             data_layout=layout,

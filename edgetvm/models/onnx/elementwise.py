@@ -72,7 +72,7 @@ def bit_cast(node: Node) -> Any:
 
 
 def cast(node: Node) -> Any:
-    """To or from a narrow type; all else is TVM's."""
+    """To or from a narrow type, or from float to integer; all else is TVM's."""
     from onnx import helper
 
     target = str(helper.tensor_dtype_to_np_dtype(node.attributes["to"]).name)
@@ -87,10 +87,18 @@ def cast_like(node: Node) -> Any:
 def _converted(node: Node, target: str) -> Any:
     source = node.kind(0)
     if source not in CARRIERS and target not in CARRIERS:
-        return None
+        return _truncated(node, target) if is_float(source) and "int" in target else None
     saturate = bool(node.attributes.get("saturate", 1))
     made = convert(node.emit, node.inputs[0], source, target, saturate)
     return node.reader.mark(made, target)
+
+
+def _truncated(node: Node, target: str) -> Any:
+    """A float without its fraction. What does not fit is undefined in ONNX: TVM's converter, which
+    takes it modulo the range, makes ten operators of this one.
+    """
+    whole = target if target.endswith(("32", "64")) else "int32"
+    return node.emit.cast(node.emit.cast(node.inputs[0], whole), target)
 
 
 def power(node: Node) -> Any:

@@ -122,8 +122,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _limit(resource.RLIMIT_CORE, 0)
-    # onnxsim imports it where it can and needs none of it here: that alone takes seconds.
-    sys.modules["torch"] = None  # type: ignore[assignment]
+    # onnxsim imports them where it can and needs neither here: they take seconds.
+    sys.modules["torch"] = sys.modules["sympy"] = None  # type: ignore[assignment]
     with suppress(ImportError):  # then the jobs that need it fail
         import onnxsim  # noqa: F401  # it takes long, and is asked first
     _serve(sys.stdin.buffer, answers)

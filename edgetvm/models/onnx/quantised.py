@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.models.onnx import narrow
-from edgetvm.models.onnx.convolution import convolve
+from edgetvm.models.onnx.convolution import convolve, window
 from edgetvm.models.onnx.emitter import array_of, dtype_of, rank_of, shape_of
 from edgetvm.models.onnx.narrow import carrier
 from edgetvm.models.onnx.node import Converter, Node
@@ -109,7 +109,12 @@ def dequantize_linear(node: Node) -> Any:
 
 def dynamic_quantize_linear(node: Node) -> list[Any]:
     """uint8 over the range that the data turns out to have, zero included."""
-    emit, value = node.emit, node.inputs[0]
+    return quantised_to_range(node, node.inputs[0])
+
+
+def quantised_to_range(node: Node, value: Any) -> list[Any]:
+    """The same of any expression: integers, their scale and zero point."""
+    emit = node.emit
     zero = emit.const(np.float32(0))
     high = emit.maximum(emit.unary("max", value), zero)
     low = emit.minimum(emit.unary("min", value), zero)
@@ -136,17 +141,43 @@ def centred(node: Node, value: Any, zero: Any, shape: list[int] | None = None) -
     return emit.subtract(emit.cast(value, dtype), emit.cast(zero, dtype))
 
 
-def integer_product(node: Node, a: Any, b: Any) -> Any:
-    """Matrix product of integers, summed in int32."""
-    return node.emit.matmul(node.emit.cast(a, "int32"), node.emit.cast(b, "int32"))
+def integer_product(node: Node, a: Any, a_zero: Any, b: Any, b_zero: Any) -> Any:
+    """(a - a_zero) @ (b - b_zero), summed in int32; zero points per row of a, per column of b."""
+    emit = node.emit
+    b = centred(node, b, b_zero)
+    weights = array_of(b)
+    if weights is None or weights.ndim < 2 or rank_of(a) < 2 or not _is_one_of_bytes(a, a_zero):
+        a = centred(node, a, a_zero, rows_of(a, a_zero))
+        return emit.matmul(emit.cast(a, "int32"), emit.cast(b, "int32"))
+    sums = emit.emit(emit.operator("matmul")(a, emit.const(_narrow(weights)), "int32"))
+    return _without_zero(node, sums, a_zero, weights.sum(-2, np.int32, keepdims=True))
+
+
+def _is_one_of_bytes(value: Any, zero: Any) -> bool:
+    """Whether a tensor is bytes, with one zero point for all of it."""
+    return dtype_of(value) in ("int8", "uint8") and (
+        zero is None or int(np.prod(shape_of(zero), dtype=np.int64)) == 1
+    )
+
+
+def _narrow(weights: Any) -> Any:
+    """As int8 where they fit: boards multiply bytes faster."""
+    fits = not weights.size or (weights.min() >= -128 and weights.max() <= 127)
+    return weights.astype(np.int8) if fits else weights
+
+
+def _without_zero(node: Node, sums: Any, zero: Any, weights: Any) -> Any:
+    """Sums of bytes as they are, less what their zero point has added: the sums of the weights."""
+    emit = node.emit
+    if zero is None or _zero(zero):
+        return sums
+    one = emit.cast(emit.reshape(zero, ()), "int32")
+    return emit.subtract(sums, emit.multiply(one, emit.const(weights)))
 
 
 def matmul_integer(node: Node) -> Any:
     """(a - a_zero) @ (b - b_zero); zero points per row of a, per column of b."""
-    a, b = node.inputs[0], node.inputs[1]
-    a = centred(node, a, node.input(2), rows_of(a, node.input(2)))
-    b = centred(node, b, node.input(3))
-    return integer_product(node, a, b)
+    return integer_product(node, node.inputs[0], node.input(2), node.inputs[1], node.input(3))
 
 
 def rows_of(value: Any, zero: Any) -> list[int] | None:
@@ -175,10 +206,9 @@ def qlinear_matmul(node: Node) -> Any:
     """The product of two quantised matrices, quantised."""
     emit = node.emit
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = node.inputs
-    a_shape = rows_of(a, a_zero)
     if rank_of(a_scale) == 1 and shape_of(a_scale)[0] > 1:
         a_scale = emit.reshape(a_scale, (shape_of(a_scale)[0], 1))
-    total = integer_product(node, centred(node, a, a_zero, a_shape), centred(node, b, b_zero))
+    total = integer_product(node, a, a_zero, b, b_zero)
     scales = tuple(
         emit.reshape(scale, ()) if shape_of(scale) == (1,) else scale
         for scale in (a_scale, b_scale, y_scale)
@@ -186,12 +216,41 @@ def qlinear_matmul(node: Node) -> Any:
     return requantised(node, total, scales, y_zero)
 
 
+def integer_sums(node: Node, x: Any, x_zero: Any, w: Any, w_zero: Any) -> Any:
+    """Convolution of integers less their zero points, summed in int32."""
+    rank = rank_of(w)
+    w = centred(node, w, w_zero, [-1, *[1] * (rank - 1)])
+    weights = array_of(w)
+    if weights is None or not _is_one_of_bytes(x, x_zero):
+        x = centred(node, x, x_zero)
+        return convolve(node, node.emit.cast(x, "int32"), node.emit.cast(w, "int32"), "int32")
+    x, whole = _bordered(node, x, x_zero, list(weights.shape[2:]))
+    sums = convolve(node, x, node.emit.const(_narrow(weights)), "int32", whole)
+    per_feature = weights.sum(tuple(range(1, rank)), np.int32).reshape(-1, *[1] * (rank - 2))
+    return _without_zero(node, sums, x_zero, per_feature)
+
+
+def _bordered(node: Node, value: Any, zero: Any, kernel: list[int]) -> tuple[Any, bool]:
+    """The data with a border of their zero point, if that is not 0; and whether they have it."""
+    emit, shape = node.emit, shape_of(value)
+    _, _, padding = window(node, shape[2:], kernel)
+    if zero is None or _zero(zero) or not any(padding):
+        return value, False
+    axes = len(kernel)
+    pairs = [(0, 0), (0, 0), *zip(padding[:axes], padding[axes:], strict=True)]
+    widths = [width for pair in pairs for width in pair]
+    constant = array_of(zero)
+    fill = 0.0 if constant is None else float(constant.reshape(-1)[0])
+    made = emit.emit(emit.operator("nn.pad")(value, widths, "constant", fill))
+    if constant is None:
+        border = np.pad(np.zeros((1, 1, *shape[2:]), dtype_of(value)), pairs, constant_values=1)
+        made = emit.add(made, emit.multiply(emit.const(border), emit.reshape(zero, ())))
+    return made, True
+
+
 def conv_integer(node: Node) -> Any:
     """Convolution of integers less their zero points, summed in int32."""
-    data = centred(node, node.inputs[0], node.input(2))
-    rank = rank_of(node.inputs[1])
-    weights = centred(node, node.inputs[1], node.input(3), [-1, *[1] * (rank - 1)])
-    return convolve(node, data, weights, "int32")
+    return integer_sums(node, node.inputs[0], node.input(2), node.inputs[1], node.input(3))
 
 
 def qlinear_conv(node: Node) -> Any:
@@ -199,8 +258,7 @@ def qlinear_conv(node: Node) -> Any:
     emit = node.emit
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero = node.inputs[:8]
     rank = rank_of(w)
-    channels = [shape_of(w)[0], *[1] * (rank - 1)]
-    total = convolve(node, centred(node, x, x_zero), centred(node, w, w_zero, channels), "int32")
+    total = integer_sums(node, x, x_zero, w, w_zero)
     column = [1, shape_of(w)[0], *[1] * (rank - 2)]
     if node.has(8):
         total = emit.add(total, emit.reshape(node.inputs[8], column))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,36 @@ from edgetvm.models.onnx.recurrent_kernel import Activation, Layer, Writer, run_
 _FIX = "--shape fixes the inputs that it depends on"
 
 Step = Callable[[Writer, Any], None]
+
+
+@dataclass(frozen=True)
+class Products:
+    """What a layer multiplies by.
+
+    Attributes:
+        directions, hidden: sizes.
+        projected: the product of all rows with a direction's weights of the input.
+        recurrent: a direction's weights of the state, `[gates * hidden, hidden]`.
+        beside: what else the kernel is given of a direction, by name.
+    """
+
+    directions: int
+    hidden: int
+    projected: Callable[[int], Any]
+    recurrent: Callable[[int], Any]
+    beside: Callable[[int], dict[str, Any]] = lambda _: {}
+
+
+def _float_products(node: Node, rows: Any) -> Products:
+    """ONNX's own: `[directions, gates * hidden, ...]`."""
+    emit, weights, recurrences = node.emit, node.inputs[1], node.inputs[2]
+    directions, _, hidden = shape_of(recurrences)
+    return Products(
+        directions,
+        hidden,
+        lambda index: emit.matmul(rows, emit.transpose(of_direction(emit, weights, index), (1, 0))),
+        lambda index: of_direction(emit, recurrences, index),
+    )
 
 
 def _activations(
@@ -41,10 +72,16 @@ def _activations(
     return [made[i * count : (i + 1) * count] for i in range(directions)]
 
 
-def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: Step) -> list[Any]:
-    """What the three operators share: directions, layouts, projection, masks, outputs."""
-    emit = node.emit
-    data, weights, recurrences = node.inputs[0], node.inputs[1], node.inputs[2]
+def _layer(
+    node: Node,
+    gates: int,
+    defaults: Sequence[str],
+    states: int,
+    step: Step,
+    products_of: Callable[[Node, Any], Products] = _float_products,
+) -> list[Any]:
+    """What the operators share: directions, layouts, projection, masks, outputs."""
+    emit, data = node.emit, node.inputs[0]
     if rank_of(data) != 3:
         raise node.refusal(f"its input has {rank_of(data)} axes, not 3", _FIX)
     own = dtype_of(data)
@@ -54,21 +91,23 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
     if batch_first:
         data = emit.transpose(data, (1, 0, 2))
     steps, batch, features = shape_of(data)
-    directions, _, hidden = shape_of(recurrences)
-    _check_sizes(node, batch, gates)
+    rows = emit.reshape(data, (steps * batch, features))
+    products = products_of(node, rows)
+    directions, hidden = products.directions, products.hidden
+    _check_sizes(node, batch, gates, products)
     functions = _activations(node, defaults, directions, dtype)
     clip = node.attributes.get("clip")
     optional = _optional(node, steps)
-    rows = emit.reshape(data, (steps * batch, features))
     keeps_bias = node.operator == "GRU" and bool(node.attributes.get("linear_before_reset", 0))
     directed: list[list[Any]] = []
     for index in range(directions):
-        projected = emit.matmul(rows, emit.transpose(_of(emit, weights, index), (1, 0)))
+        projected = products.projected(index)
         extra = {name: value for name, value in optional.items() if name == "lengths"}
+        extra |= products.beside(index)
         if "peepholes" in optional:
-            extra["peepholes"] = _of(emit, optional["peepholes"], index)
+            extra["peepholes"] = of_direction(emit, optional["peepholes"], index)
         if node.has(3):
-            added, of_state = emit.split(_of(emit, node.inputs[3], index), 2, 0)
+            added, of_state = emit.split(of_direction(emit, node.inputs[3], index), 2, 0)
             if keeps_bias:
                 extra["bias"] = of_state
             else:
@@ -93,7 +132,7 @@ def _layer(node: Node, gates: int, defaults: Sequence[str], states: int, step: S
                 layer,
                 [
                     emit.reshape(projected, (steps, batch, gates * hidden)),
-                    _packed(emit, _of(emit, recurrences, index), layer),
+                    _packed(emit, products.recurrent(index), layer),
                     *(_initial(node, 5 + k, index, (batch, hidden), own) for k in range(states)),
                     *extra.values(),
                 ],
@@ -115,9 +154,9 @@ def _optional(node: Node, steps: int) -> dict[str, Any]:
     return found
 
 
-def _check_sizes(node: Node, batch: int, gates: int) -> None:
+def _check_sizes(node: Node, batch: int, gates: int, products: Products) -> None:
     """Refuse operands of other sizes: the kernel would read beyond their ends."""
-    directions, _, hidden = shape_of(node.inputs[2])
+    directions, hidden = products.directions, products.hidden
     state = (directions, batch, hidden)
     if node.attributes.get("layout", 0):
         state = (batch, directions, hidden)
@@ -131,7 +170,7 @@ def _check_sizes(node: Node, batch: int, gates: int) -> None:
             )
 
 
-def _of(emit: Emitter, value: Any, direction: int) -> Any:
+def of_direction(emit: Emitter, value: Any, direction: int) -> Any:
     """The part of one direction, which is the first axis."""
     return emit.squeeze(emit.slice(value, 0, direction, direction + 1), 0)
 
@@ -157,7 +196,7 @@ def _run(node: Node, layer: Layer, operands: list[Any], dtype: str) -> list[Any]
 
     emit = node.emit
     cast = [
-        value if dtype_of(value) == "int32" else emit.cast(value, layer.dtype) for value in operands
+        emit.cast(value, layer.dtype) if "float" in dtype_of(value) else value for value in operands
     ]
     made = emit.te(lambda *tensors: run_layer(layer, *tensors), *cast)
     results = [emit.emit(relax.TupleGetItem(made, index)) for index in range(1 + layer.states)]
@@ -178,7 +217,12 @@ def _results(node: Node, directed: list[list[Any]], batch_first: bool) -> list[A
     return [whole, *last]
 
 
-def _lstm(node: Node) -> Step:
+def lstm(node: Node, products_of: Callable[[Node, Any], Products] = _float_products) -> list[Any]:
+    """An LSTM whose weights are read and multiplied as `products_of` says."""
+    return _layer(node, 4, ("Sigmoid", "Tanh", "Tanh"), 2, _lstm_step(node), products_of)
+
+
+def _lstm_step(node: Node) -> Step:
     """Gates in ONNX's order: input, output, forget, cell."""
     couples = bool(node.attributes.get("input_forget", 0))
 
@@ -269,7 +313,7 @@ def _rnn(_: Node) -> Step:
 
 
 RECURRENT: dict[str, Converter] = {
-    "LSTM": lambda node: _layer(node, 4, ("Sigmoid", "Tanh", "Tanh"), 2, _lstm(node)),
+    "LSTM": lstm,
     "GRU": lambda node: _layer(node, 3, ("Sigmoid", "Tanh"), 1, _gru(node)),
     "RNN": lambda node: _layer(node, 1, ("Tanh",), 1, _rnn(node)),
 }

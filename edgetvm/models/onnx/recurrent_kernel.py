@@ -8,6 +8,9 @@ to compile at 64 steps and 49 s at 256; the kernel less than 1 s at any number.
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,6 +20,8 @@ from edgetvm.models.onnx.activations import clipped
 
 # Sums that are kept in registers at once: four vectors of AVX2, eight of NEON.
 _TILE = 32
+# Parts that a sum of 8-bit weights is taken in: memory keeps up with more of these at once.
+_PARTS_OF_BYTES = 2
 
 # From an element to an element.
 Activation = Callable[[Any], Any]
@@ -34,7 +39,9 @@ class Layer:
         backwards: from the last step to the first.
         clip: bound of what goes into an activation, if any.
         activations: in ONNX's order.
-        optional: which of bias, peepholes and lengths are given, in this order.
+        optional: which of bias, peepholes, lengths and scales are given, in the order of operands.
+            With scales, one for each column, the weights are integers: products then take the
+            state in 8 bits too, over the range that each row has at each step.
         step: writes what happens at one step.
     """
 
@@ -60,7 +67,14 @@ class Layer:
         """Columns of the recurrent weights that lie together, row after row: a tile's, if it can
         be; a tile then reads its weights from one end to the other.
         """
-        return _TILE if self.hidden % _TILE == 0 else self.width
+        # A GRU's second product begins at its third gate.
+        firsts = (self.width, 2 * self.hidden) if self.gates == 3 else (self.width,)
+        return _TILE if all(first % _TILE == 0 for first in firsts) else self.width
+
+    @property
+    def parts(self) -> int:
+        """Parts that each sum is taken in, units in turns."""
+        return math.gcd(self.hidden, _PARTS_OF_BYTES) if "scales" in self.optional else 1
 
 
 def run_layer(layer: Layer, *operands: Any) -> list[Any]:
@@ -78,6 +92,9 @@ def run_layer(layer: Layer, *operands: Any) -> list[Any]:
     # A tensor of the graph, not of the kernel, so that the memory planner sees it.
     shapes.append((layer.batch, layer.width))
     names = ["sequence", *(f"state_{index}" for index in range(layer.states)), "gates"]
+    if "scales" in layer.optional:
+        shapes.append((layer.batch, layer.hidden))
+        names.append("levels")
     made: list[Any] = te.extern(
         shapes,
         list(operands),
@@ -98,10 +115,11 @@ def _body(layer: Layer, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
 
     with IRBuilder() as builder, T.seq_scope():
         given = [T.buffer_proxy(buffer) for buffer in inputs]
-        sequence, *states, gates = (T.buffer_proxy(buffer) for buffer in outputs)
+        sequence, *rest = (T.buffer_proxy(buffer) for buffer in outputs)
+        states, (gates, *levels) = rest[: layer.states], rest[layer.states :]
         first = given[2 : 2 + layer.states]
         optional = dict(zip(layer.optional, given[2 + layer.states :], strict=True))
-        writer = Writer(layer, given[0], given[1], states, gates, sequence, optional, T)
+        writer = Writer(layer, given[0], given[1], states, gates, levels, sequence, optional, T)
         with T.serial(0, layer.batch) as row, T.serial(0, layer.hidden) as unit:
             for state, initial in zip(states, first, strict=True):
                 state[row, unit] = initial[row, unit]
@@ -119,6 +137,7 @@ class Writer:
     recurrent: Any
     states: Sequence[Any]
     gates: Any
+    levels: Sequence[Any]
     sequence: Any
     optional: dict[str, Any]
     tir: Any = field(repr=False)
@@ -135,38 +154,98 @@ class Writer:
             start: what the sum of a row and column begins with.
         """
         begin, width = first * self.layer.hidden, count * self.layer.hidden
+        steps = self._rounded(source) if self.levels else None
         whole = width // _TILE
         if whole:
             with self.tir.serial(0, whole) as tile:
-                self._tile(source, begin + tile * _TILE, _TILE, start)
+                self._tile(source, begin + tile * _TILE, _TILE, start, steps)
         done, lanes = whole * _TILE, _TILE
         while done < width:
             # LLVM takes vectors apart whose length is not a power of two.
             if width - done >= lanes:
-                self._tile(source, begin + done, lanes, start)
+                self._tile(source, begin + done, lanes, start, steps)
                 done += lanes
             else:
                 lanes //= 2
 
-    def _tile(self, source: Any, column: Any, lanes: int, start: Any) -> None:
-        tir, dtype = self.tir, self.layer.dtype
-        with tir.serial(0, self.layer.batch) as row:
-            total = tir.buffer_proxy(tir.alloc_buffer([lanes], dtype, scope="local"))
+    def _tile(self, source: Any, column: Any, lanes: int, start: Any, steps: Any) -> None:
+        tir, layer = self.tir, self.layer
+        with tir.serial(0, layer.batch) as row:
+            totals = [self._local(lanes) for _ in range(layer.parts)]
+            for total in totals:
+                with tir.vectorized(0, lanes) as lane:
+                    begins = steps is None and total is totals[0]
+                    total[lane] = start(row, column + lane) if begins else self.zero
+            with tir.serial(0, layer.hidden // layer.parts) as group:
+                for part, total in enumerate(totals):
+                    unit = group * layer.parts + part
+                    with tir.vectorized(0, lanes) as lane:
+                        weight = self._weight(unit, column + lane)
+                        value = source(row, unit) if steps is None else self.levels[0][row, unit]
+                        total[lane] = total[lane] + value * weight
             with tir.vectorized(0, lanes) as lane:
-                total[lane] = start(row, column + lane)
-            with tir.serial(0, self.layer.hidden) as unit, tir.vectorized(0, lanes) as lane:
-                at = column + lane
-                weight = self.recurrent[at // self.layer.block, unit, at % self.layer.block]
-                total[lane] = total[lane] + source(row, unit) * weight
-            with tir.vectorized(0, lanes) as lane:
-                self.gates[row, column + lane] = total[lane]
+                whole = functools.reduce(operator.add, [total[lane] for total in totals])
+                if steps is not None:
+                    scale = steps[row] * self.optional["scales"][column + lane]
+                    whole = start(row, column + lane) + whole * scale
+                self.gates[row, column + lane] = whole
+
+    def _weight(self, unit: Any, column: Any) -> Any:
+        block = self.layer.block
+        return self.recurrent[column // block, unit, column % block].astype(self.layer.dtype)
+
+    def _local(self, size: int) -> Any:
+        return self.tir.buffer_proxy(self.tir.alloc_buffer([size], self.layer.dtype, scope="local"))
+
+    def _rounded(self, source: Callable[[Any, Any], Any]) -> Any:
+        """Put `source` in whole numbers of a step into `levels`; gives each row's step.
+
+        256 of them cover a row's range at this time, 0 included.
+        """
+        from tvm import tirx
+
+        tir, layer = self.tir, self.layer
+        steps = self._local(layer.batch)
+        most = self._number(255.0)
+        with tir.serial(0, layer.batch) as row:
+            low, high = self._range(lambda unit: source(row, unit))
+            one = self._number(1.0)
+            steps[row] = tirx.Select(high == low, one, (high - low) / most)
+            point = self.held(tirx.nearbyint(-low / steps[row]))
+            with tir.serial(0, layer.hidden) as unit:
+                level = tirx.nearbyint(source(row, unit) / steps[row])
+                level = tirx.max(tirx.min(level, most - point), -point)
+                self.levels[0][row, unit] = level
+        return steps
+
+    def _range(self, source: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """The least and the largest element of a row, 0 included."""
+        from tvm import tirx
+
+        tir, layer = self.tir, self.layer
+        lanes = math.gcd(layer.hidden, _TILE)
+        low, high = self._local(lanes), self._local(lanes)
+        with tir.vectorized(0, lanes) as lane:
+            low[lane] = self.zero
+            high[lane] = self.zero
+        with tir.serial(0, layer.hidden // lanes) as tile, tir.vectorized(0, lanes) as lane:
+            value = source(tile * lanes + lane)
+            low[lane] = tirx.min(low[lane], value)
+            high[lane] = tirx.max(high[lane], value)
+        for lane in range(1, lanes):
+            low[0] = tirx.min(low[0], low[lane])
+            high[0] = tirx.max(high[0], high[lane])
+        return low[0], high[0]
+
+    def _number(self, value: float) -> Any:
+        from tvm import tirx
+
+        return tirx.const(value, self.layer.dtype)
 
     @property
     def zero(self) -> Any:
         """0 in the layer's dtype."""
-        from tvm import tirx
-
-        return tirx.const(0.0, self.layer.dtype)
+        return self._number(0.0)
 
     def gate(self, row: Any, index: int, unit: Any) -> Any:
         """One gate of one unit, as the products left it."""
@@ -178,7 +257,7 @@ class Writer:
 
     def held(self, value: Any) -> Any:
         """A value that is used more than once, computed once."""
-        place = self.tir.buffer_proxy(self.tir.alloc_buffer([1], self.layer.dtype, scope="local"))
+        place = self._local(1)
         place[0] = value
         return place[0]
 

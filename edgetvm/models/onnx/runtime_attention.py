@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,21 @@ def _refuse(node: Node, what: str, *attributes: str) -> None:
 
 def _attention(node: Node) -> list[Any]:
     """Input projected to query, key and value by one product; then attention."""
-    emit = node.emit
-    _refuse(node, "it rotates positions inside", "do_rotary")
     if node.has(6):
         raise node.refusal("its past lies in a shared buffer")
-    heads = int(node.attributes["num_heads"])
-    data, weights = node.inputs[:2]
-    projected = emit.matmul(data, weights)
+    projected = node.emit.matmul(*node.inputs[:2])
     if node.has(2):
-        projected = emit.add(projected, node.inputs[2])
+        projected = node.emit.add(projected, node.inputs[2])
+    return attention_of(node, projected, 3, 4, [node.inputs[5]] if node.has(5) else [])
+
+
+def attention_of(
+    node: Node, projected: Any, mask: int, past: int, biases: Sequence[Any] = ()
+) -> list[Any]:
+    """Attention of query, key and value, side by side; `mask` and `past` are inputs' positions."""
+    emit = node.emit
+    _refuse(node, "it rotates positions inside", "do_rotary")
+    heads = int(node.attributes["num_heads"])
     width = shape_of(projected)[-1]
     sizes = [int(size) for size in node.attributes.get("qkv_hidden_sizes") or [width // 3] * 3]
     ends = np.cumsum(sizes)
@@ -89,13 +96,12 @@ def _attention(node: Node) -> list[Any]:
         _heads(node, emit.slice(projected, 2, int(end) - size, int(end)), heads)
         for end, size in zip(ends, sizes, strict=True)
     )
-    if node.has(4):
-        past = [emit.squeeze(one, 0) for one in emit.split(node.inputs[4], 2, 0)]
-        key, value = emit.concat([past[0], key], 2), emit.concat([past[1], value], 2)
+    if node.has(past):
+        before = [emit.squeeze(one, 0) for one in emit.split(node.inputs[past], 2, 0)]
+        key, value = emit.concat([before[0], key], 2), emit.concat([before[1], value], 2)
     batch, total = shape_of(key)[0], shape_of(key)[2]
-    biases = _mask(node, 3, batch, total, dtype_of(data))
-    biases += [node.inputs[5]] if node.has(5) else []
-    result = _attend(node, query, key, value, biases)
+    masked = _mask(node, mask, batch, total, dtype_of(projected))
+    result = _attend(node, query, key, value, [*masked, *biases])
     if not node.wants(1):
         return [result]
     present = emit.concat([emit.unsqueeze(one, 0) for one in (key, value)], 0)

@@ -16,10 +16,12 @@ from edgetvm.models.onnx.quantised import (
     dequantize_linear,
     dynamic_quantize_linear,
     integer_product,
+    quantised_to_range,
     quantize_linear,
     requantised,
-    rows_of,
 )
+from edgetvm.models.onnx.recurrent import Products, lstm, of_direction
+from edgetvm.models.onnx.runtime_attention import attention_of
 
 
 def _floats(node: Node, index: int) -> Any:
@@ -108,23 +110,50 @@ def _scalar(node: Node, value: Any) -> Any:
     return node.emit.reshape(value, ()) if shape_of(value) == (1,) else value
 
 
-def _integer_matmul(node: Node, a: Any, a_zero: Any, b: Any, b_zero: Any) -> Any:
-    return integer_product(
-        node, centred(node, a, a_zero, rows_of(a, a_zero)), centred(node, b, b_zero)
-    )
-
-
 def _matmul_integer_to_float(node: Node) -> Any:
     a, b, a_scale, b_scale = node.inputs[:4]
-    total = _integer_matmul(node, a, node.input(4), b, node.input(5))
+    total = integer_product(node, a, node.input(4), b, node.input(5))
     return _scaled(node, total, a_scale, b_scale, node.input(6))
 
 
 def _dynamic_matmul(node: Node) -> Any:
     """a is quantised to the range that it turns out to have."""
     a, a_scale, a_zero = dynamic_quantize_linear(node)
-    total = _integer_matmul(node, a, a_zero, node.inputs[1], node.input(3))
+    total = integer_product(node, a, a_zero, node.inputs[1], node.input(3))
     return _scaled(node, total, a_scale, node.inputs[2], node.input(4))
+
+
+def _attention(node: Node) -> list[Any]:
+    """Query, key and value by one product of integers; the rest of attention is in floats."""
+    data, weights, bias, data_scale, weight_scale = node.inputs[:5]
+    total = integer_product(node, data, node.input(6), weights, node.input(7))
+    return attention_of(node, _scaled(node, total, data_scale, weight_scale, bias), 5, 8)
+
+
+def _dynamic_lstm_products(node: Node, rows: Any) -> Products:
+    """8-bit weights `[directions, ..., gates * hidden]`; input and state are quantised to the range
+    that they turn out to have, the input's over all steps.
+    """
+    emit = node.emit
+    weights, recurrences, w_scale, w_zero, r_scale, r_zero = (node.inputs[k] for k in _LSTM_WEIGHTS)
+    directions, hidden, width = shape_of(recurrences)
+    levels, scale, zero = quantised_to_range(node, rows)
+
+    def projected(index: int) -> Any:
+        b_zero = of_direction(emit, w_zero, index)
+        total = integer_product(node, levels, zero, of_direction(emit, weights, index), b_zero)
+        return _scaled(node, total, scale, of_direction(emit, w_scale, index), None)
+
+    def recurrent(index: int) -> Any:
+        whole = centred(
+            node, of_direction(emit, recurrences, index), of_direction(emit, r_zero, index)
+        )
+        return emit.transpose(whole, (1, 0))
+
+    def scales(index: int) -> dict[str, Any]:
+        return {"scales": emit.broadcast(of_direction(emit, r_scale, index), (width,))}
+
+    return Products(directions, hidden, projected, recurrent, scales)
 
 
 def _gemm(node: Node) -> Any:
@@ -135,7 +164,7 @@ def _gemm(node: Node) -> Any:
         a = emit.transpose(a, (1, 0))
     if node.attributes.get("transB", 0):
         b = emit.transpose(b, (1, 0))
-    total = _integer_matmul(node, a, a_zero, b, b_zero)
+    total = integer_product(node, a, a_zero, b, b_zero)
     if node.has(6):
         total = emit.add(total, node.inputs[6])
     alpha = emit.const(np.float32(node.attributes.get("alpha", 1.0)))
@@ -149,6 +178,8 @@ def _gemm(node: Node) -> Any:
     return requantised(node, total, scales, zero)
 
 
+# Positions of an LSTM's weights; then scale and zero point of the input's, of the state's.
+_LSTM_WEIGHTS = (1, 2, 8, 9, 10, 11)
 _POOL = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
 
 RUNTIME_QUANTISED: dict[str, Converter] = {
@@ -168,6 +199,8 @@ RUNTIME_QUANTISED: dict[str, Converter] = {
         "QLinearGlobalAveragePool": _channels_first("GlobalAveragePool"),
         "MatMulIntegerToFloat": _matmul_integer_to_float,
         "DynamicQuantizeMatMul": _dynamic_matmul,
+        "DynamicQuantizeLSTM": lambda node: lstm(node, _dynamic_lstm_products),
+        "QAttention": _attention,
         "QGemm": _gemm,
     }.items()
 }

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 from edgetvm.models.model import Quantisation, QuantisedTensors, counted
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
 
-# Operator to (quantised input, its scale), by position.
-_INPUTS: dict[str, tuple[tuple[int, int], ...]] = {
-    "DequantizeLinear": ((0, 1),),
-    "QLinearConv": ((0, 1), (3, 4)),
-    "QLinearMatMul": ((0, 1), (3, 4)),
+# Operator to (quantised input, its scale if it has one, its zero point), by position.
+_INPUTS: dict[str, tuple[tuple[int, int | None, int], ...]] = {
+    "DequantizeLinear": ((0, 1, 2),),
+    "QLinearConv": ((0, 1, 2), (3, 4, 5)),
+    "QLinearMatMul": ((0, 1, 2), (3, 4, 5)),
+    "ConvInteger": ((0, None, 2), (1, None, 3)),
+    "MatMulInteger": ((0, None, 2), (1, None, 3)),
+    "MatMulIntegerToFloat": ((0, 2, 4), (1, 3, 5)),
+    "DynamicQuantizeMatMul": ((1, 2, 3),),
+    "DynamicQuantizeLSTM": ((1, 8, 9), (2, 10, 11)),
 }
 
 
@@ -47,7 +53,9 @@ def is_quantised(path: Path) -> bool:
 
 
 # Where an operator that rounds to integers has the step that it divides by, by position.
-_STEPS = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6}
+_STEPS = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "DynamicQuantizeLSTM": 10}
+# Those that find the step themselves, from the range of their first input.
+_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 # Of a step. Sums in another order differ by less than a millionth; of many values, few lie so near
 # to the border between two integers. Ten times as much makes some fall to the other side.
 _MOVED = 1e-5
@@ -56,23 +64,55 @@ _MOVED = 1e-5
 def with_moved_steps(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     """The model, changed: each quantiser divides by a little more or less than it did.
 
-    What it stands for afterwards is as before, so that only values on a border change.
+    What it stands for afterwards is as before, so that only values on a border change. Where the
+    step comes from the range of the data, they are moved themselves.
     """
     import numpy as np
-    from onnx import numpy_helper
 
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     generator = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
     for at, node in enumerate(model.graph.node):
+        if node.op_type in _DYNAMIC:
+            nodes += _moving(node, f"{node.input[0]} moved {at}", seed + at)
         place = _STEPS.get(node.op_type)
-        if place is None or node.input[place] not in constants:
-            continue
-        step = numpy_helper.to_array(constants[node.input[place]])
-        moved = step * (1 + _MOVED * generator.uniform(-1, 1, step.shape))
-        node.input[place] = f"{node.input[place]} moved {at}"
-        tensor = numpy_helper.from_array(np.asarray(moved, step.dtype), node.input[place])
-        model.graph.initializer.append(tensor)
+        if place is not None and node.input[place] in constants:
+            step = constants[node.input[place]]
+            model.graph.initializer.append(_moved(step, f"{step.name} moved {at}", generator))
+            node.input[place] = model.graph.initializer[-1].name
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     return model
+
+
+def _moved(step: onnx.TensorProto, name: str, generator: np.random.Generator) -> onnx.TensorProto:
+    import numpy as np
+    from onnx import numpy_helper
+
+    array = numpy_helper.to_array(step)
+    factors = 1 + _MOVED * generator.uniform(-1, 1, array.shape)
+    return numpy_helper.from_array(np.asarray(array * factors, array.dtype), name)
+
+
+def _moving(node: onnx.NodeProto, name: str, seed: int) -> list[onnx.NodeProto]:
+    """Nodes that move a node's first input, each element by a little; it reads what they made."""
+    from onnx import helper
+
+    factors = f"{name} by"
+    made = [
+        helper.make_node(
+            "RandomUniformLike",
+            [node.input[0]],
+            [factors],
+            low=1 - _MOVED,
+            high=1 + _MOVED,
+            seed=float(seed),
+        ),
+        helper.make_node("Mul", [node.input[0], factors], [name]),
+    ]
+    node.input[0] = name
+    return made
 
 
 def output_quantisation(model: onnx.ModelProto) -> dict[str, Quantisation]:
@@ -93,9 +133,11 @@ def output_quantisation(model: onnx.ModelProto) -> dict[str, Quantisation]:
 
 
 def _quantised(graph: onnx.GraphProto) -> Iterator[tuple[str, str, str]]:
-    """Tensor, its scale, and its zero point, whose dtype is the tensor's."""
+    """Tensor, its scale, and its zero point, whose dtype is the tensor's; "" for what it lacks."""
     for node in graph.node:
-        for position, scale in _INPUTS.get(node.op_type, ()):
-            if scale < len(node.input):
-                zero_point = node.input[scale + 1] if scale + 1 < len(node.input) else ""
-                yield node.input[position], node.input[scale], zero_point
+        for places in _INPUTS.get(node.op_type, ()):
+            tensor, scale, zero_point = (
+                node.input[place] if place is not None and place < len(node.input) else ""
+                for place in places
+            )
+            yield tensor, scale, zero_point

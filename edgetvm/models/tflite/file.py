@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,6 +176,22 @@ def read_file(path: Path) -> TFLiteFile:
     return TFLiteFile(path, len(data), graphs)
 
 
+def is_hybrid(file: TFLiteFile) -> bool:
+    """Whether operators multiply floats by 8-bit weights: they quantise the data as they come."""
+    return any(
+        _weighs_floats([graph.tensors[number] for number in operator.inputs[:2] if number >= 0])
+        for graph in file.graphs
+        for operator in graph.operators
+    )
+
+
+def _weighs_floats(operands: Sequence[Tensor]) -> bool:
+    if len(operands) < 2:
+        return False
+    data, weights = operands
+    return data.dtype == "float32" and weights.scales is not None and weights.data is not None
+
+
 def cut_off(path: Path) -> ModelUnreadableError:
     """The error for a file whose parts do not fit together."""
     return ModelUnreadableError(
@@ -216,7 +233,7 @@ class _Reader:
         names = []
         for index in range(self._spend(self._model.OperatorCodesLength())):
             code = self._model.OperatorCodes(index)
-            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            number = _number_of(code)
             custom = code.CustomCode()
             name = self._builtin.get(number, f"operator {number}")
             shown = (custom or b"without a name").decode()
@@ -337,3 +354,18 @@ def _names(enumeration: type) -> dict[int, str]:
 def _check_numbers(numbers: tuple[int, ...], tensors: tuple[Tensor, ...], least: int) -> None:
     if any(not least <= number < len(tensors) for number in numbers):
         raise ValueError("a number of no tensor")
+
+
+def _number_of(code: Any) -> int:
+    """The larger of the two fields that an operator's number may stand in, as the schema says.
+
+    Some writers fill only the newer one, which the accessor of the package `tflite` then passes by.
+    """
+    from flatbuffers.number_types import Int32Flags
+
+    table = code._tab
+    place = table.Offset(10)
+    return max(
+        int(code.DeprecatedBuiltinCode()),
+        int(table.Get(Int32Flags, table.Pos + place)) if place else 0,
+    )

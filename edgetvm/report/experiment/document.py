@@ -34,6 +34,7 @@ class Entry:
         rounds: its turns.
         beside_baseline: how many times as long it takes.
         measurement: id of the one with the recipe's data.
+        lost_settings: of a peer, those that had no more turns, and why.
         on_front: whether no other is faster, smaller and more accurate at once.
     """
 
@@ -42,6 +43,7 @@ class Entry:
     peer: str
     state: State
     why: str
+    lost_settings: Mapping[str, str]
     board: str
     p50_ms: float | None
     rounds: tuple[Round, ...]
@@ -123,6 +125,7 @@ def _entry(told: Told, row: Row) -> Entry:
         peer=row.peer,
         state=row.state,
         why=row.why,
+        lost_settings=dict(row.lost),
         board=row.board,
         p50_ms=row.p50_ms if row.state == "measured" else None,
         rounds=row.rounds if row.state == "measured" else (),

@@ -145,6 +145,9 @@ class Told:
             found.append(f"✗ wrong answers, against {shown(correctness.reference)}")
         if any(row is one for one in self.front):
             found.append("on the front")
+        lost = ", ".join(f"{shown(name)} ({shown(why)})" for name, why in row.lost.items())
+        if lost and not row.failed:
+            found.append(f"without settings that were lost: {lost}")
         return found if row.peer else [*found, *self._goals(row)]
 
     def _goals(self, row: Row) -> list[str]:

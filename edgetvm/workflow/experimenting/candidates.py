@@ -12,26 +12,30 @@ from typing import TypeVar
 
 from edgetvm.base import cache
 from edgetvm.base.errors import ConfigurationError, EdgetvmError, PackageError, UsageError
-from edgetvm.base.files import sha256_of
+from edgetvm.base.files import sha256_of, sha256_of_tree
 from edgetvm.base.pins import installed_version
 from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.compile.compiler import check_precision
 from edgetvm.compile.tuned import UNTUNED, TunedSchedules
 from edgetvm.estimate.played import NAME as PLAYED
 from edgetvm.estimate.tools import can_emulate
 from edgetvm.farm.inventory import LOCAL, Board, find_board
-from edgetvm.measure.experiment.file import Experiment, ModelVariant, Target
+from edgetvm.measure.experiment.file import Experiment, ModelVariant, Quantising, Target
 from edgetvm.measure.experiment.reading import Asked, Slot
 from edgetvm.measure.experiment.variants import Variant
 from edgetvm.measure.peers import Peer, peer_called
 from edgetvm.models.importers import source_digest
+from edgetvm.models.quantising import check_format
 from edgetvm.package.executor import check_machine
 from edgetvm.package.manifest import TargetNeeds
 from edgetvm.recipes import METRICS
 from edgetvm.workflow.build import depending_on
-from edgetvm.workflow.quantising import quantize
+from edgetvm.workflow.quantising import check_there, quantize
 from edgetvm.workflow.subject import Subject, find_subject
 from edgetvm.workflow.tuning import tuned_schedules
 
+# A board by its name; of what QEMU plays the profile too, for it plays one kind at a time.
+Site = tuple[str, str]
 Named = TypeVar("Named")
 Found = TypeVar("Found")
 
@@ -44,11 +48,13 @@ class Where:
         profile: that is compiled for; emulated where its board is.
         board: that it runs on; None where there is none.
         is_played: whether QEMU's user emulation plays one.
+        not_here: why this machine is none; empty where there is a board.
     """
 
     profile: BoardProfile
     board: Board | None
     is_played: bool = False
+    not_here: str = ""
 
     @property
     def board_name(self) -> str:
@@ -56,6 +62,11 @@ class Where:
         if self.board is not None:
             return self.board.name
         return PLAYED if self.is_played else ""
+
+    @property
+    def site(self) -> Site:
+        """What has to stand for it."""
+        return self.board_name, self.profile.name if self.is_played else ""
 
     @property
     def is_real(self) -> bool:
@@ -157,11 +168,16 @@ class _Resolver:
         if isinstance(where, EdgetvmError):
             return Slot(variant, "", "", why=str(where))
         try:
-            tuned = self._tuned(variant, where) if variant.tuned else UNTUNED
+            return self._candidate(variant, subject, where)
         except EdgetvmError as error:
             return Slot(variant, "", "", why=str(error))
-        slot = Slot(variant, "", where.board_name, where.profile.emulated)
-        one = Candidate(slot, self._experiment.models[variant.model], subject, where, tuned)
+
+    def _candidate(self, variant: Variant, subject: Subject, where: Where) -> Candidate:
+        model = self._experiment.models[variant.model]
+        _refuse_impossible(model, subject, where, variant)
+        tuned = self._tuned(variant, where) if variant.tuned else UNTUNED
+        slot = Slot(variant, "", where.board_name, where.profile.emulated, where.is_estimated)
+        one = Candidate(slot, model, subject, where, tuned)
         return replace(one, slot=replace(slot, key=self._key(one)))
 
     def _tuned(self, variant: Variant, where: Where) -> TunedSchedules:
@@ -241,8 +257,30 @@ def _each(
     return found
 
 
+def _refuse_impossible(
+    model: ModelVariant, subject: Subject, where: Where, variant: Variant
+) -> None:
+    """What would fail is not begun.
+
+    Raises:
+        EdgetvmError: the board has no such arithmetic, or the model cannot be quantised.
+    """
+    check_precision(where.profile, variant.options)
+    if model.quantize is not None:
+        check_format(subject.path)
+        check_there(subject.recipe, _data_of(model.quantize))
+
+
+def _data_of(how: Quantising) -> Path | None:
+    return None if how.data is None else Path(how.data)
+
+
 def _told(model: ModelVariant) -> dict[str, object] | None:
-    return None if model.quantize is None else asdict(model.quantize)
+    how = model.quantize
+    if how is None:
+        return None
+    data = _data_of(how)
+    return {**asdict(how), "data": None if data is None else sha256_of_tree(data)}
 
 
 def ready_subject(one: Candidate) -> Subject:
@@ -254,11 +292,18 @@ def ready_subject(one: Candidate) -> Subject:
     subject, how = one.subject, one.model.quantize
     if how is None:
         return subject
-    depends_on = {**depending_on(subject, load_profile(LOCAL.profile)), "quantize": asdict(how)}
+    local = depending_on(subject, load_profile(LOCAL.profile))
+    depends_on = {**local, "quantize": _told(one.model)}
 
     def make(folder: Path) -> None:
         output = folder / "model.onnx"
-        quantize(subject, output, max_loss_pct=how.max_loss_pct, method=how.method)
+        quantize(
+            subject,
+            output,
+            data=_data_of(how),
+            max_loss_pct=how.max_loss_pct,
+            method=how.method,
+        )
 
     folder, _ = cache.get_or_make("quantized", depends_on, make)
     recipe = folder / "model.yaml"
@@ -278,15 +323,18 @@ def place_of(target: Target) -> Where:
         profile = on_board if target.profile is None else load_profile(target.profile)
         return Where(replace(profile, emulated=profile.emulated or on_board.emulated), board)
     profile = load_profile(target.profile or LOCAL.profile)
-    if _runs_here(profile):
+    not_here = _not_here(profile)
+    if not not_here:
         return Where(profile, LOCAL)
     is_played = profile.architecture != platform.machine() and can_emulate(profile.architecture)
-    return Where(replace(profile, emulated=is_played or profile.emulated), None, is_played)
+    emulated = is_played or profile.emulated
+    return Where(replace(profile, emulated=emulated), None, is_played, not_here)
 
 
-def _runs_here(profile: BoardProfile) -> bool:
+def _not_here(profile: BoardProfile) -> str:
+    """Why this machine cannot run what is compiled for a profile; empty where it can."""
     try:
         check_machine(TargetNeeds.of(profile))
-    except PackageError:
-        return False
-    return not profile.emulated
+    except PackageError as error:
+        return error.what
+    return "its profile is an emulated board's" if profile.emulated else ""

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from statistics import median
 from typing import Any
 
 from edgetvm.base.errors import BoardError, EdgetvmError, UsageError
 from edgetvm.base.steps import step
 from edgetvm.measure.evaluation import score_reference
-from edgetvm.measure.experiment.reading import document_of
+from edgetvm.measure.experiment.reading import Slot, document_of, row_of
 from edgetvm.measure.experiment.rows import Scored
 from edgetvm.measure.peers import crew, settings
 from edgetvm.measure.peers.answers import TOLERANCE, answer_error
@@ -48,7 +47,7 @@ def rivals_at_work(
             work.failed(rival.slot, error)
 
     def lost(task: Task, why: str) -> None:
-        work.failed(tasks[task].slot, BoardError(why, where=task.title))
+        work.lost(tasks[task].slot, task.title, why)
 
     workers = crew.start(list(tasks), os.cpu_count() or 1, _LOAD_TIMEOUT_S, lost) if tasks else []
     try:
@@ -97,11 +96,14 @@ def _sides(
     for rival in waiting:
         mine = [one for one in workers if tasks[one.task] is rival]
         right = [one for one in mine if _is_right(one)]
-        if mine and not right:
-            error = BoardError("its answers are not the model's", where=rival.peer.name)
-            work.failed(rival.slot, error)
+        for one in mine:
+            if one not in right:
+                work.lost(rival.slot, one.task.title, "its answers are not the model's")
         if right:
-            yield Side(rival.slot, partial(_fastest, right), lacking_turns(work, rival.slot))
+            crowd = Crowd(work, rival.slot, right)
+            yield Side(rival.slot, crowd.turn, lacking_turns(work, rival.slot))
+        elif rival in tasks.values():
+            work.failed(rival.slot, _none_left(work, rival.slot))
 
 
 def _is_right(worker: crew.Worker) -> bool:
@@ -109,14 +111,33 @@ def _is_right(worker: crew.Worker) -> bool:
     return answer_error(worker.answers, case.expected()) <= TOLERANCE[case.kind]
 
 
-def _fastest(workers: Sequence[crew.Worker]) -> dict[str, Any]:
-    """A turn of each setting of a peer; of the fastest, what is noted."""
-    found: list[tuple[float, dict[str, Any]]] = []
-    for worker in workers:
-        try:
-            samples_ns = worker.turn(_WARM_S, _TURN_S, 1)
-        except crew.WorkerLost as error:
-            raise BoardError(str(error), where=worker.task.title) from error
-        document = {"samples_ns": samples_ns, "setting": worker.task.setting}
-        found.append((median(samples_ns), document))
-    return min(found, key=lambda one: one[0])[1]
+class Crowd:
+    """The settings of a peer, one worker each."""
+
+    def __init__(self, work: Work, slot: Slot, workers: Sequence[crew.Worker]) -> None:
+        self._work, self._slot, self._left = work, slot, list(workers)
+
+    def turn(self) -> dict[str, Any]:
+        """A turn of each setting; of the fastest, what is noted. One that dies has no more.
+
+        Raises:
+            BoardError: none is left.
+        """
+        found: list[tuple[float, dict[str, Any]]] = []
+        for worker in tuple(self._left):
+            try:
+                samples_ns = worker.turn(_WARM_S, _TURN_S, 1)
+            except crew.WorkerLost as error:
+                self._left.remove(worker)
+                self._work.lost(self._slot, worker.task.title, str(error))
+                continue
+            document = {"samples_ns": samples_ns, "setting": worker.task.setting}
+            found.append((median(samples_ns), document))
+        if not found:
+            raise _none_left(self._work, self._slot)
+        return min(found, key=lambda one: one[0])[1]
+
+
+def _none_left(work: Work, slot: Slot) -> BoardError:
+    told = "; ".join(f"{name}: {why}" for name, why in row_of(work.ledger, slot).lost.items())
+    return BoardError(f"none of its settings is left ({told})", where=slot.peer)

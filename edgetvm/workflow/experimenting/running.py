@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgetvm.base.errors import BoardError, MissingToolError
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import note
 from edgetvm.base.words import plural
 from edgetvm.estimate.played import played
@@ -28,8 +28,7 @@ from edgetvm.measure.experiment.reading import (
 from edgetvm.measure.experiment.rows import Results
 from edgetvm.measure.store import Store
 from edgetvm.workflow.experimenting.building import Ready, Work, build_all, estimate_all
-from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, Rival, resolve
-from edgetvm.workflow.experimenting.missing import missing
+from edgetvm.workflow.experimenting.candidates import Candidate, Resolved, Rival, Site, resolve
 from edgetvm.workflow.experimenting.rivals import rivals_at_work
 from edgetvm.workflow.experimenting.turns import measure_answers, sides_of, take_turns
 
@@ -66,7 +65,7 @@ def run_experiment(
     asked = resolved.asked
     work.ledger.note(asked_key(experiment.name), "asked", session, document_of(asked))
     for number, batch in enumerate(_batches(resolved)):
-        if _lacks(work, [*batch, *(one for one in resolved.rivals if not one.slot.why)]):
+        if _lacks(work, [*batch, *_tried(resolved.rivals)]):
             _try(work, resolved, batch, number * experiment.measure.rounds, wait_s)
         results = results_of(work.ledger, asked)
         if experiment.goals is not None:
@@ -102,8 +101,11 @@ def _batches(resolved: Resolved) -> Iterator[Sequence[Candidate]]:
 
 
 def _lacks(work: Work, some: Sequence[Candidate | Rival]) -> bool:
-    rounds = work.experiment.measure.rounds
-    return any(missing(work.ledger, one, rounds) for one in some)
+    return any(work.lacks(one.slot) for one in some)
+
+
+def _tried(rivals: Sequence[Rival]) -> list[Rival]:
+    return [one for one in rivals if not one.slot.why]
 
 
 def _unlikeliness(candidate: Candidate) -> tuple[int, ...]:
@@ -128,15 +130,19 @@ def _try(
     ready = build_all(work, batch)
     estimate_all(work, ready)
     for mine in _by_board(_in_reach(work, resolved, ready)):
-        if not _lacks(work, [*(one.candidate for one in mine), *_rivals(resolved, mine)]):
+        beside, site = _rivals(resolved, mine), mine[0].where.site
+        if not _lacks(work, [*(one.candidate for one in mine), *beside]):
+            continue
+        slots = [*(one.slot for one in mine), *(one.slot for one in beside)]
+        if site in work.gone:
+            work.left(slots, work.gone[site])
             continue
         try:
             with _standing(mine[0], wait_s, f"experiment {work.experiment.name}") as board:
-                _measure(work, resolved, board, mine, first_turn)
-        except (BoardError, MissingToolError) as error:
-            for one in mine:
-                if _lacks(work, [one.candidate]):
-                    work.failed(one.slot, error)
+                _measure(work, board, mine, beside, resolved, first_turn)
+        except EdgetvmError as error:
+            work.gone[site] = error
+            work.left(slots, error)
 
 
 @contextmanager
@@ -153,27 +159,28 @@ def _standing(ready: Ready, wait_s: float, purpose: str) -> Iterator[Board]:
 
 def _measure(
     work: Work,
-    resolved: Resolved,
     board: Board,
     ready: Sequence[Ready],
+    rivals: Sequence[Rival],
+    resolved: Resolved,
     first_turn: int,
 ) -> None:
     """On a board that stands: the data, then turns where times count."""
     left = _in_reach(work, resolved, measure_answers(work, board, ready))
-    real = [one for one in left if one.where.is_real]
+    real = [one for one in left if one.slot.is_real]
     if not real:
         return
-    with rivals_at_work(work, _rivals(resolved, ready), real) as beside:
+    with rivals_at_work(work, rivals, real) as beside:
         sides = [*sides_of(work, board, real, beside), *beside]
         if sides:
-            take_turns(work, sides, first_turn)
+            take_turns(work, board, sides, first_turn)
 
 
 def _rivals(resolved: Resolved, ready: Sequence[Ready]) -> list[Rival]:
     """The peers that run beside some variants."""
     board = ready[0].where.board
     shares = board is not None and board.shares_cores
-    return [one for one in resolved.rivals if shares and not one.slot.why]
+    return _tried(resolved.rivals) if shares else []
 
 
 def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Ready]:
@@ -191,10 +198,8 @@ def _in_reach(work: Work, resolved: Resolved, ready: Sequence[Ready]) -> list[Re
 
 
 def _by_board(ready: Sequence[Ready]) -> list[list[Ready]]:
-    found: dict[tuple[str, str], list[Ready]] = {}
+    found: dict[Site, list[Ready]] = {}
     for one in ready:
         if one.where.board_name:
-            # QEMU plays one kind of board at a time.
-            kind = one.where.profile.name if one.where.is_played else ""
-            found.setdefault((one.where.board_name, kind), []).append(one)
+            found.setdefault(one.where.site, []).append(one)
     return list(found.values())

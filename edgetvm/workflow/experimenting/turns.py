@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import step, unheard
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.session import connect
+from edgetvm.farm.standing_boards import answers
 from edgetvm.measure.experiment.goals import too_slow
 from edgetvm.measure.experiment.ledger import rounds_in
 from edgetvm.measure.experiment.reading import Slot, row_of
@@ -52,12 +54,17 @@ def measure_answers(work: Work, board: Board, ready: Sequence[Ready]) -> list[Re
             work.ledger.note(one.slot.key, "measured", work.session, noted)
         return one
 
-    return each(f"run the data on {board.name}", work, ready, run)
+    return each(f"run the data on {board.name}", work, ready, run, partial(_is_gone, board))
+
+
+def _is_gone(board: Board, error: EdgetvmError) -> bool:
+    """Whether an error is of a board that is not there any more, which is asked once."""
+    return isinstance(error, ENDING) and not answers(board)
 
 
 def _measured(work: Work, board: Board, ready: Ready) -> Measurement:
     """Once, with the data; where times say nothing, with as few runs as can be."""
-    how, real = work.experiment.measure, ready.where.is_real
+    how, real = work.experiment.measure, ready.slot.is_real
     plan = Plan(
         runs=how.runs if real else 1,
         warmup=None if real else 0,
@@ -121,13 +128,17 @@ def lacking_turns(work: Work, slot: Slot) -> int:
     return max(0, lacking)
 
 
-def take_turns(work: Work, sides: Sequence[Side], first_turn: int = 0) -> None:
+def take_turns(work: Work, board: Board, sides: Sequence[Side], first_turn: int = 0) -> None:
     """Give every side the turns that it lacks, forwards and backwards, each noted when taken.
 
     What fails, or is too slow for the goals, has no more of them.
 
     Args:
+        board: that stands.
         first_turn: number of the first of this session.
+
+    Raises:
+        BoardError: the board is gone.
     """
     left = {side.slot.key: side for side in sides}
     rounds = max((side.wanted for side in sides), default=0)
@@ -139,8 +150,8 @@ def take_turns(work: Work, sides: Sequence[Side], first_turn: int = 0) -> None:
                     continue
                 done += 1
                 this.advance(done, total, side.slot.peer or side.slot.variant.name)
-                if not _took(work, side, first_turn + turn, left):
-                    left.pop(side.slot.key, None)
+                if not _took(work, board, side, first_turn + turn):
+                    del left[side.slot.key]
             _drop_slow(work, left)
         this.detail = f"{done} turns"
 
@@ -149,17 +160,13 @@ def _in_order(sides: list[Side], turn: int) -> list[Side]:
     return sides[::-1] if turn % 2 else sides
 
 
-def _took(work: Work, side: Side, turn: int, left: dict[str, Side]) -> bool:
+def _took(work: Work, board: Board, side: Side, turn: int) -> bool:
     try:
         with unheard():
             document = side.take()
-    except ENDING as error:
-        for one in left.values():
-            if lacking_turns(work, one.slot):  # what has all of its own did not fail
-                work.failed(one.slot, error)
-        left.clear()
-        return False
     except EdgetvmError as error:
+        if _is_gone(board, error):
+            raise
         work.failed(side.slot, error)
         return False
     work.ledger.note(side.slot.key, "round", work.session, document, turn)

@@ -16,6 +16,7 @@ from edgetvm.workflow.farm_serving.document import page_document
 from edgetvm.workflow.web import (
     HEADERS,
     LOOPBACK_HOSTS,
+    KnownHosts,
     extra_of,
     json_answer,
     listener_at,
@@ -66,7 +67,6 @@ def make_app(store: LeaseStore, token: str | None) -> Starlette:
     with extra_of(_EXTRA):
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.routing import Route
     site = _Site(store, token)
     return Starlette(
@@ -76,7 +76,7 @@ def make_app(store: LeaseStore, token: str | None) -> Starlette:
             Route("/api/events", site.events),
             Route("/api/boards/{board}/{deed}", site.act, methods=["POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_HOSTS)],
+        middleware=[Middleware(KnownHosts, hosts=LOOPBACK_HOSTS)],
     )
 
 

@@ -96,11 +96,26 @@ def gathered(signature: Signature, recipe: Recipe | None, path: Path | None, mad
         warn("calibrated on random numbers: what is shown says nothing about real data")
         cases = [Case(f"random {seed}", _made_up(signature, seed)) for seed in range(_MADE_UP)]
     if not cases:
-        raise UsageError(
-            "there is nothing to calibrate on, and ranges cannot be guessed",
-            mend="give real inputs with --data FOLDER or --data FILE.npz, or name a recipe",
-        )
+        raise _nothing()
     return _divided(cases)
+
+
+def check_there(recipe: Recipe | None, path: Path | None) -> None:
+    """See that there is something to calibrate on, before any work.
+
+    Raises:
+        UsageError: there is nothing.
+    """
+    if path is None and (recipe is None or recipe.data is None):
+        raise _nothing()
+
+
+def _nothing() -> UsageError:
+    return UsageError(
+        "there is nothing to calibrate on, and ranges cannot be guessed",
+        mend="give real inputs with --data FOLDER or --data FILE.npz (in an experiment "
+        "`quantize: {data: FOLDER}`), or name a recipe that has data",
+    )
 
 
 def _divided(cases: Sequence[Case]) -> Data:

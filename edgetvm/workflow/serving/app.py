@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from edgetvm.base.errors import InputError
 from edgetvm.base.version import __version__
-from edgetvm.workflow.serving.asking import Limits, admitted, in_time, ran
+from edgetvm.workflow.serving.asking import Limits, Result, admitted, in_time, ran
 from edgetvm.workflow.serving.metrics import CONTENT_TYPE, exposed
 from edgetvm.workflow.serving.pages import page_routes
 from edgetvm.workflow.serving.protocol import (
     EXTENSIONS,
     HEADER_LENGTH,
+    LONG_BYTES,
     described,
     read_request,
     written,
 )
 from edgetvm.workflow.serving.served import Models, ServedModel
-from edgetvm.workflow.web import HEADERS, body_of, extra_of, json_answer, refused
+from edgetvm.workflow.web import (
+    HEADERS,
+    KnownHosts,
+    body_of,
+    extra_of,
+    json_answer,
+    refused,
+)
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -33,6 +45,13 @@ _BARE = {
     404: "there is no such address: models are at /v2/models/NAME",
     405: "that address does not take this method: infer takes POST",
 }
+
+_TOO_LARGE = "tensors in binary are several times smaller, and --max-body allows more"
+# A float32 of 4 bytes has up to 20 digits and signs.
+_JSON_PER_BINARY = 5
+
+# What the server says while it runs goes through uvicorn's.
+_LOG = logging.getLogger("uvicorn.error")
 
 
 def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
@@ -48,7 +67,6 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
         from starlette.applications import Starlette
         from starlette.exceptions import HTTPException
         from starlette.middleware import Middleware
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
         from starlette.routing import Route
     server = _Server(models, limits)
     of_model = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
@@ -63,8 +81,8 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str]) -> Starlette:
             Route("/metrics", server.metrics),
             *page_routes(models, limits),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={HTTPException: _told},
+        middleware=[Middleware(KnownHosts, hosts=hosts)],
+        exception_handlers={HTTPException: _told, Exception: _failed},
         lifespan=server.lifespan,
     )
 
@@ -81,14 +99,23 @@ def _told(_request: Request, error: Exception) -> Response:
     return answer
 
 
+def _failed(_request: Request, _error: Exception) -> Response:
+    """What is a fault of ours: the log has its traceback."""
+    return json_answer({"error": "the server failed at this: its terminal says where"}, 500)
+
+
 class _Server:
     def __init__(self, models: Models, limits: Limits) -> None:
         self._models, self._limits = models, limits
+        # One: several would only wait for each other, and the event loop for them all.
+        self._translator = ThreadPoolExecutor(1, "translator")
 
     @asynccontextmanager
     async def lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         yield
-        self._models.close()
+        self._translator.shutdown(cancel_futures=True)
+        for name in self._models.close():
+            _LOG.warning("a run of %s does not end: it is left behind", name)
 
     async def metadata(self, _request: Request) -> Response:
         told = {"name": "edgetvm", "version": __version__, "extensions": list(EXTENSIONS)}
@@ -145,18 +172,32 @@ class _Server:
     async def _answered(self, one: ServedModel, request: Request, until_s: float) -> Response:
         from starlette.responses import Response
 
-        body = await in_time(
-            body_of(request, self._limits.body_bytes), until_s, 408, "the request did not end"
-        )
+        reading = body_of(request, self._limits.body_bytes, _TOO_LARGE)
+        body = await in_time(reading, until_s, 408, "the request did not end")
+        header = request.headers.get(HEADER_LENGTH)
         try:
-            asked = read_request(body, request.headers.get(HEADER_LENGTH), one.signature)
+            asked = await self._translated(
+                partial(read_request, body, header, one.signature), len(body), until_s
+            )
             outputs = (await ran(one, asked.inputs, until_s)).outputs
             beside = {"model_name": one.name, "model_version": one.version}
             told = beside if asked.id is None else {**beside, "id": asked.id}
-            content, header_length = written(told, outputs, asked.outputs)
+            size = _JSON_PER_BINARY * sum(array.nbytes for array in outputs.values())
+            content, header_length = await self._translated(
+                partial(written, told, outputs, asked.outputs), size, until_s
+            )
         except InputError as error:
             raise refused(400, str(error)) from error
         if header_length is None:
             return Response(content, media_type="application/json", headers=HEADERS)
         headers = {**HEADERS, HEADER_LENGTH: str(header_length)}
         return Response(content, media_type="application/octet-stream", headers=headers)
+
+    async def _translated(
+        self, work: Callable[[], Result], size_bytes: int, until_s: float
+    ) -> Result:
+        """The result of work on so much JSON. Where that is long, others are answered meanwhile."""
+        if size_bytes <= LONG_BYTES:
+            return work()
+        apart = asyncio.get_running_loop().run_in_executor(self._translator, work)
+        return await in_time(apart, until_s, 504, "there was no answer")

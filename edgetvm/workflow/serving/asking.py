@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,12 +24,14 @@ class Limits:
     Attributes:
         body_bytes: that a request may have.
         waiting: requests of a model that wait for an executor; more are refused at once.
-        timeout_s: from a request's arrival to its answer.
+        timeout_s: from a request's arrival to its answer; a listener is silent no longer.
+        listeners: of a model's live page; more are refused at once.
     """
 
     body_bytes: int = 64 << 20
     waiting: int = 64
     timeout_s: float = 30.0
+    listeners: int = 16
 
 
 @asynccontextmanager
@@ -51,6 +53,23 @@ async def admitted(one: ServedModel, limits: Limits) -> AsyncIterator[float]:
         yield asyncio.get_running_loop().time() + limits.timeout_s
     finally:
         one.metrics.in_flight -= 1
+
+
+@contextmanager
+def listened_to(one: ServedModel, limits: Limits) -> Iterator[None]:
+    """A place among a model's live listeners; free again at the end of the block.
+
+    Raises:
+        HTTPException: all places are taken.
+    """
+    if one.metrics.listeners >= limits.listeners:
+        words = f"there are {limits.listeners} listeners already (--most-listeners)"
+        raise refused(503, f"{words}: try again later")
+    one.metrics.listeners += 1
+    try:
+        yield
+    finally:
+        one.metrics.listeners -= 1
 
 
 async def in_time(work: Awaitable[Result], until_s: float, status: int, words: str) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 
 class Dictation:
@@ -21,18 +22,20 @@ class Dictation:
         words = text.split()
         stays = words == self._words
         settled = words if stays else words[:-1]
-        found = settled[_known(self._settled, settled) :]
+        told, known = _in_common(self._settled, settled)
+        found = settled[known:]
         # What is only doubted anew was told already.
-        if stays or self._settled[: len(settled)] != settled:
-            self._settled = settled
+        doubted = [] if stays or found else self._settled[told:]
+        self._settled = [*settled, *doubted]
         self._words = words
         return found
 
 
-def _known(before: Sequence[str], now: Sequence[str]) -> int:
-    """How many of the first words of `now` were there before: at the begin, or at the end."""
-    both = zip(before, now, strict=False)
-    same = next((at for at, (one, other) in enumerate(both) if one != other), None)
-    prefix = min(len(before), len(now)) if same is None else same
-    ends = (count for count in range(len(now), 0, -1) if before[-count:] == now[:count])
-    return max(prefix, next(ends, 0))
+def _in_common(before: Sequence[str], now: Sequence[str]) -> tuple[int, int]:
+    """How many words of each there are up to the last that both have.
+
+    The first of `now` may be new and yet be none: the signal now begins in the midst of a word.
+    """
+    matching = SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks()
+    ends = [(same.a + same.size, same.b + same.size) for same in matching if same.size]
+    return ends[-1] if ends else (0, 0)

@@ -19,6 +19,9 @@ from edgetvm.models.model import Arrays
 
 Outputs = dict[str, NDArray[np.generic]]
 
+# A run that nobody waits for any more has so long to end.
+CLOSING_S = 5.0
+
 
 class Runnable(Protocol):
     """An opened model; for one thread."""
@@ -95,12 +98,17 @@ class Executors:
         self._jobs.put(job)
         return job.ran
 
-    def close(self) -> None:
-        """End the threads, each when its run is done."""
+    def close(self, within_s: float = CLOSING_S) -> bool:
+        """End the threads, each when its run is done. Whether they ended in time.
+
+        One that did not is left behind: it ends with its run, or with the process.
+        """
+        until_s = time.monotonic() + within_s
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(
         self, open_model: Callable[[], Runnable], cores: Sequence[int], opened: Future[None]

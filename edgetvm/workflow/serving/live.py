@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,8 +139,15 @@ def _form(recipe: Recipe) -> str:
 
 
 def _speech(recipe: Recipe, prediction: Prediction) -> Said:
-    word = _WORDS.get(recipe.task, recipe.name.rpartition("/")[2])
-    return Said(word if prediction["speech"][-1] else "", prediction["probabilities"][-1])
+    word = _word_of(recipe) if prediction["speech"][-1] else ""
+    return Said(word, prediction["probabilities"][-1])
+
+
+def _word_of(recipe: Recipe) -> str:
+    """What it listens for: the one phrase that its data want, or its own name."""
+    wanted: Sequence[str] = recipe.data.parameters.get("wanted", ()) if recipe.data else ()
+    usual = wanted[0] if len(wanted) == 1 else recipe.name.rpartition("/")[2]
+    return _WORDS.get(recipe.task, usual)
 
 
 def _classes(_recipe: Recipe, prediction: Prediction) -> Said:

@@ -54,6 +54,7 @@ class ModelMetrics:
         seconds: histograms by what they time.
         in_flight: requests that have no answer yet.
         waiting: tells how many of these wait for an executor.
+        listeners: whose signal is heard live.
     """
 
     waiting: Callable[[], int]
@@ -62,6 +63,7 @@ class ModelMetrics:
         default_factory=lambda: {name: Histogram() for name in _HISTOGRAMS}
     )
     in_flight: int = 0
+    listeners: int = 0
 
     def ran(self, queue_s: float, run_s: float) -> None:
         """Count a run."""
@@ -90,6 +92,8 @@ def exposed(models: Mapping[tuple[str, str], ModelMetrics]) -> str:
     lines += [f"edgetvm_in_flight{{{labels}}} {one.in_flight}" for labels, one in labelled.items()]
     lines += _head("waiting", "gauge", "Requests that wait for an executor.")
     lines += [f"edgetvm_waiting{{{labels}}} {one.waiting()}" for labels, one in labelled.items()]
+    lines += _head("listeners", "gauge", "Live listeners.")
+    lines += [f"edgetvm_listeners{{{labels}}} {one.listeners}" for labels, one in labelled.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,10 +15,17 @@ from edgetvm.base.errors import EdgetvmError
 from edgetvm.recipes import POSTPROCESS, PREPROCESS, Recipe, Sample, interpret, prepare
 from edgetvm.report.live_page import chunks_script, render_live_page
 from edgetvm.report.text_page import render_text_page
-from edgetvm.workflow.serving.asking import Limits, admitted, in_time, ran
+from edgetvm.workflow.serving.asking import Limits, admitted, in_time, listened_to, ran
 from edgetvm.workflow.serving.live import LiveStream, Signal, is_live
 from edgetvm.workflow.serving.served import Models, ServedModel
-from edgetvm.workflow.web import HEADERS, body_of, json_answer, page_answer, refused
+from edgetvm.workflow.web import (
+    HEADERS,
+    body_of,
+    json_answer,
+    json_text,
+    page_answer,
+    refused,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,8 +33,11 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
-# Of WebSockets: it may not, and it sends what is no chunk.
-_FORBIDDEN, _NO_CHUNK = 1008, 1003
+# WebSockets are closed so: where they may not be, by faults of ours, by the status of a refusal.
+_FORBIDDEN, _FAULT = 1008, 1011
+_CLOSED = {400: 1003, 408: 1008, 503: 1013}
+# Chunks of one listener that are read before they can be answered.
+_AHEAD = 64
 _TEXT_BYTES = 1 << 16
 
 
@@ -102,17 +112,19 @@ class _Pages:
         if not _reads_text(recipe):
             raise refused(404, "it takes no text")
         async with admitted(one, self._limits) as until_s:
-            body = await in_time(body_of(request, _TEXT_BYTES), until_s, 408, "it did not end")
+            reading = body_of(request, _TEXT_BYTES, "make the text shorter")
+            body = await in_time(reading, until_s, 408, "the text did not end")
             sample = Sample("typed", {}, attributes={"text": _text(body)})
             try:
                 found = await ran(one, await asyncio.to_thread(prepare, recipe, sample), until_s)
-                prediction = interpret(recipe, found.outputs, sample)
+                prediction = await asyncio.to_thread(interpret, recipe, found.outputs, sample)
             except EdgetvmError as error:
                 raise refused(400, str(error)) from error
         return json_answer({**prediction, "run_ms": 1000 * found.run_s})
 
     async def chunks(self, socket: WebSocket) -> None:
         """A stream: a chunk of float32 samples in each message, and an answer to each."""
+        from starlette.exceptions import HTTPException
         from starlette.websockets import WebSocketDisconnect
 
         one = self._models.find(socket.path_params["model"])
@@ -121,24 +133,52 @@ class _Pages:
             return
         await socket.accept()
         with suppress(WebSocketDisconnect):  # who is gone needs no answer
-            await self._listened(one, LiveStream(one.recipe, one.signature), socket)
+            try:
+                with listened_to(one, self._limits):
+                    await self._listened(one, LiveStream(one.recipe, one.signature), socket)
+            except HTTPException as refusal:
+                await _ended(socket, refusal.detail, _CLOSED.get(refusal.status_code, _FAULT))
+            except EdgetvmError as error:
+                await _ended(socket, str(error), _FAULT)
 
     async def _listened(self, one: ServedModel, stream: LiveStream, socket: WebSocket) -> None:
-        from starlette.exceptions import HTTPException
+        """Answer chunk by chunk, until the listener goes: be it in the midst of a chunk."""
+        chunks: asyncio.Queue[Signal] = asyncio.Queue(_AHEAD)
+        both = (
+            asyncio.create_task(self._received(socket, stream.hop, chunks)),
+            asyncio.create_task(self._answered(one, stream, socket, chunks)),
+        )
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for work in both:
+                work.cancel()
+        for found in await asyncio.gather(*both, return_exceptions=True):
+            if isinstance(found, Exception):
+                raise found
 
-        while (message := await socket.receive())["type"] == "websocket.receive":
-            chunk = _signal(message.get("bytes"), stream.hop)
-            if chunk is None:
-                await socket.close(_NO_CHUNK, f"send {stream.hop} float32 samples at a time")
-                return
-            try:
-                answer = await self._heard(one, stream, chunk)
-            except (EdgetvmError, HTTPException) as error:
-                told = error.detail if isinstance(error, HTTPException) else str(error)
-                await socket.send_json({"error": told})
-                await socket.close()
-                return
-            await socket.send_json(answer)
+    async def _received(
+        self, socket: WebSocket, hop: int, chunks: asyncio.Queue[Signal]
+    ) -> NoReturn:
+        from starlette.websockets import WebSocketDisconnect
+
+        while True:
+            until_s = asyncio.get_running_loop().time() + self._limits.timeout_s
+            message = await in_time(socket.receive(), until_s, 408, "no chunk came")
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            await chunks.put(_signal(message.get("bytes"), hop))
+
+    async def _answered(
+        self,
+        one: ServedModel,
+        stream: LiveStream,
+        socket: WebSocket,
+        chunks: asyncio.Queue[Signal],
+    ) -> NoReturn:
+        while True:
+            answer = await self._heard(one, stream, await chunks.get())
+            await socket.send_text(json_text(answer))
 
     async def _heard(self, one: ServedModel, stream: LiveStream, chunk: Signal) -> dict[str, Any]:
         async with admitted(one, self._limits) as until_s:
@@ -170,9 +210,19 @@ def _is_foreign(socket: WebSocket) -> bool:
     return origin is not None and origin.partition("://")[2] != socket.headers.get("Host")
 
 
-def _signal(data: bytes | None, hop: int) -> Signal | None:
-    """A chunk, as loud as a signal can be; None where that is none."""
+def _signal(data: bytes | None, hop: int) -> Signal:
+    """A chunk, as loud as a signal can be.
+
+    Raises:
+        HTTPException: it is none.
+    """
     if data is None or len(data) != 4 * hop:
-        return None
+        raise refused(400, f"send {hop} float32 samples at a time")
     loud: Signal = np.clip(np.nan_to_num(np.frombuffer(data, "<f4")), -1, 1).astype(np.float32)
     return loud
+
+
+async def _ended(socket: WebSocket, words: str, code: int) -> None:
+    """Say why, and close."""
+    await socket.send_text(json_text({"error": words}))
+    await socket.close(code)

@@ -10,7 +10,7 @@ Triton's documentation.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import field
 from typing import Any
@@ -27,6 +27,9 @@ Array = NDArray[np.generic]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data",)
+# Longer JSON takes longer than a thread may hold the interpreter.
+LONG_BYTES = 1 << 18
+_PIECE = 1 << 12
 _SIZE, _WANTED, _ALL_WANTED = "binary_data_size", "binary_data", "binary_data_output"
 _DATATYPES = {
     "bool": "BOOL",
@@ -97,7 +100,7 @@ def read_request(body: bytes, header_length: str | None, signature: Signature) -
     for one in request.inputs:
         if one.name not in specs or one.name in arrays:
             problem = "stands twice" if one.name in arrays else "is none of the model's"
-            known = ", ".join(map(str, signature.inputs))
+            known = ", ".join(f"{known.name}: {_told(known)}" for known in signature.inputs)
             raise InputError(f"input {one.name!r} {problem}", mend=f"the inputs are {known}")
         arrays[one.name], binary = _array(one, specs[one.name], binary)
     if len(binary):
@@ -122,8 +125,10 @@ def _parted(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
 
 
 def _parsed(text: bytes) -> _Request:
+    of_float, of_int = (_float, _int) if len(text) > LONG_BYTES else (None, None)
     try:
-        return _ADAPTER.validate_python(json.loads(text))
+        document = json.loads(text, parse_float=of_float, parse_int=of_int, parse_constant=_refused)
+        return _ADAPTER.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key, told = ".".join(map(str, first["loc"])), first["msg"]
@@ -135,12 +140,30 @@ def _parsed(text: bytes) -> _Request:
         raise InputError(f"the request is not JSON: {error}") from error
 
 
+def _told(spec: TensorSpec) -> str:
+    """Datatype and shape, as the protocol calls them."""
+    return f"{_DATATYPES[spec.dtype]}{list(spec.shape)}"
+
+
+# Functions of our own, between which Python lets other threads run: `json` alone does not.
+def _float(digits: str) -> float:
+    return float(digits)
+
+
+def _int(digits: str) -> int:
+    return int(digits)
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"it holds {name}: send that tensor in binary")
+
+
 def _array(one: _Input, spec: TensorSpec, binary: memoryview) -> tuple[Array, memoryview]:
     """A tensor of the request, and the binary tensors behind it."""
     if (one.datatype, tuple(one.shape)) != (_DATATYPES[spec.dtype], spec.shape):
         raise InputError(
             f"input {one.name!r} is {one.datatype}{one.shape}",
-            mend=f"it should be {_DATATYPES[spec.dtype]}{list(spec.shape)}",
+            mend=f"it should be {_told(spec)}",
         )
     if _SIZE not in one.parameters:
         return _from_json(one, spec), binary
@@ -153,7 +176,7 @@ def _array(one: _Input, spec: TensorSpec, binary: memoryview) -> tuple[Array, me
     if len(binary) < size:
         raise InputError(f"the body ends within input {one.name!r}")
     little = np.dtype(spec.dtype).newbyteorder("<")
-    if spec.dtype == "bool" and max(binary[:size], default=0) > 1:
+    if spec.dtype == "bool" and np.frombuffer(binary[:size], np.uint8).max(initial=0) > 1:
         raise InputError(f"input {one.name!r} has bytes that are neither 0 nor 1")
     array = np.frombuffer(binary[:size], little).astype(spec.dtype).reshape(spec.shape)
     return array, binary[size:]
@@ -162,7 +185,7 @@ def _array(one: _Input, spec: TensorSpec, binary: memoryview) -> tuple[Array, me
 def _from_json(one: _Input, spec: TensorSpec) -> Array:
     dtype = np.dtype(spec.dtype)
     try:
-        given = np.asarray(one.data)
+        given = _gathered(one.data)
     except (ValueError, OverflowError) as error:
         raise InputError(f"the data of input {one.name!r} are no rows of equal length") from error
     if given.shape not in (spec.shape, (int(np.prod(spec.shape)),)):
@@ -180,6 +203,15 @@ def _from_json(one: _Input, spec: TensorSpec) -> Array:
             raise InputError(f"the data of input {one.name!r} do not fit into {one.datatype}")
     with np.errstate(over="ignore"):  # infinite, as the network would have it
         return given.astype(dtype).reshape(spec.shape)
+
+
+def _gathered(data: object) -> Array:
+    """As NumPy reads it; one long row in pieces, between which other threads run."""
+    if not isinstance(data, list) or len(data) <= _PIECE:
+        return np.asarray(data)
+    return np.concatenate(
+        [np.asarray(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+    )
 
 
 def _whole(data: object, given: Array) -> Array:
@@ -229,16 +261,32 @@ def written(
             data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
             one["parameters"] = {_SIZE: len(data)}
             binary.append(data)
-        elif array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(
-                f"output {name!r} holds numbers that JSON does not have",
-                mend="ask for it in binary",
-            )
+            told.append(_text(one))
         else:
-            one["data"] = array.reshape(-1).tolist()
-        told.append(one)
-    text = json.dumps({**answer, "outputs": told}, separators=(",", ":")).encode()
+            told.append(_with(one, "data", _numbers(name, array)))
+    text = _with(answer, "outputs", told).encode()
     return b"".join((text, *binary)), len(text) if binary else None
+
+
+def _numbers(name: str, array: Array) -> Iterator[str]:
+    """JSON of an array's numbers, in pieces, between which other threads run."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(
+            f"output {name!r} holds NaN or infinity, which JSON does not have",
+            mend="ask for it in binary",
+        )
+    flat = array.reshape(-1)
+    for at in range(0, flat.size, _PIECE):
+        yield _text(flat[at : at + _PIECE].tolist())[1:-1]
+
+
+def _with(document: Mapping[str, Any], key: str, items: Iterable[str]) -> str:
+    """JSON of an object that is not empty, and of one more list in it."""
+    return f'{_text(document)[:-1]},"{key}":[{",".join(items)}]}}'
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def described(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from edgetvm.package.deployed import opened
 from edgetvm.package.executor import fitting_target
 from edgetvm.package.gate import refusal
 from edgetvm.recipes import Recipe
-from edgetvm.workflow.serving.executors import Executors, shares
+from edgetvm.workflow.serving.executors import CLOSING_S, Executors, shares
 from edgetvm.workflow.serving.metrics import ModelMetrics
 
 _VERSION_DIGITS = 12
@@ -63,7 +65,7 @@ class ServedModel:
     """One version of a model, ready to run.
 
     Attributes:
-        name: in addresses: the package's, with `-` for `/`.
+        name: in addresses: the package's, with `-` for what they do not have as it is.
         version: the first digits of the file's SHA-256.
         recipe: see `Offer`.
     """
@@ -85,7 +87,7 @@ def served(offer: Offer, share: Share) -> ServedModel:
         CompileError, MissingToolError, StorageError: see `edgetvm.package.crossbuild`.
     """
     package = offer.package
-    name = package.manifest.name.replace("/", "-")
+    name = re.sub(r"[^A-Za-z0-9._~-]+", "-", package.manifest.name)
     with step(f"open {name}") as this:
         executors = _executors(name, package, share)
         this.detail = (
@@ -140,10 +142,14 @@ class Models:
         """Of the model of that name, the usual one first."""
         return [one.version for one in self.all if one.name == name]
 
-    def close(self) -> None:
-        """End all executors."""
-        for one in self.all:
-            one.executors.close()
+    def close(self, within_s: float = CLOSING_S) -> list[str]:
+        """End all executors. Names those whose run does not end in time, and is left behind."""
+        until_s = time.monotonic() + within_s
+        return [
+            one.name
+            for one in self.all
+            if not one.executors.close(max(0.0, until_s - time.monotonic()))
+        ]
 
 
 def open_models(offers: Iterable[Offer], share: Share) -> Models:
@@ -158,7 +164,9 @@ def open_models(offers: Iterable[Offer], share: Share) -> Models:
         for offer in offers:
             opened.append(served(offer, share))
             if Models(tuple(opened[:-1])).find(opened[-1].name, opened[-1].version):
-                raise UsageError("it is named twice", where=offer.package.manifest.name)
+                raise UsageError(
+                    "it is named twice", where=offer.package.manifest.name, mend="name it once"
+                )
     except BaseException:
         Models(tuple(opened)).close()
         raise

@@ -1,0 +1,75 @@
+"""Whole models on a board in turns, until it is known which is the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from edgetvm.farm.session import BoardSession
+from edgetvm.measure.deployment import deploy
+from edgetvm.package.archive import Package
+
+# Turns at most, runs in each, and seconds that those may take; the first runs of a turn find cold
+# caches.
+_TURNS = 5
+_RUNS = 200
+_TURN_S = 0.5
+_WARM = 5
+# How many times as long as what it must beat a package may take and stay in the race: after its
+# first turn, which a disturbance may have spoiled, and after more.
+_HOPE = (1.15, 1.03)
+
+
+def p50_ms(session: BoardSession, packages: Sequence[Package], needed: float = 1.0) -> list[float]:
+    """The median latency of each, opened anew in turns.
+
+    The others race against the first: who can win no more gets no more turns, and without others
+    the race is over. Packages of the same library are the same, and run once.
+
+    Args:
+        session: with the board.
+        packages: the first is what is compared with.
+        needed: what another one's latency must be of the first one's, to win.
+
+    Raises:
+        NumericError: the board's answers to a package's sample are wrong.
+        BoardError: the board failed.
+    """
+    libraries = [_library(one) for one in packages]
+    places = [libraries.index(one) for one in libraries]
+    going = sorted(set(places))
+    runs: list[list[float]] = [[] for _ in packages]
+    for turn in range(_TURNS):
+        for at in going:
+            if turn == 0:
+                deploy(session, packages[at])
+            else:
+                session.open(packages[at].data, None)
+            times_ms = session.time_runs(_RUNS, _TURN_S) / 1e6
+            runs[at].extend(times_ms[min(_WARM, len(times_ms) // 2) :])
+        going = with_hope(going, [median(one or [0.0]) for one in runs], turn, needed)
+        if going == [0]:
+            break
+    return [median(runs[at]) for at in places]
+
+
+def _library(package: Package) -> bytes:
+    (target,) = package.manifest.targets
+    return package.members[target.library]
+
+
+def with_hope(
+    going: Sequence[int], p50_ms: Sequence[float], turn: int, needed: float = 1.0
+) -> list[int]:
+    """The first, which all are compared with, and those that may still win.
+
+    Args:
+        going: places of those that ran in the last turn.
+        p50_ms: by place.
+        turn: the last one, from 0.
+        needed: see `p50_ms`.
+    """
+    hope = _HOPE[min(turn, len(_HOPE) - 1)]
+    best_ms = min(p50_ms[at] for at in going)
+    limit_ms = hope * min(best_ms, needed * p50_ms[0])
+    return [at for at in going if at == 0 or p50_ms[at] < limit_ms]
