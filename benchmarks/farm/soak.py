@@ -110,4 +110,6 @@ def run(
                 break
         fleet.calm_down()
         fleet.found.leaks += growth(rests)
+        if len(rests) < _FIRST + 2:
+            say("too short to tell what grows: more hours, or shorter rounds")
         return fleet.found
