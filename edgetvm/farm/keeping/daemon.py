@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import queue
 import signal
 import sys
 import threading
@@ -128,7 +129,8 @@ class Daemon:
         """
         self._name, self._store = name, store
         self._boards = list(boards)
-        self._over = threading.Event()
+        # Unlike an event's `set`, its `put` may come in the middle of anything: from a signal.
+        self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._sign_at_s = 0.0
         self._times = times or Times()
         self.tracker = _tracker(port, store)
@@ -149,7 +151,7 @@ class Daemon:
             for keeper in self.keepers.values():
                 keeper.start()
             LOG.info("%s serves %s", self._name, ", ".join(mine))
-            while not self._over.wait(self._times.look_s):
+            while not self._is_stopped(self._times.look_s):
                 self._look()
         finally:
             self._close()
@@ -171,8 +173,15 @@ class Daemon:
                 self.keepers[offer.board].look(offer, leases.get(offer.board))
 
     def stop(self) -> None:
-        """Have `run` come to its end."""
-        self._over.set()
+        """Have `run` come to its end; may be called in a signal's handler."""
+        self._stops.put(None)
+
+    def _is_stopped(self, within_s: float) -> bool:
+        try:
+            self._stops.get(timeout=within_s)
+        except queue.Empty:
+            return False
+        return True
 
     def _close(self) -> None:
         stopping = [
