@@ -39,6 +39,10 @@ def with_folder(subject: Brought, folder: Path) -> Brought:
         ConfigurationError: arrays are to be read, and it holds no file of them, or several.
     """
     if not folder.is_dir():
+        if folder.exists():
+            raise UsageError(
+                "it is no folder", where=str(folder), mend="name the folder it lies in"
+            )
         raise UsageError("no such folder", where=str(folder), mend="check the path")
     root, own = folder.absolute(), _read_as(subject)
     kind = _kind_of(own, root)
@@ -110,14 +114,14 @@ def _with_files(subject: Brought, root: Path, kind: Kind) -> Brought:
         parameters["labels"] = ModelFile(path=labels)
         parameters["verbatim"] = form == "ctc-text"
     elif form not in _LABELLED_BY_FOLDER or not _has_subfolders(root, kind):
-        return _unscored(replace(subject, data=Processing("folder", parameters)), root)
+        return _unscored(replace(subject, data=Processing("folder", parameters)), root, kind)
     if form == "top-k" and isinstance(subject, Recipe) and subject.metrics:
         parameters["classes"] = label_names(subject)
     return replace(subject, data=Processing("folder", parameters))
 
 
-def _unscored(subject: Brought, root: Path) -> Brought:
-    if subject.metrics:
+def _unscored(subject: Brought, root: Path, kind: Kind) -> Brought:
+    if subject.metrics and files_in(root, kind):
         warn(
             f"nothing says what the files of {root} show, so there is no metric: write a "
             f"{_LABELS} of lines `file,label` there"

@@ -193,6 +193,17 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, where: str, told: st
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         with_folder(load_recipe(SPEECH), tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="it is no folder"):
+        with_folder(load_recipe(SPEECH), write(tmp_path, "call.wav") / "call.wav")
+
+
+def test_of_an_empty_folder_no_labels_are_asked_for(tmp_path: Path) -> None:
+    told: list[StepEvent] = []
+    with listening(told.append):
+        recipe = with_folder(load_recipe(SPEECH), tmp_path)
+    assert not told
+    with pytest.raises(ConfigurationError, match="no recordings in it"):
+        samples(recipe)
 
 
 def car(folder: Path, name: str, *spectra: float) -> None:
