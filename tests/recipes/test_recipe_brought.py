@@ -19,6 +19,7 @@ from edgetvm.recipes import (
     prepare,
     samples,
     score,
+    told_data,
     with_folder,
 )
 from edgetvm.recipes.data import Label
@@ -135,6 +136,13 @@ def test_pipelines_take_folders_likewise(tmp_path: Path) -> None:
 def test_keywords_of_the_other_half(tmp_path: Path) -> None:
     write(tmp_path, "a.bin", "b.bin", y_labels__csv="a.bin,12,7\nb.bin,12,7\nother.bin,12,1\n")
     assert labels(KEYWORDS, tmp_path) == [("a.bin", 7), ("b.bin", 7)]
+
+
+def test_whose_data_it_is_is_told(tmp_path: Path) -> None:
+    mine = write(tmp_path, "call.wav")
+    for recipe in map(load_recipe, (SPEECH, KEYWORDS)):
+        assert told_data(recipe) == "the recipe's data"
+        assert told_data(with_folder(recipe, mine)) == f"the data of {tmp_path.name}"
 
 
 def test_pictures_in_the_form_of_mlperf_tiny(tmp_path: Path) -> None:
