@@ -46,5 +46,5 @@ class OtherForms:
         return found or {}
 
     def close(self) -> None:
-        """Make no more; what is being made is waited for, or it would disturb what is timed next."""
+        """Make no more. What is being made is waited for: it would disturb what is timed next."""
         self._thread.shutdown(cancel_futures=True)
