@@ -13,8 +13,9 @@ import pytest
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
 from edgetvm.compile import CompileOptions
+from edgetvm.recipes import DATA
 from edgetvm.workflow import build, find_subject
-from edgetvm.workflow.building_ahead import _build, _Wanted
+from edgetvm.workflow.building_ahead import _build, _Wanted, building
 from edgetvm.workflow.racing import p50_ms, with_hope
 
 
@@ -87,3 +88,13 @@ def test_what_was_built_ahead_is_taken_and_failures_do_not_stop_it(tiny_onnx: Pa
     with listening(told.append):
         build(subject, profile, options=wanted)
     assert [one.detail for one in told if "from the cache" in one.detail]
+
+
+def test_who_builds_ahead_knows_the_functions_of_the_recipe(tmp_path: Path) -> None:
+    module = tmp_path / "own.py"
+    module.write_text(
+        "from edgetvm.recipes import DATA\n\n"
+        "@DATA.register('built-ahead')\ndef data():\n    return ()\n"
+    )
+    building(str(module))
+    assert "built-ahead" in DATA.names()
