@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
 from edgetvm.compile import CompileOptions
@@ -20,11 +22,17 @@ from edgetvm.workflow.racing import p50_ms, with_hope
 
 
 class MadeBoard:
-    """A session in which a package takes as long as its bytes say."""
+    """A session in which a package takes as long as its bytes say; those of `wrong` are wrong."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, wrong: str = "none") -> None:
         self.opened: list[str] = []
-        monkeypatch.setattr("edgetvm.workflow.racing.deploy", lambda it, one: it.open(one.data, 0))
+        self._wrong = wrong
+        monkeypatch.setattr("edgetvm.workflow.racing.deploy", lambda it, one: it.deploy(one.data))
+
+    def deploy(self, data: str) -> None:
+        if data == self._wrong:
+            raise NumericError("it differs")
+        self.open(data, None)
 
     def open(self, data: str, _threads: int | None) -> None:
         self.opened.append(data)
@@ -70,6 +78,18 @@ def test_packages_of_one_library_run_once(monkeypatch: pytest.MonkeyPatch) -> No
     times_ms, opened = raced(MadeBoard(monkeypatch), *same)
     assert times_ms == [7.0, 5.0, 7.0]
     assert "7-b" not in opened
+
+
+def test_who_is_wrong_on_the_board_is_out_and_the_first_must_be_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[StepEvent] = []
+    with listening(heard.append):
+        times_ms, opened = raced(MadeBoard(monkeypatch, "5"), package("7"), package("5"))
+    assert (times_ms, opened) == ([7.0, math.inf], ["7"])
+    assert "its answers on the board are wrong: it differs" in heard[-1].detail
+    with pytest.raises(NumericError):
+        raced(MadeBoard(monkeypatch, "7"), package("7"), package("5"))
 
 
 def test_a_turn_that_was_disturbed_ends_nothing() -> None:
