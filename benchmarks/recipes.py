@@ -171,3 +171,7 @@ def emulated(architecture: str) -> Iterator[Board]:
             if outcome.error is not None:
                 raise outcome.error
             yield one.board
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from made_models import (
     write_unsupported,
 )
 from made_tflite import write_dense
+from shared_builds import share_built
 
 from edgetvm.recipes import ModelFile, fetch
 
@@ -51,6 +52,12 @@ def isolated_home(
     for variable in ("EDGETVM_DEVICES", "EDGETVM_RECIPES", "EDGETVM_MODELS", "EDGETVM_NATIVE_LOG"):
         monkeypatch.delenv(variable, raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def built_once(isolated_home: Path, shared_cache: Path) -> None:
+    """Have what Zig builds in a test's own cache from the shared one: it takes seconds each."""
+    share_built(isolated_home / ".cache", shared_cache)
 
 
 @pytest.fixture(scope="session")

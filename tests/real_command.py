@@ -45,30 +45,27 @@ def edgetvm(
     folder: Path | None = None,
     timeout_s: float = 180,
     environment: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> Done:
-    """Run `edgetvm ARGUMENTS` to its end, in `folder`."""
+    """Run `edgetvm ARGUMENTS` to its end, in `folder`.
+
+    Args:
+        cold: start Python for it, as users do, where `forked_command` would not prove the same.
+    """
+    variables, words = {**os.environ, **(environment or {})}, list(map(str, arguments))
+    if not cold and not any(name.startswith("PYTHON") for name in environment or ()):
+        return Done(*forked_command.run(words, folder, variables, timeout_s))
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*COMMAND, *words],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
-        env={**os.environ, **(environment or {})},
+        env=variables,
     )
     return Done(done.returncode, done.stdout, done.stderr)
-
-
-def forked(
-    *arguments: str | Path,
-    folder: Path | None = None,
-    timeout_s: float = 180,
-    environment: Mapping[str, str] | None = None,
-) -> Done:
-    """The same without the start of Python, which others prove: see `forked_command`."""
-    variables = {**os.environ, **(environment or {})}
-    return Done(*forked_command.run(list(map(str, arguments)), folder, variables, timeout_s))
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,6 @@ class Home:
     def edgetvm(self, *arguments: str | Path, **options: Any) -> Done:
         """Run a command in it."""
         return edgetvm(*arguments, environment=self.variables, **options)
-
-    def forked(self, *arguments: str | Path, **options: Any) -> Done:
-        """The same, forked."""
-        return forked(*arguments, environment=self.variables, **options)
 
 
 def refused(done: Done, code: int, *words: str) -> bool:

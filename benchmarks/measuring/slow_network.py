@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import Any
 from unittest.mock import patch
 
 from edgetvm.farm import session
@@ -24,8 +25,8 @@ def slowed(delay_s: float) -> Iterator[None]:
     asked, proxies = session.request_board, []
     context = multiprocessing.get_context("spawn")
 
-    def request(tracker: Address, key: str, wait_s: float = 60.0) -> tuple[Address, str]:
-        address, match_key = asked(tracker, key, wait_s)
+    def request(tracker: Address, *how: Any) -> tuple[Address, str]:
+        address, match_key = asked(tracker, *how)
         here, there = context.Pipe()
         target = (address.host, address.port)
         proxies.append(context.Process(target=_serve, args=(target, delay_s, there), daemon=True))

@@ -47,7 +47,7 @@ def command() -> None:
 @_profile_option
 @json_option
 def list_command(database: Path | None, device: str | None, as_json: bool) -> None:
-    """Each kernel that was tuned: trials, latencies, gain, measured on boards or estimated."""
+    """Each tuned kernel: trials, latencies, gain; estimates apart."""
     from edgetvm.cli.terminal import Terminal
     from edgetvm.tune import TuningDatabase, default_database
     from edgetvm.tune.summary import summaries

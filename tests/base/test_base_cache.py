@@ -32,6 +32,11 @@ print(was_there, sorted(path.name for path in folder.iterdir()))
 """
 
 
+@pytest.fixture(autouse=True)
+def built_once() -> None:
+    """Nothing of other tests is in these caches."""
+
+
 def start_maker(shared: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", MAKER, str(shared)], stdout=subprocess.PIPE, text=True

@@ -35,6 +35,6 @@ def home(tiny_onnx: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathF
     )
     assert done.code == 0, done.err
     (measured,) = json.loads(done.out)["measurements"]
-    done = edgetvm("package", tiny_onnx, "-o", package, environment=variables)
+    done = edgetvm("package", tiny_onnx, "-o", package, environment=variables, cold=True)
     assert done.code == 0, done.err
     return Home(variables, package, measured["measurement"]["id"])

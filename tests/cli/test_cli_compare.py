@@ -14,7 +14,7 @@ QUICK = ("--runs", "5", "--json", "--processes")
 
 
 def test_a_package_beside_itself(home: Home) -> None:
-    done = home.edgetvm("compare", home.package, home.package, *QUICK, "2")
+    done = home.edgetvm("compare", home.package, home.package, *QUICK, "2", cold=True)
     assert done.code == 0, done.err
     (one,) = done.document
     assert one["comparison"]["processes"] == 2
@@ -29,7 +29,7 @@ def test_a_gate_ends_with_its_own_codes(home: Home, tmp_path: Path) -> None:
     """Times of a busy machine may be told or not, but the file and the code say the same."""
     file = tmp_path / "gate.xml"
     done = home.edgetvm(
-        "gate", home.package, "--baseline", home.package, *QUICK, "5", "--junit", file
+        "gate", home.package, "--baseline", home.package, *QUICK, "5", "--junit", file, cold=True
     )
     (suite,) = ElementTree.parse(file).getroot()  # noqa: S314 - our own
     codes = {"pass": 0, "regression": 1, "inconclusive": 3}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_models import write_cancelling
-from real_command import Home, forked, refused
+from real_command import Home, edgetvm, refused
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def test_a_mistake_ends_in_one_sentence(
     bad: Bad, folder: Path, tiny_onnx: Path, home: Home
 ) -> None:
     before = sorted(folder.iterdir())
-    done = home.forked(*words_of(bad, folder, tiny_onnx, home), folder=folder)
+    done = home.edgetvm(*words_of(bad, folder, tiny_onnx, home), folder=folder)
     assert refused(done, bad.code, *bad.words)
     assert sum(line.startswith("error: ") for line in done.err.splitlines()) == 1
     assert sorted(folder.iterdir()) == before
@@ -169,7 +169,7 @@ def test_a_mistake_ends_in_one_sentence(
 def test_a_wrong_option_is_named_before_any_work(
     bad: Bad, folder: Path, tiny_onnx: Path, home: Home
 ) -> None:
-    done = home.forked(*words_of(bad, folder, tiny_onnx, home), folder=folder)
+    done = home.edgetvm(*words_of(bad, folder, tiny_onnx, home), folder=folder)
     assert (done.code, done.out) == (2, "")
     assert done.is_clean()
     assert "✓" not in done.err
@@ -184,7 +184,7 @@ def test_a_report_that_cannot_be_is_refused_before_the_work(
 ) -> None:
     cache = tmp_path / "cache"
     variables = {"XDG_CACHE_HOME": str(cache)}
-    done = forked("bench", tiny_onnx, "--report", tmp_path / name, environment=variables)
+    done = edgetvm("bench", tiny_onnx, "--report", tmp_path / name, environment=variables)
     assert refused(done, 2)
     assert "✓" not in done.err
     assert not cache.exists()
@@ -194,7 +194,7 @@ def test_a_broken_inventory_names_file_and_line(isolated_home: Path, tiny_onnx: 
     path = isolated_home / ".config/edgetvm/boards.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("boards:\n  a: {profile: rpi4, tracker: nowhere, key: k}\n")
-    done = forked("bench", tiny_onnx, "--device", "a")
+    done = edgetvm("bench", tiny_onnx, "--device", "a")
     assert refused(done, 3, f"{path}:2", "boards.a.tracker", "host:port")
 
 
@@ -202,7 +202,7 @@ def test_a_board_whose_tracker_is_away(isolated_home: Path, tiny_onnx: Path) -> 
     path = isolated_home / ".config/edgetvm/boards.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("boards: {a: {profile: local, tracker: '127.0.0.1:1', key: k}}")
-    done = forked("bench", tiny_onnx, "--device", "a")
+    done = edgetvm("bench", tiny_onnx, "--device", "a")
     assert refused(done, 8, "127.0.0.1:1", "refused", "start it")
 
 
@@ -210,8 +210,8 @@ def test_a_package_for_another_board_is_refused_by_this_one(
     tiny_onnx: Path, tmp_path: Path, home: Home
 ) -> None:
     package = tmp_path / "t.edgetvm"
-    assert home.forked("package", tiny_onnx, "--device", "rpi4", "-o", package).code == 0
-    assert refused(home.forked("run", package), 7, "compiled for aarch64", "board local")
+    assert home.edgetvm("package", tiny_onnx, "--device", "rpi4", "-o", package).code == 0
+    assert refused(home.edgetvm("run", package), 7, "compiled for aarch64", "board local")
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_nothing_behind(full_disk: Path, home: Home, tiny_onnx: Path) -> None:
     assert home.package.stat().st_size > 8 * 1024
     (full_disk / "filler").write_bytes(b"x" * 56 * 1024)
-    done = home.forked("package", tiny_onnx, "-o", full_disk / "t.edgetvm")
+    done = home.edgetvm("package", tiny_onnx, "-o", full_disk / "t.edgetvm")
     assert refused(done, 10, "no space left", "free some space")
     assert [path.name for path in full_disk.iterdir()] == ["filler"]
 
@@ -239,7 +239,7 @@ def test_a_full_disk_below_the_cache_is_told_too(
 ) -> None:
     (full_disk / "filler").write_bytes(b"x" * 60 * 1024)
     variables = {**home.variables, "XDG_CACHE_HOME": str(full_disk)}
-    done = forked("package", tiny_onnx, "-o", tmp_path / "t.edgetvm", environment=variables)
+    done = edgetvm("package", tiny_onnx, "-o", tmp_path / "t.edgetvm", environment=variables)
     assert refused(done, 10, "no space left")
     assert not (tmp_path / "t.edgetvm").exists()
     # Below edgetvm's own folder: ONNX Runtime puts its telemetry's files beside it.
@@ -249,7 +249,7 @@ def test_a_full_disk_below_the_cache_is_told_too(
 
 def test_a_model_that_differs_is_shown_and_refused(tmp_path: Path) -> None:
     path = write_cancelling(tmp_path / "cancelling.onnx")
-    done = forked("import", path, "--check", "--json")
+    done = edgetvm("import", path, "--check", "--json")
     assert done.code == 6
     (check,) = json.loads(done.out)["checks"]
     assert check["max_relative_error"] > check["tolerance"]

@@ -43,7 +43,9 @@ def test_a_document_tells_ranges_kernels_and_that_nothing_was_measured(several: 
 
 
 def test_people_see_one_line_a_board_and_the_verdict(tiny_onnx: Path) -> None:
-    done = edgetvm("estimate", tiny_onnx, "--device", "rpi4", "--deadline-ms", "0.000001")
+    done = edgetvm(
+        "estimate", tiny_onnx, "--device", "rpi4", "--deadline-ms", "0.000001", cold=True
+    )
     assert done.code == 0, done.err
     assert "estimated" in done.out
     assert "too slow" in done.out

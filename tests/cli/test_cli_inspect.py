@@ -61,12 +61,12 @@ def test_activations_are_told_or_why_they_are_not_known(
 
 
 def test_both_commands_as_users_run_them(home: Home, tiny_onnx: Path) -> None:
-    done = home.edgetvm("inspect", tiny_onnx, "--time", "--decisions", "--all")
+    done = home.edgetvm("inspect", tiny_onnx, "--time", "--decisions", "--all", cold=True)
     assert done.code == 0, done.err
     assert done.is_clean()
     for word in ("register tile", "tile: ", "at their peak", "timed one by one"):
         assert word in done.out
-    document = home.edgetvm("inspect", home.package, "--json").document
+    document = home.edgetvm("inspect", home.package, "--json", cold=True).document
     assert document["memory"]["peak_activation_bytes"] > 0
     plain = home.edgetvm("compile", tiny_onnx, "-O0", "--all")
     assert "not planned at -O0" in plain.out

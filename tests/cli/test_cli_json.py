@@ -42,7 +42,7 @@ def test_recipes(home: Home) -> None:
 
 
 def test_import(home: Home, tiny_onnx: Path) -> None:
-    plain = ask(home, "import", tiny_onnx)
+    plain = ask(home, "import", tiny_onnx, cold=True)
     assert plain["checks"] == []
     assert plain["operators"] == {
         "Conv": 1,
@@ -53,7 +53,7 @@ def test_import(home: Home, tiny_onnx: Path) -> None:
     }
     # 4*3*3*3 + 4 + 4*5 + 5 weights.
     assert plain["parameter_count"] == 137
-    checked = ask(home, "import", tiny_onnx, "--check")
+    checked = ask(home, "import", tiny_onnx, "--check", cold=True)
     (check,) = checked["checks"]
     assert check["inputs"] == "random, seed 0"
     assert check["max_relative_error"] < 1e-4
@@ -74,7 +74,7 @@ def test_import_with_a_shape(home: Home, dynamic_onnx: Path) -> None:
 
 def test_compile_for_another_board(home: Home, tiny_onnx: Path, tmp_path: Path) -> None:
     library = tmp_path / "tiny.so"
-    found = ask(home, "compile", tiny_onnx, "--device", "rpi4", "-o", library)
+    found = ask(home, "compile", tiny_onnx, "--device", "rpi4", "-o", library, cold=True)
     assert found["profile"] == "rpi4"
     assert found["path"] == str(library)
     data = library.read_bytes()
@@ -143,7 +143,7 @@ def test_run_with_inputs_of_one_s_own(home: Home, tiny_onnx: Path, tmp_path: Pat
     image = np.random.default_rng(2).standard_normal((1, 3, 8, 8), np.float32)
     np.savez(tmp_path / "in.npz", image=image)
     words = ["--inputs", tmp_path / "in.npz", "-o", tmp_path / "out.npz", "--top", "2"]
-    found = ask(home, "run", home.package, *words)
+    found = ask(home, "run", home.package, *words, cold=True)
     expected = onnx_runtime(tiny_onnx, {"image": image})["scores"]
     with np.load(tmp_path / "out.npz") as archive:
         np.testing.assert_allclose(archive["scores"], expected, rtol=1e-3, atol=1e-4)
@@ -176,7 +176,7 @@ def test_bench_and_report_tell_the_same(home: Home, tiny_onnx: Path, tmp_path: P
     arguments = ["bench", tiny_onnx, "--runs", "7", "--warmup", "1", "--threads", "1"]
     benched = ask(home, *arguments, "--report", report)
     assert benched.pop("failures") == []
-    reported = ask(home, "report", "--last", "1")
+    reported = ask(home, "report", "--last", "1", cold=True)
     assert benched == reported
     assert "tiny" in report.read_text()
     assert ask(home, "report", home.measurement) != benched

@@ -47,7 +47,7 @@ def test_boards_are_made_ready_as_planned(boards: list[EmulatedBoard], tmp_path:
     assert planned.is_clean()
     assert f"{first}  +  would change  server runs: it does not" in planned.out
     assert f"{second}  ?  unknown " in planned.out
-    done = edgetvm("provision", "--json")
+    done = edgetvm("provision", "--json", cold=True)
     assert done.code == 0
     assert {name: one["result"] for name, one in done.document.items()} == {
         first: "changed",

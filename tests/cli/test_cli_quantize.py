@@ -57,7 +57,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_one_document_and_one_file(home: Home, tiny_onnx: Path, data: Path, tmp_path: Path) -> None:
     arguments = ("quantize", tiny_onnx, "--data", data, "--no-measure", "--max-loss", "5%")
-    done = home.edgetvm(*arguments, "--json", folder=tmp_path)
+    done = home.edgetvm(*arguments, "--json", folder=tmp_path, cold=True)
     assert done.code == 0, done.err
     assert done.is_clean()
     document = done.document

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.board
 
 
 def test_list_and_show(home: Home) -> None:
-    listed = home.edgetvm("results", "list", "--json")
+    listed = home.edgetvm("results", "list", "--json", cold=True)
     assert home.measurement in [one["id"] for one in listed.document]
     table = home.edgetvm("results", "list", "--model", "tiny")
     assert table.is_clean()

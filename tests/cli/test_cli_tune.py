@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tuned(model: Path, database: Path) -> Done:
     """A run of a dozen trials."""
-    done = edgetvm("tune", model, "--trials", "12", "--database", database, "--json")
+    done = edgetvm("tune", model, "--trials", "12", "--database", database, "--json", cold=True)
     assert done.code == 0, done.err
     return done
 

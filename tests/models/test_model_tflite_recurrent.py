@@ -76,7 +76,7 @@ def write_lstm(
 
 @pytest.mark.parametrize("time_major", [False, True])
 @pytest.mark.parametrize("cifg", [False, True])
-@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 1)])
+@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 0)])
 def test_lstm(tmp_path: Path, kind: str, allowed: float, cifg: bool, time_major: bool) -> None:
     path = write_lstm(tmp_path / "m.tflite", kind, cifg, time_major)
     random = np.random.default_rng(8)
@@ -113,7 +113,7 @@ def assert_runs_agree(path: Path, states: list[str], allowed: float, runs: int =
     np.testing.assert_array_equal(rows[signature.outputs[0].name], np.stack(expected))
 
 
-@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 1)])
+@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 0)])
 def test_an_lstm_of_one_step_keeps_its_state(tmp_path: Path, kind: str, allowed: float) -> None:
     path = write_lstm(tmp_path / "m.tflite", kind, steps=1)
     assert_runs_agree(path, ["h", "c"], allowed)
@@ -150,7 +150,7 @@ def test_plain_recurrent_layers(tmp_path: Path, kind: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize("rank", [1, 2])
-@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 1)])
+@pytest.mark.parametrize(("kind", "allowed"), [("float32", 1e-6), ("hybrid", 1e-6), ("int8", 0)])
 def test_dense_layers_over_time(tmp_path: Path, kind: str, allowed: float, rank: int) -> None:
     random = np.random.default_rng(3)
     filters, features, memory = 8, 5, 4

@@ -126,6 +126,7 @@ def main() -> None:
     sys.modules["torch"] = sys.modules["sympy"] = None  # type: ignore[assignment]
     with suppress(ImportError):  # then the jobs that need it fail
         import onnxsim  # noqa: F401  # it takes long, and is asked first
+    del sys.modules["sympy"]  # onnxslim needs it
     _serve(sys.stdin.buffer, answers)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.models.tflite import quantised as q
+from edgetvm.models.tflite import fixed_point
 from edgetvm.models.tflite.emitter import Value, dtype_of
 from edgetvm.models.tflite.file import Scales
 from edgetvm.models.tflite.operators.recurrent import keep, kept, over_steps, product_by
@@ -150,13 +150,12 @@ def _one(like: Value) -> NDArray[Any]:
 
 
 # Gates are numbers of 3 integer and 12 fraction bits, what opens them has 15 fraction bits.
-_GATE_SCALE = 2.0**-12
-_UNIT = 2.0**15
-_INT16 = (-(2**15), 2**15 - 1)
+_GATE_BITS, _GATE_SCALE = 3, np.float32(2.0**-12)
+_UNIT_SCALE = np.float32(2.0**-15)
 
 
 def _integer_step(node: Node, options: Any, batch: int) -> tuple[Step, State]:
-    """LiteRT's integer kernel: 8-bit activations, 16-bit cell."""
+    """LiteRT's integer kernel, to the last bit: 8-bit activations, 16-bit cell."""
     emit = node.emit
     if any(node.has(_PEEPHOLES + at) for at in range(3)):
         raise Refusal("in integers, with peepholes")
@@ -169,39 +168,39 @@ def _integer_step(node: Node, options: Any, batch: int) -> tuple[Step, State]:
     if dtype_of(node.value(0)) != "int8":
         raise Refusal("in integers of more than 8 bits")
     fraction = -round(math.log2(float(cells.scale[0])))
+    if 15 - fraction not in fixed_point.TANH_BITS:
+        raise Refusal(f"in integers, with a cell of {fraction} fraction bits")
     from_input = _gate_sums(node, _WEIGHTS, inputs, gates, with_bias=True)
     from_output = _gate_sums(node, _RECURRENT, outputs, gates, with_bias=False)
-    hidden = float(node.result_scales.scale[0])
+    hidden = float(_UNIT_SCALE / node.result_scales.scale[0] * _UNIT_SCALE)
     clip = float(options.CellClip()) or math.inf
     bound = min(max(round(clip / float(cells.scale[0])), 0), 2**15 - 1) if clip < math.inf else None
+    sigmoid, tanh = fixed_point.sigmoid(), fixed_point.tanh(_GATE_BITS)
+    tanh_of_cell = fixed_point.tanh(15 - fraction)
 
-    def unit(function: str, value: Value, scale: float) -> Value:
-        real = emit("multiply", emit.cast(value, "float32"), scale)
-        scaled = emit("multiply", emit(function, real), _UNIT)
-        return emit.cast(emit.clip(emit("round", scaled), *_INT16), "int32")
+    def settled(value: Value) -> Value:
+        return emit.clip(value, fixed_point.LEAST, fixed_point.MOST)
 
     def step(now: Value, state: State) -> State:
         parts = {
-            gate: emit.clip(
-                emit("add", from_input(now, gate), from_output(state.output, gate)), *_INT16
+            gate: settled(
+                emit("add", settled(from_input(now, gate)), from_output(state.output, gate))
             )
             for gate in gates
         }
-        forget = unit("sigmoid", parts[1], _GATE_SCALE)
+        forget = sigmoid(emit, parts[1])
         if 0 in parts:
-            let_in = unit("sigmoid", parts[0], _GATE_SCALE)
+            let_in = sigmoid(emit, parts[0])
         else:
-            let_in = emit("subtract", np.asarray(2**15 - 1, np.int32), forget)
-        fresh = unit("tanh", parts[2], _GATE_SCALE)
-        kept = _shifted(node, emit("multiply", forget, state.cell), 15)
-        added = _shifted(node, emit("multiply", let_in, fresh), 30 - fraction)
-        cell = emit.clip(emit("add", kept, added), *_INT16)
+            let_in = emit("subtract", np.asarray(fixed_point.MOST, np.int32), forget)
+        fresh = tanh(emit, parts[2])
+        kept = fixed_point.shifted(emit, emit("multiply", forget, state.cell), 15)
+        added = fixed_point.shifted(emit, emit("multiply", let_in, fresh), 30 - fraction)
+        cell = settled(emit("add", kept, added))
         if bound is not None:
             cell = emit.clip(cell, -bound, bound)
-        opened = unit("sigmoid", parts[3], _GATE_SCALE)
-        product = emit("multiply", opened, unit("tanh", cell, 2.0**-fraction))
-        factor = np.asarray(2.0**-30 / hidden, np.float32)
-        return State(q.rescale(emit, product, factor, outputs, "int8"), cell)
+        product = emit("multiply", sigmoid(emit, parts[3]), tanh_of_cell(emit, cell))
+        return State(fixed_point.rescaled(emit, product, hidden, outputs, "int8"), cell)
 
     empty = emit.full((batch, units), int(outputs.zero_point[0]), "int8")
     return step, State(empty, emit.full((batch, units), 0, "int32"))
@@ -221,18 +220,7 @@ def _gate_sums(
         bias = emit("multiply", column, -int(scales.zero_point[0]))
         if with_bias and node.has(_BIASES + gate):
             bias = emit("add", bias, node.value(_BIASES + gate))
-        factor = scales.scale[0] * node.scales(first + gate).scale[0] / np.float32(_GATE_SCALE)
-        scaled = emit("multiply", emit.cast(emit("add", total, bias), "float32"), float(factor))
-        return emit.cast(emit.clip(emit("round", scaled), *_INT16), "int32")
+        factor = scales.scale[0] * node.scales(first + gate).scale[0] / _GATE_SCALE
+        return fixed_point.multiplied(emit, emit("add", total, bias), float(factor))
 
     return sums
-
-
-def _shifted(node: Node, value: Value, bits: int) -> Value:
-    """Divided by a power of two, to the nearest, halves away from zero."""
-    emit = node.emit
-    if bits <= 0:
-        return emit("left_shift", value, -bits) if bits else value
-    below = emit.cast(emit("less", value, 0), "int32")
-    half = emit("subtract", emit("add", value, 1 << (bits - 1)), below)
-    return emit("right_shift", half, bits)

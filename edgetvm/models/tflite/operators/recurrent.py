@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from edgetvm.models.tflite import fixed_point
 from edgetvm.models.tflite import quantised as q
 from edgetvm.models.tflite.emitter import Value, dtype_of, shape_of
 from edgetvm.models.tflite.file import Graph, Operator, Tensor
@@ -164,7 +165,7 @@ def svdf(node: Node) -> Value:
     result = node.result_scales
     factor = node.scales(4).scale[0] * node.scales(2).scale[0] / result.scale[0]
     # LiteRT's integer kernel knows no activation, whatever the file says.
-    return q.rescale(emit, total, np.asarray(factor, np.float32), result, node.result.dtype)
+    return fixed_point.rescaled(emit, total, float(factor), result, node.result.dtype)
 
 
 def _features(node: Node) -> Value:
@@ -173,5 +174,5 @@ def _features(node: Node) -> Value:
     source, state = node.scales(0), node.scales(4)
     centred = emit("subtract", emit.cast(node.value(0), "int16"), int(source.zero_point[0]))
     total = emit.matmul(centred, emit.transpose(node.value(1), (1, 0)), "int32")
-    factor = np.asarray(source.scale[0] * node.scales(1).scale[0] / state.scale[0], np.float32)
-    return q.rescale(emit, total, factor, state, "int16")
+    factor = source.scale[0] * node.scales(1).scale[0] / state.scale[0]
+    return fixed_point.rescaled(emit, total, float(factor), state, "int16")
