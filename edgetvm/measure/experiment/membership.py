@@ -40,7 +40,8 @@ def parts_of(store: Store) -> dict[str, PartOf]:
         StorageError: the store cannot be read.
     """
     named: dict[str, tuple[str, str]] = {}
-    for document in dict.fromkeys(text for _, text in _noted(store, ["asked"])):
+    newest_first = [text for _, text in reversed(_noted(store, ["asked"]))]
+    for document in reversed(dict.fromkeys(newest_first)):
         named |= _named(document)
     return {
         (one := json.loads(text)["measurement"]): PartOf(one, *named[key])
