@@ -156,25 +156,23 @@ def _view(found: list[TaskSummary]) -> Group:
 
 
 def _table(found: list[TaskSummary]) -> Table:
-    from edgetvm.base.units import format_ms
-    from edgetvm.cli.tables import add_row, new_table
+    from rich.text import Text
 
-    table = new_table(
-        "task", "profile", "level", "cores", "trials", "failed", "default", "best", "gain", "rule",
-        right=("level", "cores", "trials", "failed", "default", "best", "gain"),
-        folded=("task", "rule"),
-    )  # fmt: skip
+    from edgetvm.base.units import format_ms
+    from edgetvm.base.words import printable
+    from edgetvm.cli.tables import new_table
+
+    # Two figures in a column: all of them fit into 80 columns, with room for the task.
+    numbers = ("level\ncores", "trials\nfailed", "default\nbest", "gain")
+    table = new_table("task", "profile\nrule", *numbers, right=numbers, folded=("task",))
     for one in found:
-        add_row(
-            table,
-            f"{one.task[:8]} {one.description}"[:60],
-            one.conditions.profile,
-            str(one.conditions.level),
-            str(one.conditions.cores),
-            str(one.trials),
-            str(one.failed),
-            *("" if ms is None else format_ms(ms) for ms in (one.default_ms, one.best_ms)),
+        times = ("" if ms is None else format_ms(ms) for ms in (one.default_ms, one.best_ms))
+        table.add_row(
+            Text(printable(f"{one.task[:8]} {one.description}"[:60])),
+            Text(f"{printable(one.conditions.profile)}\n{printable(one.rule)}"),
+            f"{one.conditions.level}\n{one.conditions.cores}",
+            f"{one.trials}\n{one.failed}",
+            "\n".join(times),
             f"{one.gain:.2f}",
-            one.rule,
         )
     return table

@@ -138,6 +138,10 @@ def load_inventory(path: Path | None = None) -> dict[str, Board]:
     path = path or inventory_path()
     if not path.exists() and not named:
         return {LOCAL.name: LOCAL}
+    if not path.exists() and path == inventory_path():
+        raise ConfigurationError(
+            "no such file", where=str(path), mend=f"{_VARIABLE} names it: unset that, or check it"
+        )
     file = read_located(path, InventoryFile)
     settled = settle(file)
     for name, of_board in settled.items():

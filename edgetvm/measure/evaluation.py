@@ -25,6 +25,7 @@ from edgetvm.recipes import (
     interpret,
     prepare,
     score,
+    told_data,
     track,
 )
 
@@ -85,9 +86,10 @@ def evaluate(
                 tolerance=allowed,
                 worst_output=error.output,
                 samples=chunks or len(samples),
-                inputs=f"the recipe's data ({sample.name})",
+                inputs=f"{told_data(recipe)} ({sample.name})",
                 checked_on=f"board {session.board.name}",
                 rms_relative_error=error.rms_relative_error if reference.shaken else None,
+                own_data=recipe.data.brought.name if recipe.data and recipe.data.brought else None,
             )
         if recipe.postprocess is not None:
             predictions.append(interpret(recipe, found, sample))

@@ -39,6 +39,7 @@ from edgetvm.recipes import (
     Track,
     prepare,
     samples,
+    told_data,
     unmet,
 )
 
@@ -177,7 +178,7 @@ def _with_data(
     original: Source | None,
 ) -> _Data:
     """Run the recipe's data on the board, and compare."""
-    with step(f"run the recipe's data on {session.board.name}") as this:
+    with step(f"run {told_data(recipe)} on {session.board.name}") as this:
         chosen = samples(recipe)
         inputs = prepare(recipe, chosen[0])
         evaluation = evaluate(

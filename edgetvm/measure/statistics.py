@@ -122,6 +122,9 @@ def _warnings(
     quiet = not _is_disturbed(measurement) and not environment.emulated
     if environment.emulated:
         found.append("emulated board: the times say nothing about a real one")
+    own_data = measurement.correctness.own_data
+    if own_data is not None:
+        found.append(f"answers and metrics are of the data in {own_data} (--data)")
     if not measurement.settled and quiet:
         found.append(
             f"times had not settled after {plural(measurement.warmup, 'run')} of warm-up: wait "

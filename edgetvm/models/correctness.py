@@ -34,12 +34,14 @@ class Correctness:
         tolerance: the relative error from which a model is refused.
         worst_output: the output with the largest relative error.
         samples: input sets compared (chunks, for a stream).
-        inputs: what they were: `random, seed 0`, or the recipe's data.
+        inputs: what they were: `random, seed 0`, or the recipe's data, or those of a folder.
         checked_on: where the compiled model ran for this.
         float32_error: the relative error of the same model compiled in float32, where this one was
             not; None where it was, or where it was not measured.
         rms_relative_error: of the same output, where the graph rounds to 8 bits between its
             operators; else None. See `rms_relative`.
+        own_data: the name of the user's folder whose data took the place of the recipe's; None for
+            the recipe's own.
     """
 
     reference: str
@@ -52,6 +54,7 @@ class Correctness:
     checked_on: str = "this machine"
     float32_error: JsonFloat | None = None
     rms_relative_error: JsonFloat | None = None
+    own_data: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -1,7 +1,7 @@
 """Recipes: a model with its task, data, pre- and postprocessing, metrics and deadline."""
 
 from edgetvm.recipes.accuracy import Confusion, Track, confusion, track
-from edgetvm.recipes.brought import with_folder, without_folder
+from edgetvm.recipes.brought import told_data, with_folder, without_folder
 from edgetvm.recipes.ctc import beam_search, best_path
 from edgetvm.recipes.data import Sample, samples, spoken, wav
 from edgetvm.recipes.enhancement import scale_invariant_ratio_db
@@ -96,6 +96,7 @@ __all__ = [
     "score",
     "spoken",
     "starting_recipe",
+    "told_data",
     "track",
     "unmet",
     "wav",

@@ -39,11 +39,15 @@ def with_folder(subject: Brought, folder: Path) -> Brought:
         ConfigurationError: arrays are to be read, and it holds no file of them, or several.
     """
     if not folder.is_dir():
+        if folder.exists():
+            raise UsageError(
+                "it is no folder", where=str(folder), mend="name the folder it lies in"
+            )
         raise UsageError("no such folder", where=str(folder), mend="check the path")
     root, own = folder.absolute(), _read_as(subject)
     kind = _kind_of(own, root)
     if kind == "pictures" and (root / PLAIN_LABELS).is_file():
-        return replace(subject, data=Processing("plain-pictures", {"folder": str(root)}))
+        return replace(subject, data=Processing("plain-pictures", {"folder": str(root)}, root))
     if kind is not None and (not _has_form(own) or _is_labelled(subject, root, kind)):
         return _with_files(subject, root, kind)
     return replace(subject, data=_in_form(own, root, subject.name))
@@ -52,7 +56,7 @@ def with_folder(subject: Brought, folder: Path) -> Brought:
 def _in_form(own: Processing | None, root: Path, name: str) -> Processing:
     """The data out of another folder of the same form."""
     if own is not None and own.name == "npz":
-        return Processing(own.name, {**own.parameters, "source": _arrays(root)})
+        return Processing(own.name, {**own.parameters, "source": _arrays(root)}, root)
     if own is None or not _has_form(own):
         raise UsageError(
             f"its data ({own.name if own is not None else 'none'}) does not come from a folder",
@@ -60,12 +64,18 @@ def _in_form(own: Processing | None, root: Path, name: str) -> Processing:
             mend="leave --data out",
         )
     kept = {key: value for key, value in own.parameters.items() if key not in _OF_ITS_OWN}
-    return Processing(own.name, {**kept, "folder": str(root)})
+    return Processing(own.name, {**kept, "folder": str(root)}, root)
 
 
 def without_folder(recipe: Recipe) -> Recipe:
     """The recipe as it runs on what it has: nothing is scored where data must be brought."""
     return recipe if recipe.data is not None else replace(recipe, metrics=(), accept={})
+
+
+def told_data(recipe: Recipe) -> str:
+    """`the recipe's data`, or `the data of words` where the user's folder takes their place."""
+    brought = recipe.data.brought if recipe.data is not None else None
+    return "the recipe's data" if brought is None else f"the data of {brought.name}"
 
 
 def _read_as(subject: Recipe | Pipeline) -> Processing | None:
@@ -110,14 +120,14 @@ def _with_files(subject: Brought, root: Path, kind: Kind) -> Brought:
         parameters["labels"] = ModelFile(path=labels)
         parameters["verbatim"] = form == "ctc-text"
     elif form not in _LABELLED_BY_FOLDER or not _has_subfolders(root, kind):
-        return _unscored(replace(subject, data=Processing("folder", parameters)), root)
+        return _unscored(replace(subject, data=Processing("folder", parameters, root)), root, kind)
     if form == "top-k" and isinstance(subject, Recipe) and subject.metrics:
         parameters["classes"] = label_names(subject)
-    return replace(subject, data=Processing("folder", parameters))
+    return replace(subject, data=Processing("folder", parameters, root))
 
 
-def _unscored(subject: Brought, root: Path) -> Brought:
-    if subject.metrics:
+def _unscored(subject: Brought, root: Path, kind: Kind) -> Brought:
+    if subject.metrics and files_in(root, kind):
         warn(
             f"nothing says what the files of {root} show, so there is no metric: write a "
             f"{_LABELS} of lines `file,label` there"

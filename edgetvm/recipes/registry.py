@@ -46,10 +46,12 @@ class Processing:
     Attributes:
         name: of the registered function.
         parameters: its keyword arguments, as far as the recipe gives them.
+        brought: the user's folder that is read in place of the recipe's own data, if one is.
     """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    brought: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ class Registry(Generic[Result]):
         Raises:
             ValidationError: naming the key that is wrong.
         """
+        brought = value.brought if isinstance(value, Processing) else None
         if isinstance(value, Processing):
             value = {**value.parameters, "name": value.name}
         if not isinstance(value, dict):
@@ -240,7 +243,8 @@ class Registry(Generic[Result]):
             if key not in known:
                 raise _refusal("unexpected_keyword_argument", (key,), value[key])
         record = entry.parameters.validate_python(value)
-        return Processing(name, {key: getattr(record, key) for key in value if key != "name"})
+        parameters = {key: getattr(record, key) for key in value if key != "name"}
+        return Processing(name, parameters, brought)
 
     @contextmanager
     def unchanged_by_failure(self) -> Iterator[None]:

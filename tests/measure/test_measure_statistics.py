@@ -114,6 +114,9 @@ def test_each_doubt_has_its_warning_and_remedy() -> None:
 
     (emulated,) = warnings(emulated=True)
     assert "emulated" in emulated
+    checked = replace(clean.correctness, own_data="words")
+    (mine,) = summarise(replace(clean, correctness=checked)).warnings
+    assert "the data in words" in mine
     unsettled = replace(clean, settled=False, warmup=77)
     (told,) = summarise(unsettled).warnings
     assert "not settled after 77 runs" in told

@@ -19,6 +19,7 @@ from edgetvm.recipes import (
     prepare,
     samples,
     score,
+    told_data,
     with_folder,
 )
 from edgetvm.recipes.data import Label
@@ -137,6 +138,13 @@ def test_keywords_of_the_other_half(tmp_path: Path) -> None:
     assert labels(KEYWORDS, tmp_path) == [("a.bin", 7), ("b.bin", 7)]
 
 
+def test_whose_data_it_is_is_told(tmp_path: Path) -> None:
+    mine = write(tmp_path, "call.wav")
+    for recipe in map(load_recipe, (SPEECH, KEYWORDS)):
+        assert told_data(recipe) == "the recipe's data"
+        assert told_data(with_folder(recipe, mine)) == f"the data of {tmp_path.name}"
+
+
 def test_pictures_in_the_form_of_mlperf_tiny(tmp_path: Path) -> None:
     pixels = np.arange(27, dtype=np.uint8)
     (tmp_path / "a.bin").write_bytes(pixels.tobytes())
@@ -193,6 +201,17 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, where: str, told: st
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         with_folder(load_recipe(SPEECH), tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="it is no folder"):
+        with_folder(load_recipe(SPEECH), write(tmp_path, "call.wav") / "call.wav")
+
+
+def test_of_an_empty_folder_no_labels_are_asked_for(tmp_path: Path) -> None:
+    told: list[StepEvent] = []
+    with listening(told.append):
+        recipe = with_folder(load_recipe(SPEECH), tmp_path)
+    assert not told
+    with pytest.raises(ConfigurationError, match="no recordings in it"):
+        samples(recipe)
 
 
 def car(folder: Path, name: str, *spectra: float) -> None:

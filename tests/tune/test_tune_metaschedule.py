@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from real_board import imported
+from rich.console import Console
 
 from edgetvm.base.errors import UsageError
 from edgetvm.base.frames import quick_frames
 from edgetvm.boards import load_profile
-from edgetvm.cli.records import command
+from edgetvm.cli.records import _table, command
 from edgetvm.compile import CompileOptions
 from edgetvm.compile.tuned import KernelChoice, workload_key
 from edgetvm.tune import TuningDatabase, conditions_of
@@ -243,3 +245,6 @@ def test_the_list_tells_trials_best_and_gain(
         assert one.gain == pytest.approx(1.6) and one.rule == TITLE
     ran = CliRunner().invoke(command, ["list", "--database", str(database.path)])
     assert ran.exit_code == 0 and all(task.key[:8] in ran.output for task in tasks)
+    told = io.StringIO()
+    Console(width=80, file=told).print(_table(summaries(database)))
+    assert all(task.key[:8] in told.getvalue() for task in tasks) and TITLE in told.getvalue()

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from edgetvm.base.steps import step
+from edgetvm.base.words import plural
 from edgetvm.farm.emulating.binfmt import let_qemu_run, needed_programs
 from edgetvm.farm.emulating.board import EmulatedBoard
 from edgetvm.farm.emulating.caller import hand_over_cache
@@ -53,7 +54,7 @@ def emulated_boards(
     """
     require_programs(needed_programs(architecture))
     with ExitStack() as stack:
-        with step(f"start {count} emulated {architecture} boards"):
+        with step(f"start {plural(count, f'emulated {architecture} board')}"):
             lab = Lab()
             stack.callback(lab.close)
             let_qemu_run(architecture, link_name(lab.number))

@@ -73,7 +73,7 @@ def _floats(kernels: Sequence[Kernel]) -> list[str]:
     if not floats or not any("int8" in one.workload for one in kernels):
         return []
     return [
-        f"{_calls(floats)} of {plural(_calls(products), 'sum of products')} are taken in float32 "
+        f"{_calls(floats)} of {plural(_calls(products), 'sum')} of products are taken in float32 "
         f"although the model holds 8-bit tensors: {told_nodes(floats[0].nodes)}"
     ]
 
