@@ -111,7 +111,7 @@ def main() -> None:
         try:
             with emulated(arguments.arch) as board:
                 try_all(works, board, Plan(runs=1, warmup=0), outcomes, arguments.arch)
-        except MissingToolError as error:
+        except EdgetvmError as error:
             print(f"emulated {arguments.arch} board: left out: {error}", flush=True)
     passed = {
         place: sum(outcomes.passed(place, name) for name in works)
@@ -171,3 +171,7 @@ def emulated(architecture: str) -> Iterator[Board]:
             if outcome.error is not None:
                 raise outcome.error
             yield one.board
+
+
+if __name__ == "__main__":
+    main()

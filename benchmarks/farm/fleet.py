@@ -115,7 +115,7 @@ class Fleet:
         if self.daemon() is None:
             self.command("farm", "up")
         while len(self.jobs) < jobs:
-            self.jobs.append(self._new_job())
+            self._begin_any()
         self._look()
 
     def daemon(self) -> psutil.Process | None:
@@ -140,14 +140,14 @@ class Fleet:
         """Whether a fault is there that will pass."""
         return bool(self._later)
 
-    def _new_job(self) -> Job:
+    def _begin_any(self) -> None:
         kind = self.random.choices(list(KINDS), OFTEN)[0]
         names = [board.name for board in self.boards]
         some = self.random.sample(names, self.random.randint(1, len(names)))
-        return self.begin(kind, KINDS[kind](some))
+        self.begin(kind, KINDS[kind](some))
 
     def begin(self, kind: str, words: Sequence[str]) -> Job:
-        """A command under way.
+        """A command under way; how it ends is noted, see `mend`.
 
         Args:
             kind: of job, in a word.
@@ -161,7 +161,9 @@ class Fleet:
                 [*COMMAND, *words], env=self._environment, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
-        return Job(kind, process, said)
+        job = Job(kind, process, said)
+        self.jobs.append(job)
+        return job
 
     def _note(self, job: Job) -> None:
         """How a job ended, and whether it says why."""

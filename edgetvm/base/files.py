@@ -127,4 +127,4 @@ def sha256_of_tree(path: Path) -> str:
         return sha256_of_file(path)
     files = sorted(one for one in path.rglob("*") if one.is_file())
     lines = [f"{one.relative_to(path)} {sha256_of_file(one)}\n" for one in files]
-    return sha256_of("".join(lines).encode())
+    return sha256_of("".join(lines).encode(errors="surrogateescape"))

@@ -83,7 +83,7 @@ def find_called(kind: Kind, name: str) -> NamedFile:
     files = files_of(kind)
     if name not in files:
         words, near = _WORDS[kind], difflib.get_close_matches(name, files, n=1)
-        usual = words.mend.format(known=", ".join(files))
+        usual = words.mend.format(known=", ".join(files) or "none")
         mend = f"did you mean {near[0]!r}?" if near else usual
         raise NotFoundError(f"no {words.noun} is called {name!r}", mend=mend)
     path = files[name]

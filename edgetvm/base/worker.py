@@ -12,7 +12,7 @@ def main(name: str, *arguments: str) -> None:
     """Answer requests with what the maker makes."""
     end_with_owner()
     module, _, maker = name.partition(":")
-    serve(getattr(importlib.import_module(module), maker)(*arguments))
+    serve(lambda: getattr(importlib.import_module(module), maker)(*arguments))
 
 
 if __name__ == "__main__":

@@ -206,13 +206,14 @@ def end_with_owner(owner: int | None = None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def serve(answer: Answer) -> None:
-    """In the worker: answer requests until the owner is gone."""
+def serve(made: Callable[[], Answer]) -> None:
+    """In the worker: answer requests with what is made first, until the owner is gone."""
     requests, answers = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     # Whatever libraries print or read must not lie between the answers, or be a request.
     os.dup2(2, 1)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
+    answer = made()
     while True:
         try:
             request = _receive(requests)

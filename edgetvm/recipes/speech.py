@@ -197,6 +197,13 @@ def _mozillas(path: Path, split: str, most: int) -> list[tuple[str, bytes, str]]
                 mend="is it Common Voice's?",
             )
         rows = [dict(zip(head, line.split("\t"), strict=False)) for line in lines[1 : most + 1]]
+        for number, row in enumerate(rows, 2):
+            if "path" not in row:
+                raise ConfigurationError(
+                    "fewer columns than its head",
+                    where=f"{path / split}.tsv:{number}",
+                    mend="unpack it anew",
+                )
         return [
             (
                 Path(row["path"]).name,

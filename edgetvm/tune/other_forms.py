@@ -46,5 +46,5 @@ class OtherForms:
         return found or {}
 
     def close(self) -> None:
-        """Make no more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Make no more. What is being made is waited for: it would disturb what is timed next."""
+        self._thread.shutdown(cancel_futures=True)

@@ -47,12 +47,9 @@ class Runs(DatabaseFile):
         The system lets go of it when this process ends, however it ends.
         """
         with storage_errors(self._locks_path):
-            if self._locks is None:
-                self._locks = os.open(
-                    self._locks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
-                )
+            locks = self._opened_locks()
             try:
-                _lock(self._locks, fcntl.F_WRLCK, run)
+                _lock(locks, fcntl.F_OFD_SETLK, run)
             except (BlockingIOError, PermissionError):
                 return False
         return True
@@ -67,11 +64,14 @@ class Runs(DatabaseFile):
         return any(self._is_held(int(run)) for (run,) in rows)
 
     def _is_held(self, run: int) -> bool:
-        if not self.work_on(run):
-            return True
-        if self._locks is not None:
-            _lock(self._locks, fcntl.F_UNLCK, run)
-        return False
+        """By others. Only asked: whoever begins to work on it just now is not kept off."""
+        with storage_errors(self._locks_path):
+            return _lock(self._opened_locks(), fcntl.F_OFD_GETLK, run) != fcntl.F_UNLCK
+
+    def _opened_locks(self) -> int:
+        if self._locks is None:
+            self._locks = os.open(self._locks_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return self._locks
 
     @property
     def _locks_path(self) -> Path:
@@ -114,10 +114,13 @@ class Runs(DatabaseFile):
             self._locks = None
 
 
-def _lock(locks: int, kind: int, run: int) -> None:
-    """A lock of this open file: `lockf`'s are the process's, and go with any file it closes.
+def _lock(locks: int, command: int, run: int) -> int:
+    """Take a lock, or ask for the kind that others have (`F_UNLCK` for none).
+
+    It is one of this open file: `lockf`'s are the process's, and go with any file it closes.
 
     Raises:
         BlockingIOError, PermissionError: another has it.
     """
-    fcntl.fcntl(locks, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, run, 1, 0))
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, run, 1, 0)
+    return int(struct.unpack(_FLOCK, fcntl.fcntl(locks, command, wanted))[0])

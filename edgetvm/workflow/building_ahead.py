@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import unheard
 from edgetvm.base.workers import Answer, Worker
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
+from edgetvm.recipes import run_module
 from edgetvm.workflow.build import build
 from edgetvm.workflow.subject import Subject
 
@@ -26,10 +28,16 @@ class _Wanted:
     options: tuple[CompileOptions, ...]
 
 
-def building() -> Answer:
-    """In such a process: builds untuned packages, which it leaves in the cache."""
+def building(*modules: str) -> Answer:
+    """In such a process: builds untuned packages, which it leaves in the cache.
+
+    Args:
+        modules: of the recipe, whose functions it names.
+    """
     import tvm  # noqa: F401 - it takes seconds, in which the owner is at work too
 
+    for module in modules:
+        run_module(Path(module))
     return _build
 
 
@@ -52,7 +60,9 @@ def built_ahead(
     of them computes any more.
     """
     count = min(len(os.sched_getaffinity(0)) - 1, len(options))
-    workers = [Worker(building) for _ in range(count)]
+    module = subject.recipe.module if subject.recipe is not None else None
+    modules = [] if module is None else [str(module)]
+    workers = [Worker(building, *modules) for _ in range(count)]
     threads = ThreadPoolExecutor(max(1, count), thread_name_prefix="build ahead")
     try:
         for at, worker in enumerate(workers):

@@ -68,7 +68,7 @@ def choose_layout(
         gain = times_ms["auto"] / times_ms[best]
         chosen = best if gain > 1 / MARGIN else "auto"
         database.choose_layout(conditions, sha256, chosen, gain if chosen == best else 1.0)
-        told = ", ".join(f"{one} {ms:.4g} ms" for one, ms in times_ms.items())
+        told = ", ".join(f"{one} {ms:.4g} ms" for one, ms in times_ms.items() if ms < math.inf)
         this.detail = f"{told}: {chosen} is taken"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
+from edgetvm.base.errors import NumericError
+from edgetvm.base.steps import warn
 from edgetvm.farm.session import BoardSession
 from edgetvm.measure.deployment import deploy
 from edgetvm.package.archive import Package
@@ -24,7 +27,8 @@ def p50_ms(session: BoardSession, packages: Sequence[Package], needed: float = 1
     """The median latency of each, opened anew in turns.
 
     The others race against the first: who can win no more gets no more turns, and without others
-    the race is over. Packages of the same library are the same, and run once.
+    the race is over. One of them whose answers are wrong there is out, which a warning tells: it
+    takes forever. Packages of the same library are the same, and run once.
 
     Args:
         session: with the board.
@@ -32,7 +36,7 @@ def p50_ms(session: BoardSession, packages: Sequence[Package], needed: float = 1
         needed: what another one's latency must be of the first one's, to win.
 
     Raises:
-        NumericError: the board's answers to a package's sample are wrong.
+        NumericError: the board's answers to the first package's sample are wrong.
         BoardError: the board failed.
     """
     libraries = [_library(one) for one in packages]
@@ -41,16 +45,33 @@ def p50_ms(session: BoardSession, packages: Sequence[Package], needed: float = 1
     runs: list[list[float]] = [[] for _ in packages]
     for turn in range(_TURNS):
         for at in going:
-            if turn == 0:
-                deploy(session, packages[at])
-            else:
+            if turn > 0:
                 session.open(packages[at].data, None)
+            elif not _is_right(session, packages[at], must_be=at == 0):
+                continue
             times_ms = session.time_runs(_RUNS, _TURN_S) / 1e6
             runs[at].extend(times_ms[min(_WARM, len(times_ms) // 2) :])
-        going = with_hope(going, [median(one or [0.0]) for one in runs], turn, needed)
+        going = with_hope(going, list(map(_median, runs)), turn, needed)
         if going == [0]:
             break
-    return [median(runs[at]) for at in places]
+    return [_median(runs[at]) for at in places]
+
+
+def _is_right(session: BoardSession, package: Package, must_be: bool) -> bool:
+    """Deploy a package; whether its answers there are right."""
+    try:
+        deploy(session, package)
+    except NumericError as error:
+        if must_be:
+            raise
+        warn(f"left out of the comparison, as its answers on the board are wrong: {error.what}")
+        return False
+    return True
+
+
+def _median(times_ms: Sequence[float]) -> float:
+    """Of what never ran infinite."""
+    return median(times_ms or [math.inf])
 
 
 def _library(package: Package) -> bytes:

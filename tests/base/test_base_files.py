@@ -17,6 +17,7 @@ from edgetvm.base.errors import BoardGoneError, EdgetvmError, PackageError, Stor
 from edgetvm.base.files import (
     sha256_of,
     sha256_of_file,
+    sha256_of_tree,
     storage_errors,
     write_bytes,
     write_text,
@@ -150,3 +151,17 @@ def test_sha256(tmp_path: Path) -> None:
     assert sha256_of_file(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
     with pytest.raises(StorageError, match="no such file"):
         sha256_of_file(tmp_path / "b")
+
+
+def test_a_tree_is_known_by_names_and_bytes_of_its_files_whatever_they_are_called(
+    tmp_path: Path,
+) -> None:
+    odd = tmp_path / "below" / os.fsdecode(b"\xff.npy")
+    odd.parent.mkdir()
+    odd.write_bytes(b"1")
+    first = sha256_of_tree(tmp_path)
+    odd.write_bytes(b"2")
+    second = sha256_of_tree(tmp_path)
+    odd.rename(odd.with_name("a.npy"))
+    assert len({first, second, sha256_of_tree(tmp_path)}) == 3
+    assert sha256_of_tree(odd.with_name("a.npy")) == sha256_of(b"2")

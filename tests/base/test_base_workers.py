@@ -68,7 +68,11 @@ _ACTS: dict[str, Callable[[], object]] = {
 
 
 def acting(*_: str) -> Callable[[object], object]:
-    """In the worker: does what it is told; what it does not know it sends back."""
+    """In the worker: does what it is told; what it does not know it sends back.
+
+    What is printed while it is made is no answer.
+    """
+    os.write(1, b"\x01\x00\x00\x00\x00\x00\x00\x00made")
     return lambda told: _ACTS[told]() if isinstance(told, str) and told in _ACTS else told
 
 

@@ -149,6 +149,9 @@ def test_common_voice_as_mozilla_packs_it(tmp_path: Path) -> None:
     assert [len(one.value) for one in found] == [400, 400]
     (one,) = of_source("common-voice", folder=str(tmp_path), most=1)
     assert one.attributes == {"sample_rate_hz": 16000}
+    (tmp_path / "test.tsv").write_text("client_id\tpath\tsentence\nsomebody\n")
+    with pytest.raises(ConfigurationError, match=r"test\.tsv:2: fewer columns than its head"):
+        of_source("common-voice", folder=str(tmp_path))
     (tmp_path / "test.tsv").write_text("path\tup_votes\n")
     with pytest.raises(ConfigurationError, match="no columns `path` and `sentence`"):
         of_source("common-voice", folder=str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,20 +11,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetvm.base.errors import NumericError
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.boards import load_profile
 from edgetvm.compile import CompileOptions
+from edgetvm.recipes import DATA
 from edgetvm.workflow import build, find_subject
-from edgetvm.workflow.building_ahead import _build, _Wanted
+from edgetvm.workflow.building_ahead import _build, _Wanted, building
 from edgetvm.workflow.racing import p50_ms, with_hope
 
 
 class MadeBoard:
-    """A session in which a package takes as long as its bytes say."""
+    """A session in which a package takes as long as its bytes say; those of `wrong` are wrong."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, wrong: str = "none") -> None:
         self.opened: list[str] = []
-        monkeypatch.setattr("edgetvm.workflow.racing.deploy", lambda it, one: it.open(one.data, 0))
+        self._wrong = wrong
+        monkeypatch.setattr("edgetvm.workflow.racing.deploy", lambda it, one: it.deploy(one.data))
+
+    def deploy(self, data: str) -> None:
+        if data == self._wrong:
+            raise NumericError("it differs")
+        self.open(data, None)
 
     def open(self, data: str, _threads: int | None) -> None:
         self.opened.append(data)
@@ -71,6 +80,18 @@ def test_packages_of_one_library_run_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert "7-b" not in opened
 
 
+def test_who_is_wrong_on_the_board_is_out_and_the_first_must_be_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[StepEvent] = []
+    with listening(heard.append):
+        times_ms, opened = raced(MadeBoard(monkeypatch, "5"), package("7"), package("5"))
+    assert (times_ms, opened) == ([7.0, math.inf], ["7"])
+    assert "its answers on the board are wrong: it differs" in heard[-1].detail
+    with pytest.raises(NumericError):
+        raced(MadeBoard(monkeypatch, "7"), package("7"), package("5"))
+
+
 def test_a_turn_that_was_disturbed_ends_nothing() -> None:
     assert with_hope([0, 1, 2, 3], [1.0, 2.0, 0.8, 0.9], turn=0) == [0, 2, 3]
     assert with_hope([0, 1], [1.0, 1.1], turn=0) == [0, 1]
@@ -87,3 +108,13 @@ def test_what_was_built_ahead_is_taken_and_failures_do_not_stop_it(tiny_onnx: Pa
     with listening(told.append):
         build(subject, profile, options=wanted)
     assert [one.detail for one in told if "from the cache" in one.detail]
+
+
+def test_who_builds_ahead_knows_the_functions_of_the_recipe(tmp_path: Path) -> None:
+    module = tmp_path / "own.py"
+    module.write_text(
+        "from edgetvm.recipes import DATA\n\n"
+        "@DATA.register('built-ahead')\ndef data():\n    return ()\n"
+    )
+    building(str(module))
+    assert "built-ahead" in DATA.names()

@@ -143,3 +143,8 @@ def test_what_an_experiment_measured_is_its_own(store: Store) -> None:
         assert "-O0" in text.replace("\\", "")
     # Its turns are no history of the plain one.
     assert [past.id for past in background_of([plain], store).history] == [plain.id]
+    # What two share is of the one that was run last, though it was run before the other, too.
+    other = replace(asked, experiment=replace(experiment, name="other"))
+    for one in (other, asked):
+        ledger.note(asked_key(one.experiment.name), "asked", "t", document_of(one))
+    assert background_of([turn], store).part_of(turn).startswith("experiment lab: ")

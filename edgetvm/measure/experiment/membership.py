@@ -40,7 +40,8 @@ def parts_of(store: Store) -> dict[str, PartOf]:
         StorageError: the store cannot be read.
     """
     named: dict[str, tuple[str, str]] = {}
-    for document in dict.fromkeys(text for _, text in _noted(store, ["asked"])):
+    newest_first = [text for _, text in reversed(_noted(store, ["asked"]))]
+    for document in reversed(dict.fromkeys(newest_first)):
         named |= _named(document)
     return {
         (one := json.loads(text)["measurement"]): PartOf(one, *named[key])
@@ -58,9 +59,13 @@ def _noted(store: Store, parts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _named(document: str) -> dict[str, tuple[str, str]]:
-    """By key, the experiment's name and the variant's."""
-    asked = json.loads(document)
-    variants = {one["key"]: Variant(**one["variant"]) for one in asked["slots"] if not one["peer"]}
+    """By key, the experiment's name and the variant's; none where another version wrote it."""
+    try:
+        asked = json.loads(document)
+        slots = [one for one in asked["slots"] if not one["peer"]]
+        variants = {one["key"]: Variant(**one["variant"]) for one in slots}
+        name = str(asked["experiment"]["name"])
+    except (KeyError, TypeError, ValueError):
+        return {}
     axes = varying(list(variants.values()))
-    name = asked["experiment"]["name"]
     return {key: (name, variant.told(axes)) for key, variant in variants.items()}

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from edgetvm.base.errors import NotFoundError
+from edgetvm.base.errors import ConfigurationError, NotFoundError
 from edgetvm.base.words import plural
 from edgetvm.measure.experiment.file import Experiment
 from edgetvm.measure.experiment.goals import meeting, out_of_reach, too_slow
@@ -86,6 +86,7 @@ def last_asked(ledger: Ledger, name: str) -> Asked:
 
     Raises:
         NotFoundError: it was never run.
+        ConfigurationError: another version of edgetvm ran it, or what is stored is damaged.
     """
     document = ledger.last(asked_key(name), "asked")
     if document is None:
@@ -93,7 +94,13 @@ def last_asked(ledger: Ledger, name: str) -> Asked:
             f"nothing is stored of the experiment {name!r}",
             mend="run it first, without --stored; or name its store with --store",
         )
-    return _ASKED.validate_python(document)
+    try:
+        return _ASKED.validate_python(document)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"what is stored of the experiment {name!r} cannot be read",
+            mend="run it again, without --stored: what was measured is not lost",
+        ) from error
 
 
 def results_of(ledger: Ledger, asked: Asked) -> Results:

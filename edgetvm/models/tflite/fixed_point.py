@@ -112,7 +112,8 @@ def _exp_of_part(a: _Raw) -> _Raw:
     square = _times(x, x)
     fourth = _down(_times(square, square), 2)
     terms = _down(_times(fourth + _times(square, x), third) + square, 1)
-    return np.minimum(middle + _times(x + terms, middle), MOST)
+    power: _Raw = np.minimum(middle + _times(x + terms, middle), MOST)
+    return power
 
 
 def _reciprocal(a: _Raw) -> _Raw:
@@ -131,7 +132,8 @@ def _times(a: _Raw, b: Any) -> _Raw:
 
 
 def _up(a: _Raw, bits: int) -> _Raw:
-    return np.clip(a << bits, LEAST, MOST)
+    raised: _Raw = np.clip(a << bits, LEAST, MOST)
+    return raised
 
 
 def _down(a: _Raw, bits: int) -> _Raw:
