@@ -427,7 +427,7 @@ class BoardSession:
             try:
                 there = self.board.now()
                 if there.key in registered_keys(_tracker_of(there), 2.0):
-                    successor = BoardSession(self.board)
+                    successor = _Successor(self.board)
                     try:
                         successor._connect(until_s - time.monotonic())
                         code = successor.facts(_RETURN_DEADLINE_S)["last_exit_code"]
@@ -439,6 +439,16 @@ class BoardSession:
             except BoardError:
                 pass
             time.sleep(0.3)
+        return False, None
+
+
+class _Successor(BoardSession):
+    """The session that is told how the one before it ended. Where it breaks none comes after it.
+
+    Else a board that hangs up on each would be asked on and on.
+    """
+
+    def _exit_code_after_return(self) -> tuple[bool, int | None]:
         return False, None
 
 

@@ -43,6 +43,7 @@ from edgetvm.farm import (
     standing,
     tracker_summary,
 )
+from edgetvm.farm import session as sessions
 from edgetvm.farm.hops import Hop
 from edgetvm.farm.inventory import Login
 from edgetvm.farm.inventory_file import Limits
@@ -52,6 +53,9 @@ from edgetvm.package.archive import Package
 pytestmark = pytest.mark.board
 
 MAGIC = struct.pack("<i", 0x2F271)
+REQUEST = 4
+# More than a second has room for: each takes 0.1 s, and the next comes 0.3 s after it.
+ENOUGH = 20
 
 
 def in_mid_run(session: BoardSession, deed: Callable[[], object]) -> None:
@@ -330,6 +334,41 @@ def test_a_session_ends_with_the_boards_limit(local_board: LocalBoard) -> None:
                 time.sleep(0.2)
     with connect(local_board.board) as session:  # and the next one is served
         session.facts()
+
+
+def test_a_board_that_hangs_up_on_each_is_not_asked_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "_RETURN_DEADLINE_S", 1.0)
+    requests = []
+
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(4)
+        time.sleep(0.1)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with speaking(hang_up) as server:
+
+        def track(connection: socket.socket) -> None:
+            assert connection.recv(4) == MAGIC
+            connection.sendall(MAGIC)
+            (size_bytes,) = struct.unpack("<i", connection.recv(4))
+            asked = json.loads(connection.recv(size_bytes))
+            answer: object = {"server_info": [{"key": "server:k"}]}
+            if asked[0] == REQUEST:
+                requests.append(asked)
+                if len(requests) > ENOUGH:
+                    return
+                answer = [server.host, server.port, "k:1"]
+            connection.sendall(message([0, answer]))
+
+        with (
+            speaking(track) as tracker,
+            pytest.raises(BoardGoneError, match="the connection broke while connecting"),
+            connect(Board("b", "x86-64-v3", tracker, "k")),
+        ):
+            pass
+    assert 1 < len(requests) <= ENOUGH
 
 
 def test_a_silent_port_is_given_up_long_before_the_wait_for_a_free_board() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import time
@@ -23,8 +24,9 @@ from edgetvm.base.errors import (
     LeaseLostError,
     TrackerUnreachableError,
 )
+from edgetvm.farm import local
 from edgetvm.farm.inventory import Board
-from edgetvm.farm.keeping import raising
+from edgetvm.farm.keeping import daemon, raising
 from edgetvm.farm.keeping.ways import NotPossible
 from edgetvm.farm.leases import LeaseStore, Request, held, take
 from edgetvm.farm.listening import listening_socket
@@ -140,7 +142,17 @@ def test_a_free_server_that_dies_or_freezes_is_found_and_replaced(
     assert not alive(server.pid)
 
 
-def test_a_tracker_that_dies_comes_back_at_its_place(farm: ServedFarm) -> None:
+def test_a_tracker_that_dies_comes_back_at_its_place(
+    farm: ServedFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = iter([OSError(errno.EAGAIN, "no more processes now")])
+
+    def spawned(*words: object) -> object:
+        for error in starts:
+            raise error
+        return local.spawned(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(daemon, "spawned", spawned)
     with held(farm.store, Request(("a",))) as mine:
         farm.daemon.tracker._process.kill()
         assert within(20, lambda: _answers(mine))
@@ -301,6 +313,31 @@ def test_a_holder_goes_on_when_the_daemon_is_started_anew(tmp_path: Path) -> Non
         assert not cores.done(), "nobody serves it"
         with served_farm(tmp_path, ("a",)):
             assert cores.result(30)
+
+
+def test_a_holder_is_told_of_a_tracker_at_another_port(tmp_path: Path) -> None:
+    with served_farm(tmp_path, ("a",)) as farm:
+        lease = take(farm.store, Request(("a",), ttl_s=60), 5)
+    before, key = lease.server
+    with listening_socket(before.port), served_farm(tmp_path, ("a",)) as farm:
+        now = farm.daemon.tracker.address, key
+        assert now[0] != before
+        assert within(10, lambda: farm.store.beat(lease).server == now)
+        assert probe(*now, "a")["cores"]
+
+
+def test_a_board_that_another_daemon_took_over_is_left(tmp_path: Path) -> None:
+    with served_farm(tmp_path, ("a",)) as farm:
+        keeper = farm.daemon.keepers["a"]
+
+        def taken_over() -> bool:
+            farm.store.sign_off("test")  # as if silent for long
+            return farm.store.enlist("another", [("a", PROFILE)]) == ["a"]
+
+        assert within(5, taken_over)
+        assert within(5, lambda: not farm.daemon.keepers)
+        assert within(10, lambda: not keeper.way.is_up)
+        keeper.way.finish()  # type: ignore[attr-defined]
 
 
 def test_a_lease_whose_board_stays_away_ends_with_the_reason(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from edgetvm.farm.keeping.keeper import LOG, Keeper, Times
 from edgetvm.farm.keeping.ladder import LADDER, Rung
 from edgetvm.farm.keeping.linked_way import Linked
 from edgetvm.farm.keeping.ways import ServedByOthers, ServedHere, Way
-from edgetvm.farm.leases import LeaseStore
+from edgetvm.farm.leases import LeaseStore, Offer
 from edgetvm.farm.listening import LOOPBACK, listening_socket
 from edgetvm.farm.local import end, spawned
 from edgetvm.farm.tracker_client import Address, registered_keys
@@ -164,13 +164,24 @@ class Daemon:
                 self._store.sign_on(self._name, self.tracker.address)
                 self._sign_at_s = time.monotonic() + self._times.sign_s
             farm = self._store.seen()
-        except EdgetvmError as error:
+        except (EdgetvmError, OSError) as error:
+            # OSError: no process can be started now.
             LOG.warning("%s", error)
             return
         leases = {one.board: one for one in farm.leases}
         for offer in farm.boards:
-            if offer.board in self.keepers:
+            if offer.board not in self.keepers:
+                continue
+            if offer.daemon == self._name:
                 self.keepers[offer.board].look(offer, leases.get(offer.board))
+            else:
+                self._leave(offer)
+
+    def _leave(self, offer: Offer) -> None:
+        """Give up a board that another daemon took over while this one was silent for long."""
+        LOG.warning("%s is left: %s serves it now", offer.board, offer.daemon)
+        keeper = self.keepers.pop(offer.board)
+        threading.Thread(target=keeper.stop, daemon=True).start()
 
     def stop(self) -> None:
         """Have `run` come to its end; may be called in a signal's handler."""

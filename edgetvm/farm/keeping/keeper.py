@@ -152,6 +152,7 @@ class Keeper:
         since_s = self._away_since_s = self._away_since_s or time.monotonic()
         try:
             self.way.resume(lease.key, self._times.serve_s)
+            self._store.served_at(lease, self.way.tracker)
             LOG.info("%s: its server is there again, for lease %d", self.board.name, lease.token)
             self._away_since_s = None
         except EdgetvmError as error:

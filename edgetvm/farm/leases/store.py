@@ -164,6 +164,12 @@ class LeaseStore:
             now_s = clock.now_s(connection)
             return rows.lease_of(rows.open_lease(connection, token, secret), now_s)
 
+    def served_at(self, lease: Lease, tracker: Address) -> None:
+        """Keep where a lease's server is registered now; the holder learns it by his heartbeat."""
+        mine = and_(BOARDS.c.board == lease.board, BOARDS.c.key == lease.key)
+        with self._turn() as (connection, _):
+            connection.execute(update(BOARDS).where(mine).values(tracker=str(tracker)))
+
     def end(self, lease: Lease, reason: str = "released") -> bool:
         """Give a board back. False where the lease was over already.
 
