@@ -174,10 +174,10 @@ def _first_there(boards: Sequence[Board]) -> Board:
     """The first board that is there; says which are not. The first of all where none is.
 
     Raises:
-        TrackerUnreachableError: no board's tracker answers.
+        TrackerUnreachableError: no board's tracker answers, and none is a farm's, which comes back.
     """
     there = [one for one in boards if is_there(one)]
-    if not there:
+    if not there and all(one.hand is None for one in boards):
         _ask_trackers(boards)
     does = "begins without it" if there else "waits for it"
     for one in boards:
