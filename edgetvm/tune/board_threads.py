@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from edgetvm.base.errors import BoardGoneError
@@ -34,7 +34,7 @@ class BoardThreads:
     how: How
     builder: Builder
     # Held by whoever computes while a board that shares this machine's cores must not be disturbed.
-    quiet: threading.Lock
+    quiet: AbstractContextManager[object]
     events: queue.SimpleQueue[Event]
     ready: Ready[Candidate] = field(default_factory=lambda: Ready(_task_of))
     states: dict[str, BoardState] = field(default_factory=dict)

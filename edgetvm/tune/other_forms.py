@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 from edgetvm.tune.tasks import Form
 
@@ -16,7 +16,9 @@ class OtherForms:
         is_over: whether there are no more.
     """
 
-    def __init__(self, lots: Iterator[Mapping[str, Form]], quiet: threading.Lock) -> None:
+    def __init__(
+        self, lots: Iterator[Mapping[str, Form]], quiet: AbstractContextManager[object]
+    ) -> None:
         """Make nothing yet.
 
         Args:

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 
 from edgetvm.base.errors import MissingToolError
 from edgetvm.base.steps import note
@@ -61,7 +62,9 @@ class Loop:
         self._model, self._run, self._told = model, run, told
         self._known = Known(search, database, model, run, self._draw)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._quiet = threading.Lock()
+        # A board with cores of its own is not disturbed by what is computed here.
+        shares = any(one.board.shares_cores for one in search.runners)
+        self._quiet = threading.Lock() if shares else nullcontext()
         self._boards = BoardThreads(search.runners, search.how, builder, self._quiet, self._events)
         self._to_build: deque[Candidate] = deque()
         # Built, and their task's default is not; by its key.
