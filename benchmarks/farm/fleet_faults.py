@@ -146,6 +146,13 @@ def befall(fleet: Fleet, name: str) -> None:
         fleet.found.faults[name] += _DEEDS[name](fleet)
 
 
+def work_among_faults(fleet: Fleet, names: Iterator[str], jobs: int, every_s: float) -> None:
+    """Have so many jobs under way, cause the next fault, and wait, `every_s` on average."""
+    fleet.mend(jobs)
+    befall(fleet, next(names))
+    time.sleep(fleet.random.uniform(0, 2 * every_s))
+
+
 def run(folder: Path, *, faults: int, boards: int, jobs: int, every_s: float, seed: int) -> Found:
     """Cause so many faults while jobs run, then look what is left.
 
@@ -160,8 +167,6 @@ def run(folder: Path, *, faults: int, boards: int, jobs: int, every_s: float, se
     with fleet_up(folder, boards, seed) as fleet:
         names = cards(fleet)
         while fleet.found.faults.total() < faults:
-            fleet.mend(jobs)
-            befall(fleet, next(names))
-            time.sleep(fleet.random.uniform(0, 2 * every_s))
+            work_among_faults(fleet, names, jobs, every_s)
         fleet.calm_down()
         return fleet.found

@@ -96,9 +96,7 @@ def run(
         for number in itertools.count(1):
             round_until_s = time.monotonic() + round_s
             while time.monotonic() < round_until_s:
-                fleet.mend(jobs)
-                fleet_faults.befall(fleet, next(names))
-                time.sleep(fleet.random.uniform(0, 2 * every_s))
+                fleet_faults.work_among_faults(fleet, names, jobs, every_s)
             fleet.come_to_rest()
             if daemon is None or fleet.daemon() != daemon:
                 fleet.found.leaks.append("the daemon ended by itself")

@@ -25,7 +25,6 @@ from edgetvm.tune.known import Known
 from edgetvm.tune.looks import Looks
 from edgetvm.tune.other_forms import OtherForms
 from edgetvm.tune.progress import Progress
-from edgetvm.tune.records import Outcome
 from edgetvm.tune.running import Runner
 from edgetvm.tune.tasks import Form
 
@@ -235,7 +234,8 @@ class Loop:
             raise event.error  # no candidate can be built any more
         elif event.built is None:
             outcome, words = build_failure(event.error)
-            self._keep(candidate, outcome, words)
+            self._wait_no_longer(candidate)
+            self._known.keep(candidate, outcome, words)
             if candidate.is_default:
                 # Without a yardstick there are no trials, though there was one in a search before.
                 candidate.state.default_failed = True
@@ -275,18 +275,8 @@ class Loop:
             self._boards.ready.put(candidate)
             return
         self._looks.saw(board, candidate.state.task.key, ran)
-        self._keep(candidate, ran.outcome, ran.error, ran, board)
-
-    def _keep(
-        self,
-        candidate: Candidate,
-        outcome: Outcome,
-        error: str,
-        ran: Ran | None = None,
-        board: str = "",
-    ) -> None:
         self._wait_no_longer(candidate)
-        self._known.keep(candidate, outcome, error, ran, board)
+        self._known.keep(candidate, ran.outcome, ran.error, ran, board)
 
     def _tell(self) -> None:
         self._database.spend(self._run, self.elapsed_s)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from edgetvm.base.errors import EdgetvmError, UsageError
+from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.steps import note, step
-from edgetvm.boards.profile import BoardProfile, load_profile
+from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.estimate.calibration import Calibration, Point, calibrate, save_calibration
 from edgetvm.estimate.estimating import core_of, watch_kernel
@@ -19,6 +19,7 @@ from edgetvm.tune.building import BuildJob, build_candidate
 from edgetvm.tune.jobs import How, Loadable, RunJob
 from edgetvm.tune.running import BoardRunner
 from edgetvm.tune.tasks import Task, tasks_of
+from edgetvm.workflow.comparing import check_real
 from edgetvm.workflow.subject import Subject
 
 _KERNELS = 16
@@ -43,12 +44,7 @@ def calibrate_on(
         others: as `edgetvm.workflow.estimate`.
     """
     core, one_core = core_of(profile), replace(profile, cores=1)
-    if load_profile(board.profile).emulated:
-        raise UsageError(
-            "it is emulated, and its times say nothing about a real one",
-            where=f"board {board.name}",
-            mend="calibrate on a real board",
-        )
+    check_real(board, "calibrate")
     tasks = _chosen(tasks_of(subject.load(), one_core, options).tasks)
     with (
         standing(board, purpose="calibrate") as up,

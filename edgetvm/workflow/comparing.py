@@ -119,8 +119,11 @@ def at_work(board: Board, wait_s: float, purpose: str) -> Iterator[Board]:
         yield up
 
 
-def check_real(board: Board) -> None:
+def check_real(board: Board, doing: str = "compare") -> None:
     """Refuse a board whose times say nothing, before anything is built for it.
+
+    Args:
+        doing: what wants them.
 
     Raises:
         UsageError: it is emulated.
@@ -129,7 +132,7 @@ def check_real(board: Board) -> None:
         raise UsageError(
             "it is emulated, and its times say nothing about a real one",
             where=f"board {board.name}",
-            mend="compare on a real board",
+            mend=f"{doing} on a real board",
         )
 
 

@@ -19,7 +19,7 @@ from edgetvm.models.tflite.emitter import Emitter, Value
 from edgetvm.models.tflite.file import Scales
 from edgetvm.models.tflite.quantised import limits
 
-LEAST, MOST = -(2**15), 2**15 - 1
+LEAST, MOST = limits("int16")
 # Of numbers with so many integer bits LiteRT knows the hyperbolic tangent.
 TANH_BITS = range(7)
 

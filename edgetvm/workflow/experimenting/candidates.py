@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache as once
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -88,6 +89,7 @@ class Candidate:
         model: what the file says of its model.
         subject: the model as it is named; not yet quantised, see `ready_subject`.
         tuned: schedules that it takes.
+        quantized: all that shapes how its model is quantised; None where it is not.
     """
 
     slot: Slot
@@ -95,6 +97,7 @@ class Candidate:
     subject: Subject
     where: Where
     tuned: TunedSchedules
+    quantized: Mapping[str, object] | None
 
     @property
     def variant(self) -> Variant:
@@ -144,6 +147,8 @@ class _Resolver:
         self._database = database
         self._subjects = _each(experiment.models, lambda model: find_subject(model.subject))
         self._places = _each(experiment.targets, place_of)
+        # Once for all variants: to read data of hundreds of megabytes takes seconds.
+        self._told = once(_told)
 
     @cached_property
     def resolved(self) -> Resolved:
@@ -177,7 +182,7 @@ class _Resolver:
         _refuse_impossible(model, subject, where, variant)
         tuned = self._tuned(variant, where) if variant.tuned else UNTUNED
         slot = Slot(variant, "", where.board_name, where.profile.emulated, where.is_estimated)
-        one = Candidate(slot, model, subject, where, tuned)
+        one = Candidate(slot, model, subject, where, tuned, self._told(model.quantize))
         return replace(one, slot=replace(slot, key=self._key(one)))
 
     def _tuned(self, variant: Variant, where: Where) -> TunedSchedules:
@@ -195,7 +200,7 @@ class _Resolver:
         options, how = one.variant.options, self._experiment.measure
         shaped = depending_on(one.subject, one.where.profile, one.tuned, True, options)
         shaped |= {"board": one.slot.board, "threads": one.variant.threads}
-        shaped |= {"runs": how.runs, "max_s": how.max_s, "quantize": _told(one.model)}
+        shaped |= {"runs": how.runs, "max_s": how.max_s, "quantize": one.quantized}
         return sha256_of(json.dumps(shaped, sort_keys=True).encode())
 
     def _rivals(self, candidates: list[Candidate]) -> Iterator[Rival]:
@@ -216,7 +221,7 @@ class _Resolver:
         version = installed_version(peer.package)
         digest, named = source_digest(beside.subject.path), beside.subject.name
         shaped: list[object] = [peer.name, version, digest, named, variant.threads]
-        shaped += [str(beside.subject.options), _told(beside.model)]
+        shaped += [str(beside.subject.options), beside.quantized]
         return Slot(
             variant,
             sha256_of(json.dumps(shaped).encode()),
@@ -275,8 +280,7 @@ def _data_of(how: Quantising) -> Path | None:
     return None if how.data is None else Path(how.data)
 
 
-def _told(model: ModelVariant) -> dict[str, object] | None:
-    how = model.quantize
+def _told(how: Quantising | None) -> Mapping[str, object] | None:
     if how is None:
         return None
     data = _data_of(how)
@@ -293,7 +297,7 @@ def ready_subject(one: Candidate) -> Subject:
     if how is None:
         return subject
     local = depending_on(subject, load_profile(LOCAL.profile))
-    depends_on = {**local, "quantize": _told(one.model)}
+    depends_on = {**local, "quantize": one.quantized}
 
     def make(folder: Path) -> None:
         output = folder / "model.onnx"
