@@ -84,8 +84,7 @@ def _profile() -> BoardProfile:
 
 def _estimated(kernel: Kernel, profile: BoardProfile, truth: Truth) -> Estimated:
     began_s = time.monotonic()
-    program = kernel.program
-    cost, misses = watch_kernel(program.library, kernel.arguments, profile, program.content)
+    cost, misses = watch_kernel(kernel.program, profile)
     return Estimated(kernel, cost, misses, truth, time.monotonic() - began_s)
 
 

@@ -55,6 +55,7 @@ class Kernel:
         schedule: `default`, `other` or `plain loops`.
         arguments: of it.
         file: of its library.
+        function: its name there.
     """
 
     name: str
@@ -63,12 +64,13 @@ class Kernel:
     schedule: str
     arguments: tuple[Tensor, ...]
     file: Path
+    function: str
 
     @property
     def program(self) -> Program:
         """To be replayed."""
         content = b"".join(_values(one, at) for at, one in enumerate(self.arguments))
-        return Program(self.file.read_bytes(), content, self.arguments)
+        return Program(self.file.read_bytes(), content, self.arguments, self.function)
 
 
 def _values(tensor: Tensor, seed: int) -> bytes:
@@ -116,11 +118,11 @@ def _build(name: str, held_out: bool, profile: BoardProfile, folder: Path) -> No
         for at, (schedule, choice) in enumerate(_choices(task)):
             job = BuildJob(task.form.kernel, choice, profile, DEFAULTS)
             try:
-                library = build_candidate(job).library
+                built = build_candidate(job)
             except EdgetvmError:
                 continue
             file = folder / f"{name}-{task.key}-{at}.so"
-            file.write_bytes(library)
+            file.write_bytes(built.library)
             arguments = [dataclasses.asdict(one) for one in task.form.arguments]
             records.append(
                 {
@@ -130,6 +132,7 @@ def _build(name: str, held_out: bool, profile: BoardProfile, folder: Path) -> No
                     "schedule": schedule,
                     "arguments": arguments,
                     "file": file.name,
+                    "function": built.function,
                 }
             )
     (folder / f"{name}.json").write_text(json.dumps(records, indent=1))

@@ -222,12 +222,12 @@ def serve(made: Callable[[], Answer]) -> None:
         try:
             told = pickle.dumps((answer(request), None), pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # it belongs to whoever asked
-            told = pickle.dumps((None, _portable(error)), pickle.HIGHEST_PROTOCOL)
+            told = pickle.dumps((None, portable(error)), pickle.HIGHEST_PROTOCOL)
         _write(answers, told)
 
 
-def _portable(error: Exception) -> Exception:
-    """The error, or its words where it cannot be sent."""
+def portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     except Exception:  # whatever an error of a library does when it is pickled

@@ -12,7 +12,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.artifact import ExecutorKind, Kernel, MemoryUse
 from edgetvm.estimate.calibration import load_calibration
 from edgetvm.estimate.kernels import CallCost, costs_of, machine_of
-from edgetvm.estimate.replaying import Argument, Program, replayed
+from edgetvm.estimate.replaying import Program, replayed
 from edgetvm.estimate.spills import HOT_SHARE
 from edgetvm.estimate.trace import Misses
 
@@ -151,31 +151,25 @@ def calibrated(profile: BoardProfile) -> BoardProfile:
     return replace(profile, clock_mhz=round(found.clock_mhz), core=found.applied(core))
 
 
-def estimate_kernel(
-    library: bytes, arguments: tuple[Argument, ...], profile: BoardProfile, content: bytes = b""
-) -> Estimate:
+def estimate_kernel(kernel: Program, profile: BoardProfile) -> Estimate:
     """Estimate one kernel, its data where the call before left it.
 
     Args:
-        library: a shared object with the kernel as `main`.
-        arguments: of it.
+        kernel: with its arguments.
         profile: that it was compiled for.
-        content: of the arguments, one behind the other; zeros without it.
 
     Raises:
         NotFoundError, MissingToolError, CompileError: it cannot be priced here.
         BoardCrashError, BoardTimeoutError: it failed under QEMU.
     """
-    cost, _ = watch_kernel(library, arguments, profile, content)
+    cost, _ = watch_kernel(kernel, profile)
     return Estimate(cost, profile.clock_mhz, core_of(profile).error)
 
 
-def watch_kernel(
-    library: bytes, arguments: tuple[Argument, ...], profile: BoardProfile, content: bytes = b""
-) -> tuple[CallCost, tuple[Misses, ...]]:
+def watch_kernel(kernel: Program, profile: BoardProfile) -> tuple[CallCost, tuple[Misses, ...]]:
     """What one call of a kernel costs, and its misses; see `estimate_kernel`."""
     core = core_of(profile)
-    found = replayed(Program(library, content, arguments), machine_of(profile, core), _TIMEOUT_S)
+    found = replayed(kernel, machine_of(profile, core), _TIMEOUT_S)
     (cost,) = costs_of(found.trace, found.runs, core, profile.architecture, found.nothing)
     return cost, found.runs[0].misses
 

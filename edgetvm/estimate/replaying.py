@@ -37,15 +37,17 @@ class Program:
     """Kernels to run.
 
     Attributes:
-        library: a shared object: a model's, or with a kernel as `main`.
+        library: a shared object: a model's, or with a kernel.
         content: what a model's inputs, or a kernel's tensors, hold, one behind the other; what is
             left out is zero.
         arguments: of a kernel; empty for a model.
+        function: the kernel's name in the library.
     """
 
     library: bytes
     content: bytes = b""
     arguments: tuple[Argument, ...] = ()
+    function: str = "main"
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def replayed(
     Raises:
         as `edgetvm.estimate.watching.watch`, and of building the program that runs them.
     """
-    with _written(program, machine.architecture) as (command, tensors):
-        done = watch(machine, [*command, str(_RUNS), "0", *tensors], timeout_s, sampling)
+    with _written(program, machine.architecture) as (command, kernel):
+        done = watch(machine, [*command, str(_RUNS), "0", *kernel], timeout_s, sampling)
     names = tuple(words[1] for words in map(str.split, done.stdout.splitlines()))
     nothing, *runs = done.trace.runs[-1 - len(names) :]
     return Replayed(done.trace, names, tuple(runs), nothing.instructions)
@@ -108,9 +110,9 @@ def timed(program: Program, for_ms: int, timeout_s: float = 120) -> Timed:
     Raises:
         BoardCrashError: it failed; with its last words.
     """
-    with _written(program, platform.machine()) as (command, tensors):
+    with _written(program, platform.machine()) as (command, kernel):
         done = subprocess.run(
-            [*command, "2", str(for_ms), *tensors],
+            [*command, "2", str(for_ms), *kernel],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -131,4 +133,5 @@ def _written(program: Program, architecture: str) -> Iterator[tuple[list[str], S
         library.write_bytes(program.library)
         content.write_bytes(program.content)
         tensors = [f"{one.dtype}:{','.join(map(str, one.shape))}" for one in program.arguments]
-        yield [str(runner), str(library), str(content)], tensors
+        kernel = [program.function, *tensors] if tensors else []
+        yield [str(runner), str(library), str(content)], kernel

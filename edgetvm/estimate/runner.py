@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgetvm.base.errors import BoardTimeoutError, EdgetvmError
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.estimate.estimating import Estimate, core_of, estimate_kernel
+from edgetvm.estimate.replaying import Program
 from edgetvm.farm.inventory import Board
 from edgetvm.tune.jobs import Loadable, Ran, RunJob
 
@@ -16,7 +17,7 @@ class EstimateRunner:
         """Price for a profile; `board` stands for it in the records."""
         self.board = board
         self._profile = profile
-        self._defaults: dict[bytes, Estimate] = {}
+        self._defaults: dict[Loadable, Estimate] = {}
 
     def begin(self) -> None:
         """Nothing needs to be begun."""
@@ -36,12 +37,13 @@ class EstimateRunner:
         return Ran("ok", (mine.ms,), default.ms, environment=self._environment())
 
     def _default(self, kernel: Loadable) -> Estimate:
-        if kernel.library not in self._defaults:
-            self._defaults[kernel.library] = self._estimate(kernel)
-        return self._defaults[kernel.library]
+        if kernel not in self._defaults:
+            self._defaults[kernel] = self._estimate(kernel)
+        return self._defaults[kernel]
 
     def _estimate(self, kernel: Loadable) -> Estimate:
-        return estimate_kernel(kernel.library, kernel.arguments, self._profile)
+        program = Program(kernel.library, b"", kernel.arguments, kernel.function)
+        return estimate_kernel(program, self._profile)
 
     def _environment(self) -> dict[str, object]:
         core = core_of(self._profile)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from edgetvm.base.errors import BoardGoneError
 from edgetvm.tune.building import Builder
 from edgetvm.tune.candidates import Candidate, Event
-from edgetvm.tune.jobs import How, Loadable, Ran, RunJob
+from edgetvm.tune.jobs import How, Ran, RunJob
 from edgetvm.tune.progress import BoardState
 from edgetvm.tune.ready import Ready
 from edgetvm.tune.running import Runner
@@ -115,7 +115,7 @@ def undisturbed(runner: Runner, job: RunJob, builder: Builder) -> Ran:
 
 
 def _job(candidate: Candidate, how: How) -> RunJob:
-    mine = Loadable(candidate.library, candidate.form.arguments)
+    mine = candidate.loadable
     default_ms = candidate.state.default_ms
     return RunJob(candidate.state.default or mine, mine, how, default_ms=default_ms)
 

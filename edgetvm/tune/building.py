@@ -1,7 +1,7 @@
 """Builds candidates in warm worker processes, here or on the workers of a Dask cluster.
 
 TVM's LocalBuilder starts new processes for every batch, and each parses the intrinsics of every
-GPU: 20 to 35 s a batch. A worker here imports TVM once, and a candidate then takes 0.1 s.
+GPU: 20 to 35 s a batch. A worker here imports TVM once, and a candidate then takes 0.03 s.
 Candidates become shared objects, so that a board needs no compiler.
 """
 
@@ -10,22 +10,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any, Protocol
 
 from edgetvm.base.errors import MissingToolError, UsageError
-from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost
+from edgetvm.base.workers import Answer, Worker, WorkerLate, WorkerLost, portable
 from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.drawing import DrawJob, draw_traces
+from edgetvm.tune.lots import Lots
 
 _TIMEOUT_S = 60.0
+# Candidates that are built together: of twice as many each takes as long.
+_LOT = 8
 # Beside it, for a cluster to bring a job to a worker, and to another where the first one died.
 _CLUSTER_S = 60.0
 # For a cluster to answer, at first or again.
@@ -55,10 +57,12 @@ class Built:
     """A candidate that is built.
 
     Attributes:
-        library: a shared object with the kernel as `main`.
+        library: a shared object with the kernel; it may have others too.
+        function: the kernel's name there.
     """
 
     library: bytes
+    function: str = "main"
 
 
 def build_candidate(job: BuildJob) -> Built:
@@ -66,23 +70,47 @@ def build_candidate(job: BuildJob) -> Built:
 
     Raises:
         UsageError: the schedule is no choice for this kernel.
+        Exception: whatever TVM raises of a kernel that it cannot compile.
     """
-    from tvm import ir, tirx
+    (built,) = build_together((job,))
+    if isinstance(built, Exception):
+        raise built
+    return built
 
+
+def build_together(jobs: Sequence[BuildJob]) -> tuple[Built | Exception, ...]:
+    """Schedule kernels and compile them into one library; what became of each.
+
+    Args:
+        jobs: of one profile and the same options.
+    """
     from edgetvm.base.native import native_words_kept_back
-    from edgetvm.compile.kernel_pipeline import kernel_pipeline
-    from edgetvm.compile.linker import linked, scratch_folder
+    from edgetvm.compile.native.kernels import build_kernels
     from edgetvm.compile.target import target_for
 
-    target = target_for(job.profile, job.options)
-    scheduled, _ = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
-    with native_words_kept_back(), target:
-        module = ir.IRModule({"main": scheduled.with_attr("global_symbol", "main")})
-        built = tirx.build(
-            module, target=target, pipeline=kernel_pipeline(job.options.level.functions)
-        )
-        with scratch_folder() as folder:
-            return Built(linked(built, folder))
+    found: dict[int, Built | Exception] = {}
+    kernels: dict[str, Any] = {}
+    for at, job in enumerate(jobs):
+        name = f"candidate{at}"
+        try:
+            kernels[name], _ = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
+        except Exception as error:  # as below
+            found[at] = error
+        else:
+            found[at] = Built(b"", name)
+    if not kernels:
+        return tuple(found.values())
+    profile, options = jobs[0].profile, jobs[0].options
+    try:
+        with native_words_kept_back():
+            library = build_kernels(kernels, target_for(profile, options), options.level)
+    except Exception as error:  # whatever TVM raises of one that it cannot compile
+        if len(jobs) == 1:
+            return (error,)
+        return tuple(one for job in jobs for one in build_together((job,)))
+    return tuple(
+        Built(library, one.function) if isinstance(one, Built) else one for one in found.values()
+    )
 
 
 def answering() -> Answer:
@@ -92,8 +120,18 @@ def answering() -> Answer:
     return _answer
 
 
-def _answer(job: BuildJob | DrawJob) -> Built | tuple[str, ...]:
-    return draw_traces(job) if isinstance(job, DrawJob) else build_candidate(job)
+def _answer(asked: Sequence[BuildJob | DrawJob]) -> tuple[Any, ...]:
+    """What became of each, or an exception to raise."""
+    builds = iter(build_together([one for one in asked if isinstance(one, BuildJob)]))
+    found = [_drawn(one) if isinstance(one, DrawJob) else next(builds) for one in asked]
+    return tuple(portable(one) if isinstance(one, Exception) else one for one in found)
+
+
+def _drawn(job: DrawJob) -> tuple[str, ...] | Exception:
+    try:
+        return draw_traces(job)
+    except Exception as error:  # it belongs to whoever asked
+        return error
 
 
 def scheduled_kernel(
@@ -135,8 +173,8 @@ class Builder(Protocol):
     """Whoever builds candidates."""
 
     @property
-    def workers(self) -> int:
-        """How many it builds at a time."""
+    def at_once(self) -> int:
+        """How many candidates it works on at a time."""
 
     def submit(self, job: BuildJob) -> Future[Built]:
         """Begin to build. The future raises whatever the build raised, `WorkerLost` or
@@ -157,26 +195,19 @@ class LocalBuilder:
 
     def __init__(self, workers: int) -> None:
         """Start so many."""
-        self.workers = workers
-        self._free: SimpleQueue[Worker] = SimpleQueue()
+        self.at_once = workers * _LOT
         self._all = [Worker(answering) for _ in range(workers)]
         for one in self._all:
             one.begin()
-            self._free.put(one)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="build")
+        self._lots = Lots[BuildJob | DrawJob](
+            [functools.partial(one.ask, timeout_s=_TIMEOUT_S) for one in self._all], _LOT
+        )
 
     def submit(self, job: BuildJob) -> Future[Built]:
-        return self._threads.submit(self._ask, job)
+        return self._lots.submit(job)
 
     def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
-        return self._threads.submit(self._ask, job)
-
-    def _ask(self, job: BuildJob | DrawJob) -> Any:
-        worker = self._free.get()
-        try:
-            return worker.ask(job, _TIMEOUT_S)
-        finally:
-            self._free.put(worker)
+        return self._lots.submit(job)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -189,7 +220,7 @@ class LocalBuilder:
                 worker.go_on()
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lots.close()
         for worker in self._all:
             worker.close()
 
@@ -232,20 +263,21 @@ class DaskBuilder:
                 where=self._named,
                 mend=f"start some: dask worker tcp://{address}",
             )
-        # No more jobs at a time than the cluster has threads: none waits there for another.
-        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="dask")
+        self.at_once = self.workers * _LOT
+        # No more lots at a time than the cluster has threads: none waits there for another.
+        self._lots = Lots[BuildJob | DrawJob]([self._ask] * self.workers, _LOT)
 
     def submit(self, job: BuildJob) -> Future[Built]:
-        return self._threads.submit(self._ask, job)
+        return self._lots.submit(job)
 
     def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
-        return self._threads.submit(self._ask, job)
+        return self._lots.submit(job)
 
-    def _ask(self, job: BuildJob | DrawJob) -> Any:
+    def _ask(self, jobs: tuple[BuildJob | DrawJob, ...]) -> Any:
         from distributed import CancelledError, KilledWorker
 
         try:
-            remote = self._client.submit(_answer_apart, job, pure=False)
+            remote = self._client.submit(_answer_apart, jobs, pure=False)
         except Exception as error:  # whatever Dask raises where it has lost the scheduler
             raise self._gone() from error
         try:
@@ -276,16 +308,16 @@ class DaskBuilder:
         return contextlib.nullcontext()
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lots.close()
         self._client.close()
 
 
 _mine = threading.local()
 
 
-def _answer_apart(job: BuildJob | DrawJob) -> Any:
+def _answer_apart(jobs: tuple[BuildJob | DrawJob, ...]) -> Any:
     """In a Dask worker: answers in a process of the thread's own, so that a candidate that crashes
     or hangs costs itself and not the worker."""
     if not hasattr(_mine, "worker"):
         _mine.worker = Worker(answering)
-    return _mine.worker.ask(job, _TIMEOUT_S)
+    return _mine.worker.ask(jobs, _TIMEOUT_S)

@@ -11,7 +11,7 @@ from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.compile.tuned import KernelChoice
 from edgetvm.tune.allocation import TaskState, default_choice
 from edgetvm.tune.building import Built
-from edgetvm.tune.jobs import Ran
+from edgetvm.tune.jobs import Loadable, Ran
 from edgetvm.tune.records import Outcome
 from edgetvm.tune.tasks import Form
 
@@ -24,15 +24,22 @@ class Candidate:
         state: of its task.
         form: of the task, that is scheduled.
         choice: of the schedule.
-        library: what was built; empty before.
+        built: what became of it; None before.
         attempts: runs that were begun.
     """
 
     state: TaskState
     form: Form
     choice: KernelChoice
-    library: bytes = b""
+    built: Built | None = None
     attempts: int = 0
+
+    @property
+    def loadable(self) -> Loadable:
+        """As a board takes it, once it is built."""
+        if self.built is None:
+            raise ValueError("a candidate that is not built cannot be run")
+        return Loadable(self.built.library, self.form.arguments, self.built.function)
 
     @property
     def is_default(self) -> bool:

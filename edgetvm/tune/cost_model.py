@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,9 @@ from edgetvm.tune.tasks import Form
 
 # With fewer trials of a rule nothing is predicted.
 _LEAST = 16
-# New trials of a rule until its trees are grown anew.
+# New trials of a rule until its trees are grown anew: so many, or this share of those they know.
 _STALE = 24
+_STALE_SHARE = 0.1
 _TREES = 60
 _NUMBERS = 6
 _EXTENTS = 6
@@ -70,7 +71,8 @@ class CostModel:
         """
         if trial.outcome == "board lost" or trial.is_from_elsewhere:
             return
-        self._rows[trial.choice.rule].append(features(form, trial.choice))
+        (row,) = features(form, [trial.choice])
+        self._rows[trial.choice.rule].append(row)
         ratio = min(trial.ratio, _FAILED)
         self._targets[trial.choice.rule].append(math.log(max(ratio, 1e-3)))
         self._weights[trial.choice.rule].append(weight)
@@ -82,9 +84,9 @@ class CostModel:
         if count < _LEAST:
             return None
         grown = self._grown.get(rule)
-        if grown is None or count - grown[0] >= _STALE:
+        if grown is None or count - grown[0] >= max(_STALE, _STALE_SHARE * count):
             grown = self._grown[rule] = count, self._grow(rule)
-        rows = np.stack([features(form, one) for one in choices])
+        rows = features(form, choices)
         return [float(one) for one in grown[1].predict(self._xgboost.DMatrix(rows))]
 
     def _grow(self, rule: str) -> Any:
@@ -95,24 +97,39 @@ class CostModel:
         return self._xgboost.train(settings, data, num_boost_round=_TREES)
 
 
-def features(form: Form, choice: KernelChoice) -> NDArray[np.float32]:
-    """`[n]` numbers that describe a candidate, the same n for all forms of a rule.
+def features(form: Form, choices: Sequence[KernelChoice]) -> NDArray[np.float32]:
+    """`[choices, n]` numbers that describe candidates, the same n for all forms of a rule.
 
     Logarithms of the extents of its tensors, then for each decision, in the order of names, the
     numbers in its text (`1x7 points of 3x16 lanes`) and where it stands among its candidates. Of a
     trace, the numbers that it decides on.
     """
-    numbers: list[float] = []
+    extents: list[float] = []
     for tensor in _ends(form):
-        extents = [math.log2(max(size, 1)) for size in tensor[-_EXTENTS:]]
-        numbers += [*extents, *[0.0] * (_EXTENTS - len(extents))]
-    if choice.trace is not None:
-        return np.asarray([*numbers, *_of_trace(choice.trace)], "float32")
-    taken = {**form.defaults, **choice.decisions}
-    for name in sorted(form.candidates)[:_DECISIONS]:
-        numbers += _told(taken[name], form.candidates[name])
-    length = 3 * _EXTENTS + _DECISIONS * (1 + _NUMBERS)
-    return np.asarray([*numbers, *[0.0] * (length - len(numbers))], "float32")
+        told = [math.log2(max(size, 1)) for size in tensor[-_EXTENTS:]]
+        extents += [*told, *[0.0] * (_EXTENTS - len(told))]
+    if choices[0].trace is not None:
+        rows = [[*extents, *_of_trace(one.trace or "")] for one in choices]
+        return np.asarray(rows, "float32")
+    # Thousands of candidates share a few values of each decision.
+    told_of = {
+        name: {value: _told(value, form.candidates[name]) for value in form.candidates[name]}
+        for name in sorted(form.candidates)[:_DECISIONS]
+    }
+    nothing = [0.0] * ((_DECISIONS - len(told_of)) * (1 + _NUMBERS))
+    return np.asarray(
+        [[*extents, *_of_decisions(form, one, told_of), *nothing] for one in choices], "float32"
+    )
+
+
+def _of_decisions(
+    form: Form, choice: KernelChoice, told_of: Mapping[str, Mapping[str, list[float]]]
+) -> list[float]:
+    numbers: list[float] = []
+    for name, told in told_of.items():
+        value = choice.decisions.get(name, form.defaults[name])
+        numbers += told[value] if value in told else _told(value, form.candidates[name])
+    return numbers
 
 
 def _of_trace(trace: str) -> list[float]:

@@ -209,7 +209,8 @@ def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadabl
         MissingToolError: nothing can be built any more.
     """
     try:
-        return Loadable(building.result().library, arguments)
+        built = building.result()
+        return Loadable(built.library, arguments, built.function)
     except MissingToolError:
         raise
     except Exception as error:  # whatever a build raises: see `Builder.submit`

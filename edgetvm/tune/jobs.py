@@ -27,12 +27,14 @@ class Loadable:
     """A kernel as a board takes it.
 
     Attributes:
-        library: a shared object with the kernel as `main`.
+        library: a shared object with the kernel.
         arguments: of the kernel.
+        function: its name in the library.
     """
 
     library: bytes
     arguments: tuple[Tensor, ...]
+    function: str = "main"
 
 
 @dataclass(frozen=True)

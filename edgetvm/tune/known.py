@@ -40,6 +40,8 @@ class Known:
         self.outcomes: Counter[str] = Counter()
         self._conditions, self._database = search.conditions, database
         self._model, self._run = model, run
+        # Workloads that are in the database.
+        self._kept = set[str]()
         # The last trial that was read, and those after it that this search has made itself.
         self._read, self._mine = 0, set[int]()
         self.read()
@@ -92,7 +94,9 @@ class Known:
             board,
             dict(ran.environment or {}) if ran is not None else {},
         )
-        self._database.add_workload(candidate.form, state.task.description)
+        if candidate.form.workload not in self._kept:
+            self._kept.add(candidate.form.workload)
+            self._database.add_workload(candidate.form, state.task.description)
         self._mine.add(self._database.append(self._run, self._conditions, trial))
         self.done += 1
         self.outcomes[outcome] += 1

@@ -32,9 +32,9 @@ _REPETITIONS = 5
 _SLOW_MS = 300.0
 _SLOW_REPETITIONS = 3
 # A candidate whose first run takes so many times as long as the default is run no more. Nor is one
-# whose first repetition does, or the better of two: most lose, and need not be known better.
+# that does in a part of a repetition, or in a whole one: most lose, and need not be known better.
 _HOPELESS = 3.0
-_LOSING = (1.3, 1.15)
+_LOSING = ((1.3, 0.25), (1.15, 1.0))
 # Repetitions that differ by so much are repeated.
 _UNSTEADY = 1.3
 
@@ -69,8 +69,8 @@ class _Session:
         self._key = ""
         self._until_s = self._allowed_s = 0.0
         self._kept: dict[object, Any] = {}
-        # By library: the latency of a default, and when it is old.
-        self._yardsticks: dict[bytes, tuple[float, float]] = {}
+        # Of defaults: the latency, and when it is old.
+        self._yardsticks: dict[Loadable, tuple[float, float]] = {}
         self.environment: Mapping[str, object] = {}
 
     def open(self, wanted: Open) -> Mapping[str, object]:
@@ -103,6 +103,7 @@ class _Session:
         try:
             self._remote = rpc.connect(address.host, address.port, key, session_timeout=limit_s)
             self.environment = self._ask("facts")
+            self.spread()
         except Exception as error:  # whatever TVM's client raises: the board is not there
             self.drop()
             raise BoardGoneError(f"its server at {address} does not answer") from error
@@ -118,6 +119,10 @@ class _Session:
                 raise
             return {}  # a stock server
         return decode(bytes(ask(encode({}, b""))))[0]
+
+    def spread(self) -> None:
+        """Give the threads that share a kernel cores of their own, those that are free now."""
+        self._ask("threads")
 
     def module(self, library: bytes) -> Any:
         kept = self._kept.get(library)
@@ -146,34 +151,36 @@ class _Session:
         """One repetition after the other; only one where the kernel loses to the default."""
         module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
         device = self._remote.cpu()
-        self._ask("threads")
         flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
 
         def timed(number: int, repeat: int) -> tuple[float, ...]:
             evaluate = module.time_evaluator(
-                "main", device, number=number, repeat=repeat, f_preproc=flush
+                kernel.function, device, number=number, repeat=repeat, f_preproc=flush
             )
             return tuple(1000 * one for one in evaluate(*arguments).results)
 
         first_ms = min(timed(1, 2))
         if first_ms > _HOPELESS * default_ms:
             return (first_ms,)
-        number = 1 if how.cold else max(1, int(how.least_ms / max(first_ms, 1e-5)))
         if first_ms > _SLOW_MS:
             return timed(1, _SLOW_REPETITIONS)
+
+        def number(least_ms: float) -> int:
+            return 1 if how.cold else max(1, int(least_ms / max(first_ms, 1e-5)))
+
         found: tuple[float, ...] = ()
-        for losing in _LOSING:
-            found += timed(number, 1)
+        for losing, share in _LOSING:
+            found = timed(number(share * how.least_ms), 1)
             if min(found) > losing * default_ms:
                 return found
-        found += timed(number, _REPETITIONS - len(found))
+        found += timed(number(how.least_ms), _REPETITIONS - 1)
         if max(found) > _UNSTEADY * min(found):
             # Something else ran meanwhile: the median of twice as many leaves more of it out.
-            found += timed(number, _REPETITIONS)
+            found += timed(number(how.least_ms), _REPETITIONS)
         return found
 
     def yardstick_ms(self, kernel: Loadable, how: How) -> float:
-        latency_ms, old_at_s = self._yardsticks.get(kernel.library, (0.0, -math.inf))
+        latency_ms, old_at_s = self._yardsticks.get(kernel, (0.0, -math.inf))
         if time.monotonic() < old_at_s:
             return latency_ms
         return median(self.yardstick_times_ms(kernel, how))
@@ -181,15 +188,16 @@ class _Session:
     def yardstick_times_ms(self, kernel: Loadable, how: How) -> tuple[float, ...]:
         """Of the default, which is the yardstick from now on."""
         began_s = time.monotonic()
+        self.spread()
         times_ms = self.times_ms(kernel, how)
         now_s = time.monotonic()
         age_s = max(_YARDSTICK_S, _YARDSTICK_AGE * (now_s - began_s))
-        self._yardsticks[kernel.library] = median(times_ms), now_s + age_s
+        self._yardsticks[kernel] = median(times_ms), now_s + age_s
         return times_ms
 
     def answers(self, kernel: Loadable) -> Any:
         arguments = self.arguments(kernel.arguments)
-        self.module(kernel.library)["main"](*arguments)
+        self.module(kernel.library)[kernel.function](*arguments)
         return np.asarray(arguments[-1].numpy())
 
 
@@ -223,6 +231,7 @@ def _in_turns(session: _Session, job: RunJob) -> Ran:
         error_ratio = _difference(expected, found)
     mine: list[float] = []
     others: list[float] = []
+    session.spread()
     for _ in range(job.rounds):
         others += session.times_ms(job.default, job.how)
         mine += session.times_ms(job.candidate, job.how)

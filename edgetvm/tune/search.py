@@ -20,7 +20,7 @@ from edgetvm.tune.candidates import Candidate, Event, build_failure, told_built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
 from edgetvm.tune.drawing import DrawJob
-from edgetvm.tune.jobs import Loadable, Ran
+from edgetvm.tune.jobs import Ran
 from edgetvm.tune.known import Known
 from edgetvm.tune.looks import Looks
 from edgetvm.tune.other_forms import OtherForms
@@ -173,7 +173,7 @@ class Loop:
 
     def _feed(self) -> None:
         """Keep builders and boards busy."""
-        limit = 2 * self._builder.workers + _ahead(len(self._search.runners))
+        limit = 2 * self._builder.at_once + _ahead(len(self._search.runners))
         for key, form in self._forms.take().items():
             self.states[key].add_form(form)
         while self._waiting < limit:
@@ -242,13 +242,13 @@ class Loop:
                 for one in self._held.pop(candidate.state.task.key, ()):
                     self._wait_no_longer(one)
         else:
-            candidate.library = event.built.library
+            candidate.built = event.built
             self._built(candidate)
 
     def _built(self, candidate: Candidate) -> None:
         state = candidate.state
         if candidate.is_default:
-            state.default = Loadable(candidate.library, candidate.form.arguments)
+            state.default = candidate.loadable
             if state.default_ms:
                 # Measured in a search before; only its library is needed.
                 self._wait_no_longer(candidate)

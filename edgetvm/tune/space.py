@@ -15,6 +15,8 @@ from edgetvm.tune.tasks import Form
 
 # A space is listed whole where it has no more schedules; of a larger one so many are drawn.
 _LISTED = 4096
+# Of those that are left so many are ranked at a time.
+_RANKED = 1024
 # Of the candidates proposed, those that are drawn blindly: a model that is wrong must be found out.
 _BLIND = 0.2
 
@@ -76,13 +78,12 @@ def picked(
     form: Form, choices: list[KernelChoice], count: int, ranking: Ranking, draw: random.Random
 ) -> list[int]:
     """Places of the choices to try next: most of them ranked first, some drawn blindly."""
-    order = list(range(len(choices)))
-    draw.shuffle(order)
-    predicted = ranking.predict(form, choices) if choices else None
+    order = draw.sample(range(len(choices)), min(len(choices), _RANKED))
+    predicted = ranking.predict(form, [choices[at] for at in order]) if choices else None
     if predicted is not None:
-        blind = order[: round(count * _BLIND)]
-        ranked = sorted(set(order) - set(blind), key=lambda at: predicted[at])
-        order = [*ranked[: count - len(blind)], *blind]
+        blind, rest = order[: round(count * _BLIND)], order[round(count * _BLIND) :]
+        latency = dict(zip(order, predicted, strict=True))
+        order = [*sorted(rest, key=latency.__getitem__)[: count - len(blind)], *blind]
     return order[:count]
 
 

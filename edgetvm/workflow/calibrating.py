@@ -12,6 +12,7 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.estimate.calibration import Calibration, Point, calibrate, save_calibration
 from edgetvm.estimate.estimating import core_of, watch_kernel
+from edgetvm.estimate.replaying import Program
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.standing_boards import standing
 from edgetvm.tune.allocation import default_choice
@@ -81,10 +82,11 @@ def _point(
     except EdgetvmError as error:
         note(f"{task.name} is left out: {error.what}")
         return None
-    mine = Loadable(built.library, task.form.arguments)
+    mine = Loadable(built.library, task.form.arguments, built.function)
     ran = runner.run(RunJob(mine, mine, How()))
     if ran.outcome != "ok":
         note(f"{task.name} is left out: {ran.error}")
         return None
-    cost, misses = watch_kernel(built.library, task.form.arguments, profile)
+    program = Program(built.library, b"", task.form.arguments, built.function)
+    cost, misses = watch_kernel(program, profile)
     return Point(task.name, cost.core_cycles, misses, median(ran.times_ms))

@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from onnx import NodeProto, helper
 from edgetvm.boards import load_profile
 from edgetvm.compile import CompileOptions, compile_model
 from edgetvm.compile.native.build import build_native
+from edgetvm.compile.native.kernels import build_kernels
 from edgetvm.compile.native.program import Call, Place, Program
 from edgetvm.compile.target import target_for
 from edgetvm.models import import_model
@@ -181,9 +183,8 @@ def test_level_0_is_left_to_the_virtual_machine(tmp_path: Path) -> None:
     assert not is_native(artifact.library)
 
 
-def by_hand() -> tuple[bytes, Signature]:
-    """`y = 2 * x + c` in two kernels, the second of which refuses what is not positive."""
-    import tvm
+def kernels_by_hand() -> dict[str, Any]:
+    """One doubles, the other one adds and refuses what is not positive."""
     from tvm.script import tirx as T
 
     @T.prim_func(s_tir=True)
@@ -205,6 +206,13 @@ def by_hand() -> tuple[bytes, Signature]:
                 v = T.axis.spatial(4, i)
                 y[v] = x[v] + c[v]
 
+    return {"double": double, "add": add}
+
+
+def by_hand() -> tuple[bytes, Signature]:
+    """`y = 2 * x + c` in two kernels, the second of which refuses what is not positive."""
+    import tvm
+
     constant = np.array([1, 2, 3, 4], np.float32)
     program = Program(
         calls=(
@@ -214,7 +222,7 @@ def by_hand() -> tuple[bytes, Signature]:
         block_bytes=(128, 16, 16),
         constants=(np.zeros(3, np.uint8), constant.view(np.uint8)),
     )
-    module = tvm.IRModule({"double": double, "add": add})
+    module = tvm.IRModule(kernels_by_hand())
     target = target_for(load_profile("local"))
     tensor = TensorSpec("x", (4,), "float32")
     signature = Signature((tensor,), (dataclasses.replace(tensor, name="y"),))
@@ -227,6 +235,23 @@ def test_a_kernel_that_fails_ends_the_run_in_its_words() -> None:
         executor.run({"x": np.array([-1, 2, 3, 4], np.float32)})
     found = executor.run({"x": np.array([1, 2, 3, 4], np.float32)})
     np.testing.assert_array_equal(found["y"], [3, 6, 9, 12])
+
+
+def test_kernels_of_one_library_can_be_called_one_by_one(tmp_path: Path) -> None:
+    from tvm import runtime
+
+    library = build_kernels(
+        kernels_by_hand(), target_for(load_profile("local")), CompileOptions().level
+    )
+    (tmp_path / "kernels.so").write_bytes(library)
+    module = runtime.load_module(str(tmp_path / "kernels.so"))
+    x, c, y = (runtime.tensor(np.array([k, 2, 3, 4], np.float32)) for k in (1, -5, 0))
+    module["double"](x, y)
+    np.testing.assert_array_equal(y.numpy(), [2, 4, 6, 8])
+    module["add"](x, c, y)
+    np.testing.assert_array_equal(y.numpy(), [-4, 4, 6, 8])
+    with pytest.raises(RuntimeError, match="the first element is not positive"):
+        module["add"](c, x, y)
 
 
 def test_a_program_in_c_can_call_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ or one, by TVM's calling convention, which tells an error's words too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,43 +58,50 @@ def write_object(
         uses: what became of the kernels, of those that were merged.
         attributes: of functions, for LLVM.
     """
-    from tvm.runtime import load_module
-
     constants = folder / "constants.bin"
     with constants.open("wb") as file:
         for content in program.constants:
             file.write(content.data)
             file.write(bytes(aligned(content.size) - content.size))
-    text = folder / "program.ll"
-    text.write_text(_assembly(program, target, constants, uses, attributes))
-    found = folder / "program.o"
-    load_module(str(text)).write_to_file(str(found), "o")
+    return assembled(_assembly(program, target, constants, uses, attributes), folder / "program.ll")
+
+
+def assembled(lines: Iterable[str], path: Path) -> Path:
+    """LLVM assembly as an object file, which lies beside the text.
+
+    Args:
+        lines: that begin with those of `module_header`.
+        path: where the text is written.
+    """
+    from tvm.runtime import load_module
+
+    path.write_text("\n".join(lines))
+    found = path.with_suffix(".o")
+    load_module(str(path)).write_to_file(str(found), "o")
     return found
 
 
 def _assembly(
     program: Program, target: Any, constants: Path, uses: Mapping[str, Use], attributes: str
-) -> str:
+) -> list[str]:
     called = [uses.get(call.kernel, Use(call.kernel)) for call in program.calls]
     names = "".join(f"{call.kernel}\n" for call in program.calls).encode()
     sizes = ", ".join(f"i64 {size}" for size in program.block_bytes)
-    return "\n".join(
-        [
-            *_header(target),
-            *_constants(constants),
-            f"@edgetvm_calls = constant i32 {len(program.calls)}",
-            f"@edgetvm_names = constant [{len(names) + 1} x i8] {_text(names)}",
-            f"@edgetvm_blocks = constant i32 {len(program.block_bytes)}",
-            f"@edgetvm_block_bytes = constant [{len(program.block_bytes)} x i64] [{sizes}]",
-            *_declarations(program, called),
-            *_tables(called),
-            *_run(program, called, attributes),
-            _WRAPPERS.format(calls=len(program.calls), attributes=attributes),
-        ]
-    )
+    return [
+        *module_header(target),
+        *_constants(constants),
+        f"@edgetvm_calls = constant i32 {len(program.calls)}",
+        f"@edgetvm_names = constant [{len(names) + 1} x i8] {_text(names)}",
+        f"@edgetvm_blocks = constant i32 {len(program.block_bytes)}",
+        f"@edgetvm_block_bytes = constant [{len(program.block_bytes)} x i64] [{sizes}]",
+        *_declarations(program, called),
+        *_tables(called),
+        *_run(program, called, attributes),
+        _WRAPPERS.format(calls=len(program.calls), attributes=attributes),
+    ]
 
 
-def _header(target: Any) -> list[str]:
+def module_header(target: Any) -> list[str]:
     """What LLVM must know of the machine, as TVM tells it for any kernel."""
     from tvm import te, tirx
 

@@ -1,6 +1,6 @@
 /* Runs kernels one by one, for QEMU to watch or to be timed:
 
-       edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [DTYPE:SHAPE…]
+       edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]
 
    LIBRARY is a model's own, with the function that calls its kernels; or, with the tensors of its
    arguments given, a kernel as `main` (`float32:1,64,56,56`). CONTENT is what the tensors hold, one
@@ -143,13 +143,14 @@ static void add_tensor(struct work *work, const char *text, FILE *content)
     work->values[work->count++] = (struct any){.type = TYPE_TENSOR, .pointer = tensor};
 }
 
-static void find_kernel(struct work *work, char **tensors, int count, FILE *content)
+static void find_kernel(struct work *work, const char *name, char **tensors, int count,
+                        FILE *content)
 {
-    work->kernel = module_function(work->module, "main");
+    work->kernel = module_function(work->module, name);
     if (work->kernel == NULL) {
-        fail_with("the library has no", "main");
+        fail_with("the library has no", name);
     }
-    work->names = "main\n";
+    work->names = "kernel\n";
     work->calls = 1;
     for (int i = 0; i < count; i++) {
         add_tensor(work, tensors[i], content);
@@ -276,14 +277,14 @@ int main(int argc, char **argv)
     static struct work work;
     edgetvm_error error = {0};
     if (argc < 5) {
-        fail_with("usage:", "edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [DTYPE:SHAPE…]");
+        fail_with("usage:", "edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]");
     }
     if (module_load(argv[1], &work.module, &error) != EDGETVM_OK) {
         fail_with("cannot load the library:", error.text);
     }
     FILE *content = fopen(argv[2], "rb");
-    if (argc > 5) {
-        find_kernel(&work, argv + 5, argc - 5, content);
+    if (argc > 6) {
+        find_kernel(&work, argv[5], argv + 6, argc - 6, content);
     } else {
         find_model(&work, content);
     }
