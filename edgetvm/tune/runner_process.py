@@ -206,10 +206,10 @@ def _values(tensor: Tensor, seed: int) -> Any:
     random = np.random.default_rng(seed)
     kind = np.dtype(tensor.dtype if tensor.dtype != "bool" else "int8")
     if kind.kind == "f":
-        return random.uniform(-1, 1, tensor.shape).astype(kind)
+        return (2 * random.random(tensor.shape, "float32") - 1).astype(kind)
     if kind.itemsize == 1 and tensor.dtype != "bool":
         info = np.iinfo(kind)
-        return random.integers(info.min, info.max, tensor.shape, endpoint=True).astype(kind)
+        return random.integers(info.min, info.max, tensor.shape, kind, endpoint=True)
     return random.integers(0, 2, tensor.shape).astype(tensor.dtype)
 
 

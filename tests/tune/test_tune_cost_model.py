@@ -146,8 +146,8 @@ def test_all_forms_of_a_rule_are_told_in_as_many_numbers(
     form = replace(made_form(candidates), arguments=tuple(arguments))
     decisions = {name: data.draw(st.sampled_from([*one])) for name, one in candidates.items()}
     decisions |= dict.fromkeys(data.draw(st.sets(st.sampled_from([*candidates, "x"]))), "gone")
-    known = features(tiled(16), KernelChoice("rule", {"tile": _TILES[5]}))
-    found = features(form, KernelChoice("rule", decisions))
+    known = features(tiled(16), [KernelChoice("rule", {"tile": _TILES[5]})])
+    found = features(form, [KernelChoice("rule", decisions)])
     assert found.shape == known.shape
     assert found.dtype == np.float32 and np.isfinite(found).all()
 
@@ -161,18 +161,18 @@ def test_all_traces_are_told_in_as_many_numbers(
     arguments: list[Tensor], decisions: list[tuple[int, int | list[int]]]
 ) -> None:
     form = replace(made_form({}), arguments=tuple(arguments))
-    known = features(form, KernelChoice(TITLE, trace="[[], []]"))
-    found = features(form, KernelChoice(TITLE, trace=json.dumps([[[]] * 7, decisions])))
+    known = features(form, [KernelChoice(TITLE, trace="[[], []]")])
+    found = features(form, [KernelChoice(TITLE, trace=json.dumps([[[]] * 7, decisions]))])
     assert found.shape == known.shape and np.isfinite(found).all()
     assert not np.array_equal(found, known)
 
 
 def test_candidates_that_differ_are_told_apart() -> None:
     form = tiled(16)
-    told = [features(form, one.choice) for one in trials_of(form)]
+    told = [features(form, [one.choice])[0] for one in trials_of(form)]
     assert len({one.tobytes() for one in told}) == len(_TILES) * len(_ORDERS)
     untuned, written = KernelChoice("rule"), KernelChoice("rule", dict(form.defaults))
-    assert np.array_equal(features(form, untuned), features(form, written))
+    assert np.array_equal(*features(form, [untuned, written]))
 
 
 def contradicting(form: Form, fast: str) -> list[Trial]:

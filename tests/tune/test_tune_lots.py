@@ -61,9 +61,9 @@ def test_what_waits_is_shared_among_the_hands() -> None:
     first = _asked(lots, [1, 2])  # one each keeps them busy
     while any(not one.running() for one in first):
         pass
-    rest = _asked(lots, range(11, 17))
+    rest = _asked(lots, range(22, 28))
     hands[0].may.set()
-    assert [_ended(one) for one in rest] == [10 * one for one in range(11, 17)]
+    assert [_ended(one) for one in rest] == [10 * one for one in range(22, 28)]
     hands[1].may.set()
     assert [_ended(one) for one in first] == [10, 20]
     # Three of six are left to the other one, then two of three, and one.
