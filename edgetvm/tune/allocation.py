@@ -125,11 +125,14 @@ class TaskState:
         return self.default is not None or (self.default_ms > 0 and not self.default_failed)
 
     @property
+    def best_ratio(self) -> float:
+        """Latency with the best schedule over the default's; 1 where none is better."""
+        return min(1.0, self.best.ratio) if self.best is not None else 1.0
+
+    @property
     def best_ms(self) -> float:
         """Latency of one call with the best schedule, on the default's scale."""
-        if self.best is None or self.best.ratio >= 1:
-            return self.default_ms
-        return self.best.ratio * self.default_ms
+        return self.best_ratio * self.default_ms
 
     @property
     def weight_ms(self) -> float:

@@ -116,8 +116,10 @@ def undisturbed(runner: Runner, job: RunJob, builder: Builder) -> Ran:
 
 def _job(candidate: Candidate, how: How) -> RunJob:
     mine = candidate.loadable
-    default_ms = candidate.state.default_ms
-    return RunJob(candidate.state.default or mine, mine, how, default_ms=default_ms)
+    state = candidate.state
+    return RunJob(
+        state.default or mine, mine, how, default_ms=state.default_ms, to_beat=state.best_ratio
+    )
 
 
 def all_gone(names: str) -> BoardGoneError:

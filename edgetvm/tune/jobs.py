@@ -63,6 +63,8 @@ class RunJob:
         rounds: times that default and candidate take turns; 1 for a trial.
         compare: whether the answers are compared too; they must take the same arguments.
         default_ms: latency of the default; 0 where it is not known.
+        to_beat: latency of the fastest one so far over the default's. A trial that surely loses to
+            it is timed for a moment only.
     """
 
     default: Loadable
@@ -71,6 +73,7 @@ class RunJob:
     rounds: int = 1
     compare: bool = False
     default_ms: float = 0.0
+    to_beat: float = 1.0
 
     @property
     def allowed_s(self) -> float:

@@ -31,8 +31,9 @@ _REPETITIONS = 5
 # Kernels that take longer are timed so often, and once only: two dozen runs would take minutes.
 _SLOW_MS = 300.0
 _SLOW_REPETITIONS = 3
-# A candidate whose first run takes so many times as long as the default is run no more. Nor is one
-# that does in a part of a repetition, or in a whole one: most lose, and need not be known better.
+# A candidate whose first run takes so many times as long as what it has to beat is run no more. Nor
+# is one that does in a part of a repetition, or in a whole one: most lose, and need not be known
+# better.
 _HOPELESS = 3.0
 _LOSING = ((1.3, 0.25), (1.15, 1.0))
 # Repetitions that differ by so much are repeated.
@@ -146,9 +147,9 @@ class _Session:
         return list(kept)
 
     def times_ms(
-        self, kernel: Loadable, how: How, default_ms: float = math.inf
+        self, kernel: Loadable, how: How, to_beat_ms: float = math.inf
     ) -> tuple[float, ...]:
-        """One repetition after the other; only one where the kernel loses to the default."""
+        """One repetition after the other; only one where the kernel surely loses."""
         module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
         device = self._remote.cpu()
         flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
@@ -160,7 +161,7 @@ class _Session:
             return tuple(1000 * one for one in evaluate(*arguments).results)
 
         first_ms = min(timed(1, 2))
-        if first_ms > _HOPELESS * default_ms:
+        if first_ms > _HOPELESS * to_beat_ms:
             return (first_ms,)
         if first_ms > _SLOW_MS:
             return timed(1, _SLOW_REPETITIONS)
@@ -171,7 +172,7 @@ class _Session:
         found: tuple[float, ...] = ()
         for losing, share in _LOSING:
             found = timed(number(share * how.least_ms), 1)
-            if min(found) > losing * default_ms:
+            if min(found) > losing * to_beat_ms:
                 return found
         found += timed(number(how.least_ms), _REPETITIONS - 1)
         if max(found) > _UNSTEADY * min(found):
@@ -220,7 +221,7 @@ def _run(session: _Session, job: RunJob) -> Ran:
         times_ms = session.yardstick_times_ms(job.default, job.how)
         return Ran("ok", times_ms, median(times_ms), environment=session.environment)
     default_ms = session.yardstick_ms(job.default, job.how)
-    times_ms = session.times_ms(job.candidate, job.how, default_ms)
+    times_ms = session.times_ms(job.candidate, job.how, job.to_beat * default_ms)
     return Ran("ok", times_ms, default_ms, environment=session.environment)
 
 
