@@ -25,8 +25,8 @@ from edgetvm.tune.tasks import Form
 # With fewer trials of a rule nothing is predicted.
 _LEAST = 16
 # New trials of a rule until its trees are grown anew: so many, or this share of those they know.
-_STALE = 24
-_STALE_SHARE = 0.1
+_STALE = 32
+_STALE_SHARE = 0.15
 _TREES = 60
 _NUMBERS = 6
 _EXTENTS = 6

@@ -27,7 +27,7 @@ from edgetvm.tune.verdicts import Fate
 # gets no more), boards that must agree, and the factor between their gains at which one more is
 # asked.
 _FINALISTS = 2
-_ROUNDS = (2, 6)
+_ROUNDS = (4, 12)
 _JUDGES = 2
 _APART = 1.1
 # Answers that differ by more than this part of the largest value are wrong.

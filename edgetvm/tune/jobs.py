@@ -47,7 +47,7 @@ class How:
         timeout_s: that one candidate of a quick kernel may take on the board.
     """
 
-    least_ms: float = 4.0
+    least_ms: float = 2.0
     cold: bool = False
     timeout_s: float = 10.0
 

@@ -133,24 +133,39 @@ class _Session:
             kept = self._kept[library] = self._remote.load_module(name)
         return kept
 
-    def arguments(self, tensors: tuple[Tensor, ...]) -> list[Any]:
-        from tvm import runtime
-
-        kept = self._kept.get(tensors)
+    def arguments(self, tensors: tuple[Tensor, ...], to_compare: bool) -> list[Any]:
+        """Numbers that are only there to be computed with are made on the board: to send them takes
+        longer than a trial."""
+        kept = self._kept.get((tensors, to_compare))
         if kept is None:
             held = [one for one in self._kept if isinstance(one, tuple)]
             for key in held[: max(0, len(held) - 1)]:
                 del self._kept[key]  # of kernels before: the board's memory is small
-            device = self._remote.cpu()
-            kept = [runtime.tensor(_values(one, at), device) for at, one in enumerate(tensors)]
-            self._kept[tensors] = kept
+            made = self._sent if to_compare else self._filled
+            kept = [made(one, at) for at, one in enumerate(tensors)]
+            self._kept[tensors, to_compare] = kept
         return list(kept)
+
+    def _sent(self, tensor: Tensor, seed: int) -> Any:
+        from tvm import runtime
+
+        return runtime.tensor(_values(tensor, seed), self._remote.cpu())
+
+    def _filled(self, tensor: Tensor, seed: int) -> Any:
+        from tvm import runtime
+
+        # What fills integers knows of no indices.
+        if not tensor.dtype.startswith("float"):
+            return self._sent(tensor, seed)
+        made = runtime.empty(tensor.shape, tensor.dtype, self._remote.cpu())
+        self._remote.get_function("tvm.contrib.random.random_fill")(made)
+        return made
 
     def times_ms(
         self, kernel: Loadable, how: How, to_beat_ms: float = math.inf
     ) -> tuple[float, ...]:
         """One repetition after the other; only one where the kernel surely loses."""
-        module, arguments = self.module(kernel.library), self.arguments(kernel.arguments)
+        module, arguments = self.module(kernel.library), self.arguments(kernel.arguments, False)
         device = self._remote.cpu()
         flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
 
@@ -197,7 +212,7 @@ class _Session:
         return times_ms
 
     def answers(self, kernel: Loadable) -> Any:
-        arguments = self.arguments(kernel.arguments)
+        arguments = self.arguments(kernel.arguments, True)
         self.module(kernel.library)[kernel.function](*arguments)
         return np.asarray(arguments[-1].numpy())
 
