@@ -120,7 +120,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.estimates", description=(__doc__ or "").splitlines()[0]
     )
-    folder = cache_folder() / "benchmarks" / "estimates"
+    folder = cache_folder() / "benchmarks" / "estimates-unchecked"
     parser.add_argument("--folder", type=Path, default=folder, help="keep kernels here")
     parser.add_argument("--rounds", type=int, default=3, help="of measuring, beside those kept")
     parser.add_argument(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 import time
 from concurrent.futures import Future
@@ -36,6 +37,7 @@ def main() -> None:
     from edgetvm.boards.profile import load_profile
     from edgetvm.compile import target_for
     from edgetvm.models import import_model
+    from edgetvm.tune.jobs import How
 
     model = import_model(Path(model_file))
     target = target_for(dataclasses.replace(load_profile("local"), cores=int(threads)))
@@ -43,7 +45,9 @@ def main() -> None:
     with target:
         fused = relax.get_pipeline("zero")(model.module)
     host, _, port = tracker.rpartition(":")
-    how = ms.runner.EvaluatorConfig(number=1, repeat=5, min_repeat_ms=4)
+    # Whole milliseconds, no less than ours.
+    least_ms = math.ceil(How().least_ms)
+    how = ms.runner.EvaluatorConfig(number=1, repeat=5, min_repeat_ms=least_ms)
     rpc = ms.runner.RPCConfig(host, int(port), key, session_timeout_sec=_RUN_TIMEOUT_S)
     _note_trials(Path(folder) / NOTES)
     ms.relax_integration.tune_relax(

@@ -41,6 +41,8 @@ class TaskState:
         default_failed: whether it cannot be built.
         default_ms: latency of one call untuned.
         best: the fastest trial.
+        to_beat: latency of the second fastest over the default's: one that was measured too fast by
+            chance must not cut all later ones short.
         trials: made, of all searches.
         dry: batches in a row that gained nothing.
         waiting: candidates that are being built or run.
@@ -55,6 +57,7 @@ class TaskState:
     default_failed: bool = False
     default_ms: float = 0.0
     best: Trial | None = None
+    to_beat: float = 1.0
     trials: int = 0
     dry: float = 0.0
     waiting: int = 0
@@ -84,7 +87,9 @@ class TaskState:
             return
         before = self.best.ratio if self.best is not None else 1.0
         if trial.ratio < before:
-            self.best = trial
+            self.best, self.to_beat = trial, before
+        elif trial.ratio < self.to_beat:
+            self.to_beat = trial.ratio
         gained = trial.ratio < before * (1 - _GAIN)
         self.dry = 0.0 if gained else self.dry + 1 / BATCH
 
@@ -125,14 +130,11 @@ class TaskState:
         return self.default is not None or (self.default_ms > 0 and not self.default_failed)
 
     @property
-    def best_ratio(self) -> float:
-        """Latency with the best schedule over the default's; 1 where none is better."""
-        return min(1.0, self.best.ratio) if self.best is not None else 1.0
-
-    @property
     def best_ms(self) -> float:
         """Latency of one call with the best schedule, on the default's scale."""
-        return self.best_ratio * self.default_ms
+        if self.best is None or self.best.ratio >= 1:
+            return self.default_ms
+        return self.best.ratio * self.default_ms
 
     @property
     def weight_ms(self) -> float:

@@ -118,7 +118,7 @@ def _job(candidate: Candidate, how: How) -> RunJob:
     mine = candidate.loadable
     state = candidate.state
     return RunJob(
-        state.default or mine, mine, how, default_ms=state.default_ms, to_beat=state.best_ratio
+        state.default or mine, mine, how, default_ms=state.default_ms, to_beat=state.to_beat
     )
 
 

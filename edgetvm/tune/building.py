@@ -1,7 +1,7 @@
 """Builds candidates in warm worker processes, here or on the workers of a Dask cluster.
 
 TVM's LocalBuilder starts new processes for every batch, and each parses the intrinsics of every
-GPU: 20 to 35 s a batch. A worker here imports TVM once, and a candidate then takes 0.03 s.
+GPU: 20 to 35 s a batch. A worker here imports TVM once, and a candidate then takes 0.025 s.
 Candidates become shared objects, so that a board needs no compiler.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,9 +25,11 @@ from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.drawing import DrawJob, draw_traces
 from edgetvm.tune.lots import Lots
 
+# Of a candidate's build, and of each more in a lot.
 _TIMEOUT_S = 60.0
+_MORE_S = 10.0
 # Candidates that are built together: of twice as many each takes as long.
-_LOT = 8
+LOT = 8
 # Beside it, for a cluster to bring a job to a worker, and to another where the first one died.
 _CLUSTER_S = 60.0
 # For a cluster to answer, at first or again.
@@ -84,33 +86,41 @@ def build_together(jobs: Sequence[BuildJob]) -> tuple[Built | Exception, ...]:
     Args:
         jobs: of one profile and the same options.
     """
+    scheduled = [_scheduled(one) for one in jobs]
+    kernels = [one for one in scheduled if not isinstance(one, Exception)]
+    named = {f"candidate{at}": one for at, one in enumerate(kernels)}
+    library = _library(named, jobs[0]) if named else b""
+    if isinstance(library, Exception):
+        if len(jobs) == 1:
+            return (library,)
+        half = len(jobs) // 2  # to find out whose fault it is
+        return build_together(jobs[:half]) + build_together(jobs[half:])
+    names = iter(named)
+    return tuple(
+        one if isinstance(one, Exception) else Built(library, next(names)) for one in scheduled
+    )
+
+
+def _scheduled(job: BuildJob) -> Any:
+    """The kernel, or why it cannot be scheduled."""
+    try:
+        return scheduled_kernel(job.kernel, job.choice, job.profile, job.options)[0]
+    except Exception as error:  # whatever TVM raises, or the author of a rule
+        return error
+
+
+def _library(kernels: Mapping[str, Any], like: BuildJob) -> bytes | Exception:
+    """With all kernels, or why they cannot be compiled."""
     from edgetvm.base.native import native_words_kept_back
     from edgetvm.compile.native.kernels import build_kernels
     from edgetvm.compile.target import target_for
 
-    found: dict[int, Built | Exception] = {}
-    kernels: dict[str, Any] = {}
-    for at, job in enumerate(jobs):
-        name = f"candidate{at}"
-        try:
-            kernels[name], _ = scheduled_kernel(job.kernel, job.choice, job.profile, job.options)
-        except Exception as error:  # as below
-            found[at] = error
-        else:
-            found[at] = Built(b"", name)
-    if not kernels:
-        return tuple(found.values())
-    profile, options = jobs[0].profile, jobs[0].options
     try:
         with native_words_kept_back():
-            library = build_kernels(kernels, target_for(profile, options), options.level)
-    except Exception as error:  # whatever TVM raises of one that it cannot compile
-        if len(jobs) == 1:
-            return (error,)
-        return tuple(one for job in jobs for one in build_together((job,)))
-    return tuple(
-        Built(library, one.function) if isinstance(one, Built) else one for one in found.values()
-    )
+            target = target_for(like.profile, like.options)
+            return build_kernels(kernels, target, like.options.level)
+    except Exception as error:  # whatever TVM raises of a kernel
+        return error
 
 
 def answering() -> Answer:
@@ -120,18 +130,14 @@ def answering() -> Answer:
     return _answer
 
 
-def _answer(asked: Sequence[BuildJob | DrawJob]) -> tuple[Any, ...]:
+def _answer(asked: Sequence[BuildJob] | Sequence[DrawJob]) -> tuple[Any, ...]:
     """What became of each, or an exception to raise."""
-    builds = iter(build_together([one for one in asked if isinstance(one, BuildJob)]))
-    found = [_drawn(one) if isinstance(one, DrawJob) else next(builds) for one in asked]
-    return tuple(portable(one) if isinstance(one, Exception) else one for one in found)
-
-
-def _drawn(job: DrawJob) -> tuple[str, ...] | Exception:
-    try:
-        return draw_traces(job)
-    except Exception as error:  # it belongs to whoever asked
-        return error
+    builds = [one for one in asked if isinstance(one, BuildJob)]
+    if builds:
+        return tuple(
+            portable(one) if isinstance(one, Exception) else one for one in build_together(builds)
+        )
+    return tuple(draw_traces(one) for one in asked if isinstance(one, DrawJob))
 
 
 def scheduled_kernel(
@@ -173,8 +179,8 @@ class Builder(Protocol):
     """Whoever builds candidates."""
 
     @property
-    def at_once(self) -> int:
-        """How many candidates it works on at a time."""
+    def workers(self) -> int:
+        """How many lots it builds at a time."""
 
     def submit(self, job: BuildJob) -> Future[Built]:
         """Begin to build. The future raises whatever the build raised, `WorkerLost` or
@@ -195,19 +201,19 @@ class LocalBuilder:
 
     def __init__(self, workers: int) -> None:
         """Start so many."""
-        self.at_once = workers * _LOT
+        self.workers = workers
         self._all = [Worker(answering) for _ in range(workers)]
         for one in self._all:
             one.begin()
         self._lots = Lots[BuildJob | DrawJob](
-            [functools.partial(one.ask, timeout_s=_TIMEOUT_S) for one in self._all], _LOT
+            [functools.partial(_ask, one) for one in self._all], LOT
         )
 
     def submit(self, job: BuildJob) -> Future[Built]:
         return self._lots.submit(job)
 
     def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
-        return self._lots.submit(job)
+        return self._lots.submit(job, alone=True)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -263,25 +269,25 @@ class DaskBuilder:
                 where=self._named,
                 mend=f"start some: dask worker tcp://{address}",
             )
-        self.at_once = self.workers * _LOT
         # No more lots at a time than the cluster has threads: none waits there for another.
-        self._lots = Lots[BuildJob | DrawJob]([self._ask] * self.workers, _LOT)
+        self._lots = Lots[BuildJob | DrawJob]([self._ask] * self.workers, LOT)
 
     def submit(self, job: BuildJob) -> Future[Built]:
         return self._lots.submit(job)
 
     def draw(self, job: DrawJob) -> Future[tuple[str, ...]]:
-        return self._lots.submit(job)
+        return self._lots.submit(job, alone=True)
 
     def _ask(self, jobs: tuple[BuildJob | DrawJob, ...]) -> Any:
         from distributed import CancelledError, KilledWorker
 
+        allowed_s = _allowed_s(jobs) + _CLUSTER_S
         try:
             remote = self._client.submit(_answer_apart, jobs, pure=False)
         except Exception as error:  # whatever Dask raises where it has lost the scheduler
             raise self._gone() from error
         try:
-            return remote.result(_TIMEOUT_S + _CLUSTER_S)
+            return remote.result(allowed_s)
         except KilledWorker as error:
             raise WorkerLost("each Dask worker that had it died") from error
         except CancelledError as error:
@@ -289,7 +295,7 @@ class DaskBuilder:
         except TimeoutError as error:
             if not self._has_workers():
                 raise self._gone() from error
-            raise WorkerLate(f"no answer within {_TIMEOUT_S + _CLUSTER_S:g} s") from error
+            raise WorkerLate(f"no answer within {allowed_s:g} s") from error
 
     def _has_workers(self) -> bool:
         try:
@@ -312,6 +318,14 @@ class DaskBuilder:
         self._client.close()
 
 
+def _ask(worker: Worker, jobs: tuple[BuildJob | DrawJob, ...]) -> Any:
+    return worker.ask(jobs, _allowed_s(jobs))
+
+
+def _allowed_s(jobs: Sequence[BuildJob | DrawJob]) -> float:
+    return _TIMEOUT_S + _MORE_S * (len(jobs) - 1)
+
+
 _mine = threading.local()
 
 
@@ -320,4 +334,4 @@ def _answer_apart(jobs: tuple[BuildJob | DrawJob, ...]) -> Any:
     or hangs costs itself and not the worker."""
     if not hasattr(_mine, "worker"):
         _mine.worker = Worker(answering)
-    return _mine.worker.ask(jobs, _TIMEOUT_S)
+    return _ask(_mine.worker, jobs)

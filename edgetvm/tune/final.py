@@ -27,7 +27,9 @@ from edgetvm.tune.verdicts import Fate
 # gets no more), boards that must agree, and the factor between their gains at which one more is
 # asked.
 _FINALISTS = 2
-_ROUNDS = (4, 12)
+# Repetitions that decide are so many times as long as those of a trial.
+_LONGER = 2
+_ROUNDS = (2, 6)
 _JUDGES = 2
 _APART = 1.1
 # Answers that differ by more than this part of the largest value are wrong.
@@ -100,6 +102,7 @@ class Final:
     ) -> None:
         self._search, self._database, self._builder, self._run = search, database, builder, run
         self._judges = judges
+        self._how = replace(search.how, least_ms=_LONGER * search.how.least_ms)
         self.gains: dict[str, float] = {}
         # By task: of the candidates that look faster.
         self.fates: dict[str, list[Fate]] = {}
@@ -168,9 +171,8 @@ class Final:
         gain = 0.0
         for rounds in _ROUNDS:
             compared = RunJob(
-                state.default, candidate, self._search.how, rounds, same,
-                default_ms=state.default_ms,
-            )  # fmt: skip
+                state.default, candidate, self._how, rounds, same, default_ms=state.default_ms
+            )
             answers = self._judges.answers(compared)
             if answers[-1].outcome != "ok":
                 self._fail(finalist.trial, answers[-1].outcome, answers[-1].error)

@@ -63,8 +63,8 @@ class RunJob:
         rounds: times that default and candidate take turns; 1 for a trial.
         compare: whether the answers are compared too; they must take the same arguments.
         default_ms: latency of the default; 0 where it is not known.
-        to_beat: latency of the fastest one so far over the default's. A trial that surely loses to
-            it is timed for a moment only.
+        to_beat: latency over the default's that is of interest still. A trial that looks slower is
+            timed for a moment only.
     """
 
     default: Loadable

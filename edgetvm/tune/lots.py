@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from edgetvm.base.workers import WorkerLate, WorkerLost
@@ -15,6 +16,25 @@ Job = TypeVar("Job")
 
 # What is asked of a hand: a lot of jobs, whose answers are told in the same order.
 Hand = Callable[[tuple[Any, ...]], Sequence[Any]]
+
+
+@dataclass
+class _Asked(Generic[Job]):
+    """A job, and who waits for it. `alone`: it is no part of a lot of several."""
+
+    job: Job
+    alone: bool
+    future: Future[Any] = field(default_factory=Future)
+
+    def is_wanted(self) -> bool:
+        """Whether it is to be made; one of a lot that was parted is under way already."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
+    def end(self, answer: object) -> None:
+        if isinstance(answer, BaseException):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
 
 
 class Lots(Generic[Job]):
@@ -32,9 +52,7 @@ class Lots(Generic[Job]):
             most: jobs in a lot.
         """
         self._most, self._hands = most, len(hands)
-        self._waiting: deque[tuple[Job, Future[Any]]] = deque()
-        # Of a lot that could not be made.
-        self._alone: deque[tuple[Job, Future[Any]]] = deque()
+        self._waiting: deque[_Asked[Job]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         for number, hand in enumerate(hands):
@@ -42,60 +60,79 @@ class Lots(Generic[Job]):
                 target=self._serve, args=(hand,), name=f"build {number}", daemon=True
             ).start()
 
-    def submit(self, job: Job) -> Future[Any]:
-        """Ask for a job."""
-        future: Future[Any] = Future()
+    def submit(self, job: Job, alone: bool = False) -> Future[Any]:
+        """Ask for a job.
+
+        Args:
+            job: what a hand is given.
+            alone: not together with others, which would wait for it.
+
+        Returns:
+            the answer; the future raises an answer that is an exception, and whatever the hand
+            raised.
+
+        Raises:
+            RuntimeError: it is closed.
+        """
+        asked = _Asked(job, alone)
         with self._changed:
-            self._waiting.append((job, future))
+            if self._closed:
+                raise RuntimeError("no job can be asked for after the end")
+            self._waiting.append(asked)
             self._changed.notify()
-        return future
+        return asked.future
 
     def close(self) -> None:
         """Make no more; what waits is cancelled."""
         with self._changed:
             self._closed = True
-            left = [*self._waiting, *self._alone]
+            left = list(self._waiting)
+            self._waiting.clear()
             self._changed.notify_all()
-        for _, future in left:
-            future.cancel()
+        for one in left:
+            if not one.future.cancel():
+                one.end(WorkerLost("closed"))
 
     def _serve(self, hand: Hand) -> None:
         while lot := self._next():
-            taken = [one for one in lot if _is_wanted(one[1])]
+            taken = [one for one in lot if one.is_wanted()]
             if taken:
                 self._make(hand, taken)
 
-    def _next(self) -> list[tuple[Job, Future[Any]]]:
-        """Empty at the end."""
+    def _next(self) -> list[_Asked[Job]]:
+        """A fair part of what waits, as long as it may be made together; empty at the end."""
         with self._changed:
-            while not (self._waiting or self._alone or self._closed):
+            while not (self._waiting or self._closed):
                 self._changed.wait()
             if self._closed:
                 return []
-            if self._alone:
-                return [self._alone.popleft()]
-            fair = math.ceil(len(self._waiting) / self._hands)
-            return [self._waiting.popleft() for _ in range(min(fair, self._most))]
+            fair = min(math.ceil(len(self._waiting) / self._hands), self._most)
+            lot = [self._waiting.popleft()]
+            while len(lot) < fair and not (lot[-1].alone or self._waiting[0].alone):
+                lot.append(self._waiting.popleft())
+            return lot
 
-    def _make(self, hand: Hand, lot: list[tuple[Job, Future[Any]]]) -> None:
+    def _make(self, hand: Hand, lot: list[_Asked[Job]]) -> None:
         try:
-            answers = hand(tuple(job for job, _ in lot))
+            answers = hand(tuple(one.job for one in lot))
+            told = list(zip(lot, answers, strict=True))
         except (WorkerLost, WorkerLate) as error:
-            if len(lot) > 1:
-                with self._changed:
-                    self._alone.extend(lot)
-                    self._changed.notify_all()
-                return
-            answers = [error]
-        except Exception as error:  # it belongs to whoever asked
-            answers = [error] * len(lot)
-        for (_, future), answer in zip(lot, answers, strict=True):
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+            if len(lot) == 1 or not self._part(lot):
+                told = [(one, error) for one in lot]
             else:
-                future.set_result(answer)
+                return
+        except BaseException as error:  # it belongs to whoever asked, whatever a hand raises
+            told = [(one, error) for one in lot]
+        for one, answer in told:
+            one.end(answer)
 
-
-def _is_wanted(future: Future[Any]) -> bool:
-    """Whether a job is to be made; one of a lot that was parted is under way already."""
-    return future.running() or future.set_running_or_notify_cancel()
+    def _part(self, lot: list[_Asked[Job]]) -> bool:
+        """Have each made by itself, before all that waits; whether that is to be."""
+        with self._changed:
+            if self._closed:
+                return False
+            for one in reversed(lot):
+                one.alone = True
+                self._waiting.appendleft(one)
+            self._changed.notify_all()
+        return True

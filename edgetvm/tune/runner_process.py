@@ -36,6 +36,8 @@ _SLOW_REPETITIONS = 3
 # better.
 _HOPELESS = 3.0
 _LOSING = ((1.3, 0.25), (1.15, 1.0))
+# Tensors of fewer numbers are sent to a board in no time.
+_FEW = 1 << 14
 # Repetitions that differ by so much are repeated.
 _UNSTEADY = 1.3
 
@@ -136,8 +138,11 @@ class _Session:
     def arguments(self, tensors: tuple[Tensor, ...], to_compare: bool) -> list[Any]:
         """Numbers that are only there to be computed with are made on the board: to send them takes
         longer than a trial."""
-        kept = self._kept.get((tensors, to_compare))
+        kept = self._kept.get((tensors, True))
+        if kept is None and not to_compare:
+            kept = self._kept.get((tensors, False))
         if kept is None:
+            self._kept.pop((tensors, False), None)
             held = [one for one in self._kept if isinstance(one, tuple)]
             for key in held[: max(0, len(held) - 1)]:
                 del self._kept[key]  # of kernels before: the board's memory is small
@@ -154,17 +159,23 @@ class _Session:
     def _filled(self, tensor: Tensor, seed: int) -> Any:
         from tvm import runtime
 
-        # What fills integers knows of no indices.
-        if not tensor.dtype.startswith("float"):
+        # What fills tensors knows of no indices, which are integers, or a few other numbers.
+        if not tensor.dtype.startswith("float") or math.prod(tensor.shape) < _FEW:
             return self._sent(tensor, seed)
+        try:
+            fill = self._remote.get_function("tvm.contrib.random.random_fill")
+        except (AttributeError, RuntimeError):
+            if not self.is_alive:
+                raise
+            return self._sent(tensor, seed)  # a server that was built without it
         made = runtime.empty(tensor.shape, tensor.dtype, self._remote.cpu())
-        self._remote.get_function("tvm.contrib.random.random_fill")(made)
+        fill(made)
         return made
 
     def times_ms(
         self, kernel: Loadable, how: How, to_beat_ms: float = math.inf
     ) -> tuple[float, ...]:
-        """One repetition after the other; only one where the kernel surely loses."""
+        """One repetition after the other; only one where the kernel looks like losing."""
         module, arguments = self.module(kernel.library), self.arguments(kernel.arguments, False)
         device = self._remote.cpu()
         flush = "cache_flush_cpu_non_first_arg" if how.cold else ""
@@ -184,12 +195,13 @@ class _Session:
         def number(least_ms: float) -> int:
             return 1 if how.cold else max(1, int(least_ms / max(first_ms, 1e-5)))
 
-        found: tuple[float, ...] = ()
-        for losing, share in _LOSING:
+        least_ms, found = first_ms, tuple[float, ...]()
+        for losing, share in _LOSING if to_beat_ms < math.inf else ():
             found = timed(number(share * how.least_ms), 1)
-            if min(found) > losing * to_beat_ms:
+            least_ms = min(least_ms, *found)
+            if least_ms > losing * to_beat_ms:
                 return found
-        found += timed(number(how.least_ms), _REPETITIONS - 1)
+        found += timed(number(how.least_ms), _REPETITIONS - len(found))
         if max(found) > _UNSTEADY * min(found):
             # Something else ran meanwhile: the median of twice as many leaves more of it out.
             found += timed(number(how.least_ms), _REPETITIONS)

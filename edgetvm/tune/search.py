@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -15,7 +16,7 @@ from edgetvm.base.steps import note
 from edgetvm.tune.allocation import BATCH, TaskState, default_choice, next_task
 from edgetvm.tune.asked import Search
 from edgetvm.tune.board_threads import BoardThreads, all_gone
-from edgetvm.tune.building import Builder, BuildJob
+from edgetvm.tune.building import LOT, Builder, BuildJob
 from edgetvm.tune.candidates import Candidate, Event, build_failure, told_built
 from edgetvm.tune.cost_model import CostModel
 from edgetvm.tune.database import TuningDatabase
@@ -173,7 +174,7 @@ class Loop:
 
     def _feed(self) -> None:
         """Keep builders and boards busy."""
-        limit = 2 * self._builder.at_once + _ahead(len(self._search.runners))
+        limit = self._most_waiting()
         for key, form in self._forms.take().items():
             self.states[key].add_form(form)
         while self._waiting < limit:
@@ -186,6 +187,14 @@ class Loop:
                 candidate.form.kernel, candidate.choice, self._search.profile, self._search.options
             )
             self._builder.submit(job).add_done_callback(told_built(self._events, candidate))
+
+    def _most_waiting(self) -> int:
+        """Candidates on their way. Full lots are built soonest, but what is asked for early is
+        asked for blindly, and little of a small budget is left then."""
+        workers, done = self._builder.workers, self._known.done
+        least = 2 * workers + _ahead(len(self._search.runners))
+        known = min(done // 2, (self._search.budget.trials or math.inf) // 4)
+        return max(least, int(min(2 * LOT * workers, known)))
 
     def _draw(
         self, form: Form, count: int, seed: int, parents: tuple[str, ...]

@@ -53,7 +53,7 @@ def paced_library(folder: Path) -> bytes:
 class HandBuilder:
     """Builds kernels that only take time."""
 
-    at_once = 2
+    workers = 2
 
     def __init__(self, library: bytes, pace: Callable[[BuildJob], Pace]) -> None:
         """Give each candidate the pace that a function tells.

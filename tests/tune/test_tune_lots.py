@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from real_board import within
 
 from edgetvm.base.workers import WorkerLate, WorkerLost
 from edgetvm.tune.lots import Lots
@@ -19,14 +20,17 @@ Answers = Sequence[Any]
 class Hand:
     """Answers with tenfold numbers, when it may; notes its lots."""
 
-    def __init__(self, dies_of: Callable[[tuple[int, ...]], Exception | None] = lambda _: None):
+    def __init__(self, dies_of: Callable[[tuple[int, ...]], BaseException | None] = lambda _: None):
         self.lots: list[tuple[int, ...]] = []
+        self.ends: Callable[[], None] | None = None
         self.may = threading.Event()
         self._dies_of = dies_of
 
     def __call__(self, jobs: tuple[int, ...]) -> Answers:
         assert self.may.wait(_WAIT_S)
         self.lots.append(jobs)
+        if self.ends is not None and len(jobs) > 1:
+            self.ends()
         error = self._dies_of(jobs)
         if error is not None:
             raise error
@@ -59,8 +63,7 @@ def test_what_waits_is_shared_among_the_hands() -> None:
     hands = [Hand(), Hand()]
     lots = Lots[int](hands, most=8)
     first = _asked(lots, [1, 2])  # one each keeps them busy
-    while any(not one.running() for one in first):
-        pass
+    assert within(_WAIT_S, lambda: all(one.running() for one in first))
     rest = _asked(lots, range(22, 28))
     hands[0].may.set()
     assert [_ended(one) for one in rest] == [10 * one for one in range(22, 28)]
@@ -95,9 +98,42 @@ def test_what_waits_at_the_end_is_cancelled() -> None:
     hand = Hand()
     lots = Lots[int]([hand], most=1)
     first, *rest = _asked(lots, [1, 2, 3])
-    while not first.running():
-        pass
+    assert within(_WAIT_S, first.running)
     lots.close()
     hand.may.set()
     assert _ended(first) == 10
     assert all(one.cancelled() for one in rest)
+    with pytest.raises(RuntimeError, match="after the end"):
+        lots.submit(4)
+
+
+def test_a_lot_that_is_under_way_at_the_end_is_told_so() -> None:
+    hand = Hand(lambda jobs: WorkerLost("closed") if len(jobs) > 1 else None)
+    lots = Lots[int]([hand], most=4)
+    first = lots.submit(1)
+    assert within(_WAIT_S, first.running)
+    rest = _asked(lots, [2, 3])
+    hand.ends = lots.close
+    hand.may.set()
+    assert [_ended(one) for one in rest] == ["closed", "closed"]
+
+
+def test_a_job_of_its_own_waits_for_no_other() -> None:
+    hand = Hand()
+    lots = Lots[int]([hand], most=8)
+    first = lots.submit(1)
+    assert within(_WAIT_S, first.running)
+    found = [lots.submit(2), lots.submit(3, alone=True), *_asked(lots, [4, 5])]
+    hand.may.set()
+    assert [_ended(one) for one in (first, *found)] == [10, 20, 30, 40, 50]
+    assert hand.lots == [(1,), (2,), (3,), (4, 5)]
+    lots.close()
+
+
+def test_whatever_a_hand_raises_is_told_and_it_goes_on() -> None:
+    hand = Hand(lambda jobs: KeyboardInterrupt() if 1 in jobs else None)
+    lots = Lots[int]([hand], most=8)
+    hand.may.set()
+    assert isinstance(lots.submit(1).exception(_WAIT_S), KeyboardInterrupt)
+    assert _ended(lots.submit(2)) == 20
+    lots.close()

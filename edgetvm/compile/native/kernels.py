@@ -38,6 +38,11 @@ def build_kernels(kernels: Mapping[str, Any], target: Any, level: Level) -> byte
         kernels: scheduled; the library has each as a function of its name, that takes its tensors.
         target: TVM's.
         level: the grade of elementary functions.
+
+    Raises:
+        CompileError, MissingToolError: as `edgetvm.compile.linker.link_shared`.
+        StorageError: files cannot be written.
+        Exception: whatever TVM raises of a kernel that it cannot compile.
     """
     from tvm import ir, tirx
 
@@ -58,11 +63,16 @@ def build_kernels(kernels: Mapping[str, Any], target: Any, level: Level) -> byte
 @functools.lru_cache(maxsize=64)
 def _entries(target: str, takes: tuple[tuple[str, int], ...]) -> bytes:
     """An object file with a function for each kernel that takes so many tensors."""
-    from tvm.target import Target
-
-    lines = [*module_header(Target(target)), *(line for one in takes for line in _entry(*one))]
+    lines = [*_header(target), *(line for one in takes for line in _entry(*one))]
     with scratch_folder() as folder:
         return assembled(lines, folder / "entries.ll").read_bytes()
+
+
+@functools.lru_cache(maxsize=8)
+def _header(target: str) -> list[str]:
+    from tvm.target import Target
+
+    return module_header(Target(target))
 
 
 def _entry(name: str, tensors: int) -> Iterator[str]:

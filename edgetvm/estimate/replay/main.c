@@ -2,8 +2,8 @@
 
        edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]
 
-   LIBRARY is a model's own, with the function that calls its kernels; or, with the tensors of its
-   arguments given, a kernel as `main` (`float32:1,64,56,56`). CONTENT is what the tensors hold, one
+   LIBRARY is a model's own, with the function that calls its kernels; or it has a kernel, whose
+   name and the tensors of whose arguments are given (`main float32:1,64,56,56`). CONTENT is what the tensors hold, one
    behind the other: of a model its inputs; zeros behind its end. All calls are made RUNS times,
    each marked for the plugin `trace.c` after a stretch of nothing; and then, with MILLISECONDS,
    timed for so long, all together, and as long again each where it stands among the others.
@@ -277,13 +277,14 @@ int main(int argc, char **argv)
     static struct work work;
     edgetvm_error error = {0};
     if (argc < 5) {
-        fail_with("usage:", "edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]");
+        fail_with("usage:",
+                  "edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]");
     }
     if (module_load(argv[1], &work.module, &error) != EDGETVM_OK) {
         fail_with("cannot load the library:", error.text);
     }
     FILE *content = fopen(argv[2], "rb");
-    if (argc > 6) {
+    if (argc > 5) {
         find_kernel(&work, argv[5], argv + 6, argc - 6, content);
     } else {
         find_model(&work, content);
