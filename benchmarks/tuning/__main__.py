@@ -1,16 +1,18 @@
 """Tuning beside TVM's own: `python -m benchmarks.tuning`.
 
-Five parts, each of which `--parts` may pick:
+Six parts, each of which `--parts` may pick:
 
 - rate: trials a minute of `edgetvm tune` and of stock `ms.relax_integration.tune_relax`, on one
   model, one after the other.
+- board: the same on a board with cores of its own, an emulated one that takes no time.
 - parity: how long either takes until the model is as fast as in ONNX Runtime.
 - suite: the models of benchmarks.latency, tuned in 30 minutes in all, over their fastest peers.
 - boards: how much faster a search is on eight emulated boards than on one.
 - kills: `kill -9` of a whole tuning at a hundred random instants, and what is left after each.
 
-It ends with `result: trials_per_minute_ratio=… time_to_parity_ratio=… geomean_tuned_30min=…
-boards8_scaling=… kills=… lost_trials=…`; `nan` for a part that was not run, `<=` before a bound.
+It ends with `result: trials_per_minute_ratio=… board_trials_per_minute_ratio=…
+time_to_parity_ratio=… geomean_tuned_30min=… boards8_scaling=… kills=… lost_trials=…`; `nan` for a
+part that was not run, `<=` before a bound.
 """
 
 from __future__ import annotations
@@ -30,13 +32,16 @@ from benchmarks.latency.machine import cpu_name
 from benchmarks.latency.prepare import prepared
 from benchmarks.latency.rounds import say
 from benchmarks.latency.suite import chosen
-from benchmarks.tuning import boards, kills, parity, rivals, suite
+from benchmarks.tuning import board_rate, boards, kills, parity, rivals, suite
 from benchmarks.tuning.figures import Part, result_line
+from edgetvm.farm import LocalBoard
 from edgetvm.measure.peers.case import Case, Unavailable
 
 _RESULTS = Path(__file__).resolve().parent.parent / "results"
 _COPIES = 12
-PARTS = ("rate", "parity", "suite", "boards", "kills")
+# Of stock on the emulated board: it has no parity to reach there.
+_BOARD_MINUTES = 6.0
+PARTS = ("rate", "parity", "board", "suite", "boards", "kills")
 
 
 def _words(text: str) -> list[str]:
@@ -59,7 +64,7 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--parts", default=list(PARTS), metavar="A,B", help=",".join(PARTS), type=_parts)
-    add("--model", default="mobilenetv2", metavar="NAME", help="of rate and parity")
+    add("--model", default="mobilenetv2", metavar="NAME", help="of rate, parity and board")
     add("--threads", type=int, default=_cores(), metavar="N", help="that it runs on there")
     add("--rate-minutes", type=float, default=3, metavar="M", help="of edgetvm's search there")
     add("--stock-minutes", type=float, default=30, metavar="M", help="of MetaSchedule's")
@@ -99,14 +104,27 @@ def _rivals(options: argparse.Namespace) -> list[Part]:
         ours = rivals.search_ours(case.file, options.rate_minutes, every_s, scratch)
         every_s = 60 * options.stock_minutes / _COPIES
         say(f"rate: {ours.per_minute:.1f} trials a minute; now stock")
-        stock = rivals.search_stock(
-            case.file, threads, options.stock_minutes, every_s, options.per_iteration, scratch
-        )
+        with LocalBoard() as local:
+            board = rivals.Board(local.tracker, local.key, "local", threads)
+            stock = rivals.search_stock(
+                case.file, board, options.stock_minutes, every_s, options.per_iteration, scratch
+            )
         say(f"rate: {stock.per_minute:.1f} trials a minute")
         parts = [rivals.rate(case.name, ours, stock)] if "rate" in options.parts else []
         if "parity" in options.parts:
             parts.append(parity.run(case, threads, options.folder, ours, stock, scratch))
     return parts
+
+
+def _board(options: argparse.Namespace) -> list[Part]:
+    plan = board_rate.Plan(
+        options.model,
+        _case(options.model, options.folder).file,
+        options.rate_minutes,
+        min(options.stock_minutes, _BOARD_MINUTES),
+        options.per_iteration,
+    )
+    return [board_rate.run(plan)]
 
 
 def _suite(options: argparse.Namespace) -> list[Part]:
@@ -132,6 +150,7 @@ def _kills(options: argparse.Namespace) -> list[Part]:
 # What runs a part, or several that share their work.
 _RUNNERS: dict[tuple[str, ...], Callable[[argparse.Namespace], list[Part]]] = {
     ("rate", "parity"): _rivals,
+    ("board",): _board,
     ("suite",): _suite,
     ("boards",): _boards,
     ("kills",): _kills,

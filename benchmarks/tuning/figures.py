@@ -11,6 +11,7 @@ Item = TypeVar("Item")
 
 KEYS = (
     "trials_per_minute_ratio",
+    "board_trials_per_minute_ratio",
     "time_to_parity_ratio",
     "geomean_tuned_30min",
     "boards8_scaling",

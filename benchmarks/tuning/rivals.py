@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.tuning.figures import Part
 from benchmarks.tuning.processes import edgetvm, kill_tree
 from benchmarks.tuning.stock_tuner import NOTES
-from edgetvm.farm import LocalBoard
+from edgetvm.farm import Address
 
 _TICK_S = 0.5
 
@@ -60,15 +60,26 @@ class Searched:
         return 60 * len(self.trials_at) / (self.trials_at[-1] - self.began_at)
 
 
+@dataclass(frozen=True)
+class Board:
+    """Where stock tunes: a server's tracker and key, its profile, and the threads of a kernel."""
+
+    tracker: Address
+    key: str
+    profile: str
+    threads: int
+
+
 def search_stock(
-    model: Path, threads: int, minutes: float, every_s: float, per_iteration: int, folder: Path
+    model: Path, board: Board, minutes: float, every_s: float, per_iteration: int, folder: Path
 ) -> Searched:
     """MetaSchedule on a model for so many minutes; its database copied every so often."""
     work = folder / "stock"
     work.mkdir()
-    with LocalBoard() as local, (folder / "stock.log").open("wb") as said:
+    with (folder / "stock.log").open("wb") as said:
         command = [sys.executable, "-m", "benchmarks.tuning.stock_tuner", str(model), str(work)]
-        command += [str(local.tracker), local.key, str(threads), str(per_iteration)]
+        command += [str(board.tracker), board.key, board.profile]
+        command += [str(board.threads), str(per_iteration)]
         began_at = time.time()
         process = subprocess.Popen(
             command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
@@ -86,7 +97,17 @@ def search_ours(model: Path, minutes: float, every_s: float, folder: Path) -> Se
     command = ["tune", str(model), "--database", str(database)]
     command += ["--time", f"{round(60 * minutes) + 3600}s"]
     began_at = time.time()
-    process = edgetvm(command, folder / "ours.log")
+    return ended_after(edgetvm(command, folder / "ours.log"), began_at, minutes, every_s, database)
+
+
+def ended_after(
+    process: subprocess.Popen[bytes],
+    began_at: float,
+    minutes: float,
+    every_s: float,
+    database: Path,
+) -> Searched:
+    """A search of edgetvm's that is ended after so many minutes; its database copied likewise."""
     snapshots = _until(process, 60 * minutes, every_s, lambda at: _backed_up(database, at))
     with closing(sqlite3.connect(database)) as opened:
         rows = opened.execute("SELECT measured_at, outcome FROM trials ORDER BY id").fetchall()
@@ -143,11 +164,11 @@ def _backed_up(database: Path, at_s: float) -> Path | None:
     return copy
 
 
-def rate(model: str, ours: Searched, stock: Searched) -> Part:
-    """How many times as many trials a minute edgetvm makes."""
+def rate(model: str, ours: Searched, stock: Searched, key: str = "trials_per_minute_ratio") -> Part:
+    """How many times as many trials a minute edgetvm makes; the key is the figure's."""
     raw = {"model": model, "ours": _told(ours), "stock": _told(stock)}
     ratio = ours.per_minute / stock.per_minute if stock.trials_at else math.inf
-    return Part({"trials_per_minute_ratio": ratio}, raw)
+    return Part({key: ratio}, raw)
 
 
 def _told(searched: Searched) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """In a process of its own: MetaSchedule as TVM has it, on a model, until it is ended.
 
-    python -m benchmarks.tuning.stock_tuner MODEL FOLDER HOST:PORT KEY THREADS PER_ITERATION
+    python -m benchmarks.tuning.stock_tuner MODEL FOLDER HOST:PORT KEY PROFILE THREADS PER_ITERATION
 
 Writes to FOLDER `trials.jsonl`, a line for each measured trial, beside MetaSchedule's own database.
 The settings are the best that were found for it: a builder process for each core, a limit of time
@@ -30,7 +30,7 @@ NOTES = "trials.jsonl"
 def main() -> None:
     """Tune."""
     end_with_owner()
-    model_file, folder, tracker, key, threads, per_iteration = sys.argv[1:]
+    model_file, folder, tracker, key, profile, threads, per_iteration = sys.argv[1:]
     from tvm import relax
     from tvm.s_tir import meta_schedule as ms
 
@@ -40,7 +40,7 @@ def main() -> None:
     from edgetvm.tune.jobs import How
 
     model = import_model(Path(model_file))
-    target = target_for(dataclasses.replace(load_profile("local"), cores=int(threads)))
+    target = target_for(dataclasses.replace(load_profile(profile), cores=int(threads)))
     # It tunes kernels, and makes none by itself.
     with target:
         fused = relax.get_pipeline("zero")(model.module)

@@ -199,7 +199,8 @@ def test_a_killed_tree_has_no_survivors() -> None:
 def test_on_an_emulated_board_every_candidate_sleeps(tmp_path: Path) -> None:
     sleeper = built_sleeper(tmp_path, 20.0)
     argument = (Tensor((4,), "float32"),)
-    job = RunJob(Loadable(b"default", argument), Loadable(b"candidate", argument), How())
+    mine = Loadable(b"candidate", argument, "candidate7")
+    job = RunJob(Loadable(b"default", argument), mine, How())
     with emulated_boards(2, "emulated", sleeper) as tracker:
         board = Board("emulated", "rpi4", tracker, "emulated")
         assert not board.shares_cores
