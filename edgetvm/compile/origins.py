@@ -92,6 +92,19 @@ def nodes_of(function: Any, nodes: Mapping[str, str]) -> Iterator[tuple[Any, tup
         yield binding, names
 
 
+def sources_of(function: Any) -> dict[Any, str]:
+    """The model's own variable that each one of a graph belongs to: itself, or the next that is
+    the model's."""
+    found: dict[Any, str] = {}
+    following = ""
+    for binding in reversed(bindings_of(function)):
+        for part in names_in(binding.var):
+            if part.startswith(_MODELS):
+                following = part.removeprefix(_MODELS)
+        found[binding.var] = following
+    return found
+
+
 def graphs_of(module: IRModule) -> list[tuple[Any, Any]]:
     """The module's Relax functions but for those that hold one fused group."""
     from tvm import relax

@@ -81,13 +81,21 @@ class OperatorChoices:
     Attributes:
         wanted: choices other than the defaults, by operator key and name.
         asked: the decisions that were taken, by operator key.
+        sources: variables of the model that the operators belong to, by operator key.
     """
 
     wanted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     asked: dict[str, Decisions] = field(default_factory=dict)
+    sources: dict[str, set[str]] = field(default_factory=dict)
 
-    def of(self, key: str) -> Decisions:
-        """The decisions of one operator."""
+    def of(self, key: str, source: str = "") -> Decisions:
+        """The decisions of one operator.
+
+        Args:
+            key: of the operator.
+            source: variable of the model that this call of it belongs to.
+        """
+        self.sources.setdefault(key, set()).add(source)
         if key not in self.asked:
             self.asked[key] = Decisions(self.wanted.get(key, {}))
         return self.asked[key]

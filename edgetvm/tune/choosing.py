@@ -20,7 +20,9 @@ Verdict = tuple[int | None, float, int]
 def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Trial | None:
     """The trial of a task to use; None for the default.
 
-    A verdict counts until a later trial is faster than it by the margin.
+    A verdict counts until a later trial is faster than it by the margin: in its own session, and
+    beside the fastest look at the default on that board. Where something else ran while the default
+    was timed, everything after it looks fast.
 
     Args:
         trials: of the task, with their numbers.
@@ -28,12 +30,20 @@ def best_of(trials: Iterable[tuple[int, Trial]], verdict: Verdict | None) -> Tri
     """
     winner, gain, through = verdict or (None, 1.0, 0)
     known = dict(trials)
+    fastest_ms: dict[str, float] = {}
+    for trial in known.values():
+        if trial.default_ms > 0:
+            least_ms = min(trial.default_ms, fastest_ms.get(trial.board, trial.default_ms))
+            fastest_ms[trial.board] = least_ms
     wrong = {candidate_of(one) for one in known.values() if one.outcome == "wrong result"}
     best = known.get(winner) if winner is not None else None
     limit = MARGIN / gain
     for number, trial in known.items():
-        if number > through and trial.ratio < limit and candidate_of(trial) not in wrong:
-            best, limit = trial, trial.ratio
+        if number <= through or trial.ratio >= limit or candidate_of(trial) in wrong:
+            continue
+        ratio = trial.latency_ms / fastest_ms[trial.board]
+        if ratio < limit:
+            best, limit = trial, ratio
     return best
 
 

@@ -151,10 +151,16 @@ def variants(
         wanted = {key: one for key, one in wanted.items() if one}
         choices = OperatorChoices(wanted)
         module = optimise(model, profile, options, choices)
+        nodes_of = {
+            key: {model.nodes.get(one, "") for one in sources}
+            for key, sources in choices.sources.items()
+        }
         found = {}
         for name, calls in kernel_calls(module, model.nodes).items():
             task = keys.get(calls.nodes[0])
-            form = form_of(module[name], profile, options, wanted)
+            # What was decided elsewhere is no part of this form: it would come with it.
+            own = {key: one for key, one in wanted.items() if nodes_of[key] & {*calls.nodes[0]}}
+            form = form_of(module[name], profile, options, own) if own else None
             if task is not None and form is not None and form.workload != task.key:
                 found[task.key] = form
         yield found

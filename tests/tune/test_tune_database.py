@@ -324,6 +324,18 @@ def test_in_a_read_only_folder_nothing_can_be_made_but_what_is_there_is_read() -
     assert read == "1", done.stderr
 
 
+def test_what_is_only_fast_beside_a_default_that_was_disturbed_is_not_taken(
+    database: TuningDatabase,
+) -> None:
+    database.append(None, HERE, made_trial(default_ms=2.0))
+    database.append(None, HERE, made_trial(ratio=0.4, decisions=_FASTER, default_ms=6.0))
+    assert not database.schedules(HERE).kernels
+    # The second is 0.9 of the fastest default, though 0.6 beside its own.
+    database.append(None, HERE, made_trial(ratio=0.6, decisions=_FAST, default_ms=3.0))
+    (chosen,) = database.schedules(HERE).kernels.values()
+    assert chosen.decisions == _FAST
+
+
 def test_nothing_slower_than_the_default_is_taken(database: TuningDatabase) -> None:
     database.append(None, HERE, made_trial())
     database.append(None, HERE, made_trial(ratio=1.2, decisions=_FAST))

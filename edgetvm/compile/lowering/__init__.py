@@ -12,6 +12,7 @@ from edgetvm.compile.lowering.matmul import lower_matmul
 from edgetvm.compile.lowering.resizing import lower_resize
 from edgetvm.compile.lowering.site import Site, operator_key
 from edgetvm.compile.options import DEFAULTS, CompileOptions
+from edgetvm.compile.origins import sources_of
 from edgetvm.compile.tuned import OperatorChoices
 
 if TYPE_CHECKING:
@@ -43,19 +44,27 @@ def lower_contractions(
 
         @mutator
         class Lowering(PyExprMutator):  # type: ignore[misc]
+            sources: dict[Any, str]
+            source = ""
+
+            def visit_var_binding_(self, binding: Any) -> None:
+                self.source = self.sources.get(binding.var, "")
+                super().visit_var_binding_(binding)
+
             def visit_call_(self, call: Any) -> Any:
                 call = super().visit_call_(call)
                 ours = _OURS.get(getattr(call.op, "name", ""))
                 if ours is None:
                     return call
                 call = self.builder_.normalize(call)
-                decisions = known.of(operator_key(call))
+                decisions = known.of(operator_key(call), self.source)
                 made = ours(Site(self.builder_, profile, options.level.winograd, decisions), call)
                 return call if made is None else made
 
         lowering = Lowering(module)
         for variable, function in module.functions_items():
             if isinstance(function, relax.Function):
+                lowering.sources = sources_of(function)
                 lowering.builder_.update_func(variable, lowering.visit_expr(function))
         result: IRModule = lowering.builder_.get()
         return result
