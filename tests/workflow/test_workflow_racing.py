@@ -73,6 +73,16 @@ def test_who_cannot_win_by_enough_gets_no_more_turns(monkeypatch: pytest.MonkeyP
     assert opened == [*(2 * ["7", "7.05", "7.3"]), *(3 * ["7", "7.05"])]
 
 
+def test_turns_that_were_disturbed_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disturbed(MadeBoard):
+        def time_runs(self, count: int, max_s: float) -> Any:
+            slowed = 5.0 if len(self.opened) in (1, 3, 5) else 1.0
+            return slowed * super().time_runs(count, max_s)
+
+    times_ms, _ = raced(Disturbed(monkeypatch), package("7"), package("8"))
+    assert times_ms == [7.0, 8.0]
+
+
 def test_packages_of_one_library_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     same = package("7-a", b"same"), package("5"), package("7-b", b"same")
     times_ms, opened = raced(MadeBoard(monkeypatch), *same)
