@@ -127,8 +127,8 @@ def _facts(found: ModelEstimate) -> dict[str, str]:
         "model": found.model,
         "board": f"{found.profile.name} ({found.profile.description}), one core at "
         f"{found.profile.clock_mhz} MHz",
-        "estimated": f"{format_ms(whole.ms)}, between {format_ms(whole.least_ms)} and "
-        f"{format_ms(whole.ms * whole.error)}; nothing was measured",
+        "estimated": f"{format_ms(whole.ms)}; nothing was measured",
+        "range": _range(whole),
         "error": f"a factor of {found.core.error:g}, known or assumed",
         **({"priced by": found.core.source} if found.core.source else {}),
         "cycles": f"{format_count(whole.cost.cycles)}, {whole.stall_share:.0%} waiting for memory",

@@ -72,7 +72,8 @@ def export_command(folder: Path, database: Path | None, device: str | None, as_j
     from edgetvm.tune.metaschedule import export_records
 
     terminal = Terminal(as_json)
-    with TuningDatabase(database or default_database(), must_exist=True) as opened:
+    kept_in = database or default_database()
+    with terminal.steps(), TuningDatabase(kept_in, must_exist=True) as opened:
         written = export_records(opened, folder, _profile(device))
     terminal.result(
         asdict(written),
@@ -173,6 +174,6 @@ def _table(found: list[TaskSummary]) -> Table:
             f"{one.conditions.level}\n{one.conditions.cores}",
             f"{one.trials}\n{one.failed}",
             "\n".join(times),
-            f"{one.gain:.2f}",
+            f"{one.gain:.2f}" if one.best_ms is not None else "",
         )
     return table

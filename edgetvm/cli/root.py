@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from edgetvm.base.errors import EdgetvmError
 from edgetvm.base.version import __version__
+from edgetvm.cli.streams import give_up_stdout, open_closed
 
 # Name on the command line to module in this room; each holds a click command called `command`.
 COMMANDS = {
@@ -76,6 +76,7 @@ def root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with a documented exit code."""
+    open_closed()
     sys.exit(_exit_code(arguments))
 
 
@@ -95,7 +96,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         click.echo("stopped by Ctrl-C; nothing is left half-written", err=True)
         return 130
     except BrokenPipeError:
-        # The reader of stdout (head, less) has gone: nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of stdout (head, less) has gone.
+        give_up_stdout()
         return 0
     return result if isinstance(result, int) else 0

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,9 +19,11 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from edgetvm.base.errors import EdgetvmError
+from edgetvm.base.files import storage_errors
 from edgetvm.base.steps import StepEvent, listening
 from edgetvm.base.units import format_duration
 from edgetvm.base.words import printable
+from edgetvm.cli.streams import give_up_stdout
 
 _SIGN_EVERY_S = 10.0
 # What is shown in passing comes more often: there is more to see in it.
@@ -87,15 +90,28 @@ class Terminal:
         """The command's result: `document` as JSON, or `shown` for people.
 
         A document may be an iterator of pieces of JSON: nobody need hold the whole of it.
+
+        Raises:
+            StorageError: stdout leads to a file that cannot be written.
         """
+        try:
+            self._write(document, shown)
+            sys.stdout.flush()
+        except EdgetvmError:
+            raise
+        except BrokenPipeError:
+            # Click would end the process with code 1 for one that has an error number.
+            raise BrokenPipeError from None
+        except OSError:
+            give_up_stdout()
+            with storage_errors(Path("stdout")):
+                raise
+
+    def _write(self, document: Any, shown: RenderableType) -> None:
         if self.as_json:
-            pieces = document if isinstance(document, Iterator) else _json_of(document)
-            try:
-                sys.stdout.writelines(pieces)
-                sys.stdout.flush()
-            except BrokenPipeError:
-                # Click would end the process with code 1 for one that has an error number.
-                raise BrokenPipeError from None
+            sys.stdout.writelines(
+                document if isinstance(document, Iterator) else _json_of(document)
+            )
         else:
             self._out.print(shown, crop=False)
 

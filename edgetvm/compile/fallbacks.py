@@ -39,6 +39,8 @@ def tuned_summary(kernels: Sequence[Kernel], layout: Layout) -> str:
     """
     products = [kernel.multiply_adds * kernel.calls for kernel in kernels]
     tuned = [kernel.schedule == "tuned" for kernel in kernels]
+    if layout != "auto" and not any(tuned):
+        return f"the layout {layout} is tuned, and no kernel"
     share = sum(itertools.compress(products, tuned)) / max(sum(products), 1)
     return (
         f"{sum(tuned)} of {len(kernels)} kernels are tuned, with {100 * share:.0f} % of the "

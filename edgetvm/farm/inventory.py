@@ -234,7 +234,8 @@ def find_board(name: str) -> Board:
     if name in profiles:
         raise NotFoundError(
             f"{name!r} is a board profile, and no board of the inventory is called so",
-            mend=f"add the board to {inventory_path()}; `edgetvm package` needs no board",
+            mend=f"add the board to {inventory_path()}; `edgetvm package`, `edgetvm estimate` and "
+            "`edgetvm tune --estimate` need none",
         )
     raise NotFoundError(f"no board is called {name!r}", mend=_nearest(name, boards, profiles))
 

@@ -19,8 +19,7 @@ class Known:
 
     Attributes:
         states: by task key.
-        done: trials of this run.
-        outcomes: of those that this process made.
+        outcomes: of the trials of this run.
     """
 
     def __init__(
@@ -36,8 +35,7 @@ class Known:
             draw: draws from MetaSchedule's space.
         """
         self.states = {task.key: TaskState.of(task, draw) for task in search.tasks.tasks}
-        self.done = database.trials_in(run)
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes = Counter(database.outcomes_in(run))
         self._conditions, self._database = search.conditions, database
         self._model, self._run = model, run
         # Workloads that are in the database.
@@ -47,6 +45,11 @@ class Known:
         self.read()
         for state in self.states.values():
             state.dry = 0.0
+
+    @property
+    def done(self) -> int:
+        """Trials of this run."""
+        return self.outcomes.total()
 
     def read(self) -> None:
         """Learn what others have measured since the last time."""
@@ -98,7 +101,6 @@ class Known:
             self._kept.add(candidate.form.workload)
             self._database.add_workload(candidate.form, state.task.description)
         self._mine.add(self._database.append(self._run, self._conditions, trial))
-        self.done += 1
         self.outcomes[outcome] += 1
         state.know(trial)
         if not trial.is_default:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from edgetvm.base.errors import UsageError
 from edgetvm.base.files import storage_errors, write_text
 from edgetvm.base.frames import quick_frames
+from edgetvm.base.steps import step
 from edgetvm.boards.profile import BoardProfile, load_profile
 from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules import all_rules, scheduled_as
@@ -46,7 +47,7 @@ class Exported:
     """What was written.
 
     Attributes:
-        workloads: kernels.
+        workloads: kernels that have a record.
         records: trials with a trace.
         left_out: trials that no trace can tell, by rule.
         estimated: trials that were left out, for no board measured them.
@@ -117,13 +118,14 @@ def export_records(database: TuningDatabase, folder: Path, profile: str | None =
             raise UsageError(
                 "it holds records", where=str(folder / name), mend="name an empty folder"
             )
-    made, estimated = _Export(database), 0
-    for conditions in database.conditions(profile):
-        if conditions.estimated:
-            estimated += len(database.trials(conditions))
-        else:
-            made.add(conditions)
-    if not made.workloads:
+    trials = {one: database.trials(one) for one in database.conditions(profile)}
+    measured = {one: found for one, found in trials.items() if not one.estimated}
+    made = _Export(database)
+    with step("tell trials by traces") as this:
+        total = sum(map(len, measured.values()))
+        for conditions, found in measured.items():
+            made.add(conditions, found, lambda done: this.advance(done, total))
+    if not made.records and not made.left_out:
         raise UsageError(
             "no board has measured a trial" + (f" for {profile}" if profile else ""),
             where=str(database.path),
@@ -133,6 +135,7 @@ def export_records(database: TuningDatabase, folder: Path, profile: str | None =
         folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / WORKLOADS, _lines(made.workloads))
     write_text(folder / RECORDS, _lines(made.records))
+    estimated = sum(len(found) for one, found in trials.items() if one.estimated)
     return Exported(len(made.workloads), len(made.records), dict(made.left_out), estimated)
 
 
@@ -148,19 +151,24 @@ class _Export:
         self.workloads: list[Any] = []
         self.records: list[Any] = []
         self.left_out: Counter[str] = Counter()
-        self._kernels: dict[str, tuple[int, Any, Any] | None] = {}
+        self._kernels: dict[str, Any] = {}
+        self._lines: dict[str, tuple[int, Any]] = {}
+        self._done = 0
 
-    def add(self, conditions: Conditions) -> None:
-        """Add the trials under these conditions."""
+    def add(
+        self, conditions: Conditions, trials: Sequence[Trial], told: Callable[[int], None]
+    ) -> None:
+        """Add the trials under these conditions; tells how many of all are done."""
         profile = load_profile(conditions.profile)
         target = target_for(profile, CompileOptions(opt_level=conditions.level))
-        told = json.loads(str(target))
+        for_target = json.loads(str(target))
         traces: dict[object, str | None] = {}
-        for trial in self._database.trials(conditions):
-            kernel = self._kernel(trial.workload)
-            if kernel is None or trial.outcome == "board lost":
+        for trial in trials:
+            self._done += 1
+            told(self._done)
+            function = self._kernel(trial.workload)
+            if function is None or trial.outcome == "board lost":
                 continue
-            number, function, arguments = kernel
             key = key_of(trial.workload, trial.choice)
             if key not in traces:
                 with target:
@@ -170,28 +178,35 @@ class _Export:
                 self.left_out[trial.choice.rule] += 1
                 continue
             times_s = [one / 1e3 for one in trial.times_ms] or [_FAILED_S]
-            self.records.append([number, [json.loads(trace), times_s, told, arguments]])
+            number, arguments = self._line(trial.workload, function)
+            self.records.append([number, [json.loads(trace), times_s, for_target, arguments]])
 
-    def _kernel(self, key: str) -> tuple[int, Any, Any] | None:
-        """A kernel's line, function and arguments; None where it was not kept."""
-        if key not in self._kernels:
-            text = self._database.kernel(key)
-            self._kernels[key] = None if text is None else self._written(text)
-        return self._kernels[key]
-
-    def _written(self, text: str) -> tuple[int, Any, Any]:
+    def _kernel(self, key: str) -> Any:
+        """A kernel's function; None where it was not kept."""
         from tvm import ir
 
         from edgetvm.compile.memory.strides import without_gaps
 
+        if key not in self._kernels:
+            text = self._database.kernel(key)
+            self._kernels[key] = text and without_gaps(ir.load_json(text)).with_attr(
+                "global_symbol", "main"
+            )
+        return self._kernels[key]
+
+    def _line(self, key: str, function: Any) -> tuple[int, Any]:
+        """A kernel's line, written when its first record is, and its arguments."""
+        from tvm import ir
+
         quick_frames()
         from tvm.s_tir import meta_schedule as ms
 
-        function = without_gaps(ir.load_json(text)).with_attr("global_symbol", "main")
-        workload = ms.database.Workload(ir.IRModule({"main": function}))
-        self.workloads.append([str(one) for one in workload.as_json()])
-        arguments = [one.as_json() for one in ms.arg_info.ArgInfo.from_prim_func(function)]
-        return len(self.workloads) - 1, function, arguments
+        if key not in self._lines:
+            workload = ms.database.Workload(ir.IRModule({"main": function}))
+            arguments = [one.as_json() for one in ms.arg_info.ArgInfo.from_prim_func(function)]
+            self._lines[key] = len(self.workloads), arguments
+            self.workloads.append([str(one) for one in workload.as_json()])
+        return self._lines[key]
 
 
 def _trace(choice: KernelChoice, function: Any, profile: BoardProfile) -> str | None:

@@ -100,11 +100,15 @@ class Runs(DatabaseFile):
 
     def trials_in(self, run: int) -> int:
         """How many trials a run has made."""
+        return sum(self.outcomes_in(run).values())
+
+    def outcomes_in(self, run: int) -> dict[str, int]:
+        """How often each outcome came among the trials of a run."""
         with self._errors():
-            row = self._connection.execute(
-                "SELECT COUNT(*) FROM trials WHERE run = ?", (run,)
-            ).fetchone()
-        return int(row[0])
+            rows = self._connection.execute(
+                "SELECT outcome, COUNT(*) FROM trials WHERE run = ? GROUP BY outcome", (run,)
+            ).fetchall()
+        return {str(outcome): int(count) for outcome, count in rows}
 
     def close(self) -> None:
         """Close the file, and let go of its runs."""

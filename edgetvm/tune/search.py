@@ -112,6 +112,10 @@ class Loop:
                     self._known.read()
                     self._tell()
             self._tell()
+        except KeyboardInterrupt:
+            # What is told last is how many trials are kept.
+            self._tell()
+            raise
         finally:
             self._database.spend(self._run, self.elapsed_s)
             self._boards.stop()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from real_command import Done, edgetvm, refused
+from rich.console import Console
 
 from edgetvm.boards import load_profile
 from edgetvm.cli.estimate import command
+from edgetvm.cli.estimate_views import estimates_view
+from edgetvm.estimate.estimating import Estimate, KernelEstimate, ModelEstimate
+from edgetvm.estimate.kernels import CallCost
 
 pytestmark = pytest.mark.usefixtures("session_cache")
 
@@ -56,6 +61,17 @@ def test_people_see_kernels_and_the_known_error(tiny_onnx: Path) -> None:
     assert done.code == 0, done.err
     assert "nothing was measured" in done.out
     assert "a factor of 2" in done.out
+
+
+def test_a_model_whose_kernels_spill_has_no_upper_end() -> None:
+    profile = load_profile("rpi4")
+    assert profile.core is not None
+    spilling = Estimate(CallCost(1000, 1500.0, 0.0, spilled=0.5), 1500.0, error=1.5)
+    kernel = KernelEstimate("k", "conv2d", 1, spilling)
+    told = io.StringIO()
+    found = ModelEstimate("m", profile, profile.core, (kernel,), 1, None)
+    Console(width=120, file=told).print(estimates_view([found], None))
+    assert told.getvalue().count("over 0.00100 ms: spills") == 2
 
 
 def test_a_core_that_nothing_is_known_of_is_refused(tiny_onnx: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,27 @@ def test_a_reader_that_goes_away_is_no_error(home: Home, arguments: tuple[str, .
         os.close(reader)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("profiles list >/dev/full", 10, "error: stdout: no space left on device"),
+        ("profiles list --json >/dev/full", 10, "error: stdout: no space left on device"),
+        ("profiles list <&- >&-", 0, ""),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_told(home: Home, words: str, code: int, said: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(COMMAND)} {words}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **home.variables},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(said) and len(done.stderr.splitlines()) == bool(said)
 
 
 def test_inputs_bound_to_several_numbers(home: Home, tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ def test_what_rules_rewrite_is_left_out_and_counted(tiny_onnx: Path, tmp_path: P
             database.append(None, conditions_of(_PROFILE, options), trial)
         told = export_records(database, tmp_path / "out")
     assert told.records + sum(told.left_out.values()) == len(found)
+    # A kernel has one trial here: without a record it is of no use to a reader.
+    assert told.workloads == told.records < len(found)
+    assert len((tmp_path / "out" / WORKLOADS).read_text().splitlines()) == told.workloads
     assert set(told.left_out) <= {task.form.rule for task in found}
 
 
@@ -138,6 +141,8 @@ def test_stock_records_become_trials_that_decide_nothing(
         assert {one.task for one in trials} == {tasks[0].key}
         assert trials[0].latency_ms == pytest.approx(3.0) and trials[0].is_from_elsewhere
         assert not database.schedules(_HERE).kernels
+        listed = CliRunner().invoke(command, ["list", "--database", str(database.path)]).output
+        assert tasks[0].key[:8] in listed and "1.00" not in listed
         assert import_records(database, tmp_path, _PROFILE, _LOOPS).known == 3
 
 

@@ -47,7 +47,7 @@ def tuning(model: Path, database: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, "tune", str(model), "--database", str(database), *words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
 
@@ -87,7 +87,11 @@ def test_a_tuning_that_is_killed_goes_on_and_ends_with_all_its_trials(
         os.kill(process.pid, number)
         assert process.wait(30) == (-9 if number == signal.SIGKILL else 130)
         assert within(5, lambda family=family: not any(alive(one.pid) for one in family))
-    assert tuning(tiny_onnx, path).wait(120) == 0
+    assert process.stderr is not None
+    assert f"{count(path)} trials of this run are kept" in process.stderr.read().decode()
+    last = tuning(tiny_onnx, path, "--trials", str(_TRIALS), "--json")
+    told = json.loads(last.communicate(timeout=120)[0])
+    assert last.returncode == 0 and sum(told["outcomes"].values()) == told["trials"]
     with TuningDatabase(path, must_exist=True) as database:
         trials = database.trials(_HERE)
         tried = [(one.workload, str(one.choice)) for one in trials if one.outcome == "ok"]
