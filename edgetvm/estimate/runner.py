@@ -10,6 +10,11 @@ from edgetvm.farm.inventory import Board
 from edgetvm.tune.jobs import Loadable, Ran, RunJob
 
 
+def program_of(kernel: Loadable) -> Program:
+    """A candidate to be replayed, on zeros."""
+    return Program(kernel.library, b"", kernel.arguments, kernel.function)
+
+
 class EstimateRunner:
     """Answers as a board does, with estimates: see `edgetvm.tune.running.Runner`."""
 
@@ -42,8 +47,7 @@ class EstimateRunner:
         return self._defaults[kernel]
 
     def _estimate(self, kernel: Loadable) -> Estimate:
-        program = Program(kernel.library, b"", kernel.arguments, kernel.function)
-        return estimate_kernel(program, self._profile)
+        return estimate_kernel(program_of(kernel), self._profile)
 
     def _environment(self) -> dict[str, object]:
         core = core_of(self._profile)

@@ -23,17 +23,18 @@ from edgetvm.compile.options import CompileOptions
 from edgetvm.compile.schedules.decisions import Decisions
 from edgetvm.compile.tuned import NO_RULE, KernelChoice
 from edgetvm.tune.drawing import DrawJob, draw_traces
+from edgetvm.tune.jobs import Loadable, Tensor
 from edgetvm.tune.lots import Lots
 
 # Of a candidate's build, and of each more in a lot.
 _TIMEOUT_S = 60.0
 _MORE_S = 10.0
-# Candidates that are built together: of twice as many each takes as long.
-LOT = 8
 # Beside it, for a cluster to bring a job to a worker, and to another where the first one died.
 _CLUSTER_S = 60.0
 # For a cluster to answer, at first or again.
 _CONNECT_S = 10
+# Candidates that are built together: of twice as many each takes as long.
+LOT = 8
 _DASK = "dask://"
 
 
@@ -65,6 +66,10 @@ class Built:
 
     library: bytes
     function: str = "main"
+
+    def loadable(self, arguments: tuple[Tensor, ...]) -> Loadable:
+        """As a board takes it, with the kernel's arguments."""
+        return Loadable(self.library, arguments, self.function)
 
 
 def build_candidate(job: BuildJob) -> Built:

@@ -39,7 +39,7 @@ class Candidate:
         """As a board takes it, once it is built."""
         if self.built is None:
             raise ValueError("a candidate that is not built cannot be run")
-        return Loadable(self.built.library, self.form.arguments, self.built.function)
+        return self.built.loadable(self.form.arguments)
 
     @property
     def is_default(self) -> bool:

@@ -211,8 +211,7 @@ def _loadable(building: Future[Built], arguments: tuple[Tensor, ...]) -> Loadabl
         MissingToolError: nothing can be built any more.
     """
     try:
-        built = building.result()
-        return Loadable(built.library, arguments, built.function)
+        return building.result().loadable(arguments)
     except MissingToolError:
         raise
     except Exception as error:  # whatever a build raises: see `Builder.submit`

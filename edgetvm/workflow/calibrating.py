@@ -12,12 +12,12 @@ from edgetvm.boards.profile import BoardProfile
 from edgetvm.compile.options import DEFAULTS, CompileOptions
 from edgetvm.estimate.calibration import Calibration, Point, calibrate, save_calibration
 from edgetvm.estimate.estimating import core_of, watch_kernel
-from edgetvm.estimate.replaying import Program
+from edgetvm.estimate.runner import program_of
 from edgetvm.farm.inventory import Board
 from edgetvm.farm.standing_boards import standing
 from edgetvm.tune.allocation import default_choice
 from edgetvm.tune.building import BuildJob, build_candidate
-from edgetvm.tune.jobs import How, Loadable, RunJob
+from edgetvm.tune.jobs import How, RunJob
 from edgetvm.tune.running import BoardRunner
 from edgetvm.tune.tasks import Task, tasks_of
 from edgetvm.workflow.comparing import check_real
@@ -84,11 +84,10 @@ def _point(
     except EdgetvmError as error:
         note(f"{task.name} is left out: {error.what}")
         return None
-    mine = Loadable(built.library, task.form.arguments, built.function)
+    mine = built.loadable(task.form.arguments)
     ran = runner.run(RunJob(mine, mine, How(least_ms=_LEAST_MS)))
     if ran.outcome != "ok":
         note(f"{task.name} is left out: {ran.error}")
         return None
-    program = Program(built.library, b"", task.form.arguments, built.function)
-    cost, misses = watch_kernel(program, profile)
+    cost, misses = watch_kernel(program_of(mine), profile)
     return Point(task.name, cost.core_cycles, misses, median(ran.times_ms))

@@ -3,8 +3,8 @@
        edgetvm-replay LIBRARY CONTENT RUNS MILLISECONDS [FUNCTION DTYPE:SHAPE…]
 
    LIBRARY is a model's own, with the function that calls its kernels; or it has a kernel, whose
-   name and the tensors of whose arguments are given (`main float32:1,64,56,56`). CONTENT is what the tensors hold, one
-   behind the other: of a model its inputs; zeros behind its end. All calls are made RUNS times,
+   name and the tensors of whose arguments are given (`main float32:1,64,56,56`). CONTENT is what
+   the tensors hold, one behind the other: of a model its inputs; zeros behind its end. All calls are made RUNS times,
    each marked for the plugin `trace.c` after a stretch of nothing; and then, with MILLISECONDS,
    timed for so long, all together, and as long again each where it stands among the others.
 
